@@ -1,0 +1,1 @@
+//! GpuBackend for NVIDIA devices.

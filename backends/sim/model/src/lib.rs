@@ -1,0 +1,1 @@
+//! The simulated device model shared by the fake vendor libraries.

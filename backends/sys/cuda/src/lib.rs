@@ -1,0 +1,1 @@
+//! CUDA driver and NVML bindings generated from the vendor headers.

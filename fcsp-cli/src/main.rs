@@ -1,0 +1,2 @@
+//! The `fcsp` command.
+fn main() {}

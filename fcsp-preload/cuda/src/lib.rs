@@ -1,0 +1,1 @@
+//! libfcsp-cuda.so: the CUDA preload library.

@@ -1,0 +1,1 @@
+//! Machinery shared by the preload libraries: hook table, resolver, fork, logging.

@@ -1,0 +1,1 @@
+//! Load programs and the tests that run them on real or simulated devices.
