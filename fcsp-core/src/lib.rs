@@ -1,1 +1,6 @@
-//! core
+//! The vendor-neutral core of FCSP.
+#![warn(missing_docs)]
+
+pub mod backend;
+pub mod region;
+pub mod sync;

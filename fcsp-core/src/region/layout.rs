@@ -1,0 +1,413 @@
+//! What lies where in the region: the one description every process agrees on.
+//!
+//! A region is one file per device, mapped by every program that uses the device and by the
+//! operator's tools. It begins with one [`Header`], then [`TENANTS_MAX`] tenant pages, then
+//! [`SLOTS_MAX`] process slots of two pages each. The file is sparse: a page nobody used costs
+//! nothing. Nothing in it is a pointer, nothing moves while it is live, and every field that more
+//! than one process touches is an atomic.
+//!
+//! A zeroed region is a valid empty one: every field is chosen so that zero means "unused".
+//!
+//! This module owns shapes and constants. Mapping is in [`super::map`], who is alive in
+//! [`super::liveness`], the memory protocol in [`crate::ledger`], the compute protocol in
+//! [`crate::sched`].
+
+use crate::sync::{AtomicU32, AtomicU64};
+
+/// Bytes of a page; every section is aligned to it, so that a later mode can map only a tenant's
+/// own pages writable.
+pub const PAGE_BYTES: usize = 4096;
+/// `"FCSPRGN\0"` read as a little-endian word.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"FCSPRGN\0");
+/// Raised whenever the meaning of a field changes; a region of another version is refused.
+pub const VERSION: u32 = 1;
+/// Tenants one device can have at a time.
+pub const TENANTS_MAX: usize = 128;
+/// Processes one device can have at a time. The ledger's tag holds a slot in 10 bits.
+pub const SLOTS_MAX: usize = 1024;
+/// Ledger cells of one process: threads that can settle an allocation at the same instant. The
+/// ledger's tag holds a cell in 4 bits.
+pub const CELLS_PER_SLOT: usize = 16;
+/// Queues of one process that can have work in open segments at the same time.
+pub const LANES: usize = 64;
+/// Segments of one process that the region remembers; more than a process may run ahead.
+pub const SEGMENTS: usize = 16;
+/// Longest tenant name in bytes.
+pub const TENANT_NAME_MAX: usize = 64;
+/// Longest device identity in bytes (`GPU-` and a UUID for NVIDIA, a PCI address elsewhere).
+pub const DEVICE_ID_MAX: usize = 64;
+/// Longest device name in bytes.
+pub const DEVICE_NAME_MAX: usize = 96;
+
+/// An atomic alone on its cache line (64 bytes on every processor FCSP runs on), so that writers of
+/// one word do not slow readers of the next.
+#[repr(C, align(64))]
+#[derive(Debug, Default)]
+pub struct Line<T>(pub T);
+
+impl<T> std::ops::Deref for Line<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// A short UTF-8 text in the region, written once before the record that holds it is published.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Text<const WORDS: usize>(pub [AtomicU64; WORDS]);
+
+/// The first page: whose region this is, the doorbell, and the arbiter's state.
+#[repr(C, align(4096))]
+#[derive(Debug)]
+pub struct Header {
+    /// [`MAGIC`], written last when a region is made.
+    pub magic: AtomicU64,
+    /// [`VERSION`] of the library that made the region.
+    pub version: AtomicU32,
+    /// 1 while the device behind the region is a simulated one.
+    pub simulated: AtomicU32,
+    /// [`layout_hash`] of the library that made the region.
+    pub layout_hash: AtomicU64,
+    /// Device memory of the whole device, bytes.
+    pub total_bytes: AtomicU64,
+    /// [`crate::backend::Vendor`] as a number.
+    pub vendor: AtomicU32,
+    /// [`crate::backend::SharingMode`] as a number.
+    pub sharing: AtomicU32,
+    /// Vendor's identity of the device.
+    pub device_id: Text<{ DEVICE_ID_MAX / 8 }>,
+    /// Vendor's name of the device.
+    pub device_name: Text<{ DEVICE_NAME_MAX / 8 }>,
+    /// Slots in use, a bit each: lets a scan skip the empty ones. Set before a slot goes live,
+    /// cleared after it is free again.
+    pub slots_used: Line<[AtomicU64; SLOTS_MAX / 64]>,
+    /// Tenants in use, a bit each.
+    pub tenants_used: Line<[AtomicU64; TENANTS_MAX / 64]>,
+    /// Counts events that the arbiter should look at; its futex.
+    pub doorbell: Line<AtomicU32>,
+    /// 1 while the arbiter sleeps on the doorbell and wants to be woken.
+    pub arbiter_asleep: Line<AtomicU32>,
+    /// Who arbitrates, and what has been granted.
+    pub arbiter: Line<ArbiterWords>,
+}
+
+/// The arbiter's state that must outlive its owner.
+#[repr(C)]
+#[derive(Debug)]
+pub struct ArbiterWords {
+    /// Slot of the arbiter plus one (low 32 bits) and a term that rises with each change of owner
+    /// (high 32 bits); 0 while there is none.
+    pub owner: AtomicU64,
+    /// When the arbiter last made a step, nanoseconds of `CLOCK_MONOTONIC`.
+    pub heartbeat_ns: AtomicU64,
+    /// Slot that holds the lease plus one; 0 while nobody does.
+    pub holder: AtomicU32,
+    /// Reserved, zero.
+    pub reserved: AtomicU32,
+    /// When the holder's turn began.
+    pub turn_started_ns: AtomicU64,
+    /// Virtual time of the device: the least virtual time among the tenants with work.
+    pub vtime_ns: AtomicU64,
+    /// Steps made; a test and `fcsp status` read it.
+    pub steps: AtomicU64,
+    /// Turns that passed from one tenant to another.
+    pub handoffs: AtomicU64,
+}
+
+/// What a tenant may use and has used. One page each.
+#[repr(C, align(4096))]
+#[derive(Debug)]
+pub struct Tenant {
+    /// [`TenantState`] as a number.
+    pub state: AtomicU32,
+    /// [`crate::policy::Mode`] as a number.
+    pub mode: AtomicU32,
+    /// Entitlement to compute, millionths of the device (25 % is 250 000). 0 means none was given:
+    /// the tenant shares what others leave.
+    pub entitlement_ppm: AtomicU32,
+    /// [`crate::policy::MemoryMode`] as a number.
+    pub memory_mode: AtomicU32,
+    /// Pools in millionths of the device: floor, shared, burst.
+    pub pools_ppm: [AtomicU32; 3],
+    /// Most a tenant may take from the burst pool, millionths of the device.
+    pub burst_max_ppm: AtomicU32,
+    /// [`crate::policy::Fail`] as a number.
+    pub fail: AtomicU32,
+    /// 1 if a policy file names this tenant, so that its environment may lower but not raise.
+    pub named_in_policy: AtomicU32,
+    /// Memory quota, bytes; `u64::MAX` means none. (0 is a real quota of nothing.)
+    pub quota_bytes: AtomicU64,
+    /// Raised with every change of a limit.
+    pub limits_epoch: AtomicU64,
+    /// Name, UTF-8, padded with zeros.
+    pub name: Text<{ TENANT_NAME_MAX / 8 }>,
+    /// The ledger's word: bytes in use and who changed it last. See [`crate::ledger`].
+    pub used: Line<AtomicU64>,
+    /// What the ledger counts for the operator.
+    pub memory: Line<TenantMemory>,
+    /// What the arbiter charges.
+    pub compute: Line<TenantCompute>,
+}
+
+/// Counters of a tenant's memory.
+#[repr(C)]
+#[derive(Debug)]
+pub struct TenantMemory {
+    /// Most bytes ever in use at once.
+    pub peak_bytes: AtomicU64,
+    /// Requests refused because they would have passed the quota.
+    pub refused: AtomicU64,
+    /// Requests let through over the quota in soft mode.
+    pub over_quota: AtomicU64,
+    /// Bytes given back by recovery from processes that died.
+    pub reclaimed_bytes: AtomicU64,
+}
+
+/// Device time of a tenant. Written by the arbiter only.
+#[repr(C)]
+#[derive(Debug)]
+pub struct TenantCompute {
+    /// Virtual time: device time divided by share. The tenant that is furthest behind is next.
+    pub vtime_ns: AtomicU64,
+    /// Device time charged so far.
+    pub device_ns: AtomicU64,
+    /// Tokens in the ceiling's bucket, nanoseconds of device time, as a two's complement number.
+    pub ceiling_tokens_ns: AtomicU64,
+    /// When the bucket was last filled.
+    pub ceiling_filled_ns: AtomicU64,
+    /// When one of its processes last had work.
+    pub active_ns: AtomicU64,
+    /// Share of the device the tenant may have now, millionths: what the pools give it among the
+    /// tenants that are active.
+    pub share_ppm: AtomicU32,
+    /// Share it may not pass, millionths.
+    pub ceiling_ppm: AtomicU32,
+}
+
+/// One process on one device: its control page.
+#[repr(C, align(4096))]
+#[derive(Debug)]
+pub struct Slot {
+    /// [`SlotState`] as a number.
+    pub state: AtomicU32,
+    /// Index of its tenant.
+    pub tenant: AtomicU32,
+    /// Process id as its own PID namespace sees it; for people, and for one proof of death.
+    pub pid: AtomicU32,
+    /// Raised each time the slot is taken, so that a stale reference is recognised.
+    pub generation: AtomicU32,
+    /// Inode of the process's PID namespace: `pid` means something only within it.
+    pub pid_namespace: AtomicU64,
+    /// Start time of the process in clock ticks since boot (`/proc/PID/stat` field 22): tells a
+    /// process from a later one with the same id.
+    pub start_ticks: AtomicU64,
+    /// First 16 bytes of the command's name.
+    pub command: Text<2>,
+    /// Word of a robust futex held by a thread of the process: the kernel sets `FUTEX_OWNER_DIED`
+    /// in it however the process ends.
+    pub robust: Line<AtomicU32>,
+    /// What the process's threads read before each submission.
+    pub gate: Line<SlotGate>,
+    /// What the process tells the arbiter.
+    pub queue: Line<SlotQueue>,
+    /// What the arbiter tells about the process.
+    pub compute: Line<SlotCompute>,
+    /// Ledger cells. See [`crate::ledger`].
+    pub cells: [Line<Cell>; CELLS_PER_SLOT],
+}
+
+/// The word that decides whether a submission passes at once.
+#[repr(C)]
+#[derive(Debug)]
+pub struct SlotGate {
+    /// 0: submissions pass untouched. 1: they form segments. Written by the arbiter (and by the
+    /// process itself when it closes its own gate on waking).
+    pub gated: AtomicU32,
+    /// Predicted device time a segment may hold, microseconds; written by the arbiter.
+    pub segment_us: AtomicU32,
+}
+
+/// A process's account of what it submitted. Written by the process only.
+#[repr(C)]
+#[derive(Debug)]
+pub struct SlotQueue {
+    /// Number of the newest segment opened; 0 before the first. Numbers rise by one and wrap;
+    /// [`GatePage::segments`] holds segment `n` at `n % SEGMENTS`.
+    pub opened: AtomicU32,
+    /// Number of the newest segment closed: `opened` or one less.
+    pub closed: AtomicU32,
+    /// When work was last submitted, nanoseconds of `CLOCK_MONOTONIC`.
+    pub submitted_ns: AtomicU64,
+    /// Launches while gated.
+    pub launches: AtomicU64,
+    /// Measured device time less than or beyond what the clock saw between grant and done,
+    /// nanoseconds: what a hand-over costs this process. Subtracted from the charge.
+    pub handover_ns: AtomicU64,
+    /// Futex for threads that wait for room in the ring; raised by the arbiter.
+    pub room: AtomicU32,
+    /// Threads asleep on `room`.
+    pub sleepers: AtomicU32,
+}
+
+/// What the arbiter keeps about a process.
+#[repr(C)]
+#[derive(Debug)]
+pub struct SlotCompute {
+    /// Newest segment the arbiter counts as finished.
+    pub retired: AtomicU32,
+    /// Segments taken from the process because they did not finish in the bound.
+    pub overdue: AtomicU32,
+    /// Virtual time among the processes of its tenant.
+    pub vtime_ns: AtomicU64,
+    /// Device time charged so far.
+    pub device_ns: AtomicU64,
+}
+
+/// A ledger cell: the bytes one thread at a time adds to or takes from its process's account. The
+/// two sums alternate, so that a process killed at any instruction leaves either the old one or the
+/// new one, and recovery can tell which. See [`crate::ledger`].
+#[repr(C)]
+#[derive(Debug)]
+pub struct Cell {
+    /// Number of the newest operation announced.
+    pub announced: AtomicU64,
+    /// Number of the newest operation known to be in the tenant's word.
+    pub applied: AtomicU64,
+    /// Bytes after the operation with that parity, as a two's complement number.
+    pub sums: [AtomicU64; 2],
+}
+
+/// One process on one device: the page that the device itself reads and writes. It is pinned and
+/// registered with the vendor's driver, and holds nothing else.
+#[repr(C, align(4096))]
+#[derive(Debug)]
+pub struct GatePage {
+    /// Segments up to this number may run. Streams wait for it on the device.
+    pub grant: Line<AtomicU32>,
+    /// Newest segment finished on each lane; written by the device.
+    pub done: [AtomicU32; LANES],
+    /// The newest segments, by number modulo [`SEGMENTS`].
+    pub segments: [Line<Segment>; SEGMENTS],
+}
+
+/// A batch of submissions that is granted and charged as one.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Segment {
+    /// Its number.
+    pub number: AtomicU32,
+    /// [`crate::sched::SegmentState`] as a number.
+    pub state: AtomicU32,
+    /// Lanes it used, a bit each.
+    pub lanes: AtomicU64,
+    /// Device time the cost model expects of what was submitted so far.
+    pub predicted_ns: AtomicU64,
+    /// When its first submission was made.
+    pub opened_ns: AtomicU64,
+    /// When its newest submission was made.
+    pub submitted_ns: AtomicU64,
+    /// Submissions in it.
+    pub launches: AtomicU32,
+    /// Reserved, zero.
+    pub reserved: AtomicU32,
+}
+
+/// A slot is two pages: one for the processor, one for the device.
+#[repr(C, align(4096))]
+#[derive(Debug)]
+pub struct SlotPages {
+    /// Control page.
+    pub slot: Slot,
+    /// Device page.
+    pub page: GatePage,
+}
+
+/// The whole region.
+#[repr(C, align(4096))]
+#[derive(Debug)]
+pub struct RegionLayout {
+    /// First page.
+    pub header: Header,
+    /// Tenant pages.
+    pub tenants: [Tenant; TENANTS_MAX],
+    /// Slots.
+    pub slots: [SlotPages; SLOTS_MAX],
+}
+
+/// Life of a tenant page.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TenantState {
+    /// Unused.
+    Free = 0,
+    /// Being filled in by the process that took it.
+    Making = 1,
+    /// In use.
+    Live = 2,
+}
+
+/// Life of a slot.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlotState {
+    /// Unused.
+    Free = 0,
+    /// Being filled in; its liveness lock is already held.
+    Attaching = 1,
+    /// In use.
+    Live = 2,
+    /// Its owner is gone and somebody is giving back what it held.
+    Reclaiming = 3,
+}
+
+/// A number that changes with the layout: FNV-1a over the sizes and offsets that matter.
+pub const fn layout_hash() -> u64 {
+    use std::mem::{offset_of, size_of};
+    let facts = [
+        size_of::<RegionLayout>(),
+        offset_of!(RegionLayout, tenants),
+        offset_of!(RegionLayout, slots),
+        size_of::<Header>(),
+        offset_of!(Header, slots_used),
+        offset_of!(Header, doorbell),
+        offset_of!(Header, arbiter),
+        size_of::<Tenant>(),
+        offset_of!(Tenant, quota_bytes),
+        offset_of!(Tenant, name),
+        offset_of!(Tenant, used),
+        offset_of!(Tenant, compute),
+        size_of::<Slot>(),
+        offset_of!(Slot, robust),
+        offset_of!(Slot, gate),
+        offset_of!(Slot, queue),
+        offset_of!(Slot, compute),
+        offset_of!(Slot, cells),
+        size_of::<GatePage>(),
+        offset_of!(GatePage, done),
+        offset_of!(GatePage, segments),
+        size_of::<Segment>(),
+    ];
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut i = 0;
+    while i < facts.len() {
+        hash = (hash ^ facts[i] as u64).wrapping_mul(0x0100_0000_01b3);
+        i += 1;
+    }
+    (hash ^ VERSION as u64).wrapping_mul(0x0100_0000_01b3)
+}
+
+#[cfg(not(loom))]
+const _: () = {
+    use std::mem::{offset_of, size_of};
+    assert!(size_of::<Header>() == PAGE_BYTES);
+    assert!(size_of::<Tenant>() == PAGE_BYTES);
+    assert!(size_of::<Slot>() == PAGE_BYTES);
+    assert!(size_of::<GatePage>() == PAGE_BYTES);
+    assert!(size_of::<SlotPages>() == 2 * PAGE_BYTES);
+    assert!(offset_of!(RegionLayout, tenants) == PAGE_BYTES);
+    assert!(offset_of!(RegionLayout, slots) == PAGE_BYTES * (1 + TENANTS_MAX));
+    assert!(offset_of!(SlotPages, page) == PAGE_BYTES);
+    assert!(SLOTS_MAX <= 1 << 10 && CELLS_PER_SLOT <= 1 << 4);
+    assert!(LANES == 64);
+};

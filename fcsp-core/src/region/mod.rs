@@ -1,0 +1,2 @@
+//! The shared-memory file through which the programs on one device agree.
+pub mod layout;
