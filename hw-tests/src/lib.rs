@@ -1,1 +1,12 @@
-//! Load programs and the tests that run them on real or simulated devices.
+//! What the load program and the measuring harness share.
+//!
+//! `fcsp-load` is an ordinary CUDA program that knows nothing of FCSP; `fcsp-hw` starts several of
+//! them as tenants, natively or under the preload library, and compares what they report. Between
+//! the two stands only the text protocol in [`record`]: one JSON object a line. This library owns
+//! that protocol, the clock both sides read, and the statistics made of it. It owns no GPU code and
+//! starts no process.
+
+pub mod clock;
+pub mod ledger;
+pub mod record;
+pub mod stats;

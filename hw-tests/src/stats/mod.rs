@@ -1,0 +1,11 @@
+//! Statistics of a measurement: order statistics, rates over windows, fairness.
+//!
+//! Pure functions over numbers; nothing here reads a clock or knows what a tenant is.
+
+mod fairness;
+mod quantile;
+mod windows;
+
+pub use fairness::{cv, jain_weighted, mean, share_error_points};
+pub use quantile::{Quantiles, median, quantile_sorted};
+pub use windows::{Cumulative, shares_per_window};
