@@ -248,6 +248,10 @@ pub struct SlotQueue {
     pub room: AtomicU32,
     /// Threads asleep on `room`.
     pub sleepers: AtomicU32,
+    /// Segments closed because a thread was about to wait for the device.
+    pub synced: AtomicU32,
+    /// Times a thread had to wait for room.
+    pub blocked: AtomicU32,
 }
 
 /// What the arbiter keeps about a process.
@@ -307,10 +311,14 @@ pub struct Segment {
     pub opened_ns: AtomicU64,
     /// When its newest submission was made.
     pub submitted_ns: AtomicU64,
+    /// When the arbiter granted it; 0 before.
+    pub granted_ns: AtomicU64,
+    /// When the arbiter saw it finished; 0 before.
+    pub finished_ns: AtomicU64,
     /// Submissions in it.
     pub launches: AtomicU32,
-    /// Reserved, zero.
-    pub reserved: AtomicU32,
+    /// 1 if a turn began with it, so that its time includes a hand-over.
+    pub first_of_turn: AtomicU32,
 }
 
 /// A slot is two pages: one for the processor, one for the device.
