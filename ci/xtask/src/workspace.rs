@@ -1,6 +1,7 @@
 //! Where the workspace is, and how a task runs other programs in it.
 
 use std::ffi::OsStr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -32,6 +33,25 @@ pub fn run(command: &mut Command) -> Result<()> {
         bail!("`{shown}` failed: {status}");
     }
     Ok(())
+}
+
+/// Replaces this process by another program: its signals, terminal and exit status are then the user's own.
+pub fn become_program(mut command: Command) -> Result<()> {
+    let error = command.exec();
+    Err(error).with_context(|| format!("cannot start `{}`", show(&command)))
+}
+
+/// Cargo's target directory, wherever the environment or a configuration file puts it.
+pub fn target_directory() -> Result<PathBuf> {
+    let output = cargo()
+        .args(["metadata", "--format-version=1", "--no-deps"])
+        .output()?;
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)
+        .context("cargo metadata wrote something that is not JSON")?;
+    let directory = metadata["target_directory"]
+        .as_str()
+        .context("cargo metadata names no target directory")?;
+    Ok(PathBuf::from(directory))
 }
 
 /// The command line as a reader would type it.

@@ -1,0 +1,216 @@
+//! `cargo xtask build`: builds what users run and lays it out as it is installed.
+//!
+//! ```text
+//! target/fcsp/bin/fcsp                     the command line
+//! target/fcsp/bin/fcsp-load, fcsp-hw       load programs and hardware suites
+//! target/fcsp/lib/libfcsp-cuda.so          the CUDA preload library
+//! target/fcsp/lib/sim/libcuda.so.1, …      the simulated driver and management library
+//! ```
+//!
+//! The tree has its place whatever `CARGO_TARGET_DIR` says, so that scripts and tests find it. Files are put in place
+//! by rename: a library that changes under a process that has it mapped kills that process.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+
+use crate::workspace;
+
+/// Arguments of `cargo xtask build`.
+#[derive(clap::Args, Default)]
+pub struct Args {
+    /// Build without optimization.
+    #[arg(long)]
+    debug: bool,
+}
+
+/// A cargo target and the name it is installed under. Cargo allows neither `-` nor a version in a library's name.
+struct Product {
+    package: &'static str,
+    target: &'static str,
+    install: &'static str,
+}
+
+const PRODUCTS: &[Product] = &[
+    Product {
+        package: "fcsp-cli",
+        target: "fcsp",
+        install: "bin/fcsp",
+    },
+    Product {
+        package: "fcsp-hw-tests",
+        target: "fcsp-load",
+        install: "bin/fcsp-load",
+    },
+    Product {
+        package: "fcsp-hw-tests",
+        target: "fcsp-hw",
+        install: "bin/fcsp-hw",
+    },
+    Product {
+        package: "fcsp-preload-cuda",
+        target: "fcsp_cuda",
+        install: "lib/libfcsp-cuda.so",
+    },
+    Product {
+        package: "fcsp-sim-cuda",
+        target: "fcsp_sim_cuda",
+        install: "lib/sim/libcuda.so.1",
+    },
+    Product {
+        package: "fcsp-sim-nvml",
+        target: "fcsp_sim_nvml",
+        install: "lib/sim/libnvidia-ml.so.1",
+    },
+];
+
+/// The install tree.
+pub fn tree() -> PathBuf {
+    workspace::root().join("target/fcsp")
+}
+
+/// Runs the task.
+pub fn run(args: &Args) -> Result<()> {
+    let built = cargo_build(args.debug)?;
+    let tree = tree();
+    for product in PRODUCTS {
+        let Some(from) = built.get(product.target) else {
+            bail!(
+                "package {} built no target named {}",
+                product.package,
+                product.target
+            );
+        };
+        install(from, &tree.join(product.install))?;
+    }
+    println!("installed in {}", tree.display());
+    Ok(())
+}
+
+/// Builds every product's package; returns what cargo says it made, by target name.
+fn cargo_build(debug: bool) -> Result<BTreeMap<String, PathBuf>> {
+    let mut cargo = workspace::cargo();
+    cargo
+        .args(["build", "--message-format=json-render-diagnostics"])
+        .stdout(Stdio::piped());
+    if !debug {
+        cargo.arg("--release");
+    }
+    let mut packages: Vec<_> = PRODUCTS.iter().map(|product| product.package).collect();
+    packages.dedup();
+    for package in packages {
+        cargo.args(["--package", package]);
+    }
+    let shown = workspace::show(&cargo);
+    let mut child = cargo
+        .spawn()
+        .with_context(|| format!("cannot start `{shown}`"))?;
+    let mut built = BTreeMap::new();
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).lines() {
+            let message: serde_json::Value =
+                serde_json::from_str(&line?).context("cargo wrote a message that is not JSON")?;
+            if let Some((target, file)) = artifact(&message) {
+                built.insert(target, file);
+            }
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("`{shown}` failed: {status}");
+    }
+    Ok(built)
+}
+
+/// The program or shared library an artifact message announces.
+fn artifact(message: &serde_json::Value) -> Option<(String, PathBuf)> {
+    if message["reason"] != "compiler-artifact" {
+        return None;
+    }
+    let file = match message["executable"].as_str() {
+        Some(program) => program,
+        None => message["filenames"]
+            .as_array()?
+            .iter()
+            .filter_map(serde_json::Value::as_str)
+            .find(|file| file.ends_with(".so"))?,
+    };
+    Some((
+        message["target"]["name"].as_str()?.to_owned(),
+        PathBuf::from(file),
+    ))
+}
+
+/// Copies beside the destination, then renames over it.
+fn install(from: &Path, to: &Path) -> Result<()> {
+    let parent = to.parent().context("an installed file has a directory")?;
+    fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+    let scratch = to.with_extension(format!("new-{}", std::process::id()));
+    fs::copy(from, &scratch)
+        .with_context(|| format!("cannot copy {} to {}", from.display(), scratch.display()))?;
+    fs::rename(&scratch, to).with_context(|| format!("cannot put {} in place", to.display()))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_and_libraries_are_recognised_in_cargo_messages() {
+        let program = serde_json::json!({
+            "reason": "compiler-artifact", "target": {"name": "fcsp"},
+            "filenames": ["/t/fcsp"], "executable": "/t/fcsp"
+        });
+        assert_eq!(artifact(&program), Some(("fcsp".into(), "/t/fcsp".into())));
+        let library = serde_json::json!({
+            "reason": "compiler-artifact", "target": {"name": "fcsp_cuda"},
+            "filenames": ["/t/libfcsp_cuda.so"], "executable": null
+        });
+        assert_eq!(
+            artifact(&library),
+            Some(("fcsp_cuda".into(), "/t/libfcsp_cuda.so".into()))
+        );
+        let rlib = serde_json::json!({
+            "reason": "compiler-artifact", "target": {"name": "libc"},
+            "filenames": ["/t/liblibc.rlib"], "executable": null
+        });
+        assert_eq!(artifact(&rlib), None);
+        assert_eq!(
+            artifact(&serde_json::json!({"reason": "build-finished"})),
+            None
+        );
+    }
+
+    #[test]
+    fn installing_replaces_the_file_and_leaves_the_old_one_to_who_has_it_open() {
+        use std::io::Read;
+        let directory = std::env::temp_dir().join(format!("fcsp-install-{}", std::process::id()));
+        fs::create_dir_all(&directory).expect("a writable temporary directory");
+        let (from, to) = (directory.join("from"), directory.join("lib/to.so.1"));
+        fs::write(&from, "old").expect("write");
+        install(&from, &to).expect("first install");
+        let mut open = fs::File::open(&to).expect("open what was installed");
+        fs::write(&from, "new").expect("write");
+        install(&from, &to).expect("second install");
+        let mut mapped = String::new();
+        open.read_to_string(&mut mapped).expect("read");
+        assert_eq!(
+            mapped, "old",
+            "a process that has the old library mapped keeps it"
+        );
+        assert_eq!(fs::read_to_string(&to).expect("read"), "new");
+        assert_eq!(
+            fs::read_dir(to.parent().expect("parent"))
+                .expect("list")
+                .count(),
+            1,
+            "no scratch file is left"
+        );
+        fs::remove_dir_all(&directory).expect("clean up");
+    }
+}
