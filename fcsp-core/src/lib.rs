@@ -2,5 +2,6 @@
 #![warn(missing_docs)]
 
 pub mod backend;
+pub mod policy;
 pub mod region;
 pub mod sync;

@@ -1,0 +1,337 @@
+//! The environment as a source of limits.
+//!
+//! A bad value never becomes a limit and never stops the others from being read: [`EnvSettings::read`]
+//! returns what is right together with an error for each thing that is wrong, and the caller, who
+//! knows whether to fail open or closed, decides what follows.
+
+use super::{Fail, MemoryAmount, MemoryMode, Mode, Pools, Share, ValueError, tenant_name};
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::str::FromStr;
+
+/// Variables that are read, with their meaning in a few words. `_DEV<n>` and `_<n>` stand for a
+/// device as the program numbers it.
+pub const VARIABLES: [(&str, &str); 16] = [
+    (tenant_name::VARIABLE, "whose limits hold"),
+    (
+        "FCSP_FAIL",
+        "open or closed: what happens when FCSP cannot do its work",
+    ),
+    ("BUD_SM_LIMIT", "entitlement to compute, percent"),
+    ("BUD_SM_LIMIT_DEV<n>", "the same for one device"),
+    ("BUD_MEMORY_LIMIT", "memory quota"),
+    ("BUD_MEMORY_LIMIT_DEV<n>", "the same for one device"),
+    ("BUD_MEMORY_LIMIT_MODE", "hard or soft"),
+    ("BUD_ISOLATION_MODE", "none, balanced, strict or adaptive"),
+    ("BUD_TENANT_FLOOR_PCT", "floor pool, percent"),
+    ("BUD_SHARED_POOL_PCT", "shared pool, percent"),
+    (
+        "BUD_BURST_MAX_PCT",
+        "most the tenant takes from the burst pool, percent",
+    ),
+    (
+        "CUDA_DEVICE_SM_LIMIT",
+        "as HAMi-core reads it; 0 is no limit",
+    ),
+    ("CUDA_DEVICE_SM_LIMIT_<n>", "the same for one device"),
+    (
+        "CUDA_DEVICE_MEMORY_LIMIT",
+        "as HAMi-core reads it; 0 is no limit",
+    ),
+    ("CUDA_DEVICE_MEMORY_LIMIT_<n>", "the same for one device"),
+    ("FCSP_POLICY", "path of the policy file"),
+];
+
+/// A variable that cannot be used. It counts as unset.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{variable}={error}")]
+pub struct EnvError {
+    /// Which variable.
+    pub variable: String,
+    /// What is wrong with it, and what would be right.
+    pub error: ValueError,
+}
+
+/// A setting with one value for every device and others for some.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct PerDevice<T> {
+    every: Option<T>,
+    one: BTreeMap<u32, T>,
+}
+
+impl<T> Default for PerDevice<T> {
+    fn default() -> Self {
+        Self {
+            every: None,
+            one: BTreeMap::new(),
+        }
+    }
+}
+
+impl<T: Copy> PerDevice<T> {
+    fn get(&self, ordinal: u32) -> Option<T> {
+        self.one.get(&ordinal).copied().or(self.every)
+    }
+
+    /// Takes the value if the variable is `name` or `name`, `infix` and a number. `None` if the
+    /// variable is another one.
+    fn take(
+        &mut self,
+        variable: &str,
+        (name, infix): (&str, &str),
+        value: impl FnOnce() -> Result<T, ValueError>,
+    ) -> Option<Result<(), ValueError>> {
+        let rest = variable.strip_prefix(name)?;
+        if rest.is_empty() {
+            return Some(value().map(|value| self.every = Some(value)));
+        }
+        let ordinal = rest.strip_prefix(infix)?.parse().ok()?;
+        Some(value().map(|value| {
+            self.one.insert(ordinal, value);
+        }))
+    }
+}
+
+/// What the environment of one process asks for. The default asks for nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EnvSettings {
+    /// `FCSP_TENANT`.
+    pub tenant: Option<String>,
+    /// `FCSP_FAIL`.
+    pub fail: Option<Fail>,
+    /// `BUD_ISOLATION_MODE`.
+    pub mode: Option<Mode>,
+    /// `BUD_MEMORY_LIMIT_MODE`.
+    pub memory_mode: Option<MemoryMode>,
+    /// `BUD_TENANT_FLOOR_PCT`.
+    pub floor: Option<Share>,
+    /// `BUD_SHARED_POOL_PCT`.
+    pub shared: Option<Share>,
+    /// `BUD_BURST_MAX_PCT`.
+    pub burst_max: Option<Share>,
+    compute: PerDevice<Share>,
+    memory: PerDevice<MemoryAmount>,
+    hami_compute: PerDevice<Share>,
+    hami_memory: PerDevice<MemoryAmount>,
+}
+
+impl EnvSettings {
+    /// Reads this process's environment.
+    pub fn from_process() -> (Self, Vec<EnvError>) {
+        Self::read(std::env::vars_os())
+    }
+
+    /// Reads the settings among `variables`; those it does not know and empty ones are passed over.
+    pub fn read(
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> (Self, Vec<EnvError>) {
+        let mut settings = Self::default();
+        let mut errors = Vec::new();
+        for (name, value) in variables {
+            let (Some(name), false) = (name.to_str(), value.is_empty()) else {
+                continue;
+            };
+            if let Err(error) = settings.take(name, &value) {
+                errors.push(EnvError {
+                    variable: name.to_owned(),
+                    error,
+                });
+            }
+        }
+        if let Err(what) = Pools::complete(settings.floor, settings.shared, None) {
+            let share = |share: Option<Share>| share.map(|share| share.to_string());
+            errors.push(EnvError {
+                variable: "BUD_TENANT_FLOOR_PCT,BUD_SHARED_POOL_PCT".to_owned(),
+                error: ValueError {
+                    value: [share(settings.floor), share(settings.shared)]
+                        .into_iter()
+                        .flatten()
+                        .collect::<Vec<_>>()
+                        .join(","),
+                    what: "a division of the device",
+                    fix: format!("{what}; both are at most 100% together"),
+                },
+            });
+            (settings.floor, settings.shared) = (None, None);
+        }
+        errors.sort_by(|a, b| a.variable.cmp(&b.variable));
+        (settings, errors)
+    }
+
+    /// Compute that device `ordinal`, as the program numbers it, is asked for.
+    pub fn compute(&self, ordinal: u32) -> Option<Share> {
+        self.compute
+            .get(ordinal)
+            .or_else(|| self.hami_compute.get(ordinal))
+    }
+
+    /// Memory that device `ordinal`, as the program numbers it, is asked for.
+    pub fn memory(&self, ordinal: u32) -> Option<MemoryAmount> {
+        self.memory
+            .get(ordinal)
+            .or_else(|| self.hami_memory.get(ordinal))
+    }
+
+    fn take(&mut self, name: &str, value: &OsStr) -> Result<(), ValueError> {
+        /// The value as a `T`.
+        fn parse<T: FromStr<Err = ValueError>>(value: &OsStr) -> Result<T, ValueError> {
+            let text = value.to_str().ok_or_else(|| ValueError {
+                value: value.to_string_lossy().into_owned(),
+                what: "a setting",
+                fix: "it is not UTF-8".to_owned(),
+            })?;
+            text.parse()
+        }
+        match name {
+            tenant_name::VARIABLE => {
+                self.tenant = Some(tenant_name::from_variable(Some(value))?);
+            }
+            "FCSP_FAIL" => self.fail = Some(parse(value)?),
+            "BUD_ISOLATION_MODE" => self.mode = Some(parse(value)?),
+            "BUD_MEMORY_LIMIT_MODE" => self.memory_mode = Some(parse(value)?),
+            "BUD_TENANT_FLOOR_PCT" => self.floor = Some(parse(value)?),
+            "BUD_SHARED_POOL_PCT" => self.shared = Some(parse(value)?),
+            "BUD_BURST_MAX_PCT" => self.burst_max = Some(parse(value)?),
+            _ => {
+                let hami_memory = || {
+                    // HAMi-core takes 0 for no limit.
+                    parse(value).map(|amount| match amount {
+                        MemoryAmount::Bytes(0) => MemoryAmount::Unlimited,
+                        amount => amount,
+                    })
+                };
+                let taken = self
+                    .compute
+                    .take(name, ("BUD_SM_LIMIT", "_DEV"), || parse(value))
+                    .or_else(|| {
+                        self.memory
+                            .take(name, ("BUD_MEMORY_LIMIT", "_DEV"), || parse(value))
+                    })
+                    .or_else(|| {
+                        self.hami_compute
+                            .take(name, ("CUDA_DEVICE_SM_LIMIT", "_"), || parse(value))
+                    })
+                    .or_else(|| {
+                        self.hami_memory
+                            .take(name, ("CUDA_DEVICE_MEMORY_LIMIT", "_"), hami_memory)
+                    });
+                return taken.unwrap_or(Ok(()));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(variables: &[(&str, &str)]) -> (EnvSettings, Vec<EnvError>) {
+        EnvSettings::read(
+            variables
+                .iter()
+                .map(|(name, value)| (name.into(), value.into())),
+        )
+    }
+
+    const GIB: u64 = 1 << 30;
+
+    #[test]
+    fn a_device_of_its_own_goes_before_every_device() {
+        let (settings, errors) = read(&[
+            ("BUD_SM_LIMIT", "50"),
+            ("BUD_SM_LIMIT_DEV1", "70"),
+            ("BUD_MEMORY_LIMIT", "8G"),
+            ("BUD_MEMORY_LIMIT_DEV0", "50%"),
+        ]);
+        assert_eq!(errors, []);
+        assert_eq!(settings.compute(0), Some(Share::from_percent(50)));
+        assert_eq!(settings.compute(1), Some(Share::from_percent(70)));
+        assert_eq!(
+            settings.memory(0),
+            Some(MemoryAmount::OfDevice(Share::from_percent(50)))
+        );
+        assert_eq!(settings.memory(1), Some(MemoryAmount::Bytes(8 * GIB)));
+    }
+
+    #[test]
+    fn hami_names_are_read_with_their_own_meaning_and_come_second() {
+        let (settings, errors) = read(&[
+            ("CUDA_DEVICE_SM_LIMIT", "30"),
+            ("CUDA_DEVICE_MEMORY_LIMIT", "0"),
+            ("CUDA_DEVICE_MEMORY_LIMIT_1", "3000m"),
+            ("BUD_SM_LIMIT_DEV1", "70"),
+        ]);
+        assert_eq!(errors, []);
+        assert_eq!(settings.compute(0), Some(Share::from_percent(30)));
+        assert_eq!(settings.compute(1), Some(Share::from_percent(70)));
+        assert_eq!(settings.memory(0), Some(MemoryAmount::Unlimited));
+        assert_eq!(settings.memory(1), Some(MemoryAmount::Bytes(3000 << 20)));
+    }
+
+    #[test]
+    fn a_zero_quota_of_our_own_is_a_quota() {
+        let (settings, _) = read(&[("BUD_MEMORY_LIMIT", "0")]);
+        assert_eq!(settings.memory(0), Some(MemoryAmount::Bytes(0)));
+    }
+
+    #[test]
+    fn a_bad_variable_is_named_and_the_others_still_hold() {
+        let (settings, errors) =
+            read(&[("BUD_SM_LIMIT", "half"), ("BUD_ISOLATION_MODE", "strict")]);
+        assert_eq!(settings.compute(0), None);
+        assert_eq!(settings.mode, Some(Mode::Strict));
+        assert_eq!(errors.len(), 1);
+        assert_eq!(
+            errors[0].to_string(),
+            "BUD_SM_LIMIT=\"half\" is not a share of a device: \
+             write a percentage from 0 to 100, such as 25%"
+        );
+    }
+
+    #[test]
+    fn pools_that_pass_the_whole_are_ignored_together() {
+        let (settings, errors) = read(&[
+            ("BUD_TENANT_FLOOR_PCT", "70"),
+            ("BUD_SHARED_POOL_PCT", "60"),
+        ]);
+        assert_eq!((settings.floor, settings.shared), (None, None));
+        assert_eq!(errors.len(), 1);
+        assert!(errors[0].to_string().contains("130%"), "{}", errors[0]);
+    }
+
+    #[test]
+    fn empty_and_foreign_variables_are_passed_over() {
+        let (settings, errors) = read(&[
+            ("BUD_SM_LIMIT", ""),
+            ("BUD_SM_LIMIT_DEVICE", "x"),
+            ("BUD_MEMORY_LIMITS", "x"),
+            ("PATH", "x"),
+        ]);
+        assert_eq!((settings, errors), (EnvSettings::default(), Vec::new()));
+    }
+
+    #[test]
+    fn every_variable_of_the_table_is_read() {
+        for (name, _) in VARIABLES {
+            if name == "FCSP_POLICY" {
+                continue; // read by `Policy::find`
+            }
+            let name = name.replace("<n>", "3");
+            // No setting takes a control character.
+            let (_, errors) = read(&[(&name, "\u{7}")]);
+            assert_eq!(errors.len(), 1, "{name}");
+            assert_eq!(errors[0].variable, name);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_makes_it_panic(value: String, index in 0..VARIABLES.len()) {
+            let name = VARIABLES[index].0.replace("<n>", "0");
+            let (_, errors) = read(&[(&name, &value)]);
+            prop_assert!(errors.len() <= 1);
+        }
+    }
+}

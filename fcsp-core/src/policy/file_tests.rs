@@ -1,0 +1,167 @@
+//! Tests of the policy file: what is accepted, and where errors point.
+
+use super::*;
+use crate::backend::{DeviceInfo, SharingMode, Vendor};
+
+fn parse(text: &str) -> Result<Policy, PolicyError> {
+    Policy::parse(Path::new("p.toml"), text)
+}
+
+fn error(text: &str) -> String {
+    parse(text).expect_err("should be refused").to_string()
+}
+
+const FULL: &str = r#"
+fail = "closed"
+mode = "balanced"
+memory_mode = "hard"
+
+[pools]
+floor = 10
+shared = "30%"
+
+[device."GPU-1"]
+mode = "none"
+pools = { floor = 100 }
+
+[[tenant]]
+name = "a"
+compute = "25%"
+memory = "8G"
+burst_max = 40
+fail = "open"
+
+[tenant.device."1"]
+compute = 50
+memory = "50%"
+
+[[tenant]]
+name = "b"
+mode = "strict"
+compute = 12.5
+memory = 1073741824
+memory_mode = "soft"
+"#;
+
+#[test]
+fn every_key_is_read() {
+    let policy = parse(FULL).expect("valid");
+    assert_eq!(policy.fail, Some(Fail::Closed));
+    assert_eq!(policy.mode, Some(Mode::Balanced));
+    assert_eq!(policy.memory_mode, Some(MemoryMode::Hard));
+    let pools = policy.pools.expect("given");
+    assert_eq!(pools.burst, Share::from_percent(60));
+    let device = &policy.devices["GPU-1"];
+    assert_eq!(device.mode, Some(Mode::None));
+    assert_eq!(device.pools.map(|pools| pools.floor), Some(Share::WHOLE));
+    let a = policy.tenant("a").expect("described");
+    assert_eq!(a.line, 15);
+    assert_eq!(a.compute, Some(Share::from_percent(25)));
+    assert_eq!(a.memory, Some(MemoryAmount::Bytes(8 << 30)));
+    assert_eq!(a.burst_max, Some(Share::from_percent(40)));
+    assert_eq!(a.fail, Some(Fail::Open));
+    assert_eq!(a.compute_on(&["GPU-9", "1"]), Some(Share::from_percent(50)));
+    assert_eq!(
+        a.memory_on(&["1"]),
+        Some(MemoryAmount::OfDevice(Share::from_percent(50)))
+    );
+    assert_eq!(a.compute_on(&["GPU-9", "0"]), a.compute);
+    let b = policy.tenant("b").expect("described");
+    assert_eq!(b.mode, Some(Mode::Strict));
+    assert_eq!(b.compute, Some(Share::from_ppm(125_000)));
+    assert_eq!(b.memory, Some(MemoryAmount::Bytes(1 << 30)));
+    assert_eq!(b.memory_mode, Some(MemoryMode::Soft));
+    assert_eq!(policy.warnings(&[]), []);
+}
+
+#[test]
+fn an_empty_file_is_a_policy() {
+    let policy = parse("").expect("valid");
+    assert!(policy.tenants.is_empty() && policy.mode.is_none());
+}
+
+#[test]
+fn a_misspelt_key_is_named_with_its_place_and_what_was_meant() {
+    assert_eq!(
+        error("[[tenant]]\nname = \"a\"\ncomptue = 25\n"),
+        "p.toml:3:1: unknown key \"comptue\"; did you mean \"compute\"?; the keys here are \
+         name, compute, memory, memory_mode, mode, burst_max, fail, device"
+    );
+}
+
+#[test]
+fn a_bad_value_is_named_with_its_place_and_what_would_be_right() {
+    assert_eq!(
+        error("[[tenant]]\nname = \"a\"\ncompute = 0.25\n"),
+        "p.toml:3:11: \"0.25\" is not a share of a device: this can be read as a fraction or as a \
+         percentage; write 25% or 0.25%"
+    );
+    assert!(error("mode = \"strickt\"").starts_with("p.toml:1:8: "));
+    assert!(error("mode = \"strickt\"").ends_with("did you mean \"strict\"?"));
+    assert!(error("[pools]\nfloor = 60\nshared = 60\n").contains("120%"));
+    assert!(error("[[tenant]]\ncompute = 5\n").contains("missing field `name`"));
+    assert!(error("[[tenant]\n").starts_with("p.toml:1:"));
+}
+
+#[test]
+fn tenants_that_cannot_be_are_refused() {
+    assert!(error("[[tenant]]\nname = \"a/b\"\n").starts_with("p.toml:2:8: \"a/b\" is not a"));
+    let twice = "[[tenant]]\nname = \"a\"\n[[tenant]]\nname = \"a\"\n";
+    assert!(error(twice).starts_with("p.toml:4:8: tenant \"a\" was described before, in line 2"));
+    let idle = "mode = \"strict\"\n[[tenant]]\nname = \"a\"\n";
+    assert!(error(idle).contains("has no compute: it could never run"));
+}
+
+#[test]
+fn strict_promises_beyond_the_device_are_refused() {
+    let two = |a: u32, b: u32, extra: &str| {
+        format!(
+            "mode = \"strict\"\n[[tenant]]\nname = \"a\"\ncompute = {a}\n\
+             [[tenant]]\nname = \"b\"\ncompute = {b}\n{extra}"
+        )
+    };
+    assert!(parse(&two(60, 40, "")).is_ok());
+    assert!(
+        error(&two(60, 41, ""))
+            .starts_with("p.toml:6:8: with this tenant, strict compute adds up to 101%")
+    );
+    let on_one = "[tenant.device.\"1\"]\ncompute = 50\n";
+    assert!(error(&two(60, 40, on_one)).contains("110% on device \"1\""));
+}
+
+#[test]
+fn what_may_not_be_meant_is_a_warning() {
+    let text = "mode = \"adaptive\"\n[[tenant]]\nname = \"a\"\ncompute = 60\nmemory = \"6G\"\n\
+                [[tenant]]\nname = \"b\"\ncompute = 60\nmemory = \"60%\"\n";
+    let policy = parse(text).expect("valid");
+    let device = DeviceInfo {
+        vendor: Vendor::Nvidia,
+        id: "GPU-1".into(),
+        name: "some".into(),
+        total_bytes: 10 << 30,
+        sharing: SharingMode::Exclusive,
+        simulated: true,
+    };
+    let messages: Vec<String> = policy
+        .warnings(&[device])
+        .into_iter()
+        .map(|warning| warning.message)
+        .collect();
+    assert_eq!(messages.len(), 3, "{messages:?}");
+    assert!(messages[0].starts_with("compute adds up to 120%"));
+    assert!(messages[1].starts_with("memory adds up to 12 GiB on GPU-1 (some), which has 10 GiB"));
+    assert_eq!(
+        messages[2],
+        "adaptive is treated as balanced by this version"
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = Policy::read(Path::new("/nowhere/p.toml")).expect_err("absent");
+    assert!(
+        error
+            .to_string()
+            .starts_with("cannot read the policy file /nowhere/p.toml: ")
+    );
+}

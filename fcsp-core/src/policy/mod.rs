@@ -1,0 +1,43 @@
+//! Who may use how much: the policy file, the environment, and what follows from both.
+//!
+//! This module turns text into numbers and numbers into [`Limits`]. It decides nothing while a
+//! program runs: the memory limit is enforced by [`crate::ledger`], the compute limit by
+//! [`crate::sched`], both from the tenant's page in the region, where [`Limits::store`] puts them.
+//!
+//! On the path of a call it stands at the very beginning: when a program first touches a device,
+//! the preload library reads the [`file`](mod@file) and the [`env`](mod@env), [`resolve`]s the two
+//! and writes the result into the region. The operator's tools do the same when a limit changes.
+//! Everything here is pure except [`Policy::find`], [`EnvSettings::from_process`] and
+//! [`tenant_name::from_process`], which read what their names say.
+
+mod decimal;
+pub mod env;
+pub mod file;
+pub mod limits;
+pub mod memory;
+pub mod mode;
+mod nearest;
+pub mod resolve;
+pub mod share;
+pub mod tenant_name;
+pub mod validate;
+
+pub use env::{EnvError, EnvSettings};
+pub use file::{Policy, PolicyError};
+pub use limits::{Limits, Pools};
+pub use memory::MemoryAmount;
+pub use mode::{Fail, MemoryMode, Mode};
+pub use resolve::{Note, Resolved, resolve};
+pub use share::Share;
+
+/// A text that is not the value it should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{value:?} is not {what}: {fix}")]
+pub struct ValueError {
+    /// What was written.
+    pub value: String,
+    /// What it should have been, with its article.
+    pub what: &'static str,
+    /// What would be right.
+    pub fix: String,
+}
