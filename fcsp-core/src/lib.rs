@@ -2,6 +2,9 @@
 #![warn(missing_docs)]
 
 pub mod backend;
+#[cfg(not(loom))]
+pub mod futex;
+pub mod ledger;
 pub mod policy;
 pub mod region;
 pub mod sync;

@@ -12,6 +12,7 @@
 //! [`super::liveness`], the memory protocol in [`crate::ledger`], the compute protocol in
 //! [`crate::sched`].
 
+use crate::ledger::UsedWord;
 use crate::sync::{AtomicU32, AtomicU64};
 
 /// Bytes of a page; every section is aligned to it, so that a later mode can map only a tenant's
@@ -143,7 +144,7 @@ pub struct Tenant {
     /// Name, UTF-8, padded with zeros.
     pub name: Text<{ TENANT_NAME_MAX / 8 }>,
     /// The ledger's word: bytes in use and who changed it last. See [`crate::ledger`].
-    pub used: Line<AtomicU64>,
+    pub used: Line<UsedWord>,
     /// What the ledger counts for the operator.
     pub memory: Line<TenantMemory>,
     /// What the arbiter charges.
@@ -204,9 +205,8 @@ pub struct Slot {
     pub start_ticks: AtomicU64,
     /// First 16 bytes of the command's name.
     pub command: Text<2>,
-    /// Word of a robust futex held by a thread of the process: the kernel sets `FUTEX_OWNER_DIED`
-    /// in it however the process ends.
-    pub robust: Line<AtomicU32>,
+    /// A robust mutex held by a thread of the process: the kernel marks it however the process ends.
+    pub robust: Line<RobustWords>,
     /// What the process's threads read before each submission.
     pub gate: Line<SlotGate>,
     /// What the process tells the arbiter.
@@ -215,6 +215,18 @@ pub struct Slot {
     pub compute: Line<SlotCompute>,
     /// Ledger cells. See [`crate::ledger`].
     pub cells: [Line<Cell>; CELLS_PER_SLOT],
+}
+
+/// Room for a robust mutex. The first word is its futex, the same on every Linux: the owner's thread
+/// id, and `FUTEX_OWNER_DIED` once the kernel saw that thread end. The rest belongs to the C library
+/// of the process that holds it and means nothing to others.
+#[repr(C, align(8))]
+#[derive(Debug)]
+pub struct RobustWords {
+    /// The futex; 0 while no thread holds it.
+    pub futex: AtomicU32,
+    /// The C library's own.
+    pub libc: [AtomicU32; 15],
 }
 
 /// The word that decides whether a submission passes at once.
@@ -272,11 +284,10 @@ pub struct SlotCompute {
 /// two sums alternate, so that a process killed at any instruction leaves either the old one or the
 /// new one, and recovery can tell which. See [`crate::ledger`].
 #[repr(C)]
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Cell {
-    /// Number of the newest operation announced.
-    pub announced: AtomicU64,
-    /// Number of the newest operation known to be in the tenant's word.
+    /// Number of the newest operation known to be in the tenant's word. Never falls, not even when
+    /// the slot passes to another process.
     pub applied: AtomicU64,
     /// Bytes after the operation with that parity, as a two's complement number.
     pub sums: [AtomicU64; 2],
@@ -369,6 +380,29 @@ pub enum SlotState {
     Reclaiming = 3,
 }
 
+impl TenantState {
+    /// The state with that number; an unknown number is one that nobody may touch.
+    pub const fn from_number(number: u32) -> Self {
+        match number {
+            0 => Self::Free,
+            2 => Self::Live,
+            _ => Self::Making,
+        }
+    }
+}
+
+impl SlotState {
+    /// The state with that number; an unknown number is one that only recovery may touch.
+    pub const fn from_number(number: u32) -> Self {
+        match number {
+            0 => Self::Free,
+            1 => Self::Attaching,
+            2 => Self::Live,
+            _ => Self::Reclaiming,
+        }
+    }
+}
+
 /// A number that changes with the layout: FNV-1a over the sizes and offsets that matter.
 pub const fn layout_hash() -> u64 {
     use std::mem::{offset_of, size_of};
@@ -391,6 +425,9 @@ pub const fn layout_hash() -> u64 {
         offset_of!(Slot, queue),
         offset_of!(Slot, compute),
         offset_of!(Slot, cells),
+        size_of::<UsedWord>(),
+        offset_of!(Cell, applied),
+        offset_of!(Cell, sums),
         size_of::<GatePage>(),
         offset_of!(GatePage, done),
         offset_of!(GatePage, segments),
@@ -417,5 +454,6 @@ const _: () = {
     assert!(offset_of!(RegionLayout, slots) == PAGE_BYTES * (1 + TENANTS_MAX));
     assert!(offset_of!(SlotPages, page) == PAGE_BYTES);
     assert!(SLOTS_MAX <= 1 << 10 && CELLS_PER_SLOT <= 1 << 4);
+    assert!(size_of::<RobustWords>() == 64 && size_of::<UsedWord>() == 16);
     assert!(LANES == 64);
 };
