@@ -1,0 +1,121 @@
+//! How programs can overlap on a device: MPS, MIG and the compute mode.
+
+use crate::error;
+use crate::nvml::{Nvml, call};
+use cuda_sys::{NVML_DEVICE_MIG_ENABLE, nvmlComputeMode_t, nvmlDevice_t, nvmlEnableState_t};
+use fcsp_core::backend::{BackendError, SharingMode};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+/// Where MPS has its pipes unless `CUDA_MPS_PIPE_DIRECTORY` says otherwise (NVIDIA's MPS
+/// documentation).
+const MPS_DIRECTORY: &str = "/tmp/nvidia-mps";
+
+/// How programs started now, with this environment, will overlap. Two system calls.
+///
+/// A simulated device runs programs together when `FCSP_SIM_MPS` is `1`; it has no daemon.
+pub fn sharing_mode(simulated: bool) -> SharingMode {
+    let concurrent = if simulated {
+        std::env::var_os("FCSP_SIM_MPS").is_some_and(|value| value == "1")
+    } else {
+        mps_is_active(&mps_directory())
+    };
+    if concurrent {
+        SharingMode::Concurrent
+    } else {
+        SharingMode::Exclusive
+    }
+}
+
+/// The directory in which programs with this environment look for MPS.
+pub fn mps_directory() -> PathBuf {
+    std::env::var_os("CUDA_MPS_PIPE_DIRECTORY")
+        .filter(|directory| !directory.is_empty())
+        .map_or_else(|| PathBuf::from(MPS_DIRECTORY), PathBuf::from)
+}
+
+/// Whether an MPS control daemon listens in `directory`. Files that a daemon left behind do not
+/// count: somebody must have the other end of its control pipe.
+pub fn mps_is_active(directory: &Path) -> bool {
+    let control = directory.join("control");
+    let Ok(kind) = std::fs::metadata(&control).map(|metadata| metadata.file_type()) else {
+        return false;
+    };
+    if kind.is_socket() {
+        return UnixStream::connect(&control).is_ok();
+    }
+    // Opening a pipe for writing without waiting fails exactly if nobody reads it.
+    let opened: std::io::Result<File> = OpenOptions::new()
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(&control);
+    kind.is_fifo() && opened.is_ok()
+}
+
+/// Whether programs may use a device at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ComputeMode {
+    /// Many programs.
+    Default,
+    /// One program at a time; others are refused. Sharing needs MPS or the default mode.
+    ExclusiveProcess,
+    /// None.
+    Prohibited,
+}
+
+/// How a device is set up, as far as sharing is concerned. `None` where the device does not have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// Compute mode.
+    pub compute_mode: Option<ComputeMode>,
+    /// Whether the driver keeps the device initialized while nobody uses it.
+    pub persistence: Option<bool>,
+    /// Whether the device is cut into MIG instances.
+    pub mig: Option<bool>,
+}
+
+pub(crate) fn setup(nvml: &Nvml, device: nvmlDevice_t) -> Result<Setup, BackendError> {
+    let mut mode = nvmlComputeMode_t::NVML_COMPUTEMODE_DEFAULT;
+    let asked = call!(nvml, nvmlDeviceGetComputeMode(device, &mut mode));
+    let compute_mode = error::if_supported(asked)?.map(|()| match mode {
+        nvmlComputeMode_t::NVML_COMPUTEMODE_PROHIBITED => ComputeMode::Prohibited,
+        nvmlComputeMode_t::NVML_COMPUTEMODE_EXCLUSIVE_THREAD
+        | nvmlComputeMode_t::NVML_COMPUTEMODE_EXCLUSIVE_PROCESS => ComputeMode::ExclusiveProcess,
+        _ => ComputeMode::Default,
+    });
+    let mut persistence = nvmlEnableState_t::NVML_FEATURE_DISABLED;
+    let asked = call!(nvml, nvmlDeviceGetPersistenceMode(device, &mut persistence));
+    let persistence = error::if_supported(asked)?
+        .map(|()| persistence == nvmlEnableState_t::NVML_FEATURE_ENABLED);
+    let (mut current, mut pending) = (0, 0);
+    let asked = call!(
+        nvml,
+        nvmlDeviceGetMigMode(device, &mut current, &mut pending)
+    );
+    let mig = error::if_supported(asked)?.map(|()| current == NVML_DEVICE_MIG_ENABLE);
+    Ok(Setup {
+        compute_mode,
+        persistence,
+        mig,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn an_mps_daemon_counts_only_while_it_listens() {
+        let directory = std::env::temp_dir().join(format!("fcsp-mps-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory for the test");
+        assert!(!mps_is_active(&directory));
+        let listener = UnixListener::bind(directory.join("control")).expect("a socket");
+        assert!(mps_is_active(&directory));
+        drop(listener);
+        assert!(directory.join("control").exists() && !mps_is_active(&directory));
+        std::fs::remove_dir_all(&directory).expect("the directory of the test");
+    }
+}
