@@ -165,7 +165,7 @@ mod tests {
 
     fn empty_page() -> Box<Tenant> {
         // SAFETY: a tenant page is made of atomics only, for which zero is a valid value.
-        unsafe { Box::<Tenant>::new_zeroed().assume_init() }
+        Box::new(unsafe { std::mem::MaybeUninit::zeroed().assume_init() })
     }
 
     fn percent(percent: u32) -> Option<Share> {

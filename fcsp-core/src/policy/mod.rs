@@ -11,6 +11,8 @@
 //! [`tenant_name::from_process`], which read what their names say.
 
 mod decimal;
+#[cfg(test)]
+mod docs_tests;
 pub mod env;
 pub mod file;
 pub mod limits;

@@ -1,0 +1,51 @@
+//! `docs/policy.md` says what this module does: its examples are valid, and it leaves nothing out.
+
+use super::{EnvSettings, Policy, env};
+use std::path::Path;
+
+const DOCS: &str = include_str!("../../../docs/policy.md");
+
+/// The text of every block fenced with that language.
+fn blocks(language: &str) -> impl Iterator<Item = &'static str> {
+    let fence = format!("```{language}\n");
+    DOCS.match_indices(fence.clone().as_str())
+        .map(move |(start, _)| {
+            let text = &DOCS[start + fence.len()..];
+            &text[..text.find("\n```").expect("every block is closed") + 1]
+        })
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+#[test]
+fn every_example_is_a_valid_policy() {
+    let examples: Vec<_> = blocks("toml").collect();
+    assert_eq!(examples.len(), 4);
+    for example in examples {
+        Policy::parse(Path::new("docs/policy.md"), example).expect("documented");
+    }
+}
+
+#[test]
+fn every_profile_is_a_valid_environment() {
+    let profiles = blocks("sh").filter(|block| block.starts_with("export"));
+    let mut count = 0;
+    for profile in profiles {
+        count += 1;
+        let variables = profile.lines().filter_map(|line| {
+            let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
+            Some((name.into(), value.into()))
+        });
+        let (settings, errors) = EnvSettings::read(variables);
+        assert_eq!(errors, []);
+        assert!(settings.mode.is_some() && settings.burst_max.is_some());
+    }
+    assert_eq!(count, 3);
+}
+
+#[test]
+fn every_variable_is_described() {
+    for (name, _) in env::VARIABLES {
+        assert!(DOCS.contains(&format!("`{name}`")), "{name}");
+    }
+}
