@@ -1,0 +1,49 @@
+//! The numbers the simulated device runs on, and where each comes from.
+//!
+//! Owns: every constant that pretends to be hardware. Does not own: the ABI's constants
+//! (attributes, error codes), which belong to the fake vendor libraries.
+//!
+//! Source of the times, unless said otherwise: one NVIDIA H200, driver 580.159, CUDA 13.0,
+//! November 2026, the table in `docs/ARCHITECTURE.md`.
+
+/// How long a context runs before another runnable one may take over.
+///
+/// Two saturating processes with 1 ms kernels show a p99 of 3.5 ms, three 5.8 ms: slices of 2.5 ms.
+pub const SLICE_NS: u64 = 2_500_000;
+
+/// Device time lost when a running context is preempted at the end of its slice.
+///
+/// Two saturating processes reach 0.902 of one alone: `2.5 / (2.5 + x) = 0.902` gives 0.27 ms.
+pub const SWITCH_PREEMPT_NS: u64 = 270_000;
+
+/// Device time lost when the device changes to another context because this one ran dry.
+///
+/// Exclusive hand-off at kernel boundaries costs about 0.1 ms.
+pub const SWITCH_IDLE_NS: u64 = 100_000;
+
+/// Physical memory a context takes before anything is allocated (518 MiB).
+pub const CONTEXT_OVERHEAD_BYTES: u64 = 518 << 20;
+
+/// What the board carries: the H200's 143 771 MiB.
+pub const BOARD_MEMORY_BYTES: u64 = 143_771 << 20;
+
+/// What the driver keeps for itself of [`BOARD_MEMORY_BYTES`] before any context exists.
+pub const DRIVER_RESERVE_BYTES: u64 = 623 << 20;
+
+/// Device time of one iteration of the `fcsp_work` kernel.
+pub const SIM_NS_PER_ITER: u64 = 10;
+
+/// Operations a stream takes before the thread that submits waits.
+pub const STREAM_DEPTH: u64 = 1024;
+
+/// Half the width of the seeded jitter on every duration, in thousandths (10 is ±1 %).
+pub const JITTER_PERMILLE: u64 = 10;
+
+/// Bytes a copy between host and device moves per microsecond (PCIe 5 x16, some 50 GB/s).
+pub const PCIE_BYTES_PER_US: u64 = 50_000;
+
+/// Bytes a copy or fill inside the device moves per microsecond (HBM3e, some 2 TB/s each way).
+pub const HBM_BYTES_PER_US: u64 = 2_000_000;
+
+/// Device time of the smallest copy or fill.
+pub const COPY_NS_MIN: u64 = 1_500;

@@ -1,0 +1,159 @@
+//! What can stand in a stream.
+
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+/// What a finished operation does to memory.
+pub enum Effect {
+    /// Nothing.
+    None,
+    /// Adds to a 64-bit counter, as a system-scope atomic.
+    AddU64 {
+        /// Address of the counter, a multiple of 8.
+        address: u64,
+        /// What to add.
+        add: u64,
+    },
+    /// Anything else. Runs on whichever thread notices; must not call into the queues.
+    Run(Box<dyn FnOnce() + Send>),
+}
+
+impl Effect {
+    /// Does it.
+    pub(super) fn apply(self) {
+        match self {
+            Self::None => {}
+            Self::AddU64 { address, add } => {
+                // SAFETY: whoever submitted the operation vouched for the address until it is done.
+                let counter = unsafe { AtomicU64::from_ptr(address as *mut u64) };
+                // Release: results written before by this process are visible with the count.
+                counter.fetch_add(add, Release);
+            }
+            Self::Run(run) => run(),
+        }
+    }
+}
+
+/// Width of a word in memory that a stream waits for or writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// 4 bytes.
+    Bits32,
+    /// 8 bytes.
+    Bits64,
+}
+
+impl Width {
+    /// Bytes, which is also the alignment.
+    pub fn bytes(self) -> u64 {
+        match self {
+            Self::Bits32 => 4,
+            Self::Bits64 => 8,
+        }
+    }
+}
+
+/// How a word is compared with the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// `word - value >= 0` as a signed number: counters may wrap.
+    AtLeast,
+    /// `word == value`.
+    Equal,
+    /// `word & value != 0`.
+    And,
+    /// `!(word | value) != 0`.
+    Nor,
+}
+
+/// A stream goes on once a word in memory satisfies a condition.
+#[derive(Clone, Copy, Debug)]
+pub struct Gate {
+    /// Address of the word.
+    pub address: u64,
+    /// Its width.
+    pub width: Width,
+    /// The condition.
+    pub comparison: Comparison,
+    /// What to compare with.
+    pub value: u64,
+}
+
+impl Gate {
+    /// Looks at the word.
+    pub(super) fn open(&self) -> bool {
+        match self.width {
+            Width::Bits32 => {
+                // SAFETY: the submitter checked alignment and vouched for the address.
+                let word = unsafe { AtomicU32::from_ptr(self.address as *mut u32) }.load(Acquire);
+                let value = self.value as u32;
+                match self.comparison {
+                    Comparison::AtLeast => word.wrapping_sub(value) as i32 >= 0,
+                    Comparison::Equal => word == value,
+                    Comparison::And => word & value != 0,
+                    Comparison::Nor => !(word | value) != 0,
+                }
+            }
+            Width::Bits64 => {
+                // SAFETY: as above.
+                let word = unsafe { AtomicU64::from_ptr(self.address as *mut u64) }.load(Acquire);
+                match self.comparison {
+                    Comparison::AtLeast => word.wrapping_sub(self.value) as i64 >= 0,
+                    Comparison::Equal => word == self.value,
+                    Comparison::And => word & self.value != 0,
+                    Comparison::Nor => !(word | self.value) != 0,
+                }
+            }
+        }
+    }
+}
+
+/// Writes a word as the device does: after everything before it in the stream.
+pub(super) fn write_word(address: u64, width: Width, value: u64) {
+    match width {
+        Width::Bits32 => {
+            // SAFETY: the submitter checked alignment and vouched for the address.
+            unsafe { AtomicU32::from_ptr(address as *mut u32) }.store(value as u32, Release);
+        }
+        Width::Bits64 => {
+            // SAFETY: as above.
+            unsafe { AtomicU64::from_ptr(address as *mut u64) }.store(value, Release);
+        }
+    }
+}
+
+/// One operation of a stream.
+pub enum Op {
+    /// Takes device time, then has an effect.
+    Work {
+        /// Device time before jitter.
+        duration_ns: u64,
+        /// What it does when done.
+        effect: Effect,
+    },
+    /// Has an effect as soon as everything before it is done, at no cost of device time, and is
+    /// seen by the host at once.
+    Instant(Effect),
+    /// Writes a word that the host or another stream may wait for.
+    Write {
+        /// Address, aligned to the width.
+        address: u64,
+        /// Width of the word.
+        width: Width,
+        /// The value.
+        value: u64,
+    },
+    /// Holds the stream back until a word satisfies a condition.
+    Wait(Gate),
+    /// Runs on the worker thread with nothing locked; holds the stream back meanwhile.
+    Call(Box<dyn FnOnce() + Send>),
+    /// Holds the stream back until the function says so; for what this process cannot predict.
+    Until(Box<dyn Fn() -> bool + Send>),
+}
+
+impl Op {
+    /// Whether it can only be judged once everything before it in the stream is done.
+    pub(super) fn needs_drained_stream(&self) -> bool {
+        matches!(self, Self::Wait(_) | Self::Call(_) | Self::Until(_))
+    }
+}
