@@ -4,6 +4,7 @@
 //! vendors. Backends for the operator's tools register themselves with [`inventory`]; inside a
 //! preload library there is exactly one.
 
+use crate::sync::AtomicU32;
 use std::fmt;
 
 /// Who made the device.
@@ -96,7 +97,9 @@ pub struct Telemetry {
 #[derive(Debug, thiserror::Error)]
 pub enum BackendError {
     /// No {vendor} library was found: {reason}
-    #[error("no {vendor} driver library was found ({reason}); install the driver or check LD_LIBRARY_PATH")]
+    #[error(
+        "no {vendor} driver library was found ({reason}); install the driver or check LD_LIBRARY_PATH"
+    )]
     NoLibrary {
         /// Whose library.
         vendor: Vendor,
@@ -153,16 +156,42 @@ pub trait GpuBackend: Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct QueueId(pub u64);
 
-/// The device-side gate: the vendor's way of letting a queue wait for, and write, a word in the
-/// region. Used by the process that owns the queue, from its own threads.
+/// The device-side gate and stopwatch: how a vendor lets a queue wait for a word in the region,
+/// write one, and tell how long something took. Used by the process that owns the queue, from its
+/// own threads. No method waits for the device.
 pub trait StreamGate {
     /// Makes `queue` wait, on the device, until `*word - value` is at least 0 as a signed number.
     /// Returns false if the vendor refused; the work is then not gated.
-    fn wait(&self, queue: QueueId, word: &crate::sync::AtomicU32, value: u32) -> bool;
+    fn wait(&self, queue: QueueId, word: &AtomicU32, value: u32) -> bool;
 
     /// Makes `queue` write `value` to `*word` once everything before it is finished. Returns false
-    /// if the vendor refused; the segment is then judged by its predicted end.
-    fn write(&self, queue: QueueId, word: &crate::sync::AtomicU32, value: u32) -> bool;
+    /// if the vendor refused.
+    fn write(&self, queue: QueueId, word: &AtomicU32, value: u32) -> bool;
+
+    /// A new marker, to be reused for ever; `None` if the vendor has none to give.
+    fn marker(&self) -> Option<Marker>;
+
+    /// Lets `marker` note the time once everything before it in `queue` is finished. Returns false
+    /// if it could not be put there.
+    fn record(&self, marker: Marker, queue: QueueId) -> bool;
+
+    /// Device time between two recorded markers.
+    fn elapsed(&self, begin: Marker, end: Marker) -> Elapsed;
+}
+
+/// A vendor's event, as an opaque number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marker(pub u64);
+
+/// What two markers tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Elapsed {
+    /// Not finished yet.
+    Pending,
+    /// Nanoseconds of device time between them.
+    Ns(u64),
+    /// They will never tell; use them again.
+    Lost,
 }
 
 /// A backend that a linked crate offers to the tools.

@@ -7,4 +7,6 @@ pub mod futex;
 pub mod ledger;
 pub mod policy;
 pub mod region;
+#[cfg(not(loom))]
+pub mod sched;
 pub mod sync;

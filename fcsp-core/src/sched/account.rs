@@ -1,0 +1,163 @@
+//! What the arbiter remembers of tenants and processes between steps.
+
+use super::plan::ProcessView;
+use super::shares::{Share, WHOLE_PPM};
+
+/// Moving average with weight 1/8.
+fn blend(old: u64, new: u64) -> u64 {
+    if old == 0 { new } else { (old * 7 + new) / 8 }
+}
+
+/// Device time of one tenant.
+#[derive(Clone, Debug, Default)]
+pub struct TenantAccount {
+    /// Device time divided by share; the least is next.
+    pub vtime_ns: u64,
+    /// Device time charged.
+    pub device_ns: u64,
+    /// Tokens left under the ceiling, nanoseconds of device time.
+    pub tokens_ns: i64,
+    /// When tokens were last added.
+    pub filled_ns: u64,
+    /// When it last had work.
+    pub active_ns: u64,
+    /// Had work at the last step.
+    pub had_work: bool,
+    /// What it may have now.
+    pub share: Share,
+}
+
+impl TenantAccount {
+    /// Charges device time.
+    pub fn charge(&mut self, ns: u64) {
+        self.device_ns += ns;
+        self.tokens_ns -= ns as i64;
+        let share = u64::from(self.share.share_ppm.max(1));
+        self.vtime_ns += (u128::from(ns) * u128::from(WHOLE_PPM) / u128::from(share)) as u64;
+    }
+
+    /// Gives back device time charged too much.
+    pub fn refund(&mut self, ns: u64) {
+        let ns = ns.min(self.device_ns);
+        self.device_ns -= ns;
+        self.tokens_ns += ns as i64;
+        let share = u64::from(self.share.share_ppm.max(1));
+        let vtime = (u128::from(ns) * u128::from(WHOLE_PPM) / u128::from(share)) as u64;
+        self.vtime_ns = self.vtime_ns.saturating_sub(vtime);
+    }
+
+    /// Adds the tokens of the time since the last fill, at most `burst_ns` in all.
+    pub fn fill(&mut self, now_ns: u64, burst_ns: u64) {
+        let elapsed = now_ns.saturating_sub(self.filled_ns);
+        let add = if self.filled_ns == 0 {
+            burst_ns
+        } else {
+            (u128::from(elapsed) * u128::from(self.share.ceiling_ppm) / u128::from(WHOLE_PPM)) as u64
+        };
+        self.tokens_ns = (self.tokens_ns.saturating_add(add as i64)).min(burst_ns as i64);
+        self.filled_ns = now_ns;
+    }
+
+    /// True unless the ceiling holds the tenant back.
+    pub fn eligible(&self) -> bool {
+        self.share.ceiling_ppm >= WHOLE_PPM || self.tokens_ns > 0
+    }
+
+    /// When the ceiling will let it run again.
+    pub fn eligible_at_ns(&self, now_ns: u64) -> u64 {
+        if self.eligible() {
+            return now_ns;
+        }
+        let missing = (1 - self.tokens_ns) as u128 * u128::from(WHOLE_PPM);
+        now_ns + (missing / u128::from(self.share.ceiling_ppm.max(1))) as u64
+    }
+}
+
+/// Habits of one process, learnt from its segments.
+#[derive(Clone, Debug, Default)]
+pub struct ProcessAccount {
+    /// Whose habits.
+    pub generation: u32,
+    /// Virtual time among the processes of its tenant.
+    pub vtime_ns: u64,
+    /// Device time charged.
+    pub device_ns: u64,
+    /// Time from opening a segment to closing it.
+    pub fill_ns: u64,
+    /// Device time of a segment.
+    pub device_ns_mean: u64,
+    /// Time from the end of a segment to the next submission, when nothing was pending.
+    pub think_ns: u64,
+    /// Actual over predicted device time, thousandths.
+    pub ratio_milli: u64,
+    /// Mean absolute error of the prediction, nanoseconds.
+    pub error_ns: u64,
+    /// Part of its segments that ended in a wait, thousandths.
+    pub sync_milli: u64,
+    /// When it last had nothing left to run.
+    pub drained_ns: u64,
+    synced_seen: u32,
+    blocked_seen: u32,
+}
+
+impl ProcessAccount {
+    /// A process nothing is known of.
+    pub fn new(view: &ProcessView, vtime_ns: u64) -> Self {
+        Self {
+            generation: view.generation,
+            vtime_ns,
+            ratio_milli: 1000,
+            synced_seen: view.synced,
+            blocked_seen: view.blocked,
+            ..Self::default()
+        }
+    }
+
+    /// Expected device time of a prediction, as experience corrects it.
+    pub fn corrected_ns(&self, predicted_ns: u64) -> u64 {
+        predicted_ns * self.ratio_milli / 1000
+    }
+
+    /// Learns from a segment that was complete before it was granted, so that its time on the
+    /// device has no gaps of the program's making.
+    pub fn learn_length(&mut self, predicted_ns: u64, actual_ns: u64) {
+        if predicted_ns == 0 {
+            return;
+        }
+        let expected = self.corrected_ns(predicted_ns);
+        self.error_ns = blend(self.error_ns, expected.abs_diff(actual_ns)).max(1);
+        let ratio = (actual_ns * 1000 / predicted_ns).clamp(100, 10_000);
+        self.ratio_milli = blend(self.ratio_milli, ratio);
+    }
+
+    /// Learns how a closed segment came to be; `synced` and `blocked` are the counters of its slot.
+    pub fn learn_habit(&mut self, fill_ns: u64, device_ns: u64, synced: u32, blocked: u32) {
+        let waited = synced != self.synced_seen;
+        let throttled = blocked != self.blocked_seen;
+        (self.synced_seen, self.blocked_seen) = (synced, blocked);
+        if !throttled {
+            self.fill_ns = blend(self.fill_ns, fill_ns);
+        }
+        self.device_ns_mean = blend(self.device_ns_mean, device_ns);
+        let milli = if waited && !throttled { 1000 } else { 0 };
+        self.sync_milli = (self.sync_milli * 7 + milli) / 8;
+    }
+
+    /// Learns how long the program thinks between batches.
+    pub fn learn_thinking(&mut self, think_ns: u64) {
+        self.think_ns = blend(self.think_ns, think_ns).max(1);
+    }
+
+    /// True for a program that waits for what it submits and whose processor is the slower of the
+    /// two: it feels every delay.
+    pub fn interactive(&self) -> bool {
+        self.sync_milli >= 250 && self.fill_ns >= self.device_ns_mean
+    }
+
+    /// When a segment that began to fill at `opened_ns` is best granted: so late that its program
+    /// will have submitted everything by the time the device has run it, less `margin_ns`.
+    pub fn just_in_time_ns(&self, opened_ns: u64, margin_ns: u64) -> u64 {
+        let device = self.device_ns_mean + self.device_ns_mean / 8;
+        opened_ns + self.fill_ns.saturating_sub(device + margin_ns)
+    }
+}

@@ -1,0 +1,203 @@
+//! The cost model: how long a submission is expected to keep the device busy.
+//!
+//! Costs are learnt per key, which the vendor's side builds from the function, grid, block and
+//! shared memory of a kernel, or from the handle of an instantiated graph. The table is a cache of
+//! fixed size in the process's own memory: lock-free, never allocates, and may forget.
+
+use crate::sync::{AtomicU64, Ordering};
+
+const ENTRIES: usize = 4096;
+const PROBES: usize = 8;
+/// Bits of an entry's second word that hold the cost; the rest counts samples.
+const COST_BITS: u32 = 44;
+const COST_MASK: u64 = (1 << COST_BITS) - 1;
+/// Least cost of any submission: what the device's front end needs to start a kernel
+/// (1.5–2 µs between short kernels measured on an H200, driver 580.159, Nov 2026).
+pub const COST_NS_MIN: u64 = 1_500;
+/// Tokens per thread block and grid of the prior, before anything is learnt: the product's
+/// `grids × blocks × 32`.
+pub const TOKEN_FACTOR: u64 = 32;
+
+/// What a submission is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CostKey(u64);
+
+impl CostKey {
+    /// A key from what identifies the work: function address and launch shape, or a graph handle.
+    #[inline]
+    pub fn new(parts: &[u64]) -> Self {
+        let mut hash = 0x9e37_79b9_7f4a_7c15_u64;
+        for &part in parts {
+            // Mixing step of splitmix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number
+            // Generators, OOPSLA 2014).
+            hash = (hash ^ part).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            hash ^= hash >> 29;
+        }
+        Self(hash | 1)
+    }
+}
+
+/// An expected cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Device time, nanoseconds.
+    pub ns: u64,
+    /// Measurements behind it; 0 if it is only the prior.
+    pub samples: u32,
+}
+
+#[derive(Debug)]
+struct Entry {
+    key: AtomicU64,
+    value: AtomicU64,
+}
+
+/// Learnt costs of one process on one device. All methods are wait-free.
+#[derive(Debug)]
+pub struct CostTable {
+    entries: Box<[Entry]>,
+}
+
+impl Default for CostTable {
+    fn default() -> Self {
+        let entries = (0..ENTRIES)
+            .map(|_| Entry { key: AtomicU64::new(0), value: AtomicU64::new(0) })
+            .collect();
+        Self { entries }
+    }
+}
+
+impl CostTable {
+    /// Expected cost of `key`, or `prior_ns` if nothing was learnt.
+    #[inline]
+    pub fn expect(&self, key: CostKey, prior_ns: u64) -> Cost {
+        match self.find(key) {
+            Some(entry) => {
+                // Relaxed: cost and count travel in one word; nothing else hangs on it.
+                let value = entry.value.load(Ordering::Relaxed);
+                let samples = (value >> COST_BITS) as u32;
+                if samples == 0 {
+                    Cost { ns: prior_ns, samples }
+                } else {
+                    Cost { ns: value & COST_MASK, samples }
+                }
+            }
+            None => Cost { ns: prior_ns, samples: 0 },
+        }
+    }
+
+    /// Takes a measurement of `key` into account: the mean of the first four, then a moving average
+    /// with weight 1/8. A measurement under [`COST_NS_MIN`] counts as that.
+    pub fn learn(&self, key: CostKey, measured_ns: u64) {
+        let measured = measured_ns.clamp(COST_NS_MIN, COST_MASK);
+        let entry = self.find_or_take(key);
+        let value = entry.value.load(Ordering::Relaxed);
+        let samples = value >> COST_BITS;
+        let old = value & COST_MASK;
+        let new = match samples {
+            0 => measured,
+            1..=3 => (old * samples + measured) / (samples + 1),
+            _ => (old * 7 + measured) / 8,
+        };
+        let samples = (samples + 1).min((1 << (64 - COST_BITS)) - 1);
+        // Relaxed: two threads that learn at once lose one measurement, which is harmless.
+        entry.value.store(samples << COST_BITS | new, Ordering::Relaxed);
+    }
+
+    fn slots(&self, key: CostKey) -> impl Iterator<Item = &Entry> {
+        let start = (key.0 >> 17) as usize;
+        (0..PROBES).map(move |i| &self.entries[(start + i) % ENTRIES])
+    }
+
+    #[inline]
+    fn find(&self, key: CostKey) -> Option<&Entry> {
+        self.slots(key).find(|entry| entry.key.load(Ordering::Relaxed) == key.0)
+    }
+
+    fn find_or_take(&self, key: CostKey) -> &Entry {
+        if let Some(entry) = self.find(key) {
+            return entry;
+        }
+        let free = self.slots(key).find(|entry| {
+            entry.key.compare_exchange(0, key.0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        });
+        free.unwrap_or_else(|| {
+            // Full neighbourhood: forget whoever stands at the key's own place.
+            let entry = &self.entries[(key.0 >> 17) as usize % ENTRIES];
+            entry.value.store(0, Ordering::Relaxed);
+            entry.key.store(key.0, Ordering::Relaxed);
+            entry
+        })
+    }
+}
+
+/// Prior cost of a kernel: `grids × blocks × 32`, held between [`COST_NS_MIN`] and `ns_max`, so that
+/// a guess neither costs nothing nor fills more than its part of a segment.
+#[inline]
+pub fn prior_ns(grid: u64, block: u64, ns_max: u64) -> u64 {
+    grid.saturating_mul(block).saturating_mul(TOKEN_FACTOR).clamp(COST_NS_MIN, ns_max.max(COST_NS_MIN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_unknown_key_costs_the_prior() {
+        let table = CostTable::default();
+        assert_eq!(table.expect(CostKey::new(&[1, 2]), 7_000), Cost { ns: 7_000, samples: 0 });
+    }
+
+    #[test]
+    fn a_constant_cost_is_learnt_exactly() {
+        let table = CostTable::default();
+        let key = CostKey::new(&[0xdead, 132, 1, 1, 256, 1, 1, 0]);
+        for n in 1..20 {
+            table.learn(key, 250_000);
+            assert_eq!(table.expect(key, 0), Cost { ns: 250_000, samples: n });
+        }
+    }
+
+    #[test]
+    fn a_changed_cost_is_followed() {
+        let table = CostTable::default();
+        let key = CostKey::new(&[9]);
+        (0..10).for_each(|_| table.learn(key, 100_000));
+        (0..40).for_each(|_| table.learn(key, 300_000));
+        let ns = table.expect(key, 0).ns;
+        assert!((295_000..=300_000).contains(&ns), "{ns}");
+    }
+
+    proptest! {
+        #[test]
+        fn the_estimate_stays_within_what_was_measured(
+            parts in prop::collection::vec(any::<u64>(), 1..9),
+            measured in prop::collection::vec(COST_NS_MIN..50_000_000, 1..50),
+        ) {
+            let table = CostTable::default();
+            let key = CostKey::new(&parts);
+            for &ns in &measured { table.learn(key, ns); }
+            let got = table.expect(key, 0).ns;
+            // Integer averaging loses up to 1 ns a step downwards.
+            let least = *measured.iter().min().unwrap();
+            prop_assert!(got + 8 >= least && got <= *measured.iter().max().unwrap());
+        }
+
+        #[test]
+        fn a_full_table_still_learns(keys in prop::collection::vec(any::<u64>(), 6_000..7_000)) {
+            let table = CostTable::default();
+            for &k in &keys {
+                let key = CostKey::new(&[k]);
+                table.learn(key, 10_000);
+                prop_assert_eq!(table.expect(key, 0).ns, 10_000);
+            }
+        }
+
+        #[test]
+        fn the_prior_is_bounded(grid in any::<u64>(), block in any::<u64>(), max in 0_u64..10_000_000) {
+            let ns = prior_ns(grid, block, max);
+            prop_assert!(ns >= COST_NS_MIN && ns <= max.max(COST_NS_MIN));
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The observer: one thread per process and device, of which one at a time arbitrates.
+//!
+//! The arbiter is elected by compare-and-swap on a word of the region. It sleeps on the doorbell
+//! until the running segment's predicted end; with nothing pending it sleeps for ever and costs
+//! nothing. The others stand by: while their own process has work pending they look every
+//! [`STANDBY`] whether the arbiter still moves, and take over from one that died or was stopped.
+//!
+//! An observer never calls a vendor, so nothing a driver does can keep a gate shut. It blocks all
+//! signals of the program it lives in.
+
+use std::time::Duration;
+
+use super::arbiter::{Arbiter, Tuning};
+use super::clock::{ms, now_ns};
+use super::plan::View;
+use super::view;
+use crate::futex;
+use crate::region::layout::{RegionLayout, Slot};
+use crate::sync::{AtomicBool, AtomicU32, Ordering, fence};
+
+/// How often a standby looks at the arbiter while its own process waits.
+pub const STANDBY: Duration = Duration::from_millis(2);
+/// A heartbeat older than this is suspicious: the arbiter never sleeps longer while work is pending.
+const SUSPICIOUS_NS: u64 = ms(3);
+/// An arbiter silent for this long has been stopped, alive or not.
+const STOPPED_NS: u64 = ms(25);
+/// How often the arbiter asks the kernel whether the holder lives.
+const HOLDER_PROBE_NS: u64 = ms(2);
+/// How often it asks for everybody.
+const PEERS_PROBE_NS: u64 = ms(100);
+
+/// What an observer must know of other processes. Asks the kernel; may block for microseconds.
+pub trait Peers: Send + Sync {
+    /// True if the process in that slot is certainly gone.
+    fn is_dead(&self, slot: usize) -> bool;
+    /// Gives back what dead processes held.
+    fn reclaim_dead(&self);
+}
+
+/// Shared by an observer and the threads of its process.
+#[derive(Debug, Default)]
+pub struct Bench {
+    stop: AtomicBool,
+    parked: AtomicU32,
+}
+
+impl Bench {
+    /// Asks the observer to end; it does so within a few milliseconds.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Wakes a standby that sleeps because its process had nothing pending. A load, and a system
+    /// call only if it does sleep.
+    #[inline]
+    pub fn wake(&self) {
+        if self.parked.load(Ordering::Acquire) != 0 {
+            self.parked.store(0, Ordering::Release);
+            futex::wake(&self.parked, u32::MAX);
+        }
+    }
+}
+
+/// Runs the observer of the process in slot `me` until it is told to stop. Call it on a thread of
+/// its own.
+pub fn run(region: &RegionLayout, me: usize, peers: &dyn Peers, bench: &Bench, tuning: &Tuning) {
+    let mine = &region.slots[me].slot;
+    while !bench.stop.load(Ordering::Acquire) {
+        if elect(region, me, peers, mine) {
+            arbitrate(region, me, peers, bench, tuning);
+        } else if has_work(mine) {
+            std::thread::sleep(STANDBY);
+        } else {
+            bench.parked.store(1, Ordering::SeqCst);
+            // Looked at again after the announcement, so that no wake-up is lost.
+            if !has_work(mine) && !bench.stop.load(Ordering::SeqCst) {
+                futex::wait(&bench.parked, 1, None);
+            }
+            bench.parked.store(0, Ordering::Release);
+        }
+    }
+    resign(region, me);
+}
+
+fn has_work(slot: &Slot) -> bool {
+    slot.queue.opened.load(Ordering::SeqCst) != slot.compute.retired.load(Ordering::Acquire)
+}
+
+fn owner_of(word: u64) -> Option<usize> {
+    ((word as u32) as usize).checked_sub(1)
+}
+
+/// True if this process arbitrates: it did already, nobody does, or whoever does has failed.
+fn elect(region: &RegionLayout, me: usize, peers: &dyn Peers, mine: &Slot) -> bool {
+    let words = &region.header.arbiter;
+    let word = words.owner.load(Ordering::Acquire);
+    let free = match owner_of(word) {
+        None => true,
+        Some(owner) if owner == me => return true,
+        Some(owner) => {
+            let silent_ns = now_ns().saturating_sub(words.heartbeat_ns.load(Ordering::Acquire));
+            let dead = || peers.is_dead(owner);
+            // An arbiter with nothing to do is silent for good reason, unless we are waiting.
+            (silent_ns > STOPPED_NS && has_work(mine)) || (silent_ns > SUSPICIOUS_NS && dead())
+        }
+    };
+    let term = (word >> 32).wrapping_add(1);
+    let claim = term << 32 | (me as u64 + 1);
+    // AcqRel: we must see what the last owner wrote, and the next must see what we do.
+    free && words.owner.compare_exchange(word, claim, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+}
+
+fn resign(region: &RegionLayout, me: usize) {
+    let owner = &region.header.arbiter.owner;
+    let word = owner.load(Ordering::Acquire);
+    if owner_of(word) == Some(me) {
+        let _taken_over_meanwhile =
+            owner.compare_exchange(word, word >> 32 << 32, Ordering::AcqRel, Ordering::Relaxed);
+    }
+}
+
+/// Arbitrates until told to stop or until another has taken over.
+fn arbitrate(region: &RegionLayout, me: usize, peers: &dyn Peers, bench: &Bench, tuning: &Tuning) {
+    let header = &region.header;
+    let mut arbiter = Arbiter::new(tuning.clone());
+    let mut view = View::default();
+    let (mut holder_probed_ns, mut peers_probed_ns) = (now_ns(), 0);
+    view::restore(region, &mut arbiter);
+    while !bench.stop.load(Ordering::Acquire) {
+        let seen = header.doorbell.load(Ordering::Acquire);
+        let now = now_ns();
+        if owner_of(header.arbiter.owner.load(Ordering::Acquire)) != Some(me) {
+            return;
+        }
+        if now - peers_probed_ns >= PEERS_PROBE_NS {
+            peers_probed_ns = now;
+            peers.reclaim_dead();
+        } else if now - holder_probed_ns >= HOLDER_PROBE_NS {
+            holder_probed_ns = now;
+            if arbiter.holder().is_some_and(|slot| peers.is_dead(slot)) {
+                peers.reclaim_dead();
+            }
+        }
+        view::read(region, &mut view);
+        let plan = arbiter.step(now, &view);
+        view::apply(region, &plan, now);
+        view::publish(region, &view, &arbiter, now);
+        header.arbiter.steps.fetch_add(1, Ordering::Relaxed);
+        header.arbiter.handoffs.fetch_add(u64::from(plan.handed_over), Ordering::Relaxed);
+        sleep(region, seen, plan.wake_ns);
+    }
+}
+
+/// Sleeps until the doorbell rings or `wake_ns`.
+fn sleep(region: &RegionLayout, seen: u32, wake_ns: Option<u64>) {
+    let header = &region.header;
+    let timeout = match wake_ns {
+        Some(wake) => {
+            let left = wake.saturating_sub(now_ns());
+            if left == 0 {
+                return;
+            }
+            Some(Duration::from_nanos(left))
+        }
+        None => None,
+    };
+    header.arbiter_asleep.store(1, Ordering::Relaxed);
+    // Pairs with the fence in `ring`: either it sees us asleep, or we see its count.
+    fence(Ordering::SeqCst);
+    futex::wait(&header.doorbell, seen, timeout);
+    header.arbiter_asleep.store(0, Ordering::Relaxed);
+}
+
+/// Makes the calling thread fit to be an observer inside a foreign program: no signals, precise
+/// timers. Linux only.
+pub fn prepare_thread() {
+    // SAFETY: the set is initialised by sigfillset before it is used; both calls only affect the
+    // calling thread.
+    unsafe {
+        let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), std::ptr::null_mut());
+        // Default slack is 50 µs, as long as half a hand-over.
+        libc::prctl(libc::PR_SET_TIMERSLACK, 1_usize, 0, 0, 0);
+    }
+}

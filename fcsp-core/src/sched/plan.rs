@@ -1,0 +1,127 @@
+//! What the arbiter sees and what it decides, as plain data.
+
+use super::SegmentState;
+use super::shares::Promise;
+
+/// The device's programs at one instant, read from the region by [`super::view`].
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// Live tenants.
+    pub tenants: Vec<TenantView>,
+    /// Live processes.
+    pub processes: Vec<ProcessView>,
+}
+
+/// One tenant.
+#[derive(Clone, Debug)]
+pub struct TenantView {
+    /// Index of its page.
+    pub index: usize,
+    /// Its limits; `active` is ignored, the arbiter knows better.
+    pub promise: Promise,
+}
+
+/// One process.
+#[derive(Clone, Debug)]
+pub struct ProcessView {
+    /// Index of its slot.
+    pub slot: usize,
+    /// Changes when another process takes the slot.
+    pub generation: u32,
+    /// Index of its tenant's page.
+    pub tenant: usize,
+    /// Newest segment opened.
+    pub opened: u32,
+    /// Newest segment granted.
+    pub granted: u32,
+    /// Newest segment retired.
+    pub retired: u32,
+    /// Whether its submissions form segments now.
+    pub gated: bool,
+    /// Segments it had to close because a thread was about to wait, so far.
+    pub synced: u32,
+    /// Times a thread of it had to wait for room, so far.
+    pub blocked: u32,
+    /// What a hand-over costs it, as it measured.
+    pub handover_ns: u64,
+    /// Segments after `retired`, oldest first.
+    pub segments: Vec<SegmentView>,
+}
+
+/// One segment that is not retired.
+#[derive(Clone, Debug)]
+pub struct SegmentView {
+    /// Its number.
+    pub number: u32,
+    /// Its state.
+    pub state: SegmentState,
+    /// Expected device time of what is in it, nanoseconds.
+    pub predicted_ns: u64,
+    /// When it was opened.
+    pub opened_ns: u64,
+    /// When something last joined it.
+    pub submitted_ns: u64,
+    /// Submissions in it.
+    pub launches: u32,
+    /// True once every queue it used has written its number.
+    pub done: bool,
+}
+
+/// What to do now, and when to look again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// Segments to retire, in order.
+    pub retire: Vec<Retire>,
+    /// Open segments to end.
+    pub expire: Vec<SegmentRef>,
+    /// Segments to grant: everything up to this number.
+    pub grant: Vec<Grant>,
+    /// Gates to set.
+    pub gate: Vec<Gate>,
+    /// When to step again if nothing rings before; `None` is not before the doorbell.
+    pub wake_ns: Option<u64>,
+    /// The turn passed to another tenant.
+    pub handed_over: bool,
+}
+
+/// Names a segment of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentRef {
+    /// Slot of the process.
+    pub slot: usize,
+    /// Number of the segment.
+    pub number: u32,
+}
+
+/// A segment is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retire {
+    /// Which.
+    pub segment: SegmentRef,
+    /// False if it was given up on: it did not finish in the bound.
+    pub finished: bool,
+}
+
+/// Permission to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// To this process.
+    pub slot: usize,
+    /// First segment of the grant.
+    pub from: u32,
+    /// Last segment of the grant.
+    pub to: u32,
+    /// A turn begins with it.
+    pub first_of_turn: bool,
+}
+
+/// How a process's submissions are to be treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gate {
+    /// The process.
+    pub slot: usize,
+    /// Whether its submissions form segments.
+    pub gated: bool,
+    /// Predicted device time a segment may hold, microseconds.
+    pub segment_us: u32,
+}

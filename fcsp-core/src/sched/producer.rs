@@ -1,0 +1,370 @@
+//! The program's side of the gate: turns submissions into segments.
+//!
+//! A hook that submits work calls [`Producer::enter`], then the vendor, then [`Producer::leave`]. A
+//! hook that is about to wait for the device calls [`Producer::sync`] first. All of this happens only
+//! while the slot is gated; see [`Producer::gated`].
+//!
+//! One lock per process and device guards the open segment. It is there because segments must be
+//! numbered in the order of submission over the whole process: then a dependency between two queues
+//! always points to the same or an earlier segment, and waiting in the queues cannot form a cycle.
+//! It is taken only while gated, held for some tens of nanoseconds (a microsecond when a segment
+//! begins or ends), and never while a thread waits.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::clock::now_ns;
+use super::cost::{CostKey, CostTable};
+use super::lanes::Lanes;
+use super::observer::Bench;
+use super::sampler::{SampleId, Sampler, Subject};
+use super::segment::{SegmentState, reached};
+use crate::backend::{QueueId, StreamGate};
+use crate::futex;
+use crate::region::layout::{GatePage, Header, RegionLayout, SEGMENTS, Segment, Slot, SlotPages};
+use crate::sync::{Ordering, fence};
+
+/// Segments a process may be ahead of the device. A thread that wants more waits.
+pub const AHEAD: u32 = 4;
+/// Unanswered questions for an event or a queue after which a program counts as waiting.
+const QUERIES_BEFORE_SYNC: u32 = 8;
+/// Longest sleep of a thread that waits for room before it looks again by itself.
+const ROOM_WAIT: Duration = Duration::from_millis(5);
+/// One segment in this many is measured to learn what a hand-over costs.
+const SEGMENT_SAMPLE_EVERY: u32 = 8;
+
+const _: () = assert!((AHEAD as usize) < SEGMENTS);
+
+/// The submitting side of one process on one device. Shared by all its threads.
+#[derive(Debug)]
+pub struct Producer {
+    header: &'static Header,
+    slot: &'static Slot,
+    page: &'static GatePage,
+    bench: &'static Bench,
+    costs: CostTable,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: Option<Open>,
+    lanes: Lanes,
+    sampler: Sampler,
+    queries: u32,
+}
+
+#[derive(Debug)]
+struct Open {
+    number: u32,
+    lanes: u64,
+    predicted_ns: u64,
+    launches: u32,
+    /// Threads between `enter` and `leave`.
+    entered: u32,
+    end: Option<End>,
+    sample: Option<(SampleId, usize)>,
+}
+
+/// Why a segment ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Full,
+    Waiting,
+    Expired,
+}
+
+/// A submission on its way. Give it back to [`Producer::leave`].
+#[derive(Debug)]
+#[must_use = "a submission that entered must leave"]
+pub struct Ticket {
+    number: u32,
+    queue: QueueId,
+    sample: Option<SampleId>,
+}
+
+impl Producer {
+    /// The producer of the process that owns slot `me`; `bench` is its observer's.
+    pub fn new(region: &'static RegionLayout, me: usize, bench: &'static Bench) -> Self {
+        let SlotPages { slot, page } = &region.slots[me];
+        let (costs, state) = Default::default();
+        Self { header: &region.header, slot, page, bench, costs, state }
+    }
+
+    /// Whether submissions form segments now: the one word an uncontended submission reads.
+    #[inline]
+    pub fn gated(&self) -> bool {
+        // Relaxed: the word carries no data; acting a moment late is what a change costs anyway.
+        self.slot.gate.gated.load(Ordering::Relaxed) != 0
+    }
+
+    /// Admits one submission of kind `key` to `queue`: puts the gate into the queue if the segment
+    /// is new to it. `prior_ns` is what it may cost if nothing was learnt. Blocks while the process
+    /// is [`AHEAD`] segments ahead; otherwise takes about 100 ns, and about 2 µs once per segment.
+    pub fn enter(&self, gate: &dyn StreamGate, queue: QueueId, key: CostKey, prior_ns: u64) -> Ticket {
+        let full_ns = u64::from(self.slot.gate.segment_us.load(Ordering::Relaxed)).max(1) * 1000;
+        let cost = self.costs.expect(key, prior_ns.min(full_ns / 8));
+        let now = now_ns();
+        let mut state = self.lock_with_room(gate);
+        let state = &mut *state;
+        let fresh = state.open.is_none();
+        let open = state.open.get_or_insert_with(|| self.open(now));
+        if let Some(lane) = state.lanes.take(queue, open.number, open.lanes, self.page)
+            && open.lanes & (1 << lane) == 0
+        {
+            // Acquire pairs with the arbiter's Release: granted before we came, no gate needed.
+            if !reached(self.page.grant.load(Ordering::Acquire), open.number) {
+                gate.wait(queue, &self.page.grant, open.number);
+            }
+            open.lanes |= 1 << lane;
+            if open.number.is_multiple_of(SEGMENT_SAMPLE_EVERY) && open.lanes.count_ones() == 1 {
+                let sample = state.sampler.begin(gate, queue, Subject::Segment(open.number));
+                open.sample = sample.map(|id| (id, lane));
+            }
+        }
+        // More queues than lanes: this submission is charged but not held back.
+        open.launches += 1;
+        open.entered += 1;
+        open.predicted_ns += cost.ns;
+        state.queries = 0;
+        let segment = self.segment(open.number);
+        segment.predicted_ns.store(open.predicted_ns, Ordering::Relaxed);
+        segment.submitted_ns.store(now, Ordering::Relaxed);
+        // Release publishes the two above; the arbiter reads launches first.
+        segment.launches.store(open.launches, Ordering::Release);
+        if open.predicted_ns >= full_ns && open.end.is_none() {
+            open.end = Some(End::Full);
+        }
+        let number = open.number;
+        let sample = if state.sampler.wants(cost.samples) {
+            state.sampler.begin(gate, queue, Subject::Submission(key))
+        } else {
+            None
+        };
+        if fresh {
+            self.ring();
+        }
+        Ticket { number, queue, sample }
+    }
+
+    /// Completes a submission; `launched` is false if the vendor refused it.
+    pub fn leave(&self, gate: &dyn StreamGate, ticket: Ticket, launched: bool) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        if let Some(id) = ticket.sample {
+            if launched {
+                state.sampler.end(gate, ticket.queue, id);
+            } else {
+                state.sampler.drop(id);
+            }
+        }
+        if let Some(open) = state.open.as_mut().filter(|open| open.number == ticket.number) {
+            open.entered -= 1;
+            if open.entered == 0 && open.end.is_some() {
+                self.close(gate, state);
+            }
+        }
+        self.learn(gate, state);
+    }
+
+    /// A thread is about to wait for the device: ends the open segment, so that what it waits for
+    /// can be granted and judged. Does not block.
+    pub fn sync(&self, gate: &dyn StreamGate) {
+        let mut state = self.lock();
+        self.end(gate, &mut state, End::Waiting);
+        self.learn(gate, &mut state);
+    }
+
+    /// A thread asked whether the device is done and was told no. Programs that ask again and again
+    /// are waiting.
+    pub fn unanswered(&self, gate: &dyn StreamGate) {
+        let mut state = self.lock();
+        state.queries += 1;
+        if state.queries == QUERIES_BEFORE_SYNC {
+            self.end(gate, &mut state, End::Waiting);
+        }
+    }
+
+    /// A queue is about to be destroyed.
+    pub fn forget(&self, gate: &dyn StreamGate, queue: QueueId) {
+        let mut state = self.lock();
+        let lane = state.lanes.find(queue);
+        let in_open = state.open.as_ref().zip(lane).is_some_and(|(open, lane)| open.lanes & (1 << lane) != 0);
+        if in_open {
+            self.end(gate, &mut state, End::Waiting);
+        }
+        state.lanes.forget(queue);
+    }
+
+    /// Everything the process had on the device is gone (its context was destroyed): counts all of
+    /// it as done.
+    pub fn reset(&self) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let newest = self.slot.queue.opened.load(Ordering::Relaxed);
+        for done in &self.page.done {
+            done.store(newest, Ordering::Release);
+        }
+        if let Some(open) = state.open.take() {
+            self.publish_closed(&open, End::Waiting);
+        }
+        *state = State::default();
+        self.ring();
+    }
+
+    fn end(&self, gate: &dyn StreamGate, state: &mut State, end: End) {
+        let Some(open) = &mut state.open else { return };
+        open.end = Some(end);
+        if open.entered == 0 {
+            self.close(gate, state);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic in a hook is caught at the border; the state it leaves is still consistent enough
+        // to go on with, and going on is what the program needs.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lock, with an open segment or room for one.
+    fn lock_with_room(&self, gate: &dyn StreamGate) -> MutexGuard<'_, State> {
+        let mut counted = false;
+        loop {
+            let mut state = self.lock();
+            if let Some(open) = &mut state.open {
+                let expired = self.segment(open.number).state.load(Ordering::Acquire)
+                    == SegmentState::Expired as u32;
+                if expired && open.entered == 0 {
+                    open.end = Some(End::Expired);
+                    self.close(gate, &mut state);
+                } else {
+                    return state;
+                }
+            }
+            let opened = self.slot.queue.opened.load(Ordering::Relaxed);
+            let room = self.slot.queue.room.load(Ordering::Acquire);
+            // Acquire pairs with the arbiter's Release of `retired`.
+            let retired = self.slot.compute.retired.load(Ordering::Acquire);
+            if !reached(opened, retired.wrapping_add(AHEAD)) || !self.gated() {
+                return state;
+            }
+            if !counted {
+                self.slot.queue.blocked.fetch_add(1, Ordering::Relaxed);
+                counted = true;
+            }
+            drop(state);
+            self.slot.queue.sleepers.fetch_add(1, Ordering::SeqCst);
+            if self.slot.compute.retired.load(Ordering::SeqCst) == retired {
+                futex::wait(&self.slot.queue.room, room, Some(ROOM_WAIT));
+            }
+            self.slot.queue.sleepers.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn segment(&self, number: u32) -> &'static Segment {
+        &self.page.segments[number as usize % SEGMENTS]
+    }
+
+    fn open(&self, now: u64) -> Open {
+        let number = self.slot.queue.opened.load(Ordering::Relaxed).wrapping_add(1);
+        let segment = self.segment(number);
+        segment.number.store(number, Ordering::Relaxed);
+        segment.lanes.store(0, Ordering::Relaxed);
+        segment.predicted_ns.store(0, Ordering::Relaxed);
+        segment.opened_ns.store(now, Ordering::Relaxed);
+        segment.submitted_ns.store(now, Ordering::Relaxed);
+        segment.launches.store(0, Ordering::Relaxed);
+        segment.granted_ns.store(0, Ordering::Relaxed);
+        segment.finished_ns.store(0, Ordering::Relaxed);
+        segment.first_of_turn.store(0, Ordering::Relaxed);
+        segment.state.store(SegmentState::Open as u32, Ordering::Relaxed);
+        // Release publishes the segment; the arbiter's Acquire of `opened` pairs with it.
+        self.slot.queue.opened.store(number, Ordering::Release);
+        Open { number, lanes: 0, predicted_ns: 0, launches: 0, entered: 0, end: None, sample: None }
+    }
+
+    /// Ends the open segment: every queue it used will write its number.
+    fn close(&self, gate: &dyn StreamGate, state: &mut State) {
+        let Some(open) = state.open.take() else { return };
+        if let Some((id, lane)) = open.sample {
+            match state.lanes.queue(lane).filter(|_| open.lanes.count_ones() == 1) {
+                Some(queue) => state.sampler.end(gate, queue, id),
+                None => state.sampler.drop(id),
+            }
+        }
+        for (lane, done) in self.page.done.iter().enumerate() {
+            if open.lanes & (1 << lane) == 0 {
+                continue;
+            }
+            let written = state.lanes.queue(lane).is_some_and(|queue| gate.write(queue, done, open.number));
+            if !written {
+                // The vendor refused: nobody will tell when this lane is done, so do not wait for it.
+                done.store(open.number, Ordering::Release);
+            }
+        }
+        let end = open.end.unwrap_or(End::Waiting);
+        self.publish_closed(&open, end);
+        if end == End::Waiting {
+            self.ring();
+        }
+    }
+
+    fn publish_closed(&self, open: &Open, end: End) {
+        let segment = self.segment(open.number);
+        segment.lanes.store(open.lanes, Ordering::Relaxed);
+        // Release publishes the lanes. Fails if the arbiter has ended the segment already.
+        let _already_expired = segment.state.compare_exchange(
+            SegmentState::Open as u32,
+            SegmentState::Closed as u32,
+            Ordering::Release,
+            Ordering::Relaxed,
+        );
+        if end == End::Waiting {
+            self.slot.queue.synced.fetch_add(1, Ordering::Relaxed);
+        }
+        self.slot.queue.launches.fetch_add(u64::from(open.launches), Ordering::Relaxed);
+        self.slot.queue.closed.store(open.number, Ordering::Release);
+    }
+
+    fn learn(&self, gate: &dyn StreamGate, state: &mut State) {
+        match state.sampler.poll(gate) {
+            Some((Subject::Submission(key), ns)) => self.costs.learn(key, ns),
+            Some((Subject::Segment(number), device_ns)) => self.learn_handover(number, device_ns),
+            None => {}
+        }
+    }
+
+    /// What lay between grant and done beyond the device's own time is the hand-over.
+    fn learn_handover(&self, number: u32, device_ns: u64) {
+        let segment = self.segment(number);
+        let finished = segment.finished_ns.load(Ordering::Acquire);
+        let granted = segment.granted_ns.load(Ordering::Relaxed);
+        let first = segment.first_of_turn.load(Ordering::Relaxed) != 0;
+        if segment.number.load(Ordering::Relaxed) != number || finished == 0 || !first {
+            return;
+        }
+        let handover = finished.saturating_sub(granted).saturating_sub(device_ns);
+        let old = self.slot.queue.handover_ns.load(Ordering::Relaxed);
+        // A hand-over of a millisecond and more is something else: a stopped program, a late look.
+        let new = if old == 0 { handover } else { (old * 7 + handover) / 8 }.min(1_000_000);
+        self.slot.queue.handover_ns.store(new, Ordering::Relaxed);
+    }
+
+    /// Tells the arbiter that something happened.
+    fn ring(&self) {
+        ring(self.header);
+        self.bench.wake();
+    }
+}
+
+/// Rings the doorbell of a region: the arbiter looks at once. One atomic addition, and a system call
+/// only if the arbiter sleeps.
+pub fn ring(header: &Header) {
+    header.doorbell.fetch_add(1, Ordering::Release);
+    // Pairs with the fence in the observer between announcing its sleep and its last look: either it
+    // sees the new count, or we see it asleep.
+    fence(Ordering::SeqCst);
+    if header.arbiter_asleep.load(Ordering::Relaxed) != 0 {
+        futex::wake(&header.doorbell, u32::MAX);
+    }
+}

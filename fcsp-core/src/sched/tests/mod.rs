@@ -1,0 +1,7 @@
+//! The whole scheduler in virtual time: real producers, real region, real arbiter, and a device and
+//! programs that exist only here. What it proves: decisions and accounting. What it does not: any
+//! vendor's timing.
+
+mod device;
+mod programs;
+mod scenarios;

@@ -1,0 +1,243 @@
+//! Programs, as far as the scheduler sees them, and the node they run on.
+
+use super::device::{Device, Queue};
+use crate::backend::QueueId;
+use crate::policy::Mode;
+use crate::region::layout::{RegionLayout, SlotState, TenantState};
+use crate::sched::arbiter::{Arbiter, Tuning};
+use crate::sched::clock::{us, virtual_time};
+use crate::sched::cost::CostKey;
+use crate::sched::observer::Bench;
+use crate::sched::plan::View;
+use crate::sched::producer::{AHEAD, Producer};
+use crate::sched::view;
+use crate::sync::Ordering;
+
+const TICK_NS: u64 = us(5);
+const LAUNCH_NS: u64 = us(3);
+/// From a doorbell or timer to the arbiter's next step.
+const WAKE_LATENCY_NS: u64 = us(10);
+
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// Launches without end, kernels of these lengths in turn.
+    Saturate(Vec<u64>),
+    /// `kernels` of `kernel_ns` with `cpu_ns` between, then waits; then thinks for `pause_ns`.
+    Steps { kernels: u32, kernel_ns: u64, cpu_ns: u64, pause_ns: u64 },
+    /// Attached, does nothing.
+    Idle,
+}
+
+pub struct Program {
+    kind: Kind,
+    producer: Producer,
+    queue: Queue,
+    cpu_free_ns: u64,
+    launched: u64,
+    in_step: u32,
+    waiting: bool,
+    step_began_ns: u64,
+    pub latencies_ns: Vec<u64>,
+    pub from_ns: u64,
+    pub until_ns: u64,
+}
+
+pub struct Node {
+    region: &'static RegionLayout,
+    pub programs: Vec<Program>,
+    arbiter: Arbiter,
+    device: Device,
+    view: View,
+    now_ns: u64,
+    step_at_ns: u64,
+    rung: u32,
+    pub steps: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub mode: Mode,
+    pub percent: u32,
+}
+
+pub fn balanced(percent: u32) -> Limits {
+    Limits { mode: Mode::Balanced, percent }
+}
+
+impl Node {
+    pub fn new(programs: &[(Limits, Kind)]) -> Self {
+        virtual_time::set(us(1_000));
+        // SAFETY: a zeroed region is a valid empty one.
+        let region: &'static RegionLayout = unsafe { Box::leak(Box::new_zeroed().assume_init()) };
+        let programs = programs
+            .iter()
+            .enumerate()
+            .map(|(i, (limits, kind))| {
+                let tenant = &region.tenants[i];
+                tenant.mode.store(limits.mode.number(), Ordering::Relaxed);
+                tenant.entitlement_ppm.store(limits.percent * 10_000, Ordering::Relaxed);
+                for (pool, ppm) in tenant.pools_ppm.iter().zip([200_000, 400_000, 400_000]) {
+                    pool.store(ppm, Ordering::Relaxed);
+                }
+                tenant.burst_max_ppm.store(1_000_000, Ordering::Relaxed);
+                tenant.state.store(TenantState::Live as u32, Ordering::Relaxed);
+                region.header.tenants_used[0].fetch_or(1 << i, Ordering::Relaxed);
+                let slot = &region.slots[i].slot;
+                slot.tenant.store(i as u32, Ordering::Relaxed);
+                slot.generation.store(1, Ordering::Relaxed);
+                slot.gate.gated.store(1, Ordering::Relaxed);
+                slot.gate.segment_us.store(1_000, Ordering::Relaxed);
+                slot.state.store(SlotState::Live as u32, Ordering::Relaxed);
+                region.header.slots_used[0].fetch_or(1 << i, Ordering::Relaxed);
+                Program {
+                    kind: kind.clone(),
+                    producer: Producer::new(region, i, Box::leak(Box::default())),
+                    queue: Queue::default(),
+                    cpu_free_ns: us(1_000),
+                    launched: 0,
+                    in_step: 0,
+                    waiting: false,
+                    step_began_ns: us(1_000),
+                    latencies_ns: Vec::new(),
+                    from_ns: 0,
+                    until_ns: u64::MAX,
+                }
+            })
+            .collect();
+        let _: &Bench = Box::leak(Box::default());
+        Self {
+            region,
+            programs,
+            arbiter: Arbiter::new(Tuning::default()),
+            device: Device::default(),
+            view: View::default(),
+            now_ns: us(1_000),
+            step_at_ns: 0,
+            rung: 0,
+            steps: 0,
+        }
+    }
+
+    pub fn set_percent(&self, tenant: usize, percent: u32) {
+        self.region.tenants[tenant].entitlement_ppm.store(percent * 10_000, Ordering::Relaxed);
+        super::super::producer::ring(&self.region.header);
+    }
+
+    /// Device time of each program's finished kernels.
+    pub fn done_ns(&self) -> Vec<u64> {
+        self.programs.iter().map(|p| *p.queue.done_ns.borrow()).collect()
+    }
+
+    /// Device time the arbiter charged.
+    pub fn charged_ns(&self, tenant: usize) -> u64 {
+        self.region.tenants[tenant].compute.device_ns.load(Ordering::Relaxed)
+    }
+
+    /// Runs for `ns` and gives the device time each program finished in it.
+    pub fn run(&mut self, ns: u64) -> Vec<u64> {
+        let before = self.done_ns();
+        let until = self.now_ns + ns;
+        while self.now_ns < until {
+            self.now_ns += TICK_NS;
+            virtual_time::set(self.now_ns);
+            let queues: Vec<&Queue> = self.programs.iter().map(|p| &p.queue).collect();
+            self.device.advance(&queues);
+            for (i, program) in self.programs.iter_mut().enumerate() {
+                program.advance(self.now_ns, self.region, i);
+            }
+            let bell = self.region.header.doorbell.load(Ordering::Acquire);
+            if bell != self.rung {
+                self.rung = bell;
+                self.step_at_ns = self.step_at_ns.min(self.now_ns + WAKE_LATENCY_NS);
+            }
+            if self.now_ns >= self.step_at_ns {
+                self.step();
+            }
+        }
+        self.done_ns().iter().zip(before).map(|(after, before)| after - before).collect()
+    }
+
+    fn step(&mut self) {
+        view::read(self.region, &mut self.view);
+        let plan = self.arbiter.step(self.now_ns, &self.view);
+        view::apply(self.region, &plan, self.now_ns);
+        view::publish(self.region, &self.view, &self.arbiter, self.now_ns);
+        self.step_at_ns = plan.wake_ns.map_or(u64::MAX, |wake| wake + WAKE_LATENCY_NS / 2);
+        self.steps += 1;
+    }
+}
+
+impl Program {
+    fn has_room(&self, region: &RegionLayout, me: usize) -> bool {
+        let slot = &region.slots[me].slot;
+        let opened = slot.queue.opened.load(Ordering::Relaxed);
+        let ahead = opened.wrapping_sub(slot.compute.retired.load(Ordering::Relaxed));
+        if ahead >= AHEAD && slot.gate.gated.load(Ordering::Relaxed) != 0 {
+            // Where a real thread would sleep, unless its segment is still open.
+            let open = slot.queue.closed.load(Ordering::Relaxed) != opened;
+            slot.queue.blocked.fetch_add(u32::from(!open), Ordering::Relaxed);
+            return open;
+        }
+        true
+    }
+
+    fn launch(&mut self, ns: u64, key: u64) {
+        if self.producer.gated() {
+            let ticket =
+                self.producer.enter(&self.queue, QueueId(1), CostKey::new(&[key]), us(1_000_000));
+            self.queue.kernel(ns);
+            self.producer.leave(&self.queue, ticket, true);
+        } else {
+            self.queue.kernel(ns);
+        }
+        self.launched += 1;
+    }
+
+    fn advance(&mut self, now: u64, region: &RegionLayout, me: usize) {
+        if now < self.from_ns || now > self.until_ns {
+            return;
+        }
+        while self.cpu_free_ns <= now {
+            match self.kind.clone() {
+                Kind::Idle => return,
+                Kind::Saturate(lengths) => {
+                    if self.queue.len() > 1000 || !self.has_room(region, me) {
+                        self.cpu_free_ns = now + TICK_NS;
+                        return;
+                    }
+                    let at = self.launched as usize % lengths.len();
+                    self.launch(lengths[at], at as u64);
+                    self.cpu_free_ns = self.cpu_free_ns.max(now - TICK_NS) + LAUNCH_NS;
+                }
+                Kind::Steps { kernels, kernel_ns, cpu_ns, pause_ns } => {
+                    if self.waiting {
+                        if self.queue.len() > 0 {
+                            self.cpu_free_ns = now + TICK_NS;
+                            return;
+                        }
+                        self.waiting = false;
+                        self.latencies_ns.push(now - self.step_began_ns);
+                        self.cpu_free_ns = now + pause_ns;
+                        self.step_began_ns = self.cpu_free_ns;
+                        continue;
+                    }
+                    if self.in_step == kernels {
+                        self.in_step = 0;
+                        if self.producer.gated() {
+                            self.producer.sync(&self.queue);
+                        }
+                        self.waiting = true;
+                        continue;
+                    }
+                    if !self.has_room(region, me) {
+                        self.cpu_free_ns = now + TICK_NS;
+                        return;
+                    }
+                    self.launch(kernel_ns, 7);
+                    self.in_step += 1;
+                    self.cpu_free_ns = self.cpu_free_ns.max(now - TICK_NS) + LAUNCH_NS + cpu_ns;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Between the region and the arbiter: reads what the processes tell, writes what was decided.
+
+use super::arbiter::Arbiter;
+use super::plan::{Plan, ProcessView, SegmentView, TenantView, View};
+use super::producer::AHEAD;
+use super::segment::{SegmentState, reached};
+use super::shares::Promise;
+use crate::futex;
+use crate::policy::Mode;
+use crate::region::layout::{
+    GatePage, LANES, RegionLayout, SEGMENTS, SlotPages, SlotState, TENANTS_MAX, TenantState,
+};
+use crate::sync::{AtomicU64, Ordering};
+
+/// Indices whose bit is set.
+fn set_bits(words: &[AtomicU64]) -> impl Iterator<Item = usize> {
+    words.iter().enumerate().flat_map(|(i, word)| {
+        // Acquire pairs with whoever published the record behind the bit.
+        let mut bits = word.load(Ordering::Acquire);
+        std::iter::from_fn(move || {
+            let bit = bits.trailing_zeros() as usize;
+            (bits != 0).then(|| {
+                bits &= bits - 1;
+                i * 64 + bit
+            })
+        })
+    })
+}
+
+/// Reads the device's programs into `view`, reusing its memory.
+pub fn read(region: &RegionLayout, view: &mut View) {
+    view.tenants.clear();
+    view.processes.clear();
+    for index in set_bits(&*region.header.tenants_used) {
+        let tenant = &region.tenants[index];
+        if tenant.state.load(Ordering::Acquire) != TenantState::Live as u32 {
+            continue;
+        }
+        let promise = Promise {
+            mode: Mode::from_number(tenant.mode.load(Ordering::Relaxed)),
+            entitlement_ppm: tenant.entitlement_ppm.load(Ordering::Relaxed),
+            pools_ppm: [0, 1, 2].map(|i: usize| tenant.pools_ppm[i].load(Ordering::Relaxed)),
+            burst_max_ppm: tenant.burst_max_ppm.load(Ordering::Relaxed),
+            active: false,
+        };
+        view.tenants.push(TenantView { index, promise });
+    }
+    for slot in set_bits(&*region.header.slots_used) {
+        let pages = &region.slots[slot];
+        if pages.slot.state.load(Ordering::Acquire) == SlotState::Live as u32 {
+            view.processes.push(read_process(slot, pages));
+        }
+    }
+}
+
+fn read_process(index: usize, pages: &SlotPages) -> ProcessView {
+    let (slot, page) = (&pages.slot, &pages.page);
+    // Acquire pairs with the producer's Release: the segments up to `opened` can be read.
+    let opened = slot.queue.opened.load(Ordering::Acquire);
+    let retired = slot.compute.retired.load(Ordering::Relaxed);
+    let pending = opened.wrapping_sub(retired).min(AHEAD + 1);
+    let segments = (1..=pending).map(|i| read_segment(page, retired.wrapping_add(i))).collect();
+    ProcessView {
+        slot: index,
+        generation: slot.generation.load(Ordering::Relaxed),
+        tenant: (slot.tenant.load(Ordering::Relaxed) as usize).min(TENANTS_MAX - 1),
+        opened,
+        granted: page.grant.load(Ordering::Relaxed),
+        retired,
+        gated: slot.gate.gated.load(Ordering::Relaxed) != 0,
+        synced: slot.queue.synced.load(Ordering::Relaxed),
+        blocked: slot.queue.blocked.load(Ordering::Relaxed),
+        handover_ns: slot.queue.handover_ns.load(Ordering::Relaxed),
+        segments,
+    }
+}
+
+fn read_segment(page: &GatePage, number: u32) -> SegmentView {
+    let segment = &page.segments[number as usize % SEGMENTS];
+    // Acquire pairs with the Release of the closing thread: the lanes are final.
+    let state = SegmentState::from_number(segment.state.load(Ordering::Acquire));
+    let lanes = segment.lanes.load(Ordering::Relaxed);
+    // Acquire pairs with the Release in `enter`.
+    let launches = segment.launches.load(Ordering::Acquire);
+    let done = state == SegmentState::Closed
+        && (0..LANES)
+            .filter(|lane| lanes & (1 << lane) != 0)
+            .all(|lane| reached(page.done[lane].load(Ordering::Acquire), number));
+    SegmentView {
+        number,
+        state,
+        predicted_ns: segment.predicted_ns.load(Ordering::Relaxed),
+        opened_ns: segment.opened_ns.load(Ordering::Relaxed),
+        submitted_ns: segment.submitted_ns.load(Ordering::Relaxed),
+        launches,
+        done,
+    }
+}
+
+/// Carries a plan out. Grants are written last, each behind what it publishes.
+pub fn apply(region: &RegionLayout, plan: &Plan, now_ns: u64) {
+    for reference in &plan.expire {
+        let segment = &region.slots[reference.slot].page.segments[reference.number as usize % SEGMENTS];
+        // Fails if the program closed it meanwhile, which ends it just as well.
+        let _already_closed = segment.state.compare_exchange(
+            SegmentState::Open as u32,
+            SegmentState::Expired as u32,
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        );
+    }
+    for gate in &plan.gate {
+        let slot = &region.slots[gate.slot].slot;
+        slot.gate.segment_us.store(gate.segment_us, Ordering::Relaxed);
+        let gated = u32::from(gate.gated);
+        if slot.gate.gated.load(Ordering::Relaxed) != gated {
+            slot.gate.gated.store(gated, Ordering::Release);
+        }
+    }
+    for grant in &plan.grant {
+        let page = &region.slots[grant.slot].page;
+        let count = grant.to.wrapping_sub(grant.from).min(SEGMENTS as u32 - 1);
+        for i in 0..=count {
+            let number = grant.from.wrapping_add(i);
+            let segment = &page.segments[number as usize % SEGMENTS];
+            segment.first_of_turn.store(u32::from(i == 0 && grant.first_of_turn), Ordering::Relaxed);
+            segment.granted_ns.store(now_ns, Ordering::Relaxed);
+        }
+        if !reached(page.grant.load(Ordering::Relaxed), grant.to) {
+            // Release publishes the two above to the producer; the device only reads the number.
+            page.grant.store(grant.to, Ordering::Release);
+        }
+    }
+    for retire in &plan.retire {
+        let pages = &region.slots[retire.segment.slot];
+        let number = retire.segment.number;
+        let segment = &pages.page.segments[number as usize % SEGMENTS];
+        segment.finished_ns.store(now_ns, Ordering::Release);
+        if !retire.finished {
+            pages.slot.compute.overdue.fetch_add(1, Ordering::Relaxed);
+        }
+        // SeqCst with the sleeper's: either it sees the new number, or we see it asleep.
+        pages.slot.compute.retired.store(number, Ordering::SeqCst);
+        pages.slot.queue.room.fetch_add(1, Ordering::SeqCst);
+        if pages.slot.queue.sleepers.load(Ordering::SeqCst) != 0 {
+            futex::wake(&pages.slot.queue.room, u32::MAX);
+        }
+    }
+}
+
+/// Writes the arbiter's accounts where the next arbiter and the operator find them.
+pub fn publish(region: &RegionLayout, view: &View, arbiter: &Arbiter, now_ns: u64) {
+    for tenant in &view.tenants {
+        let Some((vtime_ns, device_ns, share)) = arbiter.tenant(tenant.index) else { continue };
+        let compute = &region.tenants[tenant.index].compute;
+        compute.vtime_ns.store(vtime_ns, Ordering::Relaxed);
+        compute.device_ns.store(device_ns, Ordering::Relaxed);
+        compute.share_ppm.store(share.share_ppm, Ordering::Relaxed);
+        compute.ceiling_ppm.store(share.ceiling_ppm, Ordering::Relaxed);
+    }
+    for process in &view.processes {
+        let compute = &region.slots[process.slot].slot.compute;
+        compute.device_ns.store(arbiter.process_device_ns(process.slot), Ordering::Relaxed);
+    }
+    let words = &region.header.arbiter;
+    words.holder.store(arbiter.holder().map_or(0, |slot| slot as u32 + 1), Ordering::Relaxed);
+    words.heartbeat_ns.store(now_ns, Ordering::Release);
+}
+
+/// Takes over what the last arbiter charged.
+pub fn restore(region: &RegionLayout, arbiter: &mut Arbiter) {
+    for index in set_bits(&*region.header.tenants_used) {
+        let compute = &region.tenants[index].compute;
+        let vtime_ns = compute.vtime_ns.load(Ordering::Relaxed);
+        arbiter.restore(index, vtime_ns, compute.device_ns.load(Ordering::Relaxed));
+    }
+}
