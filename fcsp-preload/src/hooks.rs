@@ -63,6 +63,7 @@
 ///
 /// ```compile_fail
 /// # fn main() {}
+/// # fn main() {}
 /// # mod sys { pub mod fn_types {} pub mod signature {} }
 /// fcsp_preload::hooks! {
 ///     pub static T; pub mod t; library c"l"; types sys::fn_types; signatures sys::signature; absent 0; failed 0;
@@ -74,6 +75,7 @@
 ///
 /// ```compile_fail
 /// # fn main() {}
+/// # fn main() {}
 /// # mod sys { pub mod fn_types {} pub mod signature {} }
 /// fcsp_preload::hooks! {
 ///     pub static T; pub mod t; library c"l"; types sys::fn_types; signatures sys::signature; absent 0; failed 0;
@@ -84,6 +86,7 @@
 /// A handler with another signature than the header's:
 ///
 /// ```compile_fail
+/// # fn main() {}
 /// # fn main() {}
 /// # mod sys {
 /// #     pub mod fn_types { pub type toyOne = unsafe extern "C" fn(u64) -> i32; }
