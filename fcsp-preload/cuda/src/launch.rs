@@ -9,6 +9,7 @@ use cuda_sys::*;
 /// # Safety
 ///
 /// As `cuLaunchKernel`.
+#[allow(clippy::too_many_arguments, reason = "the arguments are the driver function's")]
 pub unsafe fn kernel<const PER_THREAD: bool>(
     real: fn_types::cuLaunchKernel,
     f: CUfunction,
@@ -58,6 +59,7 @@ pub unsafe fn kernel_ex<const PER_THREAD: bool>(
 /// # Safety
 ///
 /// As `cuLaunchCooperativeKernel`.
+#[allow(clippy::too_many_arguments, reason = "the arguments are the driver function's")]
 pub unsafe fn cooperative<const PER_THREAD: bool>(
     real: fn_types::cuLaunchCooperativeKernel,
     f: CUfunction,
