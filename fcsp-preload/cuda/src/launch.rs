@@ -9,7 +9,10 @@ use cuda_sys::*;
 /// # Safety
 ///
 /// As `cuLaunchKernel`.
-#[allow(clippy::too_many_arguments, reason = "the arguments are the driver function's")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "the arguments are the driver function's"
+)]
 pub unsafe fn kernel<const PER_THREAD: bool>(
     real: fn_types::cuLaunchKernel,
     f: CUfunction,
@@ -59,7 +62,10 @@ pub unsafe fn kernel_ex<const PER_THREAD: bool>(
 /// # Safety
 ///
 /// As `cuLaunchCooperativeKernel`.
-#[allow(clippy::too_many_arguments, reason = "the arguments are the driver function's")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "the arguments are the driver function's"
+)]
 pub unsafe fn cooperative<const PER_THREAD: bool>(
     real: fn_types::cuLaunchCooperativeKernel,
     f: CUfunction,
