@@ -62,6 +62,14 @@ impl Cumulative {
             .collect()
     }
 
+    /// The same curve with all work multiplied by `factor`.
+    pub fn scaled(&self, factor: f64) -> Cumulative {
+        let scale = |work_ns: u64| (work_ns as f64 * factor).round() as u64;
+        Cumulative {
+            points: self.points.iter().map(|&(t, w)| (t, scale(w))).collect(),
+        }
+    }
+
     /// The first moment from `from_ns` on at which the rate over the `over_ns` that follow reaches
     /// `rate`, looking every `step_ns`; `None` if that never happens within the curve.
     pub fn first_reaching(
@@ -174,6 +182,12 @@ mod tests {
         let curve = Cumulative::new([(0, 0), (500, 0), (1_000, 500)]);
         assert_eq!(curve.first_reaching(0, 0.9, 100, 10), Some(490));
         assert_eq!(curve.first_reaching(0, 1.5, 100, 10), None);
+    }
+
+    #[test]
+    fn a_scaled_curve_has_scaled_rates() {
+        let curve = steady(0.5, 1_000).scaled(2.0);
+        assert!((curve.rate(0, 1_000) - 1.0).abs() < 1e-9);
     }
 
     #[test]

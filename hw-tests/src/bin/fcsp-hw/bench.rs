@@ -1,0 +1,165 @@
+//! What all suites share: the site, the calibration, and what each program reaches alone.
+
+use anyhow::{Context, Result, ensure};
+use fcsp_hw_tests::clock::{NS_PER_MS, NS_PER_S};
+use fcsp_hw_tests::record::{Calibration, Outcome};
+use fcsp_hw_tests::stats::Quantiles;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::time::{Duration, Instant};
+
+use crate::cast::{Reported, together};
+use crate::child::Child;
+use crate::programs::Program;
+use crate::site::Site;
+use crate::tenant::{Limits, Sharing, Tenant};
+
+/// The first part of every run, in which programs find their pace; it counts nowhere.
+const WARMUP_NS: u64 = 500 * NS_PER_MS;
+const CALIBRATE_WITHIN: Duration = Duration::from_secs(60);
+
+/// What a program reaches with the device to itself and no FCSP, measured in this same run.
+#[derive(Debug, Clone, Copy)]
+pub struct Alone {
+    /// Device time per time.
+    pub rate: f64,
+    /// Steps per second, for programs with steps.
+    pub steps_per_s: Option<f64>,
+    /// Latencies, for programs that wait.
+    pub latency: Option<Quantiles>,
+}
+
+/// The frame of a run of the harness.
+pub struct Bench {
+    /// Paths.
+    pub site: Site,
+    /// Of the idle device, at the beginning.
+    pub calibration: Calibration,
+    /// Whether to be brief.
+    pub quick: bool,
+    alone: RefCell<HashMap<Program, Alone>>,
+}
+
+impl Bench {
+    /// Measures the idle device.
+    pub fn prepare(site: Site, quick: bool) -> Result<Self> {
+        let command = vec![
+            site.load().into(),
+            "calibrate".into(),
+            "--device".into(),
+            site.device.to_string().into(),
+        ];
+        let tenant = Tenant::new("calibrate", Sharing::Native, command);
+        let run_dir = site.fresh_run_dir()?;
+        let command = tenant.to_command(&site, &run_dir);
+        let child = Child::spawn("calibrate", command, &site.log_file("calibrate"))?;
+        let lines = child.finish(Instant::now() + CALIBRATE_WITHIN)?;
+        let line = lines.first().context("calibrate printed nothing")?;
+        let calibration: Calibration = serde_json::from_str(line)
+            .with_context(|| format!("calibrate printed something else: {line}"))?;
+        ensure!(
+            calibration.device.simulated == site.simulated,
+            "the device is `{}`; give --simulated for simulated devices and only for those",
+            calibration.device.name
+        );
+        Ok(Self {
+            site,
+            calibration,
+            quick,
+            alone: RefCell::default(),
+        })
+    }
+
+    /// `full`, or `quick` if the run is to be brief.
+    pub fn either<T>(&self, full: T, quick: T) -> T {
+        if self.quick { quick } else { full }
+    }
+
+    /// The command line of `program` for a measurement of `seconds`.
+    pub fn command(&self, program: &Program, seconds: f64, extra: &[&str]) -> Vec<OsString> {
+        let mut command: Vec<OsString> = vec![self.site.load().into()];
+        command.extend(program.args.iter().map(OsString::from));
+        let warmup_ms = WARMUP_NS as f64 / NS_PER_MS as f64;
+        let own = [
+            ("--device", self.site.device.to_string()),
+            ("--seconds", (seconds + warmup_ms / 1_000.0).to_string()),
+            ("--warmup-ms", warmup_ms.to_string()),
+            ("--start-at", "stdin".into()),
+            ("--iters-per-us", self.calibration.iters_per_us.to_string()),
+            ("--blocks", self.calibration.grid_blocks.to_string()),
+        ];
+        for (key, value) in own {
+            command.push(key.into());
+            command.push(value.into());
+        }
+        command.extend(extra.iter().map(OsString::from));
+        command
+    }
+
+    /// A tenant that runs `program` natively.
+    pub fn native(&self, name: &str, program: &Program, seconds: f64) -> Tenant {
+        Tenant::new(name, Sharing::Native, self.command(program, seconds, &[]))
+    }
+
+    /// A tenant that runs `program` under FCSP.
+    pub fn limited(&self, name: &str, limits: Limits, program: &Program, seconds: f64) -> Tenant {
+        let command = self.command(program, seconds, &[]);
+        Tenant::new(name, Sharing::Fcsp(limits), command)
+    }
+
+    /// Runs tenants together for `seconds`.
+    pub fn together(&self, tenants: &[Tenant], seconds: f64) -> Result<Vec<Reported>> {
+        together(&self.site, tenants, seconds)
+    }
+
+    /// What `program` reaches alone; measured at the first call, remembered for the rest of the run.
+    pub fn alone(&self, program: &Program) -> Result<Alone> {
+        if let Some(known) = self.alone.borrow().get(program) {
+            return Ok(*known);
+        }
+        let seconds = self.either(3.0, 1.5);
+        let reported = self.together(&[self.native("alone", program, seconds)], seconds)?;
+        let alone = self.reached(&reported[0])?;
+        ensure!(
+            alone.rate > 0.0,
+            "{} finished no work alone: does its kernel run?",
+            program.name
+        );
+        self.alone.borrow_mut().insert(program.clone(), alone);
+        Ok(alone)
+    }
+
+    /// What a program that has ended reached over its measured part.
+    pub fn reached(&self, reported: &Reported) -> Result<Alone> {
+        let (from_ns, to_ns) = measured_part(std::slice::from_ref(reported))?;
+        let (steps_per_s, latency) = match reported.outcome()? {
+            Outcome::Decode {
+                steps_per_s,
+                latency,
+            } => (Some(*steps_per_s), *latency),
+            Outcome::Pingpong { latency } => (None, *latency),
+            _ => (None, None),
+        };
+        Ok(Alone {
+            rate: reported.work.rate(from_ns, to_ns),
+            steps_per_s,
+            latency,
+        })
+    }
+}
+
+/// The part of a run in which all programs ran and had found their pace.
+pub fn measured_part(reports: &[Reported]) -> Result<(u64, u64)> {
+    let mut part = (0, u64::MAX);
+    for reported in reports {
+        let summary = reported.summary()?;
+        part.0 = part.0.max(summary.start_ns + WARMUP_NS);
+        part.1 = part.1.min(summary.end_ns);
+    }
+    ensure!(
+        part.1 > part.0 + NS_PER_S / 10,
+        "the programs ran together for less than a tenth of a second"
+    );
+    Ok(part)
+}

@@ -1,0 +1,152 @@
+//! Several load programs that begin together, and what they report.
+
+use anyhow::{Context, Result};
+use fcsp_hw_tests::clock::unix_now_ms;
+use fcsp_hw_tests::record::{Header, Outcome, Record, Summary};
+use fcsp_hw_tests::stats::Cumulative;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::child::Child;
+use crate::site::Site;
+use crate::tenant::Tenant;
+
+/// Until a program is ready: driver, context and kernel, several programs at once.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// Beyond its own time: draining what is in flight and taking the context down.
+const END_WITHIN: Duration = Duration::from_secs(45);
+/// From "everybody is ready" to the common start.
+const LEAD_MS: u64 = 100;
+
+/// Programs that are ready, or run.
+pub struct Cast<'a> {
+    site: &'a Site,
+    run_dir: PathBuf,
+    members: Vec<(Tenant, Child, Option<Header>)>,
+}
+
+/// What one program reported.
+pub struct Reported {
+    /// Its tenant's name.
+    pub name: String,
+    /// What it said before the start.
+    pub header: Header,
+    /// Device time it finished, over time.
+    pub work: Cumulative,
+    /// Its result; a killed program has none.
+    pub summary: Option<Summary>,
+}
+
+impl Reported {
+    /// The result; an error for a program that was killed.
+    pub fn summary(&self) -> Result<&Summary> {
+        self.summary
+            .as_ref()
+            .with_context(|| format!("{} wrote no summary", self.name))
+    }
+
+    /// What its mode measured.
+    pub fn outcome(&self) -> Result<&Outcome> {
+        Ok(&self.summary()?.outcome)
+    }
+}
+
+impl<'a> Cast<'a> {
+    /// Starts everybody, in a fresh run directory, and waits until all are ready.
+    pub fn assemble(site: &'a Site, tenants: &[Tenant]) -> Result<Self> {
+        let mut cast = Self {
+            site,
+            run_dir: site.fresh_run_dir()?,
+            members: Vec::new(),
+        };
+        for tenant in tenants {
+            cast.enter(tenant)?;
+        }
+        cast.await_ready()?;
+        Ok(cast)
+    }
+
+    /// Starts one more program, which shares the device with the others; it is not waited for.
+    pub fn enter(&mut self, tenant: &Tenant) -> Result<()> {
+        let label = format!("{}-{}", self.members.len(), tenant.name);
+        let command = tenant.to_command(self.site, &self.run_dir);
+        let child = Child::spawn(&label, command, &self.site.log_file(&label))?;
+        self.members.push((tenant.clone(), child, None));
+        Ok(())
+    }
+
+    /// Waits until all are ready.
+    pub fn await_ready(&mut self) -> Result<()> {
+        let deadline = Instant::now() + READY_WITHIN;
+        for (_, child, header) in &mut self.members {
+            if header.is_none() {
+                *header = Some(child.wait_header(deadline)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets everybody begin at one moment that is just ahead.
+    pub fn start(&mut self) -> Result<()> {
+        let unix_ms = unix_now_ms() + LEAD_MS;
+        for (_, child, _) in &mut self.members {
+            child.start_at(unix_ms)?;
+        }
+        Ok(())
+    }
+
+    /// Lets the latest entrant begin at once.
+    pub fn start_last(&mut self) -> Result<()> {
+        let (_, child, _) = self.members.last_mut().context("nobody entered")?;
+        child.start_at(unix_now_ms())
+    }
+
+    /// Kills the latest entrant, waits until it is gone and forgets it; when it was killed.
+    pub fn kill_last(&mut self) -> Result<u64> {
+        let (_, mut child, _) = self.members.pop().context("nobody entered")?;
+        let killed_ns = child.kill_now()?;
+        child.finish_killed(Instant::now() + END_WITHIN)?;
+        Ok(killed_ns)
+    }
+
+    /// Waits until all have ended, at most `seconds` from now and some; what they reported.
+    pub fn finish(self, seconds: f64) -> Result<Vec<Reported>> {
+        let deadline = Instant::now() + Duration::from_secs_f64(seconds) + END_WITHIN;
+        self.members
+            .into_iter()
+            .map(|(tenant, child, header)| {
+                let header = header.context("finished before it was ready")?;
+                let lines = child.finish(deadline)?;
+                Ok(digest(tenant.name, header, &lines))
+            })
+            .collect()
+    }
+}
+
+/// Runs `tenants` together for `seconds`.
+pub fn together(site: &Site, tenants: &[Tenant], seconds: f64) -> Result<Vec<Reported>> {
+    let mut cast = Cast::assemble(site, tenants)?;
+    cast.start()?;
+    cast.finish(seconds)
+}
+
+fn digest(name: String, header: Header, lines: &[String]) -> Reported {
+    let mut samples = Vec::new();
+    let mut summary = None;
+    for record in lines
+        .iter()
+        .filter_map(|line| serde_json::from_str(line).ok())
+    {
+        match record {
+            Record::Sample { t_ns, work_ns } => samples.push((t_ns, work_ns)),
+            Record::Summary(found) => summary = Some(found),
+            Record::Header(_) | Record::Start { .. } | Record::DeviceMemory { .. } => {}
+        }
+    }
+    Reported {
+        name,
+        header,
+        work: Cumulative::new(samples),
+        summary,
+    }
+}

@@ -1,0 +1,34 @@
+//! `fcsp-hw`: measures FCSP with real processes on a real, or simulated, device.
+//!
+//! Every tenant is an `fcsp-load` (or Python) process of its own, started as a user would start it:
+//! natively, or with the preload library and its environment. What they print is laid over each
+//! other on the one clock they share and held against the bars. This program links no part of FCSP
+//! and never touches the device itself, so it cannot help, or disturb, what it measures.
+
+mod analysis;
+mod bench;
+mod cast;
+mod child;
+mod cli;
+mod date;
+mod programs;
+mod report;
+mod result;
+mod site;
+mod suites;
+mod tenant;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> anyhow::Result<ExitCode> {
+    match cli::Cli::parse().command {
+        cli::Command::List => {
+            for suite in suites::ALL {
+                println!("{:10} {}", suite.name, suite.about);
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        cli::Command::Run(options) => cli::run(&options),
+    }
+}

@@ -1,0 +1,124 @@
+//! The load programs that suites use, by name.
+
+/// A mode of `fcsp-load` with the arguments that make it what it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Program {
+    /// For tables.
+    pub name: &'static str,
+    /// Mode and arguments, without what every program gets.
+    pub args: &'static [&'static str],
+}
+
+/// 250 µs kernels on a stream of its own: smooth enough for 100 ms windows.
+pub const SATURATE: Program = Program {
+    name: "saturate 250 µs",
+    args: &["saturate", "--kernel-us", "250"],
+};
+
+/// 100 µs kernels: fine enough to see milliseconds.
+pub const SATURATE_FINE: Program = Program {
+    name: "saturate 100 µs",
+    args: &["saturate", "--kernel-us", "100", "--ahead-ms", "20"],
+};
+
+/// Kernels of very different lengths on the legacy default stream.
+pub const SATURATE_MIXED: Program = Program {
+    name: "mixed 0.1/0.25/5 ms, default stream",
+    args: &[
+        "saturate",
+        "--kernel-us",
+        "100,250,5000",
+        "--stream",
+        "default",
+    ],
+};
+
+/// Per-thread default stream through the per-thread variants, found as the CUDA runtime does.
+pub const SATURATE_PER_THREAD: Program = Program {
+    name: "250 µs, per-thread stream, cuGetProcAddress",
+    args: &[
+        "saturate",
+        "--kernel-us",
+        "250",
+        "--stream",
+        "per-thread",
+        "--resolve",
+        "procaddr",
+    ],
+};
+
+/// Several streams in one process, by the extensible launch call.
+pub const SATURATE_MULTI: Program = Program {
+    name: "100/250 µs on 4 streams, cuLaunchKernelEx",
+    args: &[
+        "saturate",
+        "--kernel-us",
+        "100,250",
+        "--stream",
+        "multi:4",
+        "--api",
+        "launch-ex",
+    ],
+};
+
+/// Cooperative launches.
+pub const SATURATE_COOPERATIVE: Program = Program {
+    name: "250 µs cooperative",
+    args: &["saturate", "--kernel-us", "250", "--api", "cooperative"],
+};
+
+/// Graphs of 2 ms.
+pub const SATURATE_GRAPH: Program = Program {
+    name: "graphs of 20 × 100 µs",
+    args: &[
+        "saturate",
+        "--kernel-us",
+        "100",
+        "--api",
+        "graph",
+        "--graph-kernels",
+        "20",
+    ],
+};
+
+/// Graphs of 2 ms on the legacy default stream, found as the CUDA runtime does.
+pub const SATURATE_GRAPH_DEFAULT: Program = Program {
+    name: "graphs of 40 × 50 µs, default stream, cuGetProcAddress",
+    args: &[
+        "saturate",
+        "--kernel-us",
+        "50",
+        "--api",
+        "graph",
+        "--graph-kernels",
+        "40",
+        "--stream",
+        "default",
+        "--resolve",
+        "procaddr",
+    ],
+};
+
+/// A CPU-bound decoder: 150 kernels of 10 µs, 25 µs of CPU before each, a wait per step.
+pub const DECODE: Program = Program {
+    name: "decode",
+    args: &["decode"],
+};
+
+/// A decoder whose step is one graph of 150 kernels of 10 µs, with 1 ms of CPU between.
+pub const DECODE_GRAPH: Program = Program {
+    name: "graph decode",
+    args: &["decode", "--api", "graph", "--cpu-us", "1000"],
+};
+
+/// One 100 µs kernel at a time.
+pub const PINGPONG: Program = Program {
+    name: "ping-pong 100 µs",
+    args: &["pingpong"],
+};
+
+/// A context and 256 MiB.
+pub const IDLE: Program = Program {
+    name: "idle",
+    args: &["idle", "--bytes", "256M"],
+};

@@ -1,0 +1,159 @@
+//! Writes what was found: a JSON file per suite, and one table for people.
+
+use anyhow::{Context, Result};
+use fcsp_hw_tests::record::Calibration;
+use serde::Serialize;
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::date;
+use crate::result::{Row, SuiteResult, Verdict};
+use crate::site::Site;
+
+/// The results of one run, growing suite by suite: what is finished is on disk.
+pub struct Report {
+    out: PathBuf,
+    date: String,
+    calibration: Calibration,
+    cpus: usize,
+    quick: bool,
+    began: Instant,
+    suites: Vec<(&'static str, Duration, Vec<Row>)>,
+}
+
+#[derive(Serialize)]
+struct SuiteFile<'a> {
+    suite: &'a str,
+    simulated: bool,
+    date: &'a str,
+    quick: bool,
+    seconds: f64,
+    calibration: &'a Calibration,
+    #[serde(flatten)]
+    result: &'a SuiteResult,
+}
+
+impl Report {
+    /// An empty report.
+    pub fn new(site: &Site, calibration: Calibration, quick: bool) -> Self {
+        Self {
+            out: site.out.clone(),
+            date: date::now_utc(),
+            calibration,
+            cpus: std::thread::available_parallelism().map_or(0, usize::from),
+            quick,
+            began: Instant::now(),
+            suites: Vec::new(),
+        }
+    }
+
+    /// Adds a suite and writes its file.
+    pub fn add(&mut self, name: &'static str, took: Duration, result: SuiteResult) -> Result<()> {
+        let file = SuiteFile {
+            suite: name,
+            simulated: self.calibration.device.simulated,
+            date: &self.date,
+            quick: self.quick,
+            seconds: took.as_secs_f64(),
+            calibration: &self.calibration,
+            result: &result,
+        };
+        let mut text = serde_json::to_string_pretty(&file)?;
+        text.push('\n');
+        write_file(&self.out.join(format!("{name}.json")), &text)?;
+        self.suites.push((name, took, result.rows));
+        self.finish().map(|_| ())
+    }
+
+    /// Writes the table; where it is.
+    pub fn finish(&self) -> Result<PathBuf> {
+        let path = self.out.join("summary.md");
+        write_file(&path, &self.summary())?;
+        Ok(path)
+    }
+
+    /// How many rows have this verdict.
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.suites
+            .iter()
+            .flat_map(|(_, _, rows)| rows)
+            .filter(|row| row.verdict == verdict)
+            .count()
+    }
+
+    fn summary(&self) -> String {
+        let device = &self.calibration.device;
+        let mut text = String::from("# Measured against the bars\n\n");
+        if device.simulated {
+            text.push_str(
+                "**Simulated device.** These numbers show that the mechanism works; they say \
+                 nothing about the timing of real hardware.\n\n",
+            );
+        }
+        // Writing to a String cannot fail, so the results below carry nothing.
+        let _ = write!(
+            text,
+            "| | |\n|---|---|\n| device | {}{} |\n| driver | {} (CUDA {}.{}) |\n| date | {} |\n\
+             | host | {} CPUs |\n| run | {}, {:.0} s |\n\
+             | calibration | {:.3} rounds of the work kernel per µs, {} blocks, launch {} ns, \
+             round trip {} ns |\n| verdicts | {} PASS, {} MISS, {} skipped, {} errors |\n\n",
+            device.name,
+            if device.simulated { " (simulated)" } else { "" },
+            device.driver_version.as_deref().unwrap_or("unknown"),
+            device.cuda_version / 1_000,
+            device.cuda_version % 1_000 / 10,
+            self.date,
+            self.cpus,
+            if self.quick { "quick" } else { "full" },
+            self.began.elapsed().as_secs_f64(),
+            self.calibration.iters_per_us,
+            self.calibration.grid_blocks,
+            self.calibration.launch_ns,
+            self.calibration.round_trip_ns,
+            self.count(Verdict::Pass),
+            self.count(Verdict::Miss),
+            self.count(Verdict::Skipped),
+            self.count(Verdict::Error),
+        );
+        text.push_str("| Suite | Measure | Measured | Bar | Verdict |\n|---|---|---|---|---|\n");
+        for (suite, _, rows) in &self.suites {
+            for row in rows {
+                let _ = writeln!(
+                    text,
+                    "| {suite} | {} | {} | {} | {} |",
+                    cell(&row.measure),
+                    cell(&row.measured),
+                    cell(&row.bar),
+                    match row.verdict {
+                        Verdict::Pass => "PASS",
+                        Verdict::Miss => "**MISS**",
+                        Verdict::Info => "",
+                        Verdict::Skipped => "skipped",
+                        Verdict::Error => "**ERROR**",
+                    }
+                );
+            }
+        }
+        text.push_str("\nTime spent:");
+        for (suite, took, _) in &self.suites {
+            let _ = write!(text, " {suite} {:.0} s;", took.as_secs_f64());
+        }
+        text.push('\n');
+        text
+    }
+}
+
+/// Text that stays within one cell of a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', "<br>")
+}
+
+/// Writes beside and renames, so that a reader never sees half a file.
+fn write_file(path: &Path, text: &str) -> Result<()> {
+    let scratch = path.with_extension("partial");
+    fs::write(&scratch, text)
+        .and_then(|()| fs::rename(&scratch, path))
+        .with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,183 @@
+//! What a suite found: rows, each a measure held against its bar.
+
+use serde::Serialize;
+use std::fmt;
+
+/// Whether a measure is where it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Verdict {
+    /// At the bar or better.
+    Pass,
+    /// Not.
+    Miss,
+    /// There is no bar: a baseline, or context for another row.
+    Info,
+    /// Not measured, for the reason given.
+    Skipped,
+    /// Could not be measured.
+    Error,
+}
+
+/// The bar of a measure.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Bar {
+    /// At least this.
+    AtLeast(f64),
+    /// At most this.
+    AtMost(f64),
+    /// None.
+    None,
+}
+
+impl Bar {
+    fn verdict(self, measured: f64) -> Verdict {
+        let met = match self {
+            Bar::AtLeast(bar) => measured >= bar,
+            Bar::AtMost(bar) => measured <= bar,
+            Bar::None => return Verdict::Info,
+        };
+        // A measure that is not a number meets no bar, since no comparison with it holds.
+        if met { Verdict::Pass } else { Verdict::Miss }
+    }
+}
+
+/// One measure.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    /// What was measured, of what.
+    pub measure: String,
+    /// The value as a person reads it.
+    pub measured: String,
+    /// The value itself, where there is one.
+    pub value: Option<f64>,
+    /// The bar as a person reads it.
+    pub bar: String,
+    /// The comparison.
+    pub verdict: Verdict,
+}
+
+impl Row {
+    /// A number with a unit (may be empty) against a bar.
+    pub fn number(measure: impl Into<String>, value: f64, unit: &str, bar: Bar) -> Self {
+        let with_unit = |value: f64| {
+            let digits = if value.abs() >= 1_000.0 {
+                0
+            } else if value.abs() >= 100.0 {
+                1
+            } else {
+                3
+            };
+            let space = if unit.is_empty() { "" } else { " " };
+            format!("{value:.digits$}{space}{unit}")
+        };
+        Self {
+            measure: measure.into(),
+            measured: with_unit(value),
+            value: Some(value),
+            bar: match bar {
+                Bar::AtLeast(bar) => format!("≥ {}", with_unit(bar)),
+                Bar::AtMost(bar) => format!("≤ {}", with_unit(bar)),
+                Bar::None => String::new(),
+            },
+            verdict: bar.verdict(value),
+        }
+    }
+
+    /// A statement that holds or does not.
+    pub fn fact(measure: impl Into<String>, measured: impl Into<String>, holds: bool) -> Self {
+        Self {
+            measure: measure.into(),
+            measured: measured.into(),
+            value: None,
+            bar: "holds".into(),
+            verdict: if holds { Verdict::Pass } else { Verdict::Miss },
+        }
+    }
+
+    /// Context without a bar.
+    pub fn info(measure: impl Into<String>, measured: impl Into<String>) -> Self {
+        Self {
+            measure: measure.into(),
+            measured: measured.into(),
+            value: None,
+            bar: String::new(),
+            verdict: Verdict::Info,
+        }
+    }
+
+    /// Something that was not measured.
+    pub fn skipped(measure: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Skipped,
+            ..Self::info(measure, reason)
+        }
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = match self.verdict {
+            Verdict::Pass => "PASS",
+            Verdict::Miss => "MISS",
+            Verdict::Info => "info",
+            Verdict::Skipped => "skip",
+            Verdict::Error => "ERROR",
+        };
+        write!(f, "{verdict:5} {}: {}", self.measure, self.measured)?;
+        if !self.bar.is_empty() {
+            write!(f, " (bar {})", self.bar)?;
+        }
+        Ok(())
+    }
+}
+
+/// All a suite found.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct SuiteResult {
+    /// What goes into the summary.
+    pub rows: Vec<Row>,
+    /// What was behind it: windows, rates, latencies.
+    pub details: Vec<serde_json::Value>,
+}
+
+impl SuiteResult {
+    /// A suite that could not be carried out.
+    pub fn failed(reason: &str) -> Self {
+        Self {
+            rows: vec![Row {
+                verdict: Verdict::Error,
+                ..Row::info("the suite", reason)
+            }],
+            details: Vec::new(),
+        }
+    }
+
+    /// Adds a row.
+    pub fn row(&mut self, row: Row) {
+        self.rows.push(row);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_is_met_at_its_value_and_never_by_nan() {
+        assert_eq!(Bar::AtLeast(0.95).verdict(0.95), Verdict::Pass);
+        assert_eq!(Bar::AtMost(1.0).verdict(1.01), Verdict::Miss);
+        assert_eq!(Bar::AtMost(1.0).verdict(f64::NAN), Verdict::Miss);
+        assert_eq!(Bar::AtLeast(1.0).verdict(f64::NAN), Verdict::Miss);
+        assert_eq!(Bar::None.verdict(1.0), Verdict::Info);
+    }
+
+    #[test]
+    fn rows_show_value_unit_and_bar() {
+        let row = Row::number("launch, added", 31.2, "ns", Bar::AtMost(50.0));
+        assert_eq!(
+            row.to_string(),
+            "PASS  launch, added: 31.200 ns (bar ≤ 50.000 ns)"
+        );
+    }
+}

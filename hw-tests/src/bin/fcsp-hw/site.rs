@@ -1,0 +1,135 @@
+//! Where things are: the install tree, the results, and scratch space for regions.
+
+use anyhow::{Context, Result, ensure};
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+/// Paths of one run of the harness. Scratch space goes when this does.
+#[derive(Debug)]
+pub struct Site {
+    install: PathBuf,
+    scratch: PathBuf,
+    runs: Cell<u32>,
+    /// Where results go.
+    pub out: PathBuf,
+    /// Whether tenants get the simulated driver.
+    pub simulated: bool,
+    /// Device ordinal.
+    pub device: i32,
+    /// Python interpreter.
+    pub python: PathBuf,
+}
+
+impl Site {
+    /// Finds the install tree and makes the directories.
+    pub fn open(
+        install: Option<&Path>,
+        out: &Path,
+        simulated: bool,
+        device: i32,
+        python: &Path,
+    ) -> Result<Self> {
+        let install = match install {
+            Some(given) => given.to_owned(),
+            None => own_tree()?,
+        };
+        let install = fs::canonicalize(&install)
+            .with_context(|| format!("there is no install tree {}", install.display()))?;
+        fs::create_dir_all(out.join("logs"))
+            .with_context(|| format!("cannot make {}", out.display()))?;
+        let site = Self {
+            scratch: scratch_root().join(format!("fcsp-hw-{}", std::process::id())),
+            install,
+            runs: Cell::new(0),
+            out: fs::canonicalize(out)?,
+            simulated,
+            device,
+            python: python.to_owned(),
+        };
+        let mut needed = vec![site.load(), site.preload()];
+        if simulated {
+            needed.push(site.simulated_drivers().join("libcuda.so.1"));
+        }
+        for file in needed {
+            ensure!(
+                file.exists(),
+                "{} is missing; build the install tree with `cargo xtask build`, or name one with \
+                 --install",
+                file.display()
+            );
+        }
+        fs::create_dir_all(site.simulated_devices())
+            .with_context(|| format!("cannot make {}", site.scratch.display()))?;
+        Ok(site)
+    }
+
+    /// The load program.
+    pub fn load(&self) -> PathBuf {
+        self.install.join("bin/fcsp-load")
+    }
+
+    /// The CUDA preload library.
+    pub fn preload(&self) -> PathBuf {
+        self.install.join("lib/libfcsp-cuda.so")
+    }
+
+    /// The directory of the simulated driver's libraries.
+    pub fn simulated_drivers(&self) -> PathBuf {
+        self.install.join("lib/sim")
+    }
+
+    /// Where simulated devices live; one for the whole run.
+    pub fn simulated_devices(&self) -> PathBuf {
+        self.scratch.join("sim")
+    }
+
+    /// A file in scratch space.
+    pub fn scratch_file(&self, name: &str) -> PathBuf {
+        self.scratch.join(name)
+    }
+
+    /// A new, empty run directory: tenants that share it share a device.
+    pub fn fresh_run_dir(&self) -> Result<PathBuf> {
+        let run = self.runs.get() + 1;
+        self.runs.set(run);
+        let dir = self.scratch.join(format!("run-{run}"));
+        fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        Ok(dir)
+    }
+
+    /// Where a process writes its stderr.
+    pub fn log_file(&self, name: &str) -> PathBuf {
+        self.out
+            .join("logs")
+            .join(format!("{:03}-{name}.log", self.runs.get()))
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        // Nothing to be done about scratch space that cannot be removed; it holds no results.
+        let _ = fs::remove_dir_all(&self.scratch);
+    }
+}
+
+/// The tree this program was installed in: `<tree>/bin/fcsp-hw`.
+fn own_tree() -> Result<PathBuf> {
+    let program = env::current_exe().context("cannot tell where this program is")?;
+    program
+        .parent()
+        .and_then(Path::parent)
+        .map(Path::to_owned)
+        .context("this program is in no install tree; name one with --install")
+}
+
+/// Memory-backed where there is such a place: a region on a disk would be written back to it, and
+/// that stalls whoever touches it.
+fn scratch_root() -> PathBuf {
+    let shared_memory = Path::new("/dev/shm");
+    if shared_memory.is_dir() {
+        shared_memory.to_owned()
+    } else {
+        env::temp_dir()
+    }
+}

@@ -1,0 +1,132 @@
+//! A tenant is killed with SIGKILL; the others take over what it held.
+//!
+//! Two tenants run throughout. A third enters again and again, runs beside them for a moment and is
+//! killed, at a different point of the cycle each time. With three the two get two thirds of the
+//! device; that they have all of it again shows in their common rate.
+
+use anyhow::{Context, Result, ensure};
+use fcsp_hw_tests::clock::{NS_PER_MS, now_ns};
+use fcsp_hw_tests::stats::{Cumulative, median};
+use serde_json::json;
+use std::time::Duration;
+
+use crate::bench::{Bench, measured_part};
+use crate::cast::{Cast, Reported};
+use crate::programs::SATURATE_FINE;
+use crate::result::{Bar, Row, SuiteResult};
+use crate::tenant::{Limits, Sharing, Tenant};
+
+/// Long enough that two thirds cannot pass for the whole within it, whatever the lease's cycle.
+const OVER_NS: u64 = 40 * NS_PER_MS;
+/// Of the rate of two tenants, that counts as having everything again. Over `OVER_NS` this forgives
+/// 4 ms at any point.
+const REGAINED: f64 = 0.9;
+/// The third runs this long, plus some, before it is killed.
+const BESIDE: Duration = Duration::from_millis(400);
+/// Until the next one enters.
+const AFTER: Duration = Duration::from_millis(250);
+
+/// With FCSP, and natively for comparison.
+pub fn run(bench: &Bench) -> Result<SuiteResult> {
+    let mut result = SuiteResult::default();
+    let resumed = measure(bench, true, &mut result)?;
+    let worst = resumed.iter().copied().fold(0.0, f64::max);
+    result.row(Row::info(
+        "one of three killed: the others resume after, in order of the kills",
+        text(&resumed),
+    ));
+    result.row(Row::number(
+        "one of three killed: the others resume, longest",
+        worst,
+        "ms",
+        Bar::AtMost(10.0),
+    ));
+    if !bench.quick {
+        let native = measure(bench, false, &mut result)?;
+        result.row(Row::info(
+            "the same with the driver's slicing",
+            text(&native),
+        ));
+    }
+    Ok(result)
+}
+
+fn text(resumed_ms: &[f64]) -> String {
+    let each: Vec<String> = resumed_ms.iter().map(|ms| format!("{ms:.0}")).collect();
+    format!("{} ms", each.join(", "))
+}
+
+/// How long after each kill the survivors had the device to themselves, in milliseconds.
+fn measure(bench: &Bench, fcsp: bool, result: &mut SuiteResult) -> Result<Vec<f64>> {
+    let kills = bench.either(6, 3);
+    // Setting up a program takes a second or so on real hardware; the survivors stay for all.
+    let seconds = 2.0 + 3.0 * f64::from(kills);
+    let sharing = |pct| {
+        if fcsp {
+            Sharing::Fcsp(Limits::share(pct))
+        } else {
+            Sharing::Native
+        }
+    };
+    let tenant = |name: &str, pct, seconds: f64| {
+        let command = bench.command(&SATURATE_FINE, seconds, &["--sample-ms", "1"]);
+        Tenant::new(name, sharing(pct), command)
+    };
+    let mut cast = Cast::assemble(
+        &bench.site,
+        &[tenant("a", 33, seconds), tenant("b", 33, seconds)],
+    )?;
+    cast.start()?;
+    std::thread::sleep(Duration::from_millis(1_500));
+    let alone_until_ns = now_ns();
+
+    let mut killed_ns = Vec::new();
+    for kill in 0..kills {
+        cast.enter(&tenant("c", 34, 60.0))?;
+        cast.await_ready()?;
+        cast.start_last()?;
+        // An odd step, so that the kills fall on different points of any cycle.
+        std::thread::sleep(BESIDE + Duration::from_micros(1_700) * kill);
+        killed_ns.push(cast.kill_last()?);
+        std::thread::sleep(AFTER);
+    }
+    let reports = cast.finish(seconds)?;
+    judge(&reports, alone_until_ns, &killed_ns, fcsp, result)
+}
+
+fn judge(
+    reports: &[Reported],
+    alone_until_ns: u64,
+    killed_ns: &[u64],
+    fcsp: bool,
+    result: &mut SuiteResult,
+) -> Result<Vec<f64>> {
+    let (from_ns, to_ns) = measured_part(reports)?;
+    let both = Cumulative::sum(
+        &reports
+            .iter()
+            .map(|reported| &reported.work)
+            .collect::<Vec<_>>(),
+    );
+    let before = median(&both.window_rates(from_ns, alone_until_ns, OVER_NS))
+        .context("the survivors had no time to themselves")?;
+    let mut resumed_ms = Vec::new();
+    let mut beside = Vec::new();
+    for &killed_ns in killed_ns.iter().filter(|&&at| at + 5 * OVER_NS < to_ns) {
+        beside.push(both.rate(killed_ns - 200 * NS_PER_MS, killed_ns));
+        // Never within the curve: as long as the curve goes on.
+        let resumed_ns = both
+            .first_reaching(killed_ns, before * REGAINED, OVER_NS, NS_PER_MS / 2)
+            .unwrap_or(to_ns);
+        resumed_ms.push((resumed_ns - killed_ns) as f64 / NS_PER_MS as f64);
+    }
+    result.details.push(json!({
+        "fcsp": fcsp, "rate_of_two": before, "rate_of_two_beside_third": beside,
+        "resumed_ms": resumed_ms, "kills": killed_ns.len(),
+    }));
+    ensure!(
+        !resumed_ms.is_empty(),
+        "no tenant was killed while the survivors still ran: setting one up took too long"
+    );
+    Ok(resumed_ms)
+}

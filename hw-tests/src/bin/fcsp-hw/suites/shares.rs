@@ -1,0 +1,128 @@
+//! Saturating tenants against their entitlements.
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::analysis::Shared;
+use crate::bench::{Alone, Bench};
+use crate::programs::{
+    Program, SATURATE, SATURATE_COOPERATIVE, SATURATE_GRAPH, SATURATE_GRAPH_DEFAULT,
+    SATURATE_MIXED, SATURATE_MULTI, SATURATE_PER_THREAD,
+};
+use crate::result::{Bar, Row, SuiteResult};
+use crate::tenant::{Limits, Tenant};
+
+/// One run: a tenant each, with its entitlement in percent.
+type Mix<'a> = &'a [(u32, &'a Program)];
+
+/// The same 250 µs kernels everywhere; also judged by the smoothness of 100 ms windows.
+pub fn uniform(bench: &Bench) -> Result<SuiteResult> {
+    let mixes: [Mix; 3] = [
+        &[(25, &SATURATE), (75, &SATURATE)],
+        &[(25, &SATURATE), (35, &SATURATE), (40, &SATURATE)],
+        &[(10, &SATURATE), (90, &SATURATE)],
+    ];
+    let mut result = SuiteResult::default();
+    for mix in mixes {
+        let shared = measure(bench, mix, &mut result)?;
+        let worst = shared.cv_100ms.iter().copied().fold(0.0, f64::max);
+        result.row(Row::number(
+            format!("{}: largest CV of 100 ms windows", title(mix)),
+            worst,
+            "",
+            Bar::None,
+        ));
+    }
+    Ok(result)
+}
+
+/// Different kernel lengths, streams and launch calls beside each other.
+pub fn streams(bench: &Bench) -> Result<SuiteResult> {
+    let all: [Mix; 3] = [
+        &[(25, &SATURATE_MIXED), (75, &SATURATE_MULTI)],
+        &[
+            (25, &SATURATE_PER_THREAD),
+            (35, &SATURATE_MIXED),
+            (40, &SATURATE_MULTI),
+        ],
+        &[(10, &SATURATE_COOPERATIVE), (90, &SATURATE_PER_THREAD)],
+    ];
+    run(bench, &all[bench.either(0, 1)..bench.either(3, 2)])
+}
+
+/// Graphs beside kernels, and beside graphs.
+pub fn graphs(bench: &Bench) -> Result<SuiteResult> {
+    let all: [Mix; 3] = [
+        &[(25, &SATURATE_GRAPH), (75, &SATURATE)],
+        &[(25, &SATURATE_MULTI), (75, &SATURATE_GRAPH_DEFAULT)],
+        &[(10, &SATURATE_GRAPH), (90, &SATURATE_GRAPH_DEFAULT)],
+    ];
+    run(bench, &all[..bench.either(3, 1)])
+}
+
+fn run(bench: &Bench, mixes: &[Mix]) -> Result<SuiteResult> {
+    let mut result = SuiteResult::default();
+    for mix in mixes {
+        measure(bench, mix, &mut result)?;
+    }
+    Ok(result)
+}
+
+fn measure(bench: &Bench, mix: Mix, result: &mut SuiteResult) -> Result<Shared> {
+    let seconds = bench.either(10.05, 4.05);
+    let alone = alone_rates(bench, mix)?;
+    let tenants: Vec<Tenant> = mix
+        .iter()
+        .zip('a'..)
+        .map(|(&(pct, program), name)| {
+            bench.limited(&name.to_string(), Limits::share(pct), program, seconds)
+        })
+        .collect();
+    let reports = bench.together(&tenants, seconds)?;
+    let entitled: Vec<u32> = mix.iter().map(|&(pct, _)| pct).collect();
+    let shared = Shared::of(&reports, &entitled, &alone)?;
+
+    let title = title(mix);
+    result.row(Row::info(
+        format!("{title}: mean shares, Jain's index"),
+        format!("{}, {:.5}", shared.shares_text(), shared.jain),
+    ));
+    result.row(Row::number(
+        format!("{title}: share error, mean over 1 s windows"),
+        shared.share_error_mean_points,
+        "points",
+        Bar::None,
+    ));
+    result.row(Row::number(
+        format!("{title}: share error, largest of 1 s windows"),
+        shared.share_error_max_points,
+        "points",
+        Bar::AtMost(1.0),
+    ));
+    result.row(Row::number(
+        format!("{title}: total, of one alone"),
+        shared.total,
+        "",
+        Bar::AtLeast(0.95),
+    ));
+    result.details.push(json!({
+        "run": title,
+        "programs": mix.iter().map(|(_, program)| program.name).collect::<Vec<_>>(),
+        "alone_rates": alone.iter().map(|alone| alone.rate).collect::<Vec<_>>(),
+        "shared": shared,
+    }));
+    Ok(shared)
+}
+
+fn alone_rates(bench: &Bench, mix: Mix) -> Result<Vec<Alone>> {
+    mix.iter()
+        .map(|(_, program)| bench.alone(program))
+        .collect()
+}
+
+fn title(mix: Mix) -> String {
+    let entitled: Vec<String> = mix.iter().map(|(pct, _)| pct.to_string()).collect();
+    let mut names: Vec<&str> = mix.iter().map(|(_, program)| program.name).collect();
+    names.dedup();
+    format!("{} ({})", entitled.join("/"), names.join(" beside "))
+}
