@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 pub mod backend;
+pub mod failpoint;
 #[cfg(not(loom))]
 pub mod futex;
 pub mod ledger;

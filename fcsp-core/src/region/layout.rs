@@ -205,8 +205,8 @@ pub struct Slot {
     pub start_ticks: AtomicU64,
     /// First 16 bytes of the command's name.
     pub command: Text<2>,
-    /// A robust mutex held by a thread of the process: the kernel marks it however the process ends.
-    pub robust: Line<RobustWords>,
+    /// A robust futex held by a thread of the process: the kernel marks it however the process ends.
+    pub robust: Line<RobustWord>,
     /// What the process's threads read before each submission.
     pub gate: Line<SlotGate>,
     /// What the process tells the arbiter.
@@ -217,16 +217,17 @@ pub struct Slot {
     pub cells: [Line<Cell>; CELLS_PER_SLOT],
 }
 
-/// Room for a robust mutex. The first word is its futex, the same on every Linux: the owner's thread
-/// id, and `FUTEX_OWNER_DIED` once the kernel saw that thread end. The rest belongs to the C library
-/// of the process that holds it and means nothing to others.
-#[repr(C, align(8))]
+/// A robust futex, in the form the kernel asks for (`linux/futex.h`, `struct robust_list`).
+#[repr(C)]
 #[derive(Debug)]
-pub struct RobustWords {
-    /// The futex; 0 while no thread holds it.
+pub struct RobustWord {
+    /// Id of the thread that holds it, and `FUTEX_OWNER_DIED` once the kernel saw that thread end; 0
+    /// while no thread holds it.
     pub futex: AtomicU32,
-    /// The C library's own.
-    pub libc: [AtomicU32; 15],
+    /// Reserved, zero.
+    pub reserved: AtomicU32,
+    /// The holder's list, an address in its process; means nothing to others.
+    pub next: AtomicU64,
 }
 
 /// The word that decides whether a submission passes at once.
@@ -360,10 +361,12 @@ pub struct RegionLayout {
 pub enum TenantState {
     /// Unused.
     Free = 0,
-    /// Being filled in by the process that took it.
+    /// Being filled in by the process that took it; nobody refers to it yet.
     Making = 1,
     /// In use.
     Live = 2,
+    /// Being removed, unless somebody turns out to have joined it.
+    Retiring = 3,
 }
 
 /// Life of a slot.
@@ -386,6 +389,7 @@ impl TenantState {
         match number {
             0 => Self::Free,
             2 => Self::Live,
+            3 => Self::Retiring,
             _ => Self::Making,
         }
     }
@@ -426,6 +430,7 @@ pub const fn layout_hash() -> u64 {
         offset_of!(Slot, compute),
         offset_of!(Slot, cells),
         size_of::<UsedWord>(),
+        offset_of!(RobustWord, next),
         offset_of!(Cell, applied),
         offset_of!(Cell, sums),
         size_of::<GatePage>(),
@@ -454,6 +459,6 @@ const _: () = {
     assert!(offset_of!(RegionLayout, slots) == PAGE_BYTES * (1 + TENANTS_MAX));
     assert!(offset_of!(SlotPages, page) == PAGE_BYTES);
     assert!(SLOTS_MAX <= 1 << 10 && CELLS_PER_SLOT <= 1 << 4);
-    assert!(size_of::<RobustWords>() == 64 && size_of::<UsedWord>() == 16);
+    assert!(size_of::<UsedWord>() == 16);
     assert!(LANES == 64);
 };

@@ -1,0 +1,294 @@
+//! The companion file, whose bytes are locks the kernel gives back when a process is gone.
+//!
+//! A lock here is an open-file-description lock: it belongs to what `open` returned, not to a
+//! process, and ends when the last descriptor of it is closed, however that comes about. The file
+//! has no content. Its bytes:
+//!
+//! | Bytes | Held by |
+//! |---|---|
+//! | 0 … 1023 | the process in that slot, for as long as it lives |
+//! | 1024 … 2047 | whoever gives back what that slot held, for as long as that takes |
+//! | 2048 | whoever makes or removes a tenant, likewise |
+//!
+//! The descriptors lie in someone else's process. The program may close them, or put a file of its
+//! own in their place with `dup2`; so each use first asks whether the descriptor is still ours: of
+//! our file, and with a description whose offset, which nobody else moves, is the number we gave it.
+//! They are moved to high numbers, where programs that count on the low ones do not meet them.
+
+use super::layout::SLOTS_MAX;
+use super::{RegionError, SlotIndex};
+use std::fs::OpenOptions;
+use std::io::{self, Seek};
+use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Where descriptors are moved, if the limit on open files allows.
+const HIGH_DESCRIPTOR: RawFd = 700;
+
+/// A byte of the companion file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Byte(libc::off_t);
+
+impl Byte {
+    /// Held by the process in a slot while it lives.
+    pub(super) const fn life(slot: SlotIndex) -> Self {
+        Self(slot.0 as libc::off_t)
+    }
+
+    /// Held by whoever cleans a slot.
+    pub(super) const fn work(slot: SlotIndex) -> Self {
+        Self((SLOTS_MAX as u32 + slot.0) as libc::off_t)
+    }
+
+    /// Held by whoever makes or removes a tenant.
+    pub(super) const TENANTS: Self = Self(2 * SLOTS_MAX as libc::off_t);
+
+    const fn range(self) -> std::ops::Range<libc::off_t> {
+        self.0..self.0 + 1
+    }
+}
+
+/// The companion file of a region.
+#[derive(Debug)]
+pub(super) struct LockFile {
+    path: PathBuf,
+    identity: Identity,
+    /// A descriptor that asks and never locks.
+    probe: AtomicI32,
+}
+
+/// Tells our description from whatever else may have its descriptor's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    /// Offset of the description, which means nothing else: the file has no content.
+    token: i64,
+}
+
+impl LockFile {
+    /// Opens an existing companion file.
+    pub(super) fn open(path: &Path) -> Result<Self, RegionError> {
+        let probe = Description::open(path, next_token()).map_err(RegionError::io("open", path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            identity: probe.identity,
+            probe: AtomicI32::new(probe.leak()),
+        })
+    }
+
+    /// A new open file description, which holds nothing yet.
+    pub(super) fn description(&self) -> io::Result<Description> {
+        self.again(next_token())
+    }
+
+    /// True if nobody holds `byte`.
+    pub(super) fn is_free(&self, byte: Byte) -> io::Result<bool> {
+        // Acquire: pairs with the exchange below, so that the descriptor is open.
+        let mut probe = self.probe.load(Ordering::Acquire);
+        if identity_of(probe) != Some(self.identity) {
+            probe = self.reopen(probe)?;
+        }
+        let mut lock = flock(libc::F_WRLCK, byte.range());
+        fcntl(probe, libc::F_OFD_GETLK, &mut lock)?;
+        Ok(lock.l_type == libc::F_UNLCK as libc::c_short)
+    }
+
+    /// Replaces a probe that the program closed. The old number is not ours to close any more.
+    fn reopen(&self, lost: RawFd) -> io::Result<RawFd> {
+        let fresh = self.again(self.identity.token)?;
+        // AcqRel: publishes the open descriptor, or sees the one another thread published.
+        match self
+            .probe
+            .compare_exchange(lost, fresh.fd, Ordering::AcqRel, Ordering::Acquire)
+        {
+            Ok(_) => Ok(fresh.leak()),
+            Err(others) => Ok(others),
+        }
+    }
+
+    fn again(&self, token: i64) -> io::Result<Description> {
+        let found = Description::open(&self.path, token)?;
+        let same_file = Identity {
+            token,
+            ..self.identity
+        };
+        if found.identity == same_file {
+            Ok(found)
+        } else {
+            Err(io::Error::other(
+                "the lock file was replaced while the region was in use",
+            ))
+        }
+    }
+}
+
+impl Drop for LockFile {
+    fn drop(&mut self) {
+        close_if_ours(*self.probe.get_mut(), self.identity);
+    }
+}
+
+/// An open file description of the companion file: what locks belong to. Dropping it gives its
+/// locks back, for fork children that inherited it too, and closes this process's descriptor; unless
+/// the program did that already.
+#[derive(Debug)]
+pub(super) struct Description {
+    fd: RawFd,
+    identity: Identity,
+}
+
+impl Description {
+    fn open(path: &Path, token: i64) -> io::Result<Self> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+            .open(path)?;
+        file.seek(io::SeekFrom::Start(token as u64))?;
+        let metadata = file.metadata()?;
+        let identity = Identity {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            token,
+        };
+        // SAFETY: duplicates a descriptor that is open; touches no memory.
+        let high = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, HIGH_DESCRIPTOR) };
+        // It fails if the limit on open files is lower than that.
+        let fd = if high < 0 { file.into_raw_fd() } else { high };
+        Ok(Self { fd, identity })
+    }
+
+    /// Locks `byte`; false if another description holds it.
+    pub(super) fn try_lock(&self, byte: Byte) -> io::Result<bool> {
+        match fcntl(
+            self.fd,
+            libc::F_OFD_SETLK,
+            &mut flock(libc::F_WRLCK, byte.range()),
+        ) {
+            Ok(()) => Ok(true),
+            Err(error)
+                if matches!(
+                    error.raw_os_error(),
+                    Some(libc::EAGAIN) | Some(libc::EACCES)
+                ) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Locks `byte`, waiting for its holder for `limit` at most; false if that was not enough. Polls
+    /// (the kernel's own wait knows no limit, and the holder may be stopped).
+    pub(super) fn lock_within(&self, byte: Byte, limit: Duration) -> io::Result<bool> {
+        let started = Instant::now();
+        let mut pause = Duration::from_micros(20);
+        loop {
+            if self.try_lock(byte)? {
+                return Ok(true);
+            }
+            if started.elapsed() >= limit {
+                return Ok(false);
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(2));
+        }
+    }
+
+    /// Gives `byte` back, for every process that has a descriptor of this description.
+    pub(super) fn unlock(&self, byte: Byte) -> io::Result<()> {
+        fcntl(
+            self.fd,
+            libc::F_OFD_SETLK,
+            &mut flock(libc::F_UNLCK, byte.range()),
+        )
+    }
+
+    /// False if the program closed the descriptor or put another file in its place.
+    pub(super) fn is_ours(&self) -> bool {
+        identity_of(self.fd) == Some(self.identity)
+    }
+
+    /// Closes this process's descriptor and leaves the locks to the process it was inherited from.
+    pub(super) fn abandon(self) {
+        let identity = self.identity;
+        close_if_ours(self.leak(), identity);
+    }
+
+    /// In a fork child that cannot give up the value: as [`Description::abandon`].
+    pub(super) fn close_inherited(&self) {
+        close_if_ours(self.fd, self.identity);
+    }
+
+    fn leak(self) -> RawFd {
+        let fd = self.fd;
+        std::mem::forget(self);
+        fd
+    }
+}
+
+impl Drop for Description {
+    fn drop(&mut self) {
+        if self.is_ours() {
+            // Cannot fail on a description that is open; if it did, closing would do the same.
+            fcntl(
+                self.fd,
+                libc::F_OFD_SETLK,
+                &mut flock(libc::F_UNLCK, 0..libc::off_t::MAX),
+            )
+            .ok();
+        }
+        close_if_ours(self.fd, self.identity);
+    }
+}
+
+fn next_token() -> i64 {
+    static NEXT: AtomicI64 = AtomicI64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn close_if_ours(fd: RawFd, identity: Identity) {
+    if identity_of(fd) == Some(identity) {
+        // SAFETY: the descriptor is of our file, and its only owner is being dropped.
+        unsafe { libc::close(fd) };
+    }
+}
+
+fn identity_of(fd: RawFd) -> Option<Identity> {
+    // SAFETY: asks for the offset; touches no memory.
+    let token = unsafe { libc::lseek(fd, 0, libc::SEEK_CUR) };
+    let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the kernel fills `stat` if it returns 0, which is when it is read.
+    unsafe {
+        (token > 0 && libc::fstat(fd, stat.as_mut_ptr()) == 0).then(|| {
+            let stat = stat.assume_init();
+            Identity {
+                device: stat.st_dev,
+                inode: stat.st_ino,
+                token,
+            }
+        })
+    }
+}
+
+fn flock(kind: libc::c_int, bytes: std::ops::Range<libc::off_t>) -> libc::flock {
+    libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: bytes.start,
+        l_len: bytes.end - bytes.start,
+        l_pid: 0,
+    }
+}
+
+fn fcntl(fd: RawFd, command: libc::c_int, lock: &mut libc::flock) -> io::Result<()> {
+    // SAFETY: `lock` is a valid request that outlives the call.
+    match unsafe { libc::fcntl(fd, command, std::ptr::from_mut(lock)) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
