@@ -156,7 +156,8 @@ pub fn real_dlvsym() -> Target {
 /// Exports `dlsym` and `dlvsym` from the library this expands in, answering for the given tables.
 ///
 /// Once per shared library, at module level: `fcsp_preload::export_dlsym!(&CUDA, &NVML);`. In unit tests nothing is
-/// exported.
+/// exported. The library must be linked with `-Bsymbolic-functions` (from its `build.rs`): else the tables' own
+/// references to the wrappers could be taken over by another preloaded tool that exports the same names.
 #[macro_export]
 macro_rules! export_dlsym {
     ($($table:expr),+ $(,)?) => {
