@@ -171,6 +171,9 @@ pub struct CallCost {
     pub call: String,
     /// Time of one call, two clock reads included.
     pub per_call: Quantiles,
+    /// Mean time of a call within a batch of a hundred, the same clock reads included: median over
+    /// the batches. Finer than the clock, where the clock ticks in steps of ten nanoseconds.
+    pub batch_mean_ns: f64,
 }
 
 /// Result of `fcsp-load calibrate`, the only mode that prints one plain object and nothing else.
@@ -233,6 +236,7 @@ mod tests {
                 calls: vec![CallCost {
                     call: "launch".into(),
                     per_call: latency.expect("three values"),
+                    batch_mean_ns: 1.5,
                 }],
             },
             Outcome::Idle,

@@ -118,7 +118,7 @@ impl Bench {
         if let Some(known) = self.alone.borrow().get(program) {
             return Ok(*known);
         }
-        let seconds = self.either(3.0, 1.5);
+        let seconds = self.either(2.0, 1.5);
         let reported = self.together(&[self.native("alone", program, seconds)], seconds)?;
         let alone = self.reached(&reported[0])?;
         ensure!(

@@ -11,19 +11,19 @@ pub struct Program {
 
 /// 250 µs kernels on a stream of its own: smooth enough for 100 ms windows.
 pub const SATURATE: Program = Program {
-    name: "saturate 250 µs",
+    name: "250 µs",
     args: &["saturate", "--kernel-us", "250"],
 };
 
 /// 100 µs kernels: fine enough to see milliseconds.
 pub const SATURATE_FINE: Program = Program {
-    name: "saturate 100 µs",
+    name: "100 µs",
     args: &["saturate", "--kernel-us", "100", "--ahead-ms", "20"],
 };
 
 /// Kernels of very different lengths on the legacy default stream.
 pub const SATURATE_MIXED: Program = Program {
-    name: "mixed 0.1/0.25/5 ms, default stream",
+    name: "0.1, 0.25 and 5 ms on the default stream",
     args: &[
         "saturate",
         "--kernel-us",
@@ -35,7 +35,7 @@ pub const SATURATE_MIXED: Program = Program {
 
 /// Per-thread default stream through the per-thread variants, found as the CUDA runtime does.
 pub const SATURATE_PER_THREAD: Program = Program {
-    name: "250 µs, per-thread stream, cuGetProcAddress",
+    name: "250 µs on the per-thread stream",
     args: &[
         "saturate",
         "--kernel-us",
@@ -49,7 +49,7 @@ pub const SATURATE_PER_THREAD: Program = Program {
 
 /// Several streams in one process, by the extensible launch call.
 pub const SATURATE_MULTI: Program = Program {
-    name: "100/250 µs on 4 streams, cuLaunchKernelEx",
+    name: "0.1 and 0.25 ms on 4 streams",
     args: &[
         "saturate",
         "--kernel-us",
@@ -63,7 +63,7 @@ pub const SATURATE_MULTI: Program = Program {
 
 /// Cooperative launches.
 pub const SATURATE_COOPERATIVE: Program = Program {
-    name: "250 µs cooperative",
+    name: "250 µs, cooperative",
     args: &["saturate", "--kernel-us", "250", "--api", "cooperative"],
 };
 
@@ -83,7 +83,7 @@ pub const SATURATE_GRAPH: Program = Program {
 
 /// Graphs of 2 ms on the legacy default stream, found as the CUDA runtime does.
 pub const SATURATE_GRAPH_DEFAULT: Program = Program {
-    name: "graphs of 40 × 50 µs, default stream, cuGetProcAddress",
+    name: "graphs of 40 × 50 µs on the default stream",
     args: &[
         "saturate",
         "--kernel-us",

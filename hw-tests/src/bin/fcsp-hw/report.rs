@@ -95,12 +95,11 @@ impl Report {
         // Writing to a String cannot fail, so the results below carry nothing.
         let _ = write!(
             text,
-            "| | |\n|---|---|\n| device | {}{} |\n| driver | {} (CUDA {}.{}) |\n| date | {} |\n\
+            "| | |\n|---|---|\n| device | {} |\n| driver | {} (CUDA {}.{}) |\n| date | {} |\n\
              | host | {} CPUs |\n| run | {}, {:.0} s |\n\
              | calibration | {:.3} rounds of the work kernel per µs, {} blocks, launch {} ns, \
              round trip {} ns |\n| verdicts | {} PASS, {} MISS, {} skipped, {} errors |\n\n",
             device.name,
-            if device.simulated { " (simulated)" } else { "" },
             device.driver_version.as_deref().unwrap_or("unknown"),
             device.cuda_version / 1_000,
             device.cuda_version % 1_000 / 10,

@@ -80,6 +80,8 @@ impl Tenant {
                 command.env_remove(&key);
             }
         }
+        // A failure's reason is its message; a backtrace would push that out of the report.
+        command.env("RUST_BACKTRACE", "0");
         if site.simulated {
             command.env("LD_LIBRARY_PATH", site.simulated_drivers());
             command.env("FCSP_SIM_DIR", site.simulated_devices());

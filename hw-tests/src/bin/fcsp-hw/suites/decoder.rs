@@ -36,8 +36,8 @@ pub fn run(bench: &Bench) -> Result<SuiteResult> {
     ));
     baseline(bench, [&DECODE, &SATURATE], &mut result)?;
 
-    two(bench, &DECODE, &mut result)?;
     if !bench.quick {
+        two(bench, &DECODE, &mut result)?;
         baseline(bench, [&DECODE, &DECODE], &mut result)?;
         two(bench, &DECODE_GRAPH, &mut result)?;
         baseline(bench, [&DECODE_GRAPH, &DECODE_GRAPH], &mut result)?;
@@ -81,7 +81,7 @@ fn pair(
     fcsp: bool,
     result: &mut SuiteResult,
 ) -> Result<(Side, Side)> {
-    let seconds = bench.either(6.05, 3.05);
+    let seconds = bench.either(4.05, 3.05);
     let alone = [bench.alone(programs[0])?, bench.alone(programs[1])?];
     let tenants = [("a", programs[0]), ("b", programs[1])].map(|(name, program)| {
         if fcsp {

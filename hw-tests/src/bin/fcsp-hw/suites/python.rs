@@ -59,8 +59,8 @@ pub fn run(bench: &Bench) -> Result<SuiteResult> {
     let scripts = unpack(bench)?;
     memory(bench, &scripts, &mut result)?;
 
-    let seconds = bench.either("3", "1.5");
-    let rounds = bench.either(3, 2);
+    let seconds = bench.either("2", "1.5");
+    let rounds = bench.either(3, 1);
     let args = ["--seconds", seconds, "--workloads", &WORKLOADS.join(",")];
     let (mut native, mut shared) = (BTreeMap::new(), BTreeMap::new());
     for _ in 0..rounds {

@@ -69,7 +69,7 @@ fn run(bench: &Bench, mixes: &[Mix]) -> Result<SuiteResult> {
 }
 
 fn measure(bench: &Bench, mix: Mix, result: &mut SuiteResult) -> Result<Shared> {
-    let seconds = bench.either(10.05, 4.05);
+    let seconds = bench.either(8.05, 4.05);
     let alone = alone_rates(bench, mix)?;
     let tenants: Vec<Tenant> = mix
         .iter()

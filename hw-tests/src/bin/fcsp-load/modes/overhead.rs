@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use cuda_sys::{CUdeviceptr, CUresult, CUstream};
 use fcsp_hw_tests::clock::now_ns;
 use fcsp_hw_tests::record::{CallCost, Outcome};
-use fcsp_hw_tests::stats::Quantiles;
+use fcsp_hw_tests::stats::{Quantiles, median};
 
 use crate::api::{DefaultStream, call, check};
 use crate::cli::{Common, parse_bytes};
@@ -85,36 +85,47 @@ pub fn run(options: &Options) -> Result<()> {
         refuse_bytes: options.refuse_bytes as usize,
     };
     let session = Session::begin("overhead", common, &gpu, None)?;
-    let mut durations_ns: Vec<Vec<u64>> = vec![Vec::new(); options.what.len()];
+    let mut measured: Vec<Measured> = options.what.iter().map(|_| Measured::default()).collect();
     // The first round warms caches, clocks and pools, and is not counted.
     for round in 0..=options.samples.div_ceil(BATCH) {
-        for (what, durations_ns) in options.what.iter().zip(&mut durations_ns) {
+        for (what, measured) in options.what.iter().zip(&mut measured) {
             let wanted = match what {
                 What::Alloc => options.samples.min(DEAR_SAMPLES_MAX),
                 _ => options.samples,
             };
-            if durations_ns.len() >= wanted {
+            if measured.durations_ns.len() >= wanted {
                 continue;
             }
             let mut batch_ns = Vec::with_capacity(BATCH);
             bench.batch(*what, &mut batch_ns)?;
             if round > 0 {
-                durations_ns.append(&mut batch_ns);
+                let sum_ns: u64 = batch_ns.iter().sum();
+                measured.means_ns.push(sum_ns as f64 / BATCH as f64);
+                measured.durations_ns.append(&mut batch_ns);
             }
         }
     }
     let calls = options
         .what
         .iter()
-        .zip(&mut durations_ns)
-        .map(|(what, durations_ns)| {
+        .zip(&mut measured)
+        .map(|(what, measured)| {
             Ok(CallCost {
                 call: what.name().into(),
-                per_call: Quantiles::of(durations_ns).context("--samples must be above 0")?,
+                per_call: Quantiles::of(&mut measured.durations_ns)
+                    .context("--samples must be above 0")?,
+                batch_mean_ns: median(&measured.means_ns).context("--samples must be above 0")?,
             })
         })
         .collect::<Result<_>>()?;
     session.finish(0, Outcome::Overhead { calls }, || gpu.synchronize())
+}
+
+/// Durations of one kind of call.
+#[derive(Default)]
+struct Measured {
+    durations_ns: Vec<u64>,
+    means_ns: Vec<f64>,
 }
 
 struct Bench<'a> {
