@@ -10,6 +10,7 @@
 //! Everything here is pure except [`Policy::find`], [`EnvSettings::from_process`] and
 //! [`tenant_name::from_process`], which read what their names say.
 
+mod amend;
 mod decimal;
 #[cfg(test)]
 mod docs_tests;
