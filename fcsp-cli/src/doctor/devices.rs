@@ -1,0 +1,165 @@
+//! Drivers, devices, and how they are set up for sharing.
+
+use super::Check;
+use crate::install::Install;
+use fcsp_backend_nvidia::partition::{self, ComputeMode, Setup};
+use fcsp_backend_nvidia::{Nvidia, driver};
+use fcsp_core::backend::{DeviceInfo, GpuBackend};
+use fcsp_core::policy::memory::show_bytes;
+
+pub fn checks(install: &Install) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let simulated_works = install.simulated_nvidia().is_ok();
+    let without = if simulated_works {
+        "install the NVIDIA driver; until then fcsp run --simulated and fcsp demo --simulated work"
+    } else {
+        "install the NVIDIA driver"
+    };
+    match driver::cuda_version() {
+        Ok(version) => checks.push(Check::ok("CUDA driver", format!("CUDA {}", cuda(version)))),
+        Err(error) => checks.push(Check::warn("CUDA driver", error.to_string(), without)),
+    }
+    let nvidia = match Nvidia::open() {
+        Ok(nvidia) => nvidia,
+        Err(error) => {
+            checks.push(Check::warn("NVML", error.to_string(), without));
+            checks.push(no_devices(simulated_works));
+            return checks;
+        }
+    };
+    match nvidia.driver_version() {
+        Ok(version) => checks.push(Check::ok("NVML", format!("driver {version}"))),
+        Err(error) => checks.push(Check::warn("NVML", error.to_string(), "update the driver")),
+    }
+    match nvidia.devices() {
+        Ok(devices) if devices.is_empty() => checks.push(no_devices(simulated_works)),
+        Ok(devices) => {
+            for (ordinal, device) in devices.iter().enumerate() {
+                checks.extend(device_checks(&nvidia, ordinal, device));
+            }
+            checks.push(mps());
+        }
+        Err(error) => {
+            checks.push(Check::fail(
+                "devices",
+                error.to_string(),
+                "look at nvidia-smi and dmesg",
+            ));
+        }
+    }
+    checks
+}
+
+fn no_devices(simulated_works: bool) -> Check {
+    let advice = if simulated_works {
+        "on this machine use --simulated: fcsp demo --simulated"
+    } else {
+        "fcsp needs a device, or the simulated driver of a complete install tree"
+    };
+    Check::warn("devices", "no GPU here", advice)
+}
+
+fn device_checks(nvidia: &Nvidia, ordinal: usize, device: &DeviceInfo) -> Vec<Check> {
+    let name = format!("device {ordinal}");
+    let mut checks = vec![Check::ok(
+        &name,
+        format!(
+            "{}, {}, {}",
+            device.name,
+            show_bytes(device.total_bytes),
+            device.id
+        ),
+    )];
+    match nvidia.setup(&device.id) {
+        Ok(setup) => checks.extend(setup_checks(&name, ordinal, setup)),
+        Err(error) => {
+            checks.push(Check::warn(
+                &name,
+                error.to_string(),
+                "look at nvidia-smi and dmesg",
+            ));
+        }
+    }
+    checks
+}
+
+fn setup_checks(name: &str, ordinal: usize, setup: Setup) -> Vec<Check> {
+    let compute_mode = match setup.compute_mode {
+        Some(ComputeMode::ExclusiveProcess) => Some(Check::fail(
+            name,
+            "its compute mode is exclusive-process: a second program is refused by the driver",
+            format!("nvidia-smi -i {ordinal} -c DEFAULT"),
+        )),
+        Some(ComputeMode::Prohibited) => Some(Check::fail(
+            name,
+            "its compute mode is prohibited: no program can use it",
+            format!("nvidia-smi -i {ordinal} -c DEFAULT"),
+        )),
+        _ => None,
+    };
+    let mig = (setup.mig == Some(true)).then(|| {
+        Check::warn(
+            name,
+            "MIG is on: programs see instances, which FCSP does not divide further in this version",
+            format!("to share the whole device: nvidia-smi -i {ordinal} -mig 0"),
+        )
+    });
+    let persistence = (setup.persistence == Some(false)).then(|| {
+        Check::warn(
+            name,
+            "persistence mode is off: the first program waits for the device to start",
+            format!("nvidia-smi -i {ordinal} -pm 1"),
+        )
+    });
+    [compute_mode, mig, persistence]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn mps() -> Check {
+    let directory = partition::mps_directory();
+    let found = if partition::mps_is_active(&directory) {
+        format!("active in {}: programs run together", directory.display())
+    } else {
+        "not active: programs take turns".to_owned()
+    };
+    Check::ok("MPS", found)
+}
+
+/// 13000 as `13.0`.
+fn cuda(version: i32) -> String {
+    format!("{}.{}", version / 1000, version % 1000 / 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Level;
+    use super::*;
+
+    #[test]
+    fn a_device_that_admits_one_program_cannot_be_shared() {
+        let setup = Setup {
+            compute_mode: Some(ComputeMode::ExclusiveProcess),
+            persistence: Some(true),
+            mig: None,
+        };
+        let checks = setup_checks("device 1", 1, setup);
+        assert_eq!(checks.len(), 1);
+        assert_eq!(checks[0].level, Level::Fail);
+        assert_eq!(
+            checks[0].advice.as_deref(),
+            Some("nvidia-smi -i 1 -c DEFAULT")
+        );
+    }
+
+    #[test]
+    fn an_ordinary_setup_needs_no_remark() {
+        let setup = Setup {
+            compute_mode: Some(ComputeMode::Default),
+            persistence: Some(true),
+            mig: Some(false),
+        };
+        assert_eq!(setup_checks("device 0", 0, setup), []);
+    }
+}

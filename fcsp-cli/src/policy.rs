@@ -1,0 +1,217 @@
+//! `fcsp policy`: checks a policy file, puts one in force, shows the one in force.
+
+use crate::exit::Outcome;
+use crate::regions::RunDirArg;
+use crate::set::{self, Change};
+use crate::table::{Align, Table};
+use anyhow::{Context, Result};
+use fcsp_core::backend::{self, DeviceInfo};
+use fcsp_core::policy::file::{DEFAULT_PATH, VARIABLE};
+use fcsp_core::policy::{Limits, Policy};
+use fcsp_core::region::scan;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Check a policy file, put one in force, show the one in force
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Check a file: exit code 0 if it can be used, 1 if not
+    #[command(after_help = "\
+Examples:
+  fcsp policy check policy.toml
+  fcsp policy check --deny-warnings policy.toml    # for a build")]
+    Check {
+        /// The file
+        file: PathBuf,
+        /// Also fail on what is allowed and may not be meant
+        #[arg(long)]
+        deny_warnings: bool,
+    },
+    /// Put a file in force for the programs that run now; a bad file changes nothing
+    #[command(after_help = "\
+Programs that start later read $FCSP_POLICY or /etc/fcsp/policy.toml: put the file there too.")]
+    Apply {
+        /// The file
+        file: PathBuf,
+        #[command(flatten)]
+        run_dir: RunDirArg,
+    },
+    /// Show the file that programs started now would read
+    Show,
+}
+
+/// Runs the subcommand.
+pub fn run(args: &Args) -> Result<Outcome> {
+    match &args.command {
+        Command::Check {
+            file,
+            deny_warnings,
+        } => check(file, *deny_warnings),
+        Command::Apply { file, run_dir } => apply(file, run_dir),
+        Command::Show => show(),
+    }
+}
+
+fn check(file: &Path, deny_warnings: bool) -> Result<Outcome> {
+    let policy = Policy::read(file)?;
+    let warned = warn(&policy);
+    println!(
+        "{}: good, {} tenant(s)",
+        file.display(),
+        policy.tenants.len()
+    );
+    Ok(if warned && deny_warnings {
+        Outcome::Bad
+    } else {
+        Outcome::Good
+    })
+}
+
+/// Says on stderr what may not be meant; gives whether there was anything.
+fn warn(policy: &Policy) -> bool {
+    let warnings = policy.warnings(&devices());
+    for warning in &warnings {
+        let line = warning
+            .line
+            .map_or_else(String::new, |line| format!("{line}:"));
+        eprintln!(
+            "{}:{line} warning: {}",
+            policy.path.display(),
+            warning.message
+        );
+    }
+    !warnings.is_empty()
+}
+
+/// The devices of this machine in the order in which programs number them by default; none if no
+/// driver answers.
+fn devices() -> Vec<DeviceInfo> {
+    backend::open_all()
+        .into_iter()
+        .filter_map(
+            |(vendor, backend)| match backend.and_then(|backend| backend.devices()) {
+                Ok(devices) => Some(devices),
+                Err(error) => {
+                    tracing::debug!("{vendor}: {error}");
+                    None
+                }
+            },
+        )
+        .flatten()
+        .collect()
+}
+
+fn apply(file: &Path, run_dir: &RunDirArg) -> Result<Outcome> {
+    let policy = Policy::read(file)?;
+    warn(&policy);
+    let regions = run_dir.open()?;
+    for (_, error) in &regions.unusable {
+        tracing::warn!("{error}");
+    }
+    let devices = devices();
+    let mut planned = Vec::new();
+    for region in &regions.usable {
+        let device = region.device();
+        let ordinal = devices.iter().position(|it| it.id == device.id);
+        let ordinal = ordinal.and_then(|ordinal| u32::try_from(ordinal).ok());
+        let changes: Vec<(String, Change<'_>)> = scan::live_tenants(region.layout())
+            .map(|(index, page)| {
+                let name = page.name.read();
+                let after = policy.amend(&name, ordinal, &device, Limits::load(page));
+                (name, Change::to(region, index, after))
+            })
+            .collect();
+        let all: Vec<&Change<'_>> = changes.iter().map(|(_, change)| change).collect();
+        set::check(region, &all).context("the file cannot be put in force")?;
+        planned.extend(changes);
+    }
+    let mut changed = 0;
+    for (name, change) in planned
+        .iter()
+        .filter(|(_, change)| change.before != change.after)
+    {
+        change.make();
+        change.report(name);
+        changed += 1;
+    }
+    println!(
+        "{}: in force, {changed} of {} live tenant(s) changed",
+        file.display(),
+        planned.len()
+    );
+    Ok(Outcome::Good)
+}
+
+fn show() -> Result<Outcome> {
+    let mut stdout = std::io::stdout();
+    let Some(policy) = Policy::find()? else {
+        writeln!(
+            stdout,
+            "No policy: {VARIABLE} is not set and there is no {DEFAULT_PATH}. Limits come from the \
+             environment of each program."
+        )?;
+        return Ok(Outcome::Good);
+    };
+    let or = |text: Option<String>, default: &str| text.unwrap_or_else(|| default.to_owned());
+    writeln!(stdout, "{}", policy.path.display())?;
+    let pools = policy.pools.unwrap_or_default();
+    writeln!(
+        stdout,
+        "  mode {}, memory {}, fail {}, pools {}/{}/{} (floor/shared/burst)",
+        policy.mode.unwrap_or_default(),
+        policy.memory_mode.unwrap_or_default(),
+        policy.fail.unwrap_or_default(),
+        pools.floor,
+        pools.shared,
+        pools.burst
+    )?;
+    for (device, settings) in &policy.devices {
+        let mode = or(settings.mode.map(|mode| format!("mode {mode}")), "");
+        let pools = settings
+            .pools
+            .map(|pools| format!("pools {}/{}/{}", pools.floor, pools.shared, pools.burst));
+        writeln!(stdout, "  device {device}: {mode} {}", or(pools, ""))?;
+    }
+    let mut table = Table::new(&[
+        ("tenant", Align::Left),
+        ("device", Align::Left),
+        ("compute", Align::Right),
+        ("memory", Align::Right),
+        ("memory mode", Align::Left),
+        ("mode", Align::Left),
+        ("burst max", Align::Right),
+    ]);
+    for tenant in &policy.tenants {
+        let word = |word: Option<&'static str>| or(word.map(str::to_owned), "-");
+        table.row([
+            tenant.name.clone(),
+            "every".to_owned(),
+            or(tenant.compute.map(|it| it.to_string()), "-"),
+            or(tenant.memory.map(|it| it.to_string()), "-"),
+            word(tenant.memory_mode.map(|it| it.word())),
+            word(tenant.mode.map(|it| it.word())),
+            or(tenant.burst_max.map(|it| it.to_string()), "-"),
+        ]);
+        for (device, limits) in &tenant.devices {
+            table.row([
+                tenant.name.clone(),
+                device.clone(),
+                or(limits.compute.map(|it| it.to_string()), "-"),
+                or(limits.memory.map(|it| it.to_string()), "-"),
+                "-".to_owned(),
+                "-".to_owned(),
+                "-".to_owned(),
+            ]);
+        }
+    }
+    if !policy.tenants.is_empty() {
+        write!(stdout, "{}", table.render(2))?;
+    }
+    Ok(Outcome::Good)
+}

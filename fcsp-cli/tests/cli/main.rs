@@ -1,0 +1,5 @@
+//! The `fcsp` command as a whole: what it prints, what it changes, how it ends.
+
+mod live;
+mod node;
+mod offline;
