@@ -91,3 +91,41 @@ impl Shared {
             .join("/")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cast::steady;
+
+    fn alone(rate: f64) -> Alone {
+        Alone {
+            rate,
+            steps_per_s: None,
+            latency: None,
+        }
+    }
+
+    #[test]
+    fn shares_are_of_progress_not_of_raw_work() {
+        // The second program reaches only 0.8 alone, so 0.6 of raw work is 0.75 of progress.
+        let reports = [steady("a", 0.25, 5), steady("b", 0.6, 5)];
+        let shared = Shared::of(&reports, &[25, 75], &[alone(1.0), alone(0.8)]).expect("5 s");
+        assert!((shared.total - 1.0).abs() < 0.001, "{}", shared.total);
+        assert!(shared.share_error_max_points < 0.1);
+        assert!(shared.jain > 0.9999);
+        assert_eq!(shared.shares_text(), "0.2500/0.7500");
+        assert_eq!(
+            shared.second_shares.len(),
+            4,
+            "the first half second is warm-up"
+        );
+    }
+
+    #[test]
+    fn equal_halves_miss_unequal_entitlements() {
+        let reports = [steady("a", 0.45, 5), steady("b", 0.45, 5)];
+        let shared = Shared::of(&reports, &[25, 75], &[alone(1.0), alone(1.0)]).expect("5 s");
+        assert!((shared.share_error_mean_points - 25.0).abs() < 0.1);
+        assert!((shared.total - 0.9).abs() < 0.001);
+    }
+}

@@ -150,3 +150,74 @@ fn digest(name: String, header: Header, lines: &[String]) -> Reported {
         summary,
     }
 }
+
+/// A program that got `rate` of the device for `seconds`, sampled every millisecond.
+#[cfg(test)]
+pub fn steady(name: &str, rate: f64, seconds: u64) -> Reported {
+    let points = (0..=seconds * 1_000).map(|ms| (ms * 1_000_000, (ms as f64 * 1e6 * rate) as u64));
+    curve(name, seconds, points)
+}
+
+/// A program that worked along `points`, from 0 for `seconds`.
+#[cfg(test)]
+pub fn curve(name: &str, seconds: u64, points: impl Iterator<Item = (u64, u64)>) -> Reported {
+    use fcsp_hw_tests::record::DeviceInfo;
+    Reported {
+        name: name.into(),
+        header: Header {
+            mode: "saturate".into(),
+            pid: 1,
+            device: DeviceInfo {
+                name: "test".into(),
+                cuda_version: 13_000,
+                driver_version: None,
+                simulated: true,
+            },
+            attach_ns: 0,
+            context_ns: 0,
+            iters_per_us: 100.0,
+            grid_blocks: 1,
+            total_bytes: 0,
+        },
+        work: Cumulative::new(points),
+        summary: Some(Summary {
+            start_ns: 0,
+            end_ns: seconds * 1_000_000_000,
+            drain_ns: 0,
+            work_ns: 0,
+            launches: 0,
+            outcome: Outcome::Saturate,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_and_summary_are_found_among_other_lines() {
+        let header = steady("a", 1.0, 1).header;
+        let lines = [
+            r#"{"record":"start","t_ns":10,"late_ns":0}"#,
+            "a line of something else",
+            r#"{"record":"sample","t_ns":10,"work_ns":0}"#,
+            r#"{"record":"sample","t_ns":20,"work_ns":5}"#,
+            r#"{"record":"summary","start_ns":10,"end_ns":20,"drain_ns":0,"work_ns":5,"launches":1,"outcome":{"mode":"saturate"}}"#,
+        ]
+        .map(str::to_owned);
+        let reported = digest("a".into(), header, &lines);
+        assert_eq!(reported.work.rate(10, 20), 0.5);
+        assert_eq!(
+            reported.summary().map(|summary| summary.launches).ok(),
+            Some(1)
+        );
+    }
+
+    #[test]
+    fn a_program_without_a_summary_is_an_error_that_names_it() {
+        let header = steady("a", 1.0, 1).header;
+        let error = digest("lost".into(), header, &[]).summary().err();
+        assert!(error.is_some_and(|error| error.to_string().contains("lost")));
+    }
+}
