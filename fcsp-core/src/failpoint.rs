@@ -4,16 +4,18 @@
 //! kill between them. Without the feature `failpoints` it is nothing at all. With it, the variable
 //! `FCSP_FAILPOINT=name[:nth]` makes the process kill itself where the point of that name is met for
 //! the `nth` time (the first, if not said), or stop there with `FCSP_FAILPOINT_ACTION=stop`.
-//! [`all`] lists every point that was compiled in, so that a test cannot forget one.
+//! `all` lists every point that was compiled in, so that a test cannot forget one.
+//!
+//! In the models under `--cfg loom` a killed process is a thread that unwinds from such a point.
 
 /// Marks a place where a crash test may kill the process.
-#[cfg(not(feature = "failpoints"))]
+#[cfg(not(any(all(feature = "failpoints", not(loom)), all(loom, test))))]
 macro_rules! failpoint {
     ($name:literal) => {};
 }
 
 /// Marks a place where a crash test may kill the process.
-#[cfg(feature = "failpoints")]
+#[cfg(all(feature = "failpoints", not(loom)))]
 macro_rules! failpoint {
     ($name:literal) => {{
         ::inventory::submit! { $crate::failpoint::Point($name) }
@@ -21,9 +23,17 @@ macro_rules! failpoint {
     }};
 }
 
+/// Marks a place where a model may kill the thread that stands for a process.
+#[cfg(all(loom, test))]
+macro_rules! failpoint {
+    ($name:literal) => {
+        $crate::failpoint::model::meet($name)
+    };
+}
+
 pub(crate) use failpoint;
 
-#[cfg(feature = "failpoints")]
+#[cfg(all(feature = "failpoints", not(loom)))]
 mod enabled {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -80,5 +90,36 @@ mod enabled {
     }
 }
 
-#[cfg(feature = "failpoints")]
+#[cfg(all(feature = "failpoints", not(loom)))]
 pub use enabled::{Point, all, hit};
+
+#[cfg(all(loom, test))]
+pub(crate) mod model {
+    use std::cell::Cell;
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+    loom::thread_local! {
+        static ARMED: Cell<Option<&'static str>> = Cell::new(None);
+    }
+
+    struct Killed;
+
+    pub(crate) fn meet(name: &'static str) {
+        if ARMED.with(Cell::get) == Some(name) {
+            // Nothing the protocol holds is given back on the way: it holds nothing.
+            resume_unwind(Box::new(Killed));
+        }
+    }
+
+    /// Does `work` on this thread, which dies at `point`; gives nothing if it did.
+    pub(crate) fn killed_at<T>(point: &'static str, work: impl FnOnce() -> T) -> Option<T> {
+        ARMED.with(|armed| armed.set(Some(point)));
+        let result = catch_unwind(AssertUnwindSafe(work));
+        ARMED.with(|armed| armed.set(None));
+        match result {
+            Ok(result) => Some(result),
+            Err(payload) if payload.is::<Killed>() => None,
+            Err(payload) => resume_unwind(payload),
+        }
+    }
+}

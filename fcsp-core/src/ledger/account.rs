@@ -119,9 +119,7 @@ impl<C: Cells> Account<'_, C> {
             }
         };
         failpoint!("ledger.apply.swapped");
-        // Release: publishes the sum to readers that do not look at the word. Nobody raises
-        // `applied` beyond `seq`, whose successor only this thread can make happen.
-        cell.applied.store(seq, Ordering::Release);
+        finish(cell, seq);
         failpoint!("ledger.apply.applied");
         Ok(bytes)
     }
@@ -158,6 +156,23 @@ impl<C: Cells> Account<'_, C> {
         failpoint!("ledger.recover.given_back");
         sum
     }
+}
+
+/// Step 5. A plain store, for nobody raises `applied` beyond `seq`, whose successor only this thread
+/// can make happen.
+#[cfg(not(loom))]
+#[inline]
+fn finish(cell: &Cell, seq: u64) {
+    // Release: publishes the sum to readers that do not look at the word.
+    cell.applied.store(seq, Ordering::Release);
+}
+
+/// Step 5. Loom does not know that no store comes between a read-modify-write and what it read, and
+/// would see a number fall that cannot; so here it is a swap, which can prove the claim besides.
+#[cfg(loom)]
+fn finish(cell: &Cell, seq: u64) {
+    let before = cell.applied.swap(seq, Ordering::Release);
+    assert!(before == seq - 1 || before == seq);
 }
 
 /// Bytes that `slot` is answerable for, two's complement: exact while its process does nothing, at

@@ -11,6 +11,8 @@
 pub mod account;
 #[cfg(not(loom))]
 pub(crate) mod locks;
+#[cfg(all(loom, test))]
+mod loom_tests;
 pub mod word;
 
 #[cfg(not(loom))]
