@@ -86,6 +86,15 @@ impl Object<'_> {
             })
     }
 
+    /// The object's unwind tables, `PT_GNU_EH_FRAME`.
+    pub fn unwind_table(&self) -> Option<*mut c_void> {
+        let segment = self
+            .segments()
+            .iter()
+            .find(|segment| segment.p_type == libc::PT_GNU_EH_FRAME)?;
+        Some(self.at(segment.p_vaddr) as *mut c_void)
+    }
+
     /// The address of a function the object defines and exports.
     pub fn function(&self, name: &CStr) -> Option<*mut c_void> {
         let symbols = self.symbols()?;

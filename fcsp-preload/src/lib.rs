@@ -19,6 +19,8 @@ pub mod fork;
 pub mod guard;
 mod hooks;
 pub mod log;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod old_glibc;
 pub mod procaddr;
 pub mod real;
 pub mod resolve;

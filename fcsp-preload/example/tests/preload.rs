@@ -22,14 +22,10 @@ impl Fixture {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("preload");
         std::fs::create_dir_all(&directory).expect("cargo gives tests a writable directory");
         let exe = std::env::current_exe().expect("the test knows where it is");
-        let interposer = exe
-            .ancestors()
-            .nth(2)
-            .expect("a test runs from target/<profile>/deps")
-            .join("examples/libinterposer.so");
+        let interposer = exe.with_file_name("libfcsp_example.so");
         assert!(
             interposer.exists(),
-            "{} is missing: `cargo build --example interposer`",
+            "cargo builds {} with this test",
             interposer.display()
         );
         let fixture = Self {

@@ -1,4 +1,4 @@
-/* The toy driver, see examples/interposer.rs. */
+/* The toy driver, see src/lib.rs. */
 #include <stddef.h>
 #include <string.h>
 
