@@ -10,6 +10,8 @@
 //! The tree has its place whatever `CARGO_TARGET_DIR` says, so that scripts and tests find it. Files are put in place
 //! by rename: a library that changes under a process that has it mapped kills that process.
 
+mod library;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -85,7 +87,11 @@ pub fn run(args: &Args) -> Result<()> {
                 product.target
             );
         };
-        install(from, &tree.join(product.install))?;
+        let to = tree.join(product.install);
+        if product.install.starts_with("lib/") {
+            library::check(from, &to, product.install.starts_with("lib/libfcsp-"))?;
+        }
+        install(from, &to)?;
     }
     println!("installed in {}", tree.display());
     Ok(())
