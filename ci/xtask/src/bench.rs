@@ -15,7 +15,7 @@ pub struct Args {
 }
 
 /// Packages with benchmarks.
-const PACKAGES: &[&str] = &["fcsp-core", "fcsp-preload"];
+const PACKAGES: &[&str] = &["fcsp-core", "fcsp-preload-example"];
 
 /// Runs the task.
 pub fn run(args: &Args) -> Result<()> {
