@@ -5,6 +5,7 @@
 //! `fcsp run` becomes the program it starts, so nothing of it stays behind.
 
 mod completions;
+mod demo;
 mod doctor;
 mod exit;
 mod install;
@@ -52,6 +53,7 @@ enum Command {
     Set(set::Args),
     Policy(policy::Args),
     Doctor(doctor::Args),
+    Demo(demo::Args),
     Completions(completions::Args),
 }
 
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         Command::Set(args) => set::run(&args),
         Command::Policy(args) => policy::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args),
     };
     exit::code(result)
