@@ -37,7 +37,8 @@ impl CellLocks {
     fn try_take(&self, cell: u32) -> Option<Held<'_>> {
         let flag = &*self.0[cell as usize % CELLS_PER_SLOT];
         // Acquire: pairs with the release of its last owner: its operation is complete.
-        (!flag.swap(true, Ordering::Acquire)).then_some(Held { cell, flag })
+        // (Lazily: a `Held` that is made and dropped gives somebody else's cell back.)
+        (!flag.swap(true, Ordering::Acquire)).then(|| Held { cell, flag })
     }
 
     #[cold]

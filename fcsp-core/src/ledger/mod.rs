@@ -9,6 +9,7 @@
 //! alive ([`crate::region::liveness`]).
 
 pub mod account;
+pub mod live;
 #[cfg(not(loom))]
 pub(crate) mod locks;
 #[cfg(all(loom, test))]

@@ -194,11 +194,14 @@ impl Region {
     }
 }
 
+/// A region's file, and the region or why it could not be opened.
+pub type Listed = (PathBuf, Result<Region, RegionError>);
+
 /// Every region under `run_dir`, by path; those that cannot be opened come with their reason.
 ///
 /// # Errors
 /// If the directory cannot be read. A missing one holds no regions.
-pub fn list(run_dir: &Path) -> Result<Vec<(PathBuf, Result<Region, RegionError>)>, RegionError> {
+pub fn list(run_dir: &Path) -> Result<Vec<Listed>, RegionError> {
     let entries = match fs::read_dir(run_dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(RegionError::io("read", run_dir))?,

@@ -39,7 +39,7 @@ pub use attach::Attachment;
 #[cfg(not(loom))]
 pub use error::RegionError;
 #[cfg(not(loom))]
-pub use map::{Region, list};
+pub use map::{Listed, Region, list};
 #[cfg(not(loom))]
 pub use robust::RobustHold;
 #[cfg(not(loom))]
