@@ -5,9 +5,11 @@
 //! accounting of FCSP, which could not find its own mistakes.
 //!
 //! [`stage`] is where it plays (device, run directory, programs), [`program`] one running program,
-//! [`play`] the course of events, [`measure`] the arithmetic, [`view`] what is seen meanwhile,
-//! [`report`] what is said at the end.
+//! [`play`] the course of events, [`cast`] the three tenants, [`view`] what is seen meanwhile,
+//! [`judge`] what it comes to, [`measure`] the arithmetic, [`report`] what is said at the end.
 
+mod cast;
+mod judge;
 mod measure;
 mod play;
 mod program;
@@ -61,7 +63,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     let mut view = view::open()?;
     let result = play::play(&stage, args.seconds, view.as_mut());
     view.close();
-    let report = report::Report::of(&stage, &result?);
+    let report = report::Report::new(&stage.calibration.device, result?);
     std::io::stdout().write_all(report.text().as_bytes())?;
     if let Some(path) = &args.json {
         let json = serde_json::to_string_pretty(&report)? + "\n";

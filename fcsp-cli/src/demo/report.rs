@@ -1,71 +1,33 @@
 //! What is said at the end, for people and for programs.
 
-use super::play::Played;
-use super::stage::Stage;
+use super::judge::Played;
+use super::stage::Device;
 use crate::table::{Align, Table};
 use fcsp_core::policy::memory::show_bytes;
 use serde::Serialize;
 
-/// The result of a demo. Shares are fractions of what the tenants received together.
+/// The result of a demo.
 #[derive(Debug, Serialize)]
 pub struct Report {
     device: String,
     simulated: bool,
-    tenants: Vec<TenantReport>,
-    /// Percentage points.
-    share_error_max: Option<f64>,
-    throughput_vs_alone: f64,
-    reclaim_ms: Option<f64>,
-    /// The last tenant, alone, against a program alone without FCSP.
-    last_vs_alone: f64,
-    #[serde(skip)]
-    after_kill: Vec<(&'static str, f64, f64)>,
-    #[serde(skip)]
-    last_and_killed: (&'static str, &'static str),
-}
-
-#[derive(Debug, Serialize)]
-struct TenantReport {
-    name: &'static str,
-    entitled: f64,
-    share: f64,
-    launches: u64,
-    quota_bytes: u64,
-    peak_bytes: u64,
-    refused: u64,
+    #[serde(flatten)]
+    played: Played,
 }
 
 impl Report {
-    /// Of what was played on that stage.
-    pub fn of(stage: &Stage, played: &Played) -> Self {
-        let device = &stage.calibration.device;
+    /// Of what was played on that device.
+    pub fn new(device: &Device, played: Played) -> Self {
         Self {
             device: device.name.clone(),
             simulated: device.simulated,
-            share_error_max: played.share_error_max,
-            throughput_vs_alone: played.throughput_vs_alone,
-            reclaim_ms: played.reclaim_ms,
-            last_vs_alone: played.last_vs_alone,
-            after_kill: played.after_kill.clone(),
-            last_and_killed: played.last_and_killed,
-            tenants: played
-                .tenants
-                .iter()
-                .map(|tenant| TenantReport {
-                    name: tenant.name,
-                    entitled: tenant.entitled,
-                    share: tenant.share,
-                    launches: tenant.launches,
-                    quota_bytes: tenant.quota_bytes,
-                    peak_bytes: tenant.peak_bytes,
-                    refused: tenant.refused,
-                })
-                .collect(),
+            played,
         }
     }
 
     /// For people.
     pub fn text(&self) -> String {
+        let played = &self.played;
         let mut table = Table::new(&[
             ("tenant", Align::Left),
             ("entitled", Align::Right),
@@ -75,7 +37,7 @@ impl Report {
             ("peak", Align::Right),
             ("refused", Align::Right),
         ]);
-        for tenant in &self.tenants {
+        for tenant in &played.tenants {
             table.row([
                 tenant.name.to_owned(),
                 percent(tenant.entitled),
@@ -86,45 +48,118 @@ impl Report {
                 tenant.refused.to_string(),
             ]);
         }
-        let error = match self.share_error_max {
-            Some(error) => format!("{error:.2} points off at most in any second"),
+        let error = match played.share_error_max {
+            Some(error) => format!("at most {error:.2} points off in any second"),
             None => "too short to judge whole seconds".to_owned(),
         };
-        let (last, killed) = self.last_and_killed;
-        let rest: Vec<String> = self
+        let reclaimed = match played.reclaim_ms {
+            Some(ms) => format!("its memory back and the others going on after {ms:.1} ms"),
+            None => "its memory did NOT come back, or the others did NOT go on".to_owned(),
+        };
+        let others: Vec<String> = played
             .after_kill
             .iter()
-            .map(|(name, entitled, share)| {
+            .map(|it| {
                 format!(
-                    "{name} {} (entitled to {})",
-                    percent(*share),
-                    percent(*entitled)
+                    "{} {} (entitled to {})",
+                    it.name,
+                    percent(it.share),
+                    percent(it.entitled)
                 )
             })
             .collect();
-        let reclaimed = match self.reclaim_ms {
-            Some(ms) => format!("memory back and others going on after {ms:.1} ms"),
-            None => "its memory did NOT come back, or the others did NOT go on".to_owned(),
-        };
         let simulated = if self.simulated {
-            "\nMeasured on a simulated device: it shows the machinery, and nothing about a GPU.\n"
+            "\nOn a simulated device: this shows the machinery, and nothing about a GPU.\n"
         } else {
             ""
         };
         format!(
             "\n{}\n\n{}\n  \
-             together        {} of one program alone without FCSP; {error}\n  \
-             {killed} killed with -9  {reclaimed}; then {}\n  \
-             {last} alone         {} of the device it would have without FCSP\n{simulated}",
+             together     {} of one program alone without FCSP, {error}\n  \
+             after kill   {reclaimed}\n               {}\n  \
+             alone        the last one had {} of what it has without FCSP\n{simulated}",
             self.device,
             table.render(2),
-            percent(self.throughput_vs_alone),
-            rest.join(", "),
-            percent(self.last_vs_alone),
+            percent(played.throughput_vs_alone),
+            others.join(", "),
+            percent(played.last_vs_alone),
         )
     }
 }
 
 fn percent(fraction: f64) -> String {
     format!("{:.1}%", fraction * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::judge::{AfterKill, TenantPlayed};
+    use super::*;
+
+    fn report() -> Report {
+        let device = Device {
+            name: "Some device (simulated)".into(),
+            simulated: true,
+        };
+        let tenant = TenantPlayed {
+            name: "a",
+            entitled: 0.25,
+            share: 0.2512,
+            launches: 1234,
+            quota_bytes: 8 << 30,
+            peak_bytes: 5 << 30,
+            refused: 1,
+        };
+        Report::new(
+            &device,
+            Played {
+                tenants: vec![tenant],
+                share_error_max: Some(0.42),
+                throughput_vs_alone: 0.973,
+                reclaim_ms: Some(4.25),
+                after_kill: vec![AfterKill {
+                    name: "a",
+                    entitled: 1.0,
+                    share: 0.999,
+                }],
+                last_vs_alone: 0.998,
+            },
+        )
+    }
+
+    #[test]
+    fn the_result_has_the_fields_that_scripts_read() {
+        let json = serde_json::to_value(report()).expect("plain data");
+        assert_eq!(json["device"], "Some device (simulated)");
+        assert_eq!(json["simulated"], true);
+        assert_eq!(json["share_error_max"], 0.42);
+        assert_eq!(json["throughput_vs_alone"], 0.973);
+        assert_eq!(json["reclaim_ms"], 4.25);
+        let tenant = &json["tenants"][0];
+        for field in [
+            "name",
+            "entitled",
+            "share",
+            "launches",
+            "quota_bytes",
+            "peak_bytes",
+            "refused",
+        ] {
+            assert!(!tenant[field].is_null(), "{field}");
+        }
+    }
+
+    #[test]
+    fn people_are_told_that_it_was_simulated() {
+        let text = report().text();
+        for part in [
+            "25.0%",
+            "25.1%",
+            "at most 0.42 points off",
+            "after 4.2 ms",
+            "nothing about a GPU",
+        ] {
+            assert!(text.contains(part), "{part} is missing in\n{text}");
+        }
+    }
 }
