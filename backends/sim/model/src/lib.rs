@@ -28,5 +28,6 @@ pub use arena::Arena;
 pub use config::{Config, DEVICES_MAX};
 pub use device::{Device, Memory, OutOfMemory, Process, now_ns};
 pub use queue::{
-    Comparison, Effect, EventId, EventStatus, Gate, Gone, Op, Queues, StreamId, StreamKind, Width,
+    Comparison, Effect, EventId, EventStatus, Gate, Gone, Key, Op, Queues, Slab, StreamId,
+    StreamKind, Width,
 };

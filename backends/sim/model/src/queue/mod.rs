@@ -14,6 +14,7 @@ mod tests;
 mod worker;
 
 pub use op::{Comparison, Effect, Gate, Op, Width};
+pub use slab::{Key, Slab};
 pub use state::{EventId, StreamId, StreamKind};
 
 use crate::calibration::STREAM_DEPTH;
@@ -237,6 +238,12 @@ impl Queues {
             }
             Some(_) => Outlook::Blocked,
         });
+    }
+
+    /// Lets everything that has ended have its effect.
+    pub fn notice(&self) {
+        let mut state = self.inner.lock();
+        self.inner.pump(&mut state, now_ns());
     }
 
     /// Whether everything in all streams of a group has ended.

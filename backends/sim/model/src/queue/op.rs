@@ -131,8 +131,8 @@ pub enum Op {
         /// What it does when done.
         effect: Effect,
     },
-    /// Has an effect as soon as everything before it is done, at no cost of device time, and is
-    /// seen by the host at once.
+    /// Has an effect once everything before it is done, at no cost of device time. Nobody is in a
+    /// hurry to see it.
     Instant(Effect),
     /// Writes a word that the host or another stream may wait for.
     Write {

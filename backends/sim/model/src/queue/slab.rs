@@ -13,21 +13,41 @@ pub struct Slab<T> {
     free: Vec<u32>,
 }
 
+impl Key {
+    /// The key as a number above 0 that fits into 60 bits.
+    pub fn to_raw(self) -> u64 {
+        u64::from(self.generation & 0x0fff_ffff) << 32 | u64::from(self.index)
+    }
+
+    /// The key behind a number; any number will do, a wrong one names nothing.
+    pub fn from_raw(raw: u64) -> Self {
+        Self {
+            index: raw as u32,
+            generation: (raw >> 32) as u32,
+        }
+    }
+}
+
 impl<T> Default for Slab<T> {
     fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Slab<T> {
+    /// No places yet.
+    pub const fn new() -> Self {
         Self {
             places: Vec::new(),
             free: Vec::new(),
         }
     }
-}
 
-impl<T> Slab<T> {
     /// Puts a value in a free place.
     pub fn insert(&mut self, value: T) -> Key {
         if let Some(index) = self.free.pop() {
             let place = &mut self.places[index as usize];
-            place.0 += 1;
+            place.0 = (place.0 + 1) & 0x0fff_ffff;
             place.1 = Some(value);
             return Key {
                 index,

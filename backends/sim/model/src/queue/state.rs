@@ -542,7 +542,7 @@ impl State {
         stream.issued += 1;
         let last_ticket = stream.last_ticket;
         let (follow, urgent) = match queued.entry {
-            Entry::Op(Op::Instant(effect)) => (Follow::Effect(effect), true),
+            Entry::Op(Op::Instant(effect)) => (Follow::Effect(effect), false),
             Entry::Op(Op::Write {
                 address,
                 width,

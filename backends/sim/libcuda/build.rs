@@ -1,0 +1,14 @@
+//! Gives the simulated driver its real name and keeps it loaded.
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    for arg in [
+        "-Wl,-soname,libcuda.so.1",
+        // The library's own references stay its own when a preload library exports the same names.
+        "-Wl,-Bsymbolic",
+        // Its worker thread must not lose its code to dlclose.
+        "-Wl,-z,nodelete",
+    ] {
+        println!("cargo:rustc-cdylib-link-arg={arg}");
+    }
+}

@@ -1,0 +1,535 @@
+//! Graphs: built node by node or captured, instantiated, launched.
+//!
+//! Owns: nodes and their order. A launch submits the nodes one after the other into one stream, in
+//! the order in which they were added, which respects every dependency.
+
+use crate::border::{Outcome, put, put_optional, rc, require};
+use crate::context::cpu_cost;
+use crate::handles::Table;
+use crate::launch::{self, Kernel};
+use crate::stream::resolve;
+use crate::transfer::Transfer;
+use cuda_sys::{
+    CUDA_GRAPH_INSTANTIATE_PARAMS, CUDA_KERNEL_NODE_PARAMS, CUDA_KERNEL_NODE_PARAMS_v1,
+    CUDA_MEMCPY3D, CUDA_MEMSET_NODE_PARAMS, CUcontext, CUgraph, CUgraphExec,
+    CUgraphInstantiateResult, CUgraphNode, CUgraphNodeType, CUresult, CUstream, cuuint64_t,
+};
+use fcsp_sim::Op;
+use std::ffi::{c_char, c_uint, c_ulonglong, c_void};
+use std::sync::{Arc, Mutex};
+
+/// A function of the program that runs in stream order.
+pub type HostFunction = unsafe extern "C" fn(*mut c_void);
+
+/// What a node does.
+#[derive(Clone)]
+pub enum NodeKind {
+    /// Launches a kernel.
+    Kernel(Kernel),
+    /// Copies or fills.
+    Transfer(Transfer),
+    /// Calls the program.
+    Host {
+        /// The function.
+        function: HostFunction,
+        /// Its argument.
+        data: u64,
+    },
+    /// Only orders.
+    Empty,
+    /// Runs another graph.
+    Child(Vec<NodeKind>),
+}
+
+struct Node {
+    kind: NodeKind,
+    depends: Vec<usize>,
+}
+
+/// A graph.
+#[derive(Default)]
+pub struct Graph {
+    nodes: Mutex<Vec<Node>>,
+}
+
+/// A graph that can be launched.
+struct Executable {
+    nodes: Vec<NodeKind>,
+    flags: c_ulonglong,
+}
+
+struct NodeRef {
+    graph: Arc<Graph>,
+    index: usize,
+}
+
+/// All graphs.
+pub static GRAPHS: Table<Graph> = Table::new(7);
+static EXECUTABLES: Table<Executable> = Table::new(8);
+static NODES: Table<NodeRef> = Table::new(9);
+
+/// Flags of `cuGraphInstantiateWithFlags`.
+const INSTANTIATE_FLAGS: c_ulonglong = 15;
+const LAUNCH_CPU_NS: u64 = 2_000;
+
+impl NodeKind {
+    /// The operation it submits, if it is one.
+    pub fn op(&self) -> Option<Op> {
+        match self {
+            Self::Kernel(kernel) => Some(kernel.op()),
+            Self::Transfer(transfer) => Some(transfer.op()),
+            Self::Host { function, data } => {
+                let (function, data) = (*function, *data);
+                Some(Op::Call(Box::new(move || {
+                    // SAFETY: the program passed the function and its argument for this call.
+                    unsafe { function(data as *mut c_void) }
+                })))
+            }
+            Self::Empty | Self::Child(_) => None,
+        }
+    }
+
+    fn flatten(&self, into: &mut Vec<NodeKind>) {
+        match self {
+            Self::Child(nodes) => nodes.iter().for_each(|node| node.flatten(into)),
+            Self::Empty => {}
+            other => into.push(other.clone()),
+        }
+    }
+
+    fn node_type(&self) -> CUgraphNodeType {
+        match self {
+            Self::Kernel(_) => CUgraphNodeType::CU_GRAPH_NODE_TYPE_KERNEL,
+            Self::Transfer(t) if t.is_fill() => CUgraphNodeType::CU_GRAPH_NODE_TYPE_MEMSET,
+            Self::Transfer(_) => CUgraphNodeType::CU_GRAPH_NODE_TYPE_MEMCPY,
+            Self::Host { .. } => CUgraphNodeType::CU_GRAPH_NODE_TYPE_HOST,
+            Self::Empty => CUgraphNodeType::CU_GRAPH_NODE_TYPE_EMPTY,
+            Self::Child(_) => CUgraphNodeType::CU_GRAPH_NODE_TYPE_GRAPH,
+        }
+    }
+}
+
+impl Graph {
+    /// Adds a node after others; its index.
+    pub fn add(&self, kind: NodeKind, depends: Vec<usize>) -> usize {
+        let mut nodes = self.nodes.lock().unwrap_or_else(|e| e.into_inner());
+        nodes.push(Node { kind, depends });
+        nodes.len() - 1
+    }
+
+    /// Whether every node of `from` is in `to` or before something in it.
+    pub fn all_reach(&self, from: &[usize], to: &[usize]) -> bool {
+        let nodes = self.nodes.lock().unwrap_or_else(|e| e.into_inner());
+        let mut reached = vec![false; nodes.len()];
+        let mut open = to.to_vec();
+        while let Some(index) = open.pop() {
+            if !std::mem::replace(&mut reached[index], true) {
+                open.extend(&nodes[index].depends);
+            }
+        }
+        from.iter().all(|index| reached[*index])
+    }
+
+    fn kinds(&self) -> Vec<NodeKind> {
+        let nodes = self.nodes.lock().unwrap_or_else(|e| e.into_inner());
+        nodes.iter().map(|node| node.kind.clone()).collect()
+    }
+
+    fn flattened(&self) -> Vec<NodeKind> {
+        let mut flat = Vec::new();
+        self.kinds().iter().for_each(|kind| kind.flatten(&mut flat));
+        flat
+    }
+}
+
+/// The handle of a node; the same every time.
+pub fn node_handle(graph: &Arc<Graph>, index: usize) -> CUgraphNode {
+    let known = NODES.find(|node| node.index == index && Arc::ptr_eq(&node.graph, graph));
+    let handle = match known {
+        0 => NODES.insert(NodeRef {
+            graph: Arc::clone(graph),
+            index,
+        }),
+        known => known,
+    };
+    handle as CUgraphNode
+}
+
+fn graph(handle: CUgraph) -> Result<Arc<Graph>, CUresult> {
+    GRAPHS.get(handle).ok_or(rc::INVALID_HANDLE)
+}
+
+unsafe fn dependencies(
+    graph: &Arc<Graph>,
+    list: *const CUgraphNode,
+    count: usize,
+) -> Result<Vec<usize>, CUresult> {
+    require(count == 0 || !list.is_null(), rc::INVALID_VALUE)?;
+    (0..count)
+        .map(|at| {
+            // SAFETY: the caller passed `count` handles.
+            let node = NODES
+                .get(unsafe { *list.add(at) })
+                .ok_or(rc::INVALID_VALUE)?;
+            require(Arc::ptr_eq(&node.graph, graph), rc::INVALID_VALUE)?;
+            Ok(node.index)
+        })
+        .collect()
+}
+
+unsafe fn add(
+    place: *mut CUgraphNode,
+    handle: CUgraph,
+    list: *const CUgraphNode,
+    count: usize,
+    kind: NodeKind,
+) -> Outcome {
+    require(!place.is_null(), rc::INVALID_VALUE)?;
+    let graph = graph(handle)?;
+    // SAFETY: the same contract.
+    let depends = unsafe { dependencies(&graph, list, count) }?;
+    let index = graph.add(kind, depends);
+    // SAFETY: checked above.
+    unsafe { put(place, node_handle(&graph, index)) }
+}
+
+/// `cuGraphCreate`.
+pub unsafe fn create(place: *mut CUgraph, flags: c_uint) -> Outcome {
+    require(!place.is_null() && flags == 0, rc::INVALID_VALUE)?;
+    // SAFETY: checked above.
+    unsafe { put(place, GRAPHS.insert(Graph::default()) as CUgraph) }
+}
+
+/// `cuGraphDestroy`.
+pub unsafe fn destroy(handle: CUgraph) -> Outcome {
+    let graph = GRAPHS.remove(handle).ok_or(rc::INVALID_HANDLE)?;
+    NODES.drain(|node| Arc::ptr_eq(&node.graph, &graph));
+    Ok(())
+}
+
+/// `cuGraphAddKernelNode_v2`.
+pub unsafe fn add_kernel(
+    place: *mut CUgraphNode,
+    handle: CUgraph,
+    list: *const CUgraphNode,
+    count: usize,
+    params: *const CUDA_KERNEL_NODE_PARAMS,
+) -> Outcome {
+    require(!params.is_null(), rc::INVALID_VALUE)?;
+    // SAFETY: not null, so readable by the caller's contract.
+    let p = unsafe { &*params };
+    let function = if p.func.is_null() {
+        p.kern.cast()
+    } else {
+        p.func
+    };
+    let grid = [p.gridDimX, p.gridDimY, p.gridDimZ];
+    let block = [p.blockDimX, p.blockDimY, p.blockDimZ];
+    // SAFETY: the same contract.
+    unsafe {
+        let kernel = launch::prepare(
+            function,
+            grid,
+            block,
+            p.sharedMemBytes,
+            p.kernelParams,
+            p.extra,
+        )?;
+        add(place, handle, list, count, NodeKind::Kernel(kernel))
+    }
+}
+
+/// `cuGraphAddKernelNode`, the first form.
+pub unsafe fn add_kernel_v1(
+    place: *mut CUgraphNode,
+    handle: CUgraph,
+    list: *const CUgraphNode,
+    count: usize,
+    params: *const CUDA_KERNEL_NODE_PARAMS_v1,
+) -> Outcome {
+    require(!params.is_null(), rc::INVALID_VALUE)?;
+    // SAFETY: not null, so readable by the caller's contract.
+    let p = unsafe { &*params };
+    let grid = [p.gridDimX, p.gridDimY, p.gridDimZ];
+    let block = [p.blockDimX, p.blockDimY, p.blockDimZ];
+    // SAFETY: the same contract.
+    unsafe {
+        let kernel = launch::prepare(
+            p.func,
+            grid,
+            block,
+            p.sharedMemBytes,
+            p.kernelParams,
+            p.extra,
+        )?;
+        add(place, handle, list, count, NodeKind::Kernel(kernel))
+    }
+}
+
+/// `cuGraphAddMemcpyNode`.
+pub unsafe fn add_copy(
+    place: *mut CUgraphNode,
+    handle: CUgraph,
+    list: *const CUgraphNode,
+    count: usize,
+    params: *const CUDA_MEMCPY3D,
+    _context: CUcontext,
+) -> Outcome {
+    // SAFETY: the same contract.
+    unsafe {
+        let transfer = crate::copy::cuboid(params)?;
+        add(place, handle, list, count, NodeKind::Transfer(transfer))
+    }
+}
+
+/// `cuGraphAddMemsetNode`.
+pub unsafe fn add_fill(
+    place: *mut CUgraphNode,
+    handle: CUgraph,
+    list: *const CUgraphNode,
+    count: usize,
+    params: *const CUDA_MEMSET_NODE_PARAMS,
+    _context: CUcontext,
+) -> Outcome {
+    require(!params.is_null(), rc::INVALID_VALUE)?;
+    // SAFETY: not null, so readable by the caller's contract.
+    let p = unsafe { &*params };
+    require(matches!(p.elementSize, 1 | 2 | 4), rc::INVALID_VALUE)?;
+    let element = u64::from(p.elementSize);
+    let (width, height) = (p.width as u64, p.height as u64);
+    let transfer = crate::copy::fill(p.dst, p.pitch as u64, p.value, element, width, height)?;
+    // SAFETY: the same contract.
+    unsafe { add(place, handle, list, count, NodeKind::Transfer(transfer)) }
+}
+
+/// `cuGraphAddHostNode`.
+pub unsafe fn add_host(
+    place: *mut CUgraphNode,
+    handle: CUgraph,
+    list: *const CUgraphNode,
+    count: usize,
+    params: *const cuda_sys::CUDA_HOST_NODE_PARAMS,
+) -> Outcome {
+    require(!params.is_null(), rc::INVALID_VALUE)?;
+    // SAFETY: not null, so readable by the caller's contract.
+    let p = unsafe { &*params };
+    let function = p.fn_.ok_or(rc::INVALID_VALUE)?;
+    // SAFETY: the same contract.
+    unsafe {
+        add(
+            place,
+            handle,
+            list,
+            count,
+            NodeKind::Host {
+                function,
+                data: p.userData as u64,
+            },
+        )
+    }
+}
+
+/// `cuGraphAddEmptyNode`.
+pub unsafe fn add_empty(
+    place: *mut CUgraphNode,
+    handle: CUgraph,
+    list: *const CUgraphNode,
+    count: usize,
+) -> Outcome {
+    // SAFETY: the same contract.
+    unsafe { add(place, handle, list, count, NodeKind::Empty) }
+}
+
+/// `cuGraphAddChildGraphNode`: the child as it is now.
+pub unsafe fn add_child(
+    place: *mut CUgraphNode,
+    handle: CUgraph,
+    list: *const CUgraphNode,
+    count: usize,
+    child: CUgraph,
+) -> Outcome {
+    let child = graph(child)?;
+    // SAFETY: the same contract.
+    unsafe { add(place, handle, list, count, NodeKind::Child(child.kinds())) }
+}
+
+/// `cuGraphClone`.
+pub unsafe fn clone(place: *mut CUgraph, original: CUgraph) -> Outcome {
+    require(!place.is_null(), rc::INVALID_VALUE)?;
+    let original = graph(original)?;
+    let nodes = original.nodes.lock().unwrap_or_else(|e| e.into_inner());
+    let copy = Graph::default();
+    for node in nodes.iter() {
+        copy.add(node.kind.clone(), node.depends.clone());
+    }
+    // SAFETY: checked above.
+    unsafe { put(place, GRAPHS.insert(copy) as CUgraph) }
+}
+
+/// Hands out handles the way the driver's list functions do: null asks for the number only.
+unsafe fn list(
+    graph: &Arc<Graph>,
+    indices: &[usize],
+    nodes: *mut CUgraphNode,
+    count: *mut usize,
+) -> Outcome {
+    require(!count.is_null(), rc::INVALID_VALUE)?;
+    if nodes.is_null() {
+        // SAFETY: checked above.
+        return unsafe { put(count, indices.len()) };
+    }
+    // SAFETY: checked above; the caller says how much room there is.
+    unsafe {
+        let room = count.read();
+        for at in 0..room {
+            let handle = indices.get(at).map(|index| node_handle(graph, *index));
+            nodes.add(at).write(handle.unwrap_or(std::ptr::null_mut()));
+        }
+        put(count, indices.len().min(room))
+    }
+}
+
+/// `cuGraphGetNodes`.
+pub unsafe fn nodes(handle: CUgraph, nodes: *mut CUgraphNode, count: *mut usize) -> Outcome {
+    let graph = graph(handle)?;
+    let all: Vec<usize> =
+        (0..graph.nodes.lock().unwrap_or_else(|e| e.into_inner()).len()).collect();
+    // SAFETY: the same contract.
+    unsafe { list(&graph, &all, nodes, count) }
+}
+
+/// `cuGraphGetRootNodes`.
+pub unsafe fn roots(handle: CUgraph, nodes: *mut CUgraphNode, count: *mut usize) -> Outcome {
+    let graph = graph(handle)?;
+    let roots: Vec<usize> = {
+        let nodes = graph.nodes.lock().unwrap_or_else(|e| e.into_inner());
+        let without = nodes
+            .iter()
+            .enumerate()
+            .filter(|(_, node)| node.depends.is_empty());
+        without.map(|(index, _)| index).collect()
+    };
+    // SAFETY: the same contract.
+    unsafe { list(&graph, &roots, nodes, count) }
+}
+
+/// `cuGraphNodeGetType`.
+pub unsafe fn node_type(node: CUgraphNode, place: *mut CUgraphNodeType) -> Outcome {
+    let node = NODES.get(node).ok_or(rc::INVALID_VALUE)?;
+    let nodes = node.graph.nodes.lock().unwrap_or_else(|e| e.into_inner());
+    let kind = &nodes.get(node.index).ok_or(rc::INVALID_VALUE)?.kind;
+    // SAFETY: the caller's pointer, null allowed.
+    unsafe { put(place, kind.node_type()) }
+}
+
+/// `cuGraphKernelNodeGetParams_v2`. Arguments are not kept, so their pointers are null.
+pub unsafe fn kernel_params(node: CUgraphNode, place: *mut CUDA_KERNEL_NODE_PARAMS) -> Outcome {
+    let node = NODES.get(node).ok_or(rc::INVALID_VALUE)?;
+    let nodes = node.graph.nodes.lock().unwrap_or_else(|e| e.into_inner());
+    let Some(NodeKind::Kernel(kernel)) = nodes.get(node.index).map(|node| &node.kind) else {
+        return Err(rc::INVALID_VALUE);
+    };
+    let params = CUDA_KERNEL_NODE_PARAMS {
+        func: kernel.function as *mut _,
+        gridDimX: kernel.grid[0],
+        gridDimY: kernel.grid[1],
+        gridDimZ: kernel.grid[2],
+        blockDimX: kernel.block[0],
+        blockDimY: kernel.block[1],
+        blockDimZ: kernel.block[2],
+        sharedMemBytes: kernel.shared_bytes,
+        kernelParams: std::ptr::null_mut(),
+        extra: std::ptr::null_mut(),
+        kern: std::ptr::null_mut(),
+        ctx: std::ptr::null_mut(),
+    };
+    // SAFETY: the caller's pointer, null allowed.
+    unsafe { put(place, params) }
+}
+
+/// `cuGraphInstantiateWithFlags`.
+pub unsafe fn instantiate(place: *mut CUgraphExec, handle: CUgraph, flags: c_ulonglong) -> Outcome {
+    require(
+        !place.is_null() && flags & !INSTANTIATE_FLAGS == 0,
+        rc::INVALID_VALUE,
+    )?;
+    // 4 is CUDA_GRAPH_INSTANTIATE_FLAG_DEVICE_LAUNCH.
+    require(flags & 4 == 0, rc::NOT_SUPPORTED)?;
+    let nodes = graph(handle)?.flattened();
+    // SAFETY: checked above.
+    unsafe {
+        put(
+            place,
+            EXECUTABLES.insert(Executable { nodes, flags }) as CUgraphExec,
+        )
+    }
+}
+
+/// `cuGraphInstantiate` and `_v2`, with a log that stays empty.
+pub unsafe fn instantiate_log(
+    place: *mut CUgraphExec,
+    handle: CUgraph,
+    error_node: *mut CUgraphNode,
+    log: *mut c_char,
+    log_bytes: usize,
+) -> Outcome {
+    // SAFETY: the same contract.
+    unsafe {
+        put_optional(error_node, std::ptr::null_mut());
+        if log_bytes > 0 {
+            put_optional(log, 0);
+        }
+        instantiate(place, handle, 0)
+    }
+}
+
+/// `cuGraphInstantiateWithParams`.
+pub unsafe fn instantiate_params(
+    place: *mut CUgraphExec,
+    handle: CUgraph,
+    params: *mut CUDA_GRAPH_INSTANTIATE_PARAMS,
+) -> Outcome {
+    require(!params.is_null(), rc::INVALID_VALUE)?;
+    // SAFETY: not null, so readable and writable by the caller's contract.
+    let p = unsafe { &mut *params };
+    // SAFETY: the same contract.
+    let outcome = unsafe { instantiate(place, handle, p.flags) };
+    p.hErrNode_out = std::ptr::null_mut();
+    p.result_out = match outcome {
+        Ok(()) => CUgraphInstantiateResult::CUDA_GRAPH_INSTANTIATE_SUCCESS,
+        Err(_) => CUgraphInstantiateResult::CUDA_GRAPH_INSTANTIATE_ERROR,
+    };
+    outcome
+}
+
+/// `cuGraphExecDestroy`.
+pub unsafe fn exec_destroy(handle: CUgraphExec) -> Outcome {
+    EXECUTABLES
+        .remove(handle)
+        .map(drop)
+        .ok_or(rc::INVALID_HANDLE)
+}
+
+/// `cuGraphExecGetFlags`.
+pub unsafe fn exec_flags(handle: CUgraphExec, place: *mut cuuint64_t) -> Outcome {
+    let executable = EXECUTABLES.get(handle).ok_or(rc::INVALID_HANDLE)?;
+    // SAFETY: the caller's pointer, null allowed.
+    unsafe { put(place, executable.flags as cuuint64_t) }
+}
+
+/// `cuGraphUpload`: nothing to upload.
+pub unsafe fn upload(handle: CUgraphExec, stream: CUstream) -> Outcome {
+    EXECUTABLES.get(handle).ok_or(rc::INVALID_HANDLE)?;
+    resolve(stream).map(drop)
+}
+
+/// `cuGraphLaunch`.
+pub unsafe fn launch(handle: CUgraphExec, stream: CUstream) -> Outcome {
+    let executable = EXECUTABLES.get(handle).ok_or(rc::INVALID_HANDLE)?;
+    let stream = resolve(stream)?;
+    cpu_cost(stream.gpu, LAUNCH_CPU_NS);
+    if stream.capturing.load(std::sync::atomic::Ordering::Acquire) {
+        return stream.run(NodeKind::Child(executable.nodes.clone()));
+    }
+    stream.submit(executable.nodes.iter().filter_map(NodeKind::op))
+}

@@ -1,0 +1,328 @@
+//! Memory pools and stream-ordered allocation.
+//!
+//! A pool keeps freed memory up to its release threshold (0 unless set) and gives the rest back as
+//! soon as a free has run; the driver waits until the next synchronization for that. What a pool
+//! keeps counts as used on the device. An allocation is usable at once.
+
+use crate::border::{Outcome, put, rc, require};
+use crate::driver::{Gpu, gpu};
+use crate::handles::Table;
+use crate::memory::{self, ALIGN_BYTES, Allocation, Kind};
+use crate::stream::resolve;
+use cuda_sys::{
+    CUdevice, CUdeviceptr, CUmemAccessDesc, CUmemLocation, CUmemLocationType, CUmemPool_attribute,
+    CUmemPoolProps, CUmemoryPool, CUresult, CUstream,
+};
+use fcsp_sim::{Effect, Op};
+use std::ffi::{c_int, c_void};
+use std::sync::{Arc, Mutex};
+
+/// A pool.
+pub struct Pool {
+    gpu: &'static Gpu,
+    default: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    threshold_bytes: u64,
+    reserved_bytes: u64,
+    reserved_bytes_max: u64,
+    used_bytes: u64,
+    used_bytes_max: u64,
+    limit_bytes: u64,
+    reuse: [c_int; 3],
+}
+
+/// All pools.
+pub static POOLS: Table<Pool> = Table::new(10);
+
+impl Pool {
+    fn new(gpu: &'static Gpu, default: bool, limit_bytes: u64) -> Self {
+        let state = State {
+            reuse: [1; 3],
+            limit_bytes,
+            ..State::default()
+        };
+        Self {
+            gpu,
+            default,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Takes memory out of what is kept, or from the device.
+    fn take(&self, bytes: u64) -> Outcome {
+        let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
+        let kept_bytes = state.reserved_bytes - state.used_bytes;
+        let more_bytes = bytes.saturating_sub(kept_bytes);
+        if state.limit_bytes > 0 {
+            require(
+                state.reserved_bytes + more_bytes <= state.limit_bytes,
+                rc::OUT_OF_MEMORY,
+            )?;
+        }
+        if more_bytes > 0 && self.gpu.device.charge(more_bytes).is_err() {
+            // A free that has run may be waiting to be noticed, and it needs this lock.
+            drop(state);
+            self.gpu.queues()?.notice();
+            self.gpu
+                .device
+                .charge(more_bytes)
+                .map_err(|_| rc::OUT_OF_MEMORY)?;
+            state = self.state.lock().unwrap_or_else(|e| e.into_inner());
+        }
+        state.reserved_bytes += more_bytes;
+        state.used_bytes += bytes;
+        state.reserved_bytes_max = state.reserved_bytes_max.max(state.reserved_bytes);
+        state.used_bytes_max = state.used_bytes_max.max(state.used_bytes);
+        Ok(())
+    }
+
+    fn put_back(&self, bytes: u64) {
+        let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
+        state.used_bytes = state.used_bytes.saturating_sub(bytes);
+        let keep_bytes = state.threshold_bytes;
+        self.trim(&mut state, keep_bytes);
+    }
+
+    fn trim(&self, state: &mut State, keep_bytes: u64) {
+        let floor_bytes = state.used_bytes.max(keep_bytes);
+        let excess_bytes = state.reserved_bytes.saturating_sub(floor_bytes);
+        if excess_bytes > 0 {
+            state.reserved_bytes -= excess_bytes;
+            self.gpu.device.release(excess_bytes);
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(|e| e.into_inner());
+        self.gpu.device.release(state.reserved_bytes);
+    }
+}
+
+fn default_pool(gpu: &'static Gpu) -> u64 {
+    let mut handle = gpu.default_pool.lock().unwrap_or_else(|e| e.into_inner());
+    if *handle == 0 {
+        *handle = POOLS.insert(Pool::new(gpu, true, 0));
+    }
+    *handle
+}
+
+fn current_pool(gpu: &'static Gpu) -> u64 {
+    let chosen = *gpu.pool.lock().unwrap_or_else(|e| e.into_inner());
+    if POOLS.get(chosen as CUmemoryPool).is_some() {
+        chosen
+    } else {
+        default_pool(gpu)
+    }
+}
+
+fn known(handle: CUmemoryPool) -> Result<Arc<Pool>, CUresult> {
+    POOLS.get(handle).ok_or(rc::INVALID_VALUE)
+}
+
+unsafe fn allocate(
+    place: *mut CUdeviceptr,
+    bytes: usize,
+    handle: u64,
+    stream: CUstream,
+) -> Outcome {
+    require(!place.is_null() && bytes > 0, rc::INVALID_VALUE)?;
+    let stream = resolve(stream)?;
+    // In a capture this would be a node that allocates, which is not simulated.
+    stream.refuse_capture()?;
+    let pool = known(handle as CUmemoryPool)?;
+    let charged_bytes = memory::physical_bytes(bytes as u64);
+    pool.take(charged_bytes)?;
+    let placed = pool.gpu.arena().and_then(|arena| {
+        arena
+            .alloc(bytes as u64, ALIGN_BYTES)
+            .ok_or(rc::OUT_OF_MEMORY)
+    });
+    let base = placed.inspect_err(|_| pool.put_back(charged_bytes))?;
+    let kind = Kind::Pool(handle);
+    memory::insert(
+        base,
+        bytes as u64,
+        kind,
+        pool.gpu,
+        stream.group,
+        charged_bytes,
+    );
+    // SAFETY: checked above.
+    unsafe { put(place, base) }
+}
+
+/// `cuMemAllocAsync`.
+pub unsafe fn alloc(place: *mut CUdeviceptr, bytes: usize, stream: CUstream) -> Outcome {
+    let pool = current_pool(resolve(stream)?.gpu);
+    // SAFETY: the same contract.
+    unsafe { allocate(place, bytes, pool, stream) }
+}
+
+/// `cuMemAllocFromPoolAsync`.
+pub unsafe fn alloc_from(
+    place: *mut CUdeviceptr,
+    bytes: usize,
+    pool: CUmemoryPool,
+    stream: CUstream,
+) -> Outcome {
+    known(pool)?;
+    // SAFETY: the same contract.
+    unsafe { allocate(place, bytes, pool as u64, stream) }
+}
+
+/// `cuMemFreeAsync`: the address is gone at once, the memory when the stream gets there.
+pub unsafe fn free(address: CUdeviceptr, stream: CUstream) -> Outcome {
+    let stream = resolve(stream)?;
+    if address == 0 {
+        return Ok(());
+    }
+    stream.refuse_capture()?;
+    let freeable = |a: &Allocation| matches!(a.kind, Kind::Device | Kind::Pool(_));
+    let taken = memory::remove(address, freeable).ok_or(rc::INVALID_VALUE)?;
+    let owner = gpu(taken.ordinal)?;
+    stream.submit([Op::Instant(Effect::Run(Box::new(move || {
+        memory::give_back(owner, &taken)
+    })))])
+}
+
+/// The memory of an allocation goes back to its pool.
+pub fn settle_free(gpu: &Gpu, pool: u64, allocation: &Allocation) {
+    if let Ok(arena) = gpu.arena() {
+        arena.free(allocation.base, allocation.bytes, ALIGN_BYTES);
+    }
+    if let Some(pool) = POOLS.get(pool as CUmemoryPool) {
+        pool.put_back(allocation.charged_bytes);
+    }
+}
+
+/// `cuMemPoolCreate`, for device memory that is not shared.
+pub unsafe fn create(place: *mut CUmemoryPool, props: *const CUmemPoolProps) -> Outcome {
+    require(!place.is_null() && !props.is_null(), rc::INVALID_VALUE)?;
+    // SAFETY: not null, so readable by the caller's contract.
+    let props = unsafe { &*props };
+    let gpu = device_of(&props.location)?;
+    // CU_MEM_HANDLE_TYPE_NONE is 0: exporting pools is not simulated.
+    require(props.handleTypes.0 == 0, rc::NOT_SUPPORTED)?;
+    let pool = Pool::new(gpu, false, props.maxSize as u64);
+    // SAFETY: checked above.
+    unsafe { put(place, POOLS.insert(pool) as CUmemoryPool) }
+}
+
+fn device_of(location: &CUmemLocation) -> Result<&'static Gpu, CUresult> {
+    let on_device = location.type_ == CUmemLocationType::CU_MEM_LOCATION_TYPE_DEVICE;
+    require(on_device, rc::INVALID_VALUE)?;
+    gpu(location.id)
+}
+
+/// `cuMemPoolDestroy`. What was allocated from the pool stays usable.
+pub unsafe fn destroy(handle: CUmemoryPool) -> Outcome {
+    require(!known(handle)?.default, rc::INVALID_VALUE)?;
+    POOLS.remove(handle).map(drop).ok_or(rc::INVALID_VALUE)
+}
+
+/// `cuMemPoolTrimTo`.
+pub unsafe fn trim_to(handle: CUmemoryPool, keep_bytes: usize) -> Outcome {
+    let pool = known(handle)?;
+    let mut state = pool.state.lock().unwrap_or_else(|e| e.into_inner());
+    pool.trim(&mut state, keep_bytes as u64);
+    Ok(())
+}
+
+/// `cuMemPoolGetAttribute`.
+pub unsafe fn get_attribute(
+    handle: CUmemoryPool,
+    attribute: CUmemPool_attribute,
+    value: *mut c_void,
+) -> Outcome {
+    let pool = known(handle)?;
+    let state = pool.state.lock().unwrap_or_else(|e| e.into_inner());
+    // Numbers of CUmemPool_attribute in cuda.h: three flags, then byte counts.
+    let bytes = match attribute.0 {
+        // SAFETY: the caller's pointer to an int, null allowed.
+        flag @ 1..=3 => return unsafe { put(value.cast(), state.reuse[flag as usize - 1]) },
+        4 => state.threshold_bytes,
+        5 => state.reserved_bytes,
+        6 => state.reserved_bytes_max,
+        7 => state.used_bytes,
+        8 => state.used_bytes_max,
+        _ => return Err(rc::INVALID_VALUE),
+    };
+    // SAFETY: the caller's pointer to a 64-bit number, null allowed.
+    unsafe { put(value.cast::<u64>(), bytes) }
+}
+
+/// `cuMemPoolSetAttribute`.
+pub unsafe fn set_attribute(
+    handle: CUmemoryPool,
+    attribute: CUmemPool_attribute,
+    value: *mut c_void,
+) -> Outcome {
+    let pool = known(handle)?;
+    require(!value.is_null(), rc::INVALID_VALUE)?;
+    let mut state = pool.state.lock().unwrap_or_else(|e| e.into_inner());
+    match attribute.0 {
+        flag @ 1..=3 => {
+            // SAFETY: the caller's pointer to an int.
+            state.reuse[flag as usize - 1] = unsafe { value.cast::<c_int>().read() };
+        }
+        // SAFETY: the caller's pointer to a 64-bit number.
+        4 => state.threshold_bytes = unsafe { value.cast::<u64>().read() },
+        high @ (6 | 8) => {
+            // SAFETY: as above. High-water marks can only be reset.
+            require(
+                unsafe { value.cast::<u64>().read() } == 0,
+                rc::INVALID_VALUE,
+            )?;
+            if high == 6 {
+                state.reserved_bytes_max = state.reserved_bytes;
+            } else {
+                state.used_bytes_max = state.used_bytes;
+            }
+        }
+        _ => return Err(rc::INVALID_VALUE),
+    }
+    Ok(())
+}
+
+/// `cuMemPoolSetAccess`: every device of the process can reach every pool here.
+pub unsafe fn set_access(
+    handle: CUmemoryPool,
+    list: *const CUmemAccessDesc,
+    count: usize,
+) -> Outcome {
+    known(handle)?;
+    require(count == 0 || !list.is_null(), rc::INVALID_VALUE)?;
+    for at in 0..count {
+        // SAFETY: the caller passed `count` descriptors.
+        device_of(unsafe { &(*list.add(at)).location })?;
+    }
+    Ok(())
+}
+
+/// `cuDeviceGetDefaultMemPool`.
+pub unsafe fn get_default(place: *mut CUmemoryPool, device: CUdevice) -> Outcome {
+    let handle = default_pool(gpu(device)?);
+    // SAFETY: the caller's pointer, null allowed.
+    unsafe { put(place, handle as CUmemoryPool) }
+}
+
+/// `cuDeviceGetMemPool`.
+pub unsafe fn get(place: *mut CUmemoryPool, device: CUdevice) -> Outcome {
+    let handle = current_pool(gpu(device)?);
+    // SAFETY: the caller's pointer, null allowed.
+    unsafe { put(place, handle as CUmemoryPool) }
+}
+
+/// `cuDeviceSetMemPool`.
+pub unsafe fn set(device: CUdevice, handle: CUmemoryPool) -> Outcome {
+    let gpu = gpu(device)?;
+    require(std::ptr::eq(known(handle)?.gpu, gpu), rc::INVALID_VALUE)?;
+    *gpu.pool.lock().unwrap_or_else(|e| e.into_inner()) = handle as u64;
+    Ok(())
+}
