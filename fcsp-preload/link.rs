@@ -3,9 +3,12 @@
 /// C library functions whose symbol version moved after glibc 2.17, and which `src/old_glibc.rs` binds to the old one.
 pub const OLD_GLIBC: &[&str] = &[
     "_dl_find_object",
+    "fstat",
     "fstat64",
+    "fstatat",
     "fstatat64",
     "gettid",
+    "lstat",
     "lstat64",
     "pthread_attr_getguardsize",
     "pthread_attr_getstack",
@@ -21,12 +24,18 @@ pub const OLD_GLIBC: &[&str] = &[
     "pthread_setname_np",
     "pthread_setspecific",
     "pthread_sigmask",
+    "stat",
     "stat64",
 ];
 
 /// Functions newer than glibc 2.17 that are used where they exist, through weak references. Nothing stands behind these
 /// names, so they do not exist, and no newer version is asked for.
-const WITHOUT: &[&str] = &["__cxa_thread_atexit_impl", "__pthread_key_create", "statx"];
+const WITHOUT: &[&str] = &[
+    "__cxa_thread_atexit_impl",
+    "__pthread_key_create",
+    "getrandom",
+    "statx",
+];
 
 /// Prints the instructions that make cargo link a cdylib as a preload library.
 #[allow(dead_code)]

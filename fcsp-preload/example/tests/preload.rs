@@ -189,6 +189,25 @@ fn a_panic_ends_at_the_border_and_never_repeats_a_driver_call() {
 }
 
 #[test]
+fn the_redirected_c_library_functions_work() {
+    // Naming the frames of a backtrace makes the standard library look at files, and end a thread's data.
+    let fixture = Fixture::get();
+    let output = Command::new(fixture.directory.join("linked"))
+        .arg("panics")
+        .env("LD_LIBRARY_PATH", &fixture.directory)
+        .env("LD_PRELOAD", &fixture.interposer)
+        .env("RUST_BACKTRACE", "1")
+        .output()
+        .expect("the program starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {errors}", output.status);
+    assert!(
+        errors.contains("fcsp_example::launch"),
+        "a named frame: {errors}"
+    );
+}
+
+#[test]
 fn lookups_of_other_names_are_as_without_us() {
     let fixture = Fixture::get();
     assert_eq!(
