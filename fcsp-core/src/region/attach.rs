@@ -77,6 +77,7 @@ impl Attachment {
             .description()
             .map_err(RegionError::io("open the lock file of", region.path()))?;
         let process = Process::own();
+        reclaim::reclaim_own_past(region, &process)?;
         let slot = match take_any(region, &life, tenant, name, &process)? {
             Some(slot) => slot,
             None => {

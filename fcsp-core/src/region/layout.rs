@@ -72,6 +72,9 @@ pub struct Header {
     pub layout_hash: AtomicU64,
     /// Device memory of the whole device, bytes.
     pub total_bytes: AtomicU64,
+    /// Device memory that a context takes before the program allocates anything, bytes: the most
+    /// that was measured. 0 before the first measurement.
+    pub context_bytes: AtomicU64,
     /// [`crate::backend::Vendor`] as a number.
     pub vendor: AtomicU32,
     /// [`crate::backend::SharingMode`] as a number.

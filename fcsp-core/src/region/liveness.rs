@@ -9,17 +9,19 @@
 //! | process id | no such process, or it began at another time | says nothing from another PID namespace |
 //!
 //! A process is dead when two of them say so, and not before. A process of this PID namespace that
-//! still has its id and its starting time is alive whatever the other two say.
+//! still has its id and its starting time is alive whatever the other two say, unless it maps no
+//! region any more: then it has called `exec`, and what it was before is gone.
 //!
 //! Asked off the hot path: by the arbiter of the process it waits for, by attaching processes and
 //! tools of every slot. Costs two system calls for a process that is alive.
 
 use super::layout::{Slot, SlotState};
 use super::locks::Byte;
-use super::process::{Process, Trace};
+use super::process::{self, Process, Trace};
 use super::robust::RobustState;
 use super::{Region, SlotIndex};
 use crate::sync::Ordering;
+use std::os::unix::fs::MetadataExt;
 
 /// What is known of a slot's process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +48,27 @@ pub fn verdict(region: &Region, slot: SlotIndex) -> Liveness {
             page.robust.state(),
             || lock_is_free(region, slot),
             || trace(page),
+            || maps_region(region, page),
         ),
     }
+}
+
+/// True if the process in `slot` was this one before it called `exec`.
+pub(super) fn is_own_past(region: &Region, slot: SlotIndex, own: &Process) -> bool {
+    let page = region.slot(slot);
+    page.pid.load(Ordering::Relaxed) == own.pid
+        && page.pid_namespace.load(Ordering::Relaxed) == own.pid_namespace
+        && page.start_ticks.load(Ordering::Relaxed) == own.start_ticks
+        && page.robust.state() == RobustState::Died
+        && lock_is_free(region, slot)
+}
+
+/// True if the kernel has marked the end of the thread that stands for the process in `slot`. One
+/// witness only, but the first to know: a killed process may need tens of milliseconds more to give
+/// up its descriptors. Enough to pass on what costs little to have passed on wrongly (the lease),
+/// never to take what the slot holds. One load.
+pub fn is_suspect(region: &Region, slot: SlotIndex) -> bool {
+    region.slot(slot).robust.state() == RobustState::Died
 }
 
 /// The rule, asking what costs more only if it matters.
@@ -55,6 +76,7 @@ fn weigh(
     robust: RobustState,
     lock_is_free: impl FnOnce() -> bool,
     trace: impl FnOnce() -> Trace,
+    maps_region: impl FnOnce() -> Option<bool>,
 ) -> Liveness {
     match (robust, lock_is_free()) {
         (RobustState::Held | RobustState::Unheld, false) => Liveness::Alive,
@@ -64,6 +86,7 @@ fn weigh(
         },
         (RobustState::Died, true) => match trace() {
             Trace::Gone | Trace::Unclear => Liveness::Dead,
+            Trace::Lives if maps_region() == Some(false) => Liveness::Dead,
             Trace::Lives => Liveness::Alive,
         },
         (RobustState::Held, true) => match trace() {
@@ -89,6 +112,12 @@ fn trace(page: &Slot) -> Trace {
         page.pid_namespace.load(Ordering::Relaxed),
         page.start_ticks.load(Ordering::Relaxed),
     )
+}
+
+fn maps_region(region: &Region, page: &Slot) -> Option<bool> {
+    let inode = std::fs::metadata(region.path()).ok()?.ino();
+    let name = region.path().file_name()?.to_str()?;
+    process::maps_file(page.pid.load(Ordering::Relaxed), inode, name)
 }
 
 #[cfg(test)]
@@ -125,10 +154,18 @@ mod tests {
         ];
         for (robust, lock_is_free, trace, expected) in cases {
             assert_eq!(
-                weigh(robust, || lock_is_free, || trace),
+                weigh(robust, || lock_is_free, || trace, || Some(true)),
                 expected,
                 "{robust:?}, lock free: {lock_is_free}, {trace:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_process_that_called_exec_is_not_the_one_that_attached() {
+        let verdict = |maps| weigh(RobustState::Died, || true, || Trace::Lives, || maps);
+        assert_eq!(verdict(Some(false)), Liveness::Dead);
+        assert_eq!(verdict(Some(true)), Liveness::Alive);
+        assert_eq!(verdict(None), Liveness::Alive);
     }
 }

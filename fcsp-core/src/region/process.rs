@@ -66,6 +66,23 @@ impl Process {
     }
 }
 
+/// Whether the process `pid` of this PID namespace maps the file `name` with `inode`; nothing if the
+/// system does not say. A process that called `exec` maps nothing of what it mapped before.
+pub(super) fn maps_file(pid: u32, inode: u64, name: &str) -> Option<bool> {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
+    // A process whose first thread has ended shows no mappings, whatever the others do.
+    let mut lines = maps.lines().peekable();
+    lines.peek()?;
+    Some(lines.any(|line| {
+        // Address, rights, offset, device, inode, path (`proc_pid_maps(5)`). The device may be
+        // another's name for the same one, and the path another mount's, so they do not count.
+        line.split_ascii_whitespace()
+            .nth(4)
+            .is_some_and(|it| it.parse() == Ok(inode))
+            || line.contains(name)
+    }))
+}
+
 fn own_pid_namespace() -> u64 {
     fs::metadata("/proc/self/ns/pid").map_or(0, |it| it.ino())
 }
@@ -133,6 +150,16 @@ mod tests {
             Process::trace(own.pid, own.pid_namespace, own.start_ticks),
             Trace::Lives
         );
+    }
+
+    #[test]
+    fn what_a_process_maps_is_seen() {
+        let own = std::env::current_exe().expect("a path");
+        let inode = fs::metadata(&own).expect("it exists").ino();
+        let pid = std::process::id();
+        assert_eq!(maps_file(pid, inode, "no such name"), Some(true));
+        assert_eq!(maps_file(pid, inode + 1, "no such name"), Some(false));
+        assert_eq!(maps_file(0, inode, "no such process"), None);
     }
 
     #[test]

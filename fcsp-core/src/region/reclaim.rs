@@ -8,6 +8,7 @@
 use super::layout::SlotState;
 use super::liveness::{self, Liveness};
 use super::locks::{Byte, Description};
+use super::process::Process;
 use super::{Region, RegionError, SlotIndex, scan};
 use crate::failpoint::failpoint;
 use crate::ledger;
@@ -46,6 +47,29 @@ pub fn reclaim_dead(region: &Region) -> Result<Reclaimed, RegionError> {
 /// # Errors
 /// If the lock file cannot be opened.
 pub fn reclaim(region: &Region, slot: SlotIndex) -> Result<Option<u64>, RegionError> {
+    reclaim_if(region, slot, || {
+        liveness::verdict(region, slot) == Liveness::Dead
+    })
+}
+
+/// Frees what this process had before it called `exec`, on the same terms. Only it can tell that
+/// from its present: seen from outside, the same process has mapped the region all along.
+pub(super) fn reclaim_own_past(region: &Region, own: &Process) -> Result<(), RegionError> {
+    for found in scan::live_slots(region.layout()) {
+        if liveness::is_own_past(region, found.index, own) {
+            reclaim_if(region, found.index, || {
+                liveness::is_own_past(region, found.index, own)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn reclaim_if(
+    region: &Region,
+    slot: SlotIndex,
+    is_dead: impl FnOnce() -> bool,
+) -> Result<Option<u64>, RegionError> {
     // Not the probe's descriptor: another thread of this process must be kept out too.
     let work = region
         .locks
@@ -59,7 +83,7 @@ pub fn reclaim(region: &Region, slot: SlotIndex) -> Result<Option<u64>, RegionEr
     }
     failpoint!("reclaim.locked");
     // Again, now that nobody else can attach, leave or reclaim here.
-    if liveness::verdict(region, slot) != Liveness::Dead {
+    if !is_dead() {
         return Ok(None);
     }
     let state = &region.slot(slot).state;
