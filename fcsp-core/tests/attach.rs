@@ -1,33 +1,12 @@
 //! Joining, leaving and finding each other in a region, within one process.
 
-use fcsp_core::backend::{DeviceInfo, SharingMode, Vendor};
-use fcsp_core::region::layout::{SLOTS_MAX, Tenant};
+mod common;
+
+use common::{device, quota, region};
+use fcsp_core::region::layout::SLOTS_MAX;
 use fcsp_core::region::liveness::{Liveness, verdict};
 use fcsp_core::region::{Attachment, Region, RegionError, list, reclaim, scan, tenant};
 use fcsp_core::sync::Ordering;
-use std::sync::Arc;
-use tempfile::TempDir;
-
-fn device(id: &str) -> DeviceInfo {
-    DeviceInfo {
-        vendor: Vendor::Nvidia,
-        id: id.to_owned(),
-        name: "a simulated device".to_owned(),
-        total_bytes: 1 << 40,
-        sharing: SharingMode::Exclusive,
-        simulated: true,
-    }
-}
-
-fn region() -> (TempDir, Arc<Region>) {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let region = Region::create_or_open(dir.path(), &device("GPU-1")).expect("a region");
-    (dir, Arc::new(region))
-}
-
-fn quota(bytes: u64) -> impl Fn(&Tenant) {
-    move |tenant| tenant.quota_bytes.store(bytes, Ordering::Relaxed)
-}
 
 #[test]
 fn a_region_is_found_again_as_it_was_made() {
