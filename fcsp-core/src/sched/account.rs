@@ -154,6 +154,13 @@ impl ProcessAccount {
         self.sync_milli >= 250 && self.fill_ns >= self.device_ns_mean
     }
 
+    /// True for a program that submits again within `think_ns_max` of its last result, all at once.
+    pub fn quick(&self, think_ns_max: u64) -> bool {
+        self.think_ns != 0
+            && self.think_ns <= think_ns_max
+            && self.fill_ns <= 2 * self.device_ns_mean + think_ns_max
+    }
+
     /// When a segment that began to fill at `opened_ns` is best granted: so late that its program
     /// will have submitted everything by the time the device has run it, less `margin_ns`.
     pub fn just_in_time_ns(&self, opened_ns: u64, margin_ns: u64) -> u64 {

@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use super::account::{ProcessAccount, TenantAccount};
 use super::clock::{ms, us};
 use super::plan::{Gate, Grant, Plan, ProcessView, Retire, SegmentRef, SegmentView, View};
+use super::producer::AHEAD;
 use super::segment::{SegmentState, reached};
 use super::shares::{Share, WHOLE_PPM, shares};
 use crate::policy::Mode;
@@ -220,6 +221,7 @@ impl Arbiter {
         for segment in process.granted_segments() {
             let expected = account.corrected_ns(segment.predicted_ns)
                 + if turn.first_segment { turn.handover_ns } else { 0 };
+            turn.segment_started_ns = turn.segment_started_ns.max(segment.opened_ns.min(now));
             let running = now.saturating_sub(turn.segment_started_ns);
             let over = running >= self.tuning.bound_ns.max(4 * expected);
             let reference = SegmentRef { slot: turn.slot, number: segment.number };
@@ -335,7 +337,9 @@ impl Arbiter {
 
     /// A tenant alone runs freely: whatever is pending passes and is forgotten.
     fn let_pass(&mut self, now: u64, tenant: usize, view: &View, plan: &mut Plan) {
-        self.turn = None;
+        if let Some(turn) = self.turn.take() {
+            self.revoke(view, &turn, plan);
+        }
         for process in view.processes.iter().filter(|p| p.tenant == tenant && p.has_work()) {
             pass(process, plan);
         }
@@ -356,14 +360,31 @@ impl Arbiter {
         }
         if let Some(process) = self.turn.as_ref().and_then(|turn| view.process(turn.slot)) {
             let next = plan.retired(process).wrapping_add(1);
-            if reached(process.granted, next) {
-                return self.extend(view, process, plan);
+            let has_more = reached(process.opened, next);
+            self.learn_thinking(process, next);
+            if has_more && reached(process.granted, next) {
+                self.extend(view, process, plan);
+                return self.run_ahead(now, process, plan);
             }
-            if !reached(process.opened, next) && self.hold(now, view, process) {
-                return;
+            if !has_more && self.hold(now, view, process) {
+                return self.run_ahead(now, process, plan);
             }
         }
         self.next_turn(now, view, plan);
+    }
+
+    /// If the process had nothing left and has opened `next` since: that is how long it thinks.
+    fn learn_thinking(&mut self, process: &ProcessView, next: u32) {
+        if let Some(account) = self.processes.get_mut(&process.slot)
+            && account.drained_ns != 0
+            && let Some(segment) = process.segments.iter().find(|s| s.number == next)
+        {
+            account.learn_thinking(segment.opened_ns.saturating_sub(account.drained_ns));
+            account.drained_ns = 0;
+            if let Some(turn) = &mut self.turn {
+                turn.hold_until_ns = 0;
+            }
+        }
     }
 
     /// While nobody else waits, keeps the device fed.
@@ -382,6 +403,32 @@ impl Arbiter {
         }
     }
 
+    /// A program that waits for each result gets its next segments granted before it opens them, for
+    /// as long as its turn lasts: then nobody's reaction time lies between its batches.
+    fn run_ahead(&self, now: u64, process: &ProcessView, plan: &mut Plan) {
+        let Some(turn) = &self.turn else { return };
+        let Some(account) = self.processes.get(&process.slot) else { return };
+        let time_left = (turn.started_ns + turn.budget_ns).saturating_sub(now);
+        let eligible = self.tenants.get(&turn.tenant).is_some_and(TenantAccount::eligible);
+        let repeats = account.sync_milli >= 500 && account.quick(self.tuning.think_ns_max);
+        if !repeats || !eligible || time_left < account.device_ns_mean + account.think_ns {
+            return;
+        }
+        let to = plan.retired(process).wrapping_add(AHEAD);
+        let from = plan.granted(process).wrapping_add(1);
+        if reached(to, from) {
+            plan.grant.push(Grant { slot: process.slot, from, to, first_of_turn: false });
+        }
+    }
+
+    /// Takes back what was granted ahead of a turn that is over.
+    fn revoke(&self, view: &View, turn: &Turn, plan: &mut Plan) {
+        let Some(process) = view.process(turn.slot) else { return };
+        if !reached(process.opened, process.granted) {
+            plan.revoke.push(SegmentRef { slot: turn.slot, number: process.opened });
+        }
+    }
+
     /// True if the drained holder should keep its turn a moment longer.
     fn hold(&mut self, now: u64, view: &View, process: &ProcessView) -> bool {
         let think_max = self.tuning.think_ns_max;
@@ -390,10 +437,12 @@ impl Arbiter {
         let others_wait = view.processes.iter().any(|p| p.slot != process.slot && p.waits());
         if turn.hold_until_ns == 0 {
             account.drained_ns = now;
-            let quick = account.think_ns != 0 && account.think_ns <= think_max;
-            let fills_at_once = account.fill_ns <= 2 * account.device_ns_mean + think_max;
             let time_left = now.saturating_sub(turn.started_ns) < turn.budget_ns;
-            let patience = if quick && fills_at_once && time_left { 2 * account.think_ns } else { 0 };
+            let patience = if account.quick(think_max) && time_left {
+                2 * account.think_ns + self.tuning.poll_ns
+            } else {
+                0
+            };
             turn.hold_until_ns = now + patience;
         }
         others_wait && now < turn.hold_until_ns
@@ -401,19 +450,19 @@ impl Arbiter {
 
     /// Goes on with the holder while its turn lasts, else gives a turn to whoever is furthest behind.
     fn next_turn(&mut self, now: u64, view: &View, plan: &mut Plan) {
-        let Some(choice) = self.choose(now, view, plan) else {
+        let choice = self.choose(now, view, plan);
+        if let Some(turn) = &self.turn
+            && !choice.as_ref().is_some_and(|choice| choice.keeps)
+        {
+            self.revoke(view, turn, plan);
+        }
+        let Some(choice) = choice else {
             self.turn = None;
             return;
         };
         let process = choice.process;
         let from = plan.retired(process).wrapping_add(1);
-        if let Some(account) = self.processes.get_mut(&process.slot)
-            && account.drained_ns != 0
-        {
-            let opened = process.segments.iter().find(|s| s.number == from).map_or(now, |s| s.opened_ns);
-            account.learn_thinking(opened.saturating_sub(account.drained_ns));
-            account.drained_ns = 0;
-        }
+        self.learn_thinking(process, from);
         let changes = self.last.is_none_or(|(slot, _)| slot != process.slot);
         plan.handed_over = self.last.is_none_or(|(_, tenant)| tenant != process.tenant);
         self.last = Some((process.slot, process.tenant));

@@ -31,6 +31,9 @@ const PEERS_PROBE_NS: u64 = ms(100);
 
 /// What an observer must know of other processes. Asks the kernel; may block for microseconds.
 pub trait Peers: Send + Sync {
+    /// True if something says that the process in that slot is gone: it loses its turn. Must be
+    /// cheap; it is asked at every step.
+    fn is_suspect(&self, slot: usize) -> bool;
     /// True if the process in that slot is certainly gone.
     fn is_dead(&self, slot: usize) -> bool;
     /// Gives back what dead processes held.
@@ -100,7 +103,7 @@ fn elect(region: &RegionLayout, me: usize, peers: &dyn Peers, mine: &Slot) -> bo
         Some(owner) if owner == me => return true,
         Some(owner) => {
             let silent_ns = now_ns().saturating_sub(words.heartbeat_ns.load(Ordering::Acquire));
-            let dead = || peers.is_dead(owner);
+            let dead = || peers.is_suspect(owner) || peers.is_dead(owner);
             // An arbiter with nothing to do is silent for good reason, unless we are waiting.
             (silent_ns > STOPPED_NS && has_work(mine)) || (silent_ns > SUSPICIOUS_NS && dead())
         }
@@ -143,6 +146,7 @@ fn arbitrate(region: &RegionLayout, me: usize, peers: &dyn Peers, bench: &Bench,
             }
         }
         view::read(region, &mut view);
+        view.processes.retain(|process| !peers.is_suspect(process.slot));
         let plan = arbiter.step(now, &view);
         view::apply(region, &plan, now);
         view::publish(region, &view, &arbiter, now);

@@ -76,6 +76,8 @@ pub struct Plan {
     pub expire: Vec<SegmentRef>,
     /// Segments to grant: everything up to this number.
     pub grant: Vec<Grant>,
+    /// Grants given ahead that no longer hold: the process may run up to this number.
+    pub revoke: Vec<SegmentRef>,
     /// Gates to set.
     pub gate: Vec<Gate>,
     /// When to step again if nothing rings before; `None` is not before the doorbell.

@@ -141,7 +141,7 @@ impl Producer {
         } else {
             None
         };
-        if fresh {
+        if fresh && !self.runs_ahead(number) {
             self.ring();
         }
         Ticket { number, queue, sample }
@@ -304,9 +304,14 @@ impl Producer {
         }
         let end = open.end.unwrap_or(End::Waiting);
         self.publish_closed(&open, end);
-        if end == End::Waiting {
+        if end == End::Waiting && !self.runs_ahead(open.number) {
             self.ring();
         }
+    }
+
+    /// True if even the segment after `number` is granted: the arbiter need not be woken for this one.
+    fn runs_ahead(&self, number: u32) -> bool {
+        reached(self.page.grant.load(Ordering::Relaxed), number.wrapping_add(1))
     }
 
     fn publish_closed(&self, open: &Open, end: End) {
@@ -340,7 +345,8 @@ impl Producer {
         let finished = segment.finished_ns.load(Ordering::Acquire);
         let granted = segment.granted_ns.load(Ordering::Relaxed);
         let first = segment.first_of_turn.load(Ordering::Relaxed) != 0;
-        if segment.number.load(Ordering::Relaxed) != number || finished == 0 || !first {
+        let told = granted != 0 && finished != 0 && first;
+        if segment.number.load(Ordering::Relaxed) != number || !told {
             return;
         }
         let handover = finished.saturating_sub(granted).saturating_sub(device_ns);

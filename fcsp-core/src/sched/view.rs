@@ -117,6 +117,12 @@ pub fn apply(region: &RegionLayout, plan: &Plan, now_ns: u64) {
             slot.gate.gated.store(gated, Ordering::Release);
         }
     }
+    for revoked in &plan.revoke {
+        let page = &region.slots[revoked.slot].page;
+        // A segment that opens at this instant may slip through: its work then runs beside the next
+        // holder's, once.
+        page.grant.store(revoked.number, Ordering::Release);
+    }
     for grant in &plan.grant {
         let page = &region.slots[grant.slot].page;
         let count = grant.to.wrapping_sub(grant.from).min(SEGMENTS as u32 - 1);

@@ -1,11 +1,13 @@
 //! The hook tables: every decision about an intercepted call, and nothing else.
 //!
-//! Handlers live in `memory`, `launch`, `sync`, `info` and `procaddr`. `_ptsz` and `_ptds` are the variants a program
+//! Handlers live in `context`, `memory`, `launch`, `capture`, `sync`, `info` and `procaddr`. A row with `unless all_pass`
+//! costs one check while nobody else uses the device. `_ptsz` and `_ptds` are the variants a program
 //! compiled for per-thread default streams calls: the same call, where stream 0 means the calling thread's own stream.
 
 use cuda_sys::{CUresult, nvmlReturn_t};
 
-use crate::{info, launch, memory, procaddr, sync};
+use crate::device::all_pass;
+use crate::{capture, context, info, launch, memory, procaddr, sync};
 
 fcsp_preload::hooks! {
     /// The CUDA driver API. Source: cuda.h 13.0.
@@ -36,28 +38,73 @@ fcsp_preload::hooks! {
     virtualize cuGetProcAddress => procaddr::get, "hands out our wrappers";
     virtualize cuGetProcAddress_v2 => procaddr::get_v2, "hands out our wrappers";
 
-    gate cuLaunchKernel => launch::kernel::<false>, "device time";
-    gate cuLaunchKernel_ptsz => launch::kernel::<true>, "device time";
-    gate cuLaunchKernelEx => launch::kernel_ex::<false>, "device time";
-    gate cuLaunchKernelEx_ptsz => launch::kernel_ex::<true>, "device time";
-    gate cuLaunchCooperativeKernel => launch::cooperative::<false>, "device time";
-    gate cuLaunchCooperativeKernel_ptsz => launch::cooperative::<true>, "device time";
-    gate cuGraphLaunch => launch::graph::<false>, "device time of a whole graph";
-    gate cuGraphLaunch_ptsz => launch::graph::<true>, "device time of a whole graph";
+    account cuDevicePrimaryCtxRetain => context::retain, "a context takes memory, and its device is attached";
+    account cuCtxCreate => context::create, "a context takes memory, and its device is attached";
+    account cuCtxCreate_v2 => context::create, "a context takes memory, and its device is attached";
+    account cuCtxCreate_v3 => context::create_v3, "a context takes memory, and its device is attached";
+    account cuCtxCreate_v4 => context::create_v4, "a context takes memory, and its device is attached";
+    sync cuCtxDestroy => context::destroy, "ends everything in flight";
+    sync cuCtxDestroy_v2 => context::destroy, "ends everything in flight";
+    sync cuDevicePrimaryCtxReset => context::reset, "ends everything in flight";
+    sync cuDevicePrimaryCtxReset_v2 => context::reset, "ends everything in flight";
+    sync cuStreamDestroy => context::stream_destroy, "its handle may come back for another stream";
+    sync cuStreamDestroy_v2 => context::stream_destroy, "its handle may come back for another stream";
 
-    sync cuCtxSynchronize => sync::context, "waits for the device";
-    sync cuStreamSynchronize => sync::stream::<false>, "waits for a stream";
-    sync cuStreamSynchronize_ptsz => sync::stream::<true>, "waits for a stream";
-    sync cuEventSynchronize => sync::event, "waits for an event";
-    sync cuStreamQuery => sync::stream::<false>, "polling is waiting";
-    sync cuStreamQuery_ptsz => sync::stream::<true>, "polling is waiting";
-    sync cuEventQuery => sync::event, "polling is waiting";
-    sync cuMemcpyDtoH_v2 => sync::device_to_host::<false>, "waits for the data";
-    sync cuMemcpyDtoH_v2_ptds => sync::device_to_host::<true>, "waits for the data";
-    sync cuMemcpyHtoD_v2 => sync::host_to_device::<false>, "waits for work queued before";
-    sync cuMemcpyHtoD_v2_ptds => sync::host_to_device::<true>, "waits for work queued before";
-    sync cuMemcpy => sync::copy::<false>, "may wait, depending on the kinds of memory";
-    sync cuMemcpy_ptds => sync::copy::<true>, "may wait, depending on the kinds of memory";
+    gate cuLaunchKernel => launch::kernel::<false>, unless all_pass, "device time";
+    gate cuLaunchKernel_ptsz => launch::kernel::<true>, unless all_pass, "device time";
+    gate cuLaunchKernelEx => launch::kernel_ex::<false>, unless all_pass, "device time";
+    gate cuLaunchKernelEx_ptsz => launch::kernel_ex::<true>, unless all_pass, "device time";
+    gate cuLaunchCooperativeKernel => launch::cooperative::<false>, unless all_pass, "device time";
+    gate cuLaunchCooperativeKernel_ptsz => launch::cooperative::<true>, unless all_pass, "device time";
+    gate cuGraphLaunch => launch::graph::<false>, unless all_pass, "device time of a whole graph";
+    gate cuGraphLaunch_ptsz => launch::graph::<true>, unless all_pass, "device time of a whole graph";
+
+    gate cuStreamBeginCapture => capture::begin_v1, "what is captured is not gated";
+    gate cuStreamBeginCapture_ptsz => capture::begin_v1, "what is captured is not gated";
+    gate cuStreamBeginCapture_v2 => capture::begin, "what is captured is not gated";
+    gate cuStreamBeginCapture_v2_ptsz => capture::begin, "what is captured is not gated";
+    gate cuStreamBeginCaptureToGraph => capture::begin_to_graph, "what is captured is not gated";
+    gate cuStreamBeginCaptureToGraph_ptsz => capture::begin_to_graph, "what is captured is not gated";
+    gate cuStreamEndCapture => capture::end, "what comes after is gated again";
+    gate cuStreamEndCapture_ptsz => capture::end, "what comes after is gated again";
+
+    sync cuCtxSynchronize => sync::context, unless all_pass, "waits for the device";
+    sync cuStreamSynchronize => sync::stream, unless all_pass, "waits for a stream";
+    sync cuStreamSynchronize_ptsz => sync::stream, unless all_pass, "waits for a stream";
+    sync cuEventSynchronize => sync::event, unless all_pass, "waits for an event";
+    sync cuStreamQuery => sync::stream_query, unless all_pass, "polling is waiting";
+    sync cuStreamQuery_ptsz => sync::stream_query, unless all_pass, "polling is waiting";
+    sync cuEventQuery => sync::event_query, unless all_pass, "polling is waiting";
+    sync cuMemcpyDtoH_v2 => sync::device_to_host, unless all_pass, "waits for the data";
+    sync cuMemcpyDtoH_v2_ptds => sync::device_to_host, unless all_pass, "waits for the data";
+    sync cuMemcpyDtoHAsync_v2 => sync::device_to_host_async, unless all_pass, "waits if the memory is pageable";
+    sync cuMemcpyDtoHAsync_v2_ptsz => sync::device_to_host_async, unless all_pass, "waits if the memory is pageable";
+    sync cuMemcpyHtoD_v2 => sync::host_to_device, unless all_pass, "waits for work queued before";
+    sync cuMemcpyHtoD_v2_ptds => sync::host_to_device, unless all_pass, "waits for work queued before";
+    sync cuMemcpy => sync::copy, unless all_pass, "may wait, depending on the kinds of memory";
+    sync cuMemcpy_ptds => sync::copy, unless all_pass, "may wait, depending on the kinds of memory";
+
+    forward cuCtxGetCurrent, "handlers ask for the context";
+    forward cuCtxGetDevice, "handlers ask for the device";
+    forward cuCtxPopCurrent_v2, "handlers write to another context's default stream";
+    forward cuCtxPushCurrent_v2, "handlers write to another context's default stream";
+    forward cuDeviceGetName, "names the device in its region";
+    forward cuDeviceGetUuid, "names the device's region";
+    forward cuDeviceGetUuid_v2, "names the device's region";
+    forward cuDevicePrimaryCtxGetState, "whether a context is about to be made";
+    forward cuEventCreate, "markers";
+    forward cuEventElapsedTime, "measures what work costs";
+    forward cuEventElapsedTime_v2, "measures what work costs";
+    forward cuEventRecord, "markers";
+    forward cuMemHostGetDevicePointer_v2, "where the device sees the gate";
+    forward cuMemHostRegister_v2, "host memory is not the device's";
+    forward cuStreamCreate, "joins other threads' default streams";
+    forward cuStreamIsCapturing, "what is captured is not gated";
+    forward cuStreamIsCapturing_ptsz, "what is captured is not gated";
+    forward cuStreamWaitEvent, "joins other threads' default streams";
+    forward cuStreamWaitValue32_v2, "the gate";
+    forward cuStreamWriteValue32_v2, "the done word";
+    forward cuThreadExchangeStreamCaptureMode, "keeps our own calls out of captures";
 }
 
 fcsp_preload::hooks! {
@@ -73,4 +120,9 @@ fcsp_preload::hooks! {
 
     virtualize nvmlDeviceGetMemoryInfo => info::nvml_memory, "the tenant's quota is the whole device";
     virtualize nvmlDeviceGetMemoryInfo_v2 => info::nvml_memory_v2, "the tenant's quota is the whole device";
+
+    forward nvmlDeviceGetComputeRunningProcesses_v3, "what this process really uses";
+    forward nvmlDeviceGetHandleByUUID, "finds the device's handle";
+    forward nvmlDeviceGetUUID, "finds the handle's device";
+    forward nvmlInit_v2, "before the management library is asked";
 }

@@ -1,8 +1,17 @@
-//! Handlers of calls that ask about the device.
-//!
-//! Every handler passes its call on unchanged: nothing is accounted or held back yet.
+//! Handlers of calls that ask about the device: the tenant's quota is the whole device.
 
-use cuda_sys::*;
+use cuda_sys::{
+    CUdevice, CUresult, fn_types, nvmlDevice_t, nvmlMemory_t, nvmlMemory_v2_t, nvmlReturn_t,
+};
+
+use crate::device::{self, Device};
+use crate::usage;
+
+/// What the tenant may have and has left, if it has a quota.
+fn quota_and_free(device: &Device) -> Option<(u64, u64)> {
+    let quota = device.quota_bytes()?;
+    Some((quota, quota.saturating_sub(device.ledger().used_bytes())))
+}
 
 /// # Safety
 ///
@@ -12,8 +21,20 @@ pub unsafe fn memory(
     free: *mut usize,
     total: *mut usize,
 ) -> CUresult {
-    // SAFETY: the program's own call, passed on.
-    unsafe { real(free, total) }
+    let Some((quota, left)) = device::current().and_then(quota_and_free) else {
+        // SAFETY: the program's own call, passed on.
+        return unsafe { real(free, total) };
+    };
+    if free.is_null() || total.is_null() {
+        // SAFETY: as above; what null means is the driver's to say.
+        return unsafe { real(free, total) };
+    }
+    // SAFETY: the program's own pointers, not null.
+    unsafe {
+        *free = left as usize;
+        *total = quota as usize;
+    }
+    CUresult::CUDA_SUCCESS
 }
 
 /// # Safety
@@ -25,7 +46,14 @@ pub unsafe fn total(
     dev: CUdevice,
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    unsafe { real(bytes, dev) }
+    let result = unsafe { real(bytes, dev) };
+    if result == CUresult::CUDA_SUCCESS
+        && let Some(quota) = device::at(dev).and_then(Device::quota_bytes)
+    {
+        // SAFETY: the driver accepted and filled the pointer.
+        unsafe { *bytes = (*bytes).min(quota as usize) };
+    }
+    result
 }
 
 /// # Safety
@@ -37,7 +65,17 @@ pub unsafe fn nvml_memory(
     memory: *mut nvmlMemory_t,
 ) -> nvmlReturn_t {
     // SAFETY: the program's own call, passed on.
-    unsafe { real(device, memory) }
+    let result = unsafe { real(device, memory) };
+    if result == nvmlReturn_t::NVML_SUCCESS
+        && let Some((quota, left)) = usage::device_of(device).and_then(quota_and_free)
+    {
+        // SAFETY: the library accepted and filled the structure.
+        let memory = unsafe { &mut *memory };
+        memory.total = quota;
+        memory.free = left;
+        memory.used = quota - left;
+    }
+    result
 }
 
 /// # Safety
@@ -49,5 +87,16 @@ pub unsafe fn nvml_memory_v2(
     memory: *mut nvmlMemory_v2_t,
 ) -> nvmlReturn_t {
     // SAFETY: the program's own call, passed on.
-    unsafe { real(device, memory) }
+    let result = unsafe { real(device, memory) };
+    if result == nvmlReturn_t::NVML_SUCCESS
+        && let Some((quota, left)) = usage::device_of(device).and_then(quota_and_free)
+    {
+        // SAFETY: the library accepted and filled the structure.
+        let memory = unsafe { &mut *memory };
+        memory.total = quota;
+        memory.free = left;
+        memory.used = quota - left;
+        memory.reserved = 0;
+    }
+    result
 }

@@ -1,18 +1,66 @@
 //! Launch handlers: work that takes device time.
 //!
-//! Every handler passes its call on unchanged: nothing is accounted or held back yet.
+//! While nobody else is active these are not reached: the wrapper's fast path
+//! ([`device::all_pass`]) goes straight to the driver. What is launched while its stream is being
+//! captured is not gated; the launch of the graph is.
+
+#![expect(
+    clippy::too_many_arguments,
+    reason = "the driver's functions have that many"
+)]
 
 use core::ffi::{c_uint, c_void};
 
-use cuda_sys::*;
+use cuda_sys::{CUfunction, CUgraphExec, CUlaunchConfig, CUresult, CUstream, fn_types};
+use fcsp_core::sched::clock::ms;
+use fcsp_core::sched::cost::{CostKey, prior_ns};
+
+use crate::queue::{CudaGate, launched_into_thread_stream, queue_of};
+use crate::{capture, device};
+
+/// Most a guess may cost: a kernel nobody has measured.
+const GUESS_NS_MAX: u64 = ms(10);
+/// Tells graphs from kernels in cost keys.
+const GRAPH: u64 = 0x6772_6170_68;
+
+/// Submits work to `stream` in its turn.
+fn submit<const PER_THREAD: bool>(
+    stream: CUstream,
+    key: CostKey,
+    guess_ns: u64,
+    launch: impl FnOnce() -> CUresult,
+) -> CUresult {
+    let Some(device) = device::current().filter(|device| device.producer.gated()) else { return launch() };
+    if capture::captures::<PER_THREAD>(stream) {
+        return launch();
+    }
+    let Some(queue) = queue_of::<PER_THREAD>(stream) else { return launch() };
+    let gate = CudaGate(&device.pages);
+    let ticket = device.producer.enter(&gate, queue, key, guess_ns);
+    let result = launch();
+    if stream == cuda_sys::CU_STREAM_PER_THREAD || (PER_THREAD && stream.is_null()) {
+        launched_into_thread_stream();
+    }
+    device.producer.leave(&gate, ticket, result == CUresult::CUDA_SUCCESS);
+    result
+}
+
+fn kernel_key(f: CUfunction, grid: [c_uint; 3], block: [c_uint; 3], shared: c_uint) -> (CostKey, u64) {
+    let pack = |a: c_uint, b: c_uint| u64::from(a) << 32 | u64::from(b);
+    let key = CostKey::new(&[
+        f.addr() as u64,
+        pack(grid[0], grid[1]),
+        pack(grid[2], block[0]),
+        pack(block[1], block[2]),
+        u64::from(shared),
+    ]);
+    let volume = |dims: [c_uint; 3]| dims.iter().map(|d| u64::from(*d)).fold(1, u64::saturating_mul);
+    (key, prior_ns(volume(grid), volume(block), GUESS_NS_MAX))
+}
 
 /// # Safety
 ///
 /// As `cuLaunchKernel`.
-#[allow(
-    clippy::too_many_arguments,
-    reason = "the arguments are the driver function's"
-)]
 pub unsafe fn kernel<const PER_THREAD: bool>(
     real: fn_types::cuLaunchKernel,
     f: CUfunction,
@@ -27,22 +75,18 @@ pub unsafe fn kernel<const PER_THREAD: bool>(
     kernel_params: *mut *mut c_void,
     extra: *mut *mut c_void,
 ) -> CUresult {
-    // SAFETY: the program's own call, passed on.
-    unsafe {
-        real(
-            f,
-            grid_dim_x,
-            grid_dim_y,
-            grid_dim_z,
-            block_dim_x,
-            block_dim_y,
-            block_dim_z,
-            shared_mem_bytes,
-            h_stream,
-            kernel_params,
-            extra,
-        )
-    }
+    let grid = [grid_dim_x, grid_dim_y, grid_dim_z];
+    let block = [block_dim_x, block_dim_y, block_dim_z];
+    let (key, guess_ns) = kernel_key(f, grid, block, shared_mem_bytes);
+    submit::<PER_THREAD>(h_stream, key, guess_ns, || {
+        // SAFETY: the program's own call, passed on.
+        unsafe {
+            real(
+                f, grid_dim_x, grid_dim_y, grid_dim_z, block_dim_x, block_dim_y, block_dim_z,
+                shared_mem_bytes, h_stream, kernel_params, extra,
+            )
+        }
+    })
 }
 
 /// # Safety
@@ -56,16 +100,18 @@ pub unsafe fn kernel_ex<const PER_THREAD: bool>(
     extra: *mut *mut c_void,
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    unsafe { real(config, f, kernel_params, extra) }
+    let launch = || unsafe { real(config, f, kernel_params, extra) };
+    // SAFETY: the driver reads the same structure; null is the driver's to refuse.
+    let Some(c) = (unsafe { config.as_ref() }) else { return launch() };
+    let grid = [c.gridDimX, c.gridDimY, c.gridDimZ];
+    let block = [c.blockDimX, c.blockDimY, c.blockDimZ];
+    let (key, guess_ns) = kernel_key(f, grid, block, c.sharedMemBytes);
+    submit::<PER_THREAD>(c.hStream, key, guess_ns, launch)
 }
 
 /// # Safety
 ///
 /// As `cuLaunchCooperativeKernel`.
-#[allow(
-    clippy::too_many_arguments,
-    reason = "the arguments are the driver function's"
-)]
 pub unsafe fn cooperative<const PER_THREAD: bool>(
     real: fn_types::cuLaunchCooperativeKernel,
     f: CUfunction,
@@ -79,21 +125,18 @@ pub unsafe fn cooperative<const PER_THREAD: bool>(
     h_stream: CUstream,
     kernel_params: *mut *mut c_void,
 ) -> CUresult {
-    // SAFETY: the program's own call, passed on.
-    unsafe {
-        real(
-            f,
-            grid_dim_x,
-            grid_dim_y,
-            grid_dim_z,
-            block_dim_x,
-            block_dim_y,
-            block_dim_z,
-            shared_mem_bytes,
-            h_stream,
-            kernel_params,
-        )
-    }
+    let grid = [grid_dim_x, grid_dim_y, grid_dim_z];
+    let block = [block_dim_x, block_dim_y, block_dim_z];
+    let (key, guess_ns) = kernel_key(f, grid, block, shared_mem_bytes);
+    submit::<PER_THREAD>(h_stream, key, guess_ns, || {
+        // SAFETY: the program's own call, passed on.
+        unsafe {
+            real(
+                f, grid_dim_x, grid_dim_y, grid_dim_z, block_dim_x, block_dim_y, block_dim_z,
+                shared_mem_bytes, h_stream, kernel_params,
+            )
+        }
+    })
 }
 
 /// # Safety
@@ -104,6 +147,7 @@ pub unsafe fn graph<const PER_THREAD: bool>(
     h_graph: CUgraphExec,
     h_stream: CUstream,
 ) -> CUresult {
+    let key = CostKey::new(&[GRAPH, h_graph.addr() as u64]);
     // SAFETY: the program's own call, passed on.
-    unsafe { real(h_graph, h_stream) }
+    submit::<PER_THREAD>(h_stream, key, GUESS_NS_MAX, || unsafe { real(h_graph, h_stream) })
 }

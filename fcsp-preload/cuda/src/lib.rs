@@ -1,14 +1,23 @@
 //! libfcsp-cuda.so: the CUDA preload library.
 //!
-//! `hooks` says which calls are intercepted; `memory`, `launch`, `sync` and `info` hold the handlers; `procaddr` answers
-//! the driver's own symbol lookup. Mechanism (wrappers, `dlsym`, guard, panic border) is `fcsp_preload`'s.
+//! `hooks` says which calls are intercepted. `context` attaches devices as the program makes contexts
+//! on them (`device`); `memory`, `launch`, `sync` and `info` hold the handlers of work; `queue` puts
+//! gates into streams and `capture` knows which streams must be left alone; `usage` counts what the
+//! driver itself takes; `procaddr` answers the driver's own symbol lookup. Mechanism (wrappers,
+//! `dlsym`, guard, panic border) is `fcsp_preload`'s, decisions are `fcsp_core`'s.
 
+mod capture;
+mod context;
+mod device;
 mod hooks;
 mod info;
 mod launch;
 mod memory;
 mod procaddr;
+mod queue;
+mod start;
 mod sync;
+mod usage;
 
 pub use hooks::{CUDA, NVML};
 

@@ -1,10 +1,89 @@
 //! Memory handlers: what allocations and frees are charged.
 //!
-//! Every handler passes its call on unchanged: nothing is accounted or held back yet.
+//! Reserve first, then ask the driver, then keep the charge or give it back. What the program frees
+//! is looked up by address or handle; an address nobody saw goes to the driver unchanged.
 
 use core::ffi::{c_uint, c_ulonglong};
 
-use cuda_sys::*;
+use cuda_sys::{
+    CUdeviceptr, CUmemAllocationProp, CUmemGenericAllocationHandle, CUmemLocationType, CUmemoryPool,
+    CUresult, CUstream, fn_types,
+};
+use fcsp_core::ledger::live::{Live, LiveMap};
+use fcsp_preload::log;
+
+use crate::device::{self, Device};
+
+/// Rows of pitched memory begin at multiples of this on every NVIDIA GPU so far (texture pitch
+/// alignment 32, `cuMemAllocPitch` returns multiples of 512: measured on an H200, driver 580.159).
+/// Only the reservation before the driver answers uses it; the charge is what the driver says.
+const PITCH_BYTES: u64 = 512;
+
+/// Charges `bytes` to `device`, runs `allocate`, and settles. `allocate` gives the driver's answer
+/// and the key of what was allocated.
+fn charged(
+    device: &Device,
+    live: &LiveMap,
+    bytes: u64,
+    allocate: impl FnOnce() -> (CUresult, u64),
+) -> CUresult {
+    let ledger = device.ledger();
+    if let Err(refused) = ledger.reserve(bytes) {
+        log::info!("device {}: {refused}", device.ordinal);
+        return CUresult::CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    let (result, key) = allocate();
+    if result != CUresult::CUDA_SUCCESS {
+        ledger.release(bytes);
+    } else {
+        remember(device, live, key, bytes);
+    }
+    result
+}
+
+/// Notes what `key` was charged, so that freeing it gives that back.
+fn remember(device: &Device, live: &LiveMap, key: u64, bytes: u64) {
+    match live.insert(key, Live { bytes, kind: 0 }) {
+        Ok(None) => {}
+        // The driver gave an address out again that we never saw freed (its context is gone).
+        Ok(Some(lost)) => device.ledger().release(lost.bytes),
+        Err(_) => log::warn!("an allocation of {bytes} bytes cannot be tracked: its charge outlives it"),
+    }
+}
+
+/// Runs `free`; if the driver agrees, gives back what `key` was charged.
+fn credited(map: fn(&Device) -> &LiveMap, key: u64, free: impl FnOnce() -> CUresult) -> CUresult {
+    // Taken out first: once the driver has freed it, another thread may be given the same address.
+    let found = device::attached().find_map(|device| Some((device, map(device).remove(key)?)));
+    let result = free();
+    if let Some((device, live)) = found {
+        if result == CUresult::CUDA_SUCCESS {
+            device.ledger().release(live.bytes);
+        } else {
+            remember(device, map(device), key, live.bytes);
+        }
+    }
+    result
+}
+
+/// An allocation whose address the driver writes to `address`.
+///
+/// # Safety
+///
+/// `address` is the program's own argument, valid after the driver accepted it.
+unsafe fn at_address(
+    address: *mut CUdeviceptr,
+    bytes: u64,
+    allocate: impl FnOnce() -> CUresult,
+) -> CUresult {
+    let Some(device) = device::current() else { return allocate() };
+    charged(device, &device.allocations, bytes, || {
+        let result = allocate();
+        // SAFETY: the driver accepted and filled the pointer.
+        let key = if result == CUresult::CUDA_SUCCESS { unsafe { *address } } else { 0 };
+        (result, key)
+    })
+}
 
 /// # Safety
 ///
@@ -15,7 +94,7 @@ pub unsafe fn alloc(
     bytesize: usize,
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    unsafe { real(dptr, bytesize) }
+    unsafe { at_address(dptr, bytesize as u64, || real(dptr, bytesize)) }
 }
 
 /// # Safety
@@ -29,8 +108,12 @@ pub unsafe fn alloc_pitch(
     height: usize,
     element_size_bytes: c_uint,
 ) -> CUresult {
+    let width = (width_in_bytes as u64).checked_next_multiple_of(PITCH_BYTES).unwrap_or(u64::MAX);
+    let bytes = width.saturating_mul(height as u64);
     // SAFETY: the program's own call, passed on.
-    unsafe { real(dptr, p_pitch, width_in_bytes, height, element_size_bytes) }
+    unsafe {
+        at_address(dptr, bytes, || real(dptr, p_pitch, width_in_bytes, height, element_size_bytes))
+    }
 }
 
 /// # Safety
@@ -43,7 +126,7 @@ pub unsafe fn alloc_managed(
     flags: c_uint,
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    unsafe { real(dptr, bytesize, flags) }
+    unsafe { at_address(dptr, bytesize as u64, || real(dptr, bytesize, flags)) }
 }
 
 /// # Safety
@@ -56,7 +139,7 @@ pub unsafe fn alloc_async(
     h_stream: CUstream,
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    unsafe { real(dptr, bytesize, h_stream) }
+    unsafe { at_address(dptr, bytesize as u64, || real(dptr, bytesize, h_stream)) }
 }
 
 /// # Safety
@@ -70,7 +153,7 @@ pub unsafe fn alloc_from_pool(
     h_stream: CUstream,
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    unsafe { real(dptr, bytesize, pool, h_stream) }
+    unsafe { at_address(dptr, bytesize as u64, || real(dptr, bytesize, pool, h_stream)) }
 }
 
 /// # Safety
@@ -84,7 +167,20 @@ pub unsafe fn create(
     flags: c_ulonglong,
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    unsafe { real(handle, size, prop, flags) }
+    let allocate = || unsafe { real(handle, size, prop, flags) };
+    // SAFETY: the driver reads the same structure; null is the driver's to refuse.
+    let location = unsafe { prop.as_ref() }.map(|prop| prop.location);
+    let device = location
+        .filter(|location| location.type_ == CUmemLocationType::CU_MEM_LOCATION_TYPE_DEVICE)
+        .and_then(|location| device::at(location.id));
+    // Physical memory on the host, or a device the driver will refuse, is not ours to charge.
+    let Some(device) = device else { return allocate() };
+    charged(device, &device.handles, size as u64, || {
+        let result = allocate();
+        // SAFETY: the driver accepted and filled the pointer.
+        let key = if result == CUresult::CUDA_SUCCESS { unsafe { *handle } } else { 0 };
+        (result, key)
+    })
 }
 
 /// # Safety
@@ -95,7 +191,7 @@ pub unsafe fn release(
     handle: CUmemGenericAllocationHandle,
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    unsafe { real(handle) }
+    credited(|device| &device.handles, handle, || unsafe { real(handle) })
 }
 
 /// # Safety
@@ -103,7 +199,7 @@ pub unsafe fn release(
 /// As `cuMemFree_v2`.
 pub unsafe fn free(real: fn_types::cuMemFree_v2, dptr: CUdeviceptr) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    unsafe { real(dptr) }
+    credited(|device| &device.allocations, dptr, || unsafe { real(dptr) })
 }
 
 /// # Safety
@@ -115,5 +211,5 @@ pub unsafe fn free_async(
     h_stream: CUstream,
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    unsafe { real(dptr, h_stream) }
+    credited(|device| &device.allocations, dptr, || unsafe { real(dptr, h_stream) })
 }

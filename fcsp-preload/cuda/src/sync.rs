@@ -1,15 +1,43 @@
-//! Handlers of calls that wait for the device.
+//! Handlers of calls that wait for the device, or ask whether it is done.
 //!
-//! Every handler passes its call on unchanged: nothing is accounted or held back yet.
+//! A thread that is about to wait ends the open segment, so that what it waits for can be granted
+//! and its end seen. A thread that would not have to wait ends nothing. While nobody is gated these
+//! are not reached.
 
 use core::ffi::c_void;
 
-use cuda_sys::*;
+use cuda_sys::{CUdeviceptr, CUevent, CUresult, CUstream, fn_types};
+
+use crate::hooks::cuda;
+use crate::queue::CudaGate;
+use crate::{capture, device};
+
+/// Tells the scheduler that this thread is about to wait.
+fn about_to_wait() {
+    if capture::any() {
+        // Waiting is illegal for what is captured, and for the rest a quiet segment is judged by time.
+        return;
+    }
+    for device in device::attached().filter(|device| device.producer.gated()) {
+        device.producer.sync(&CudaGate(&device.pages));
+    }
+}
+
+/// Tells the scheduler that this thread asked and was told no.
+fn told_no(result: CUresult) -> CUresult {
+    if result == CUresult::CUDA_ERROR_NOT_READY && !capture::any() {
+        for device in device::attached().filter(|device| device.producer.gated()) {
+            device.producer.unanswered(&CudaGate(&device.pages));
+        }
+    }
+    result
+}
 
 /// # Safety
 ///
 /// As `cuCtxSynchronize`.
 pub unsafe fn context(real: fn_types::cuCtxSynchronize) -> CUresult {
+    about_to_wait();
     // SAFETY: the program's own call, passed on.
     unsafe { real() }
 }
@@ -17,10 +45,8 @@ pub unsafe fn context(real: fn_types::cuCtxSynchronize) -> CUresult {
 /// # Safety
 ///
 /// As `cuStreamSynchronize`.
-pub unsafe fn stream<const PER_THREAD: bool>(
-    real: fn_types::cuStreamSynchronize,
-    h_stream: CUstream,
-) -> CUresult {
+pub unsafe fn stream(real: fn_types::cuStreamSynchronize, h_stream: CUstream) -> CUresult {
+    about_to_wait();
     // SAFETY: the program's own call, passed on.
     unsafe { real(h_stream) }
 }
@@ -29,32 +55,72 @@ pub unsafe fn stream<const PER_THREAD: bool>(
 ///
 /// As `cuEventSynchronize`.
 pub unsafe fn event(real: fn_types::cuEventSynchronize, h_event: CUevent) -> CUresult {
+    let has_happened = cuda::cuEventQuery.get().is_some_and(|query| {
+        // SAFETY: the program's own event; the driver checks it.
+        !capture::any() && unsafe { query(h_event) } == CUresult::CUDA_SUCCESS
+    });
+    if !has_happened {
+        about_to_wait();
+    }
     // SAFETY: the program's own call, passed on.
     unsafe { real(h_event) }
 }
 
 /// # Safety
 ///
+/// As `cuStreamQuery`.
+pub unsafe fn stream_query(real: fn_types::cuStreamQuery, h_stream: CUstream) -> CUresult {
+    // SAFETY: the program's own call, passed on.
+    told_no(unsafe { real(h_stream) })
+}
+
+/// # Safety
+///
+/// As `cuEventQuery`.
+pub unsafe fn event_query(real: fn_types::cuEventQuery, h_event: CUevent) -> CUresult {
+    // SAFETY: the program's own call, passed on.
+    told_no(unsafe { real(h_event) })
+}
+
+/// # Safety
+///
 /// As `cuMemcpyDtoH_v2`.
-pub unsafe fn device_to_host<const PER_THREAD: bool>(
+pub unsafe fn device_to_host(
     real: fn_types::cuMemcpyDtoH_v2,
     dst_host: *mut c_void,
     src_device: CUdeviceptr,
     byte_count: usize,
 ) -> CUresult {
+    about_to_wait();
     // SAFETY: the program's own call, passed on.
     unsafe { real(dst_host, src_device, byte_count) }
 }
 
 /// # Safety
 ///
+/// As `cuMemcpyDtoHAsync_v2`. With pageable memory the driver waits after all.
+pub unsafe fn device_to_host_async(
+    real: fn_types::cuMemcpyDtoHAsync_v2,
+    dst_host: *mut c_void,
+    src_device: CUdeviceptr,
+    byte_count: usize,
+    h_stream: CUstream,
+) -> CUresult {
+    about_to_wait();
+    // SAFETY: the program's own call, passed on.
+    unsafe { real(dst_host, src_device, byte_count, h_stream) }
+}
+
+/// # Safety
+///
 /// As `cuMemcpyHtoD_v2`.
-pub unsafe fn host_to_device<const PER_THREAD: bool>(
+pub unsafe fn host_to_device(
     real: fn_types::cuMemcpyHtoD_v2,
     dst_device: CUdeviceptr,
     src_host: *const c_void,
     byte_count: usize,
 ) -> CUresult {
+    about_to_wait();
     // SAFETY: the program's own call, passed on.
     unsafe { real(dst_device, src_host, byte_count) }
 }
@@ -62,12 +128,13 @@ pub unsafe fn host_to_device<const PER_THREAD: bool>(
 /// # Safety
 ///
 /// As `cuMemcpy`.
-pub unsafe fn copy<const PER_THREAD: bool>(
+pub unsafe fn copy(
     real: fn_types::cuMemcpy,
     dst: CUdeviceptr,
     src: CUdeviceptr,
     byte_count: usize,
 ) -> CUresult {
+    about_to_wait();
     // SAFETY: the program's own call, passed on.
     unsafe { real(dst, src, byte_count) }
 }

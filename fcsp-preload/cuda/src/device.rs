@@ -1,0 +1,339 @@
+//! The devices this process uses: found when a context is made, attached to their region, kept for
+//! the life of the process.
+//!
+//! A device is attached once, by whichever thread first makes a context on it (or first asks for
+//! something that needs it). From then on handlers find it by two loads. What fails here fails
+//! open: the program runs unlimited and the log says why, unless the policy demands otherwise.
+
+use core::ptr;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::Arc;
+
+use cuda_sys::{CUdevice, CUresult, CUuuid};
+use fcsp_core::backend::{DeviceInfo, SharingMode, Vendor};
+use fcsp_core::ledger::Ledger;
+use fcsp_core::ledger::live::LiveMap;
+use fcsp_core::policy::{EnvSettings, Fail, Policy, resolve, tenant_name};
+use fcsp_core::region::{Attachment, Region, RobustHold, SlotIndex, liveness, reclaim, run_dir};
+use fcsp_core::sched::arbiter::Tuning;
+use fcsp_core::sched::observer::{self, Bench, Peers};
+use fcsp_core::sched::producer::Producer;
+use fcsp_preload::{fork, log};
+
+use crate::hooks::cuda;
+use crate::queue::Pages;
+
+/// Most devices one process can use.
+pub const DEVICES_MAX: usize = 64;
+/// Stack of an observer thread.
+const OBSERVER_STACK_BYTES: usize = 256 * 1024;
+
+/// A device this process uses.
+pub struct Device {
+    /// CUDA's ordinal of it in this process.
+    pub ordinal: CUdevice,
+    /// Vendor's identity of it.
+    pub id: String,
+    /// The region's slot of this process.
+    pub attachment: &'static Attachment,
+    /// Turns submissions into segments.
+    pub producer: Producer,
+    /// The gate page as the device sees it.
+    pub pages: Pages,
+    /// What the tenant is charged for memory outside this process's allocations: contexts, code.
+    pub overhead_bytes: AtomicU64,
+    /// Live allocations by device address.
+    pub allocations: LiveMap,
+    /// Live physical allocations by handle.
+    pub handles: LiveMap,
+}
+
+impl Device {
+    /// The process's account on this device.
+    #[inline]
+    pub fn ledger(&self) -> Ledger<'_> {
+        self.attachment.ledger()
+    }
+
+    /// The tenant's quota; `None` if it has none.
+    #[inline]
+    pub fn quota_bytes(&self) -> Option<u64> {
+        Some(self.ledger().quota_bytes()).filter(|quota| *quota != u64::MAX)
+    }
+}
+
+static DEVICES: [AtomicPtr<Device>; DEVICES_MAX] =
+    [const { AtomicPtr::new(ptr::null_mut()) }; DEVICES_MAX];
+/// The attached devices once more, without gaps, for the one loop on the hot path.
+static ATTACHED: [AtomicPtr<Device>; DEVICES_MAX] =
+    [const { AtomicPtr::new(ptr::null_mut()) }; DEVICES_MAX];
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// Held while a device is attached. Not a mutex: a fork must be able to clear it in the child.
+static ATTACHING: AtomicBool = AtomicBool::new(false);
+static WATCHES_FORKS: AtomicBool = AtomicBool::new(false);
+
+/// Stands for "attaching failed, do not try again".
+fn failed() -> *mut Device {
+    static MARK: u8 = 0;
+    ptr::from_ref(&MARK).cast_mut().cast()
+}
+
+/// Devices attached so far.
+pub fn attached() -> impl Iterator<Item = &'static Device> {
+    let count = COUNT.load(Ordering::Acquire);
+    // SAFETY: the first `count` places hold devices, which live for ever.
+    ATTACHED[..count].iter().map(|place| unsafe { &*place.load(Ordering::Relaxed) })
+}
+
+/// True if every device of this process lets submissions pass: the fast path of a launch. A process
+/// without a device has none to pass to, so its first launch takes the slow path.
+#[inline]
+pub fn all_pass() -> bool {
+    // Acquire pairs with the Release in `publish`: the places below `count` are filled.
+    match COUNT.load(Ordering::Acquire) {
+        0 => false,
+        count => ATTACHED[..count].iter().all(|place| {
+            // SAFETY: as in `attached`.
+            let device = unsafe { &*place.load(Ordering::Relaxed) };
+            !device.producer.gated()
+        }),
+    }
+}
+
+/// The device of the calling thread's current context; attaches it if it is new. `None` if there is
+/// no context, or the device could not be attached.
+pub fn current() -> Option<&'static Device> {
+    // One device used so far is the usual case, and contexts on others are attached as they are made.
+    if COUNT.load(Ordering::Acquire) == 1 {
+        // SAFETY: as in `attached`.
+        return Some(unsafe { &*ATTACHED[0].load(Ordering::Relaxed) });
+    }
+    let mut ordinal = 0;
+    // SAFETY: the driver writes an ordinal there, or fails.
+    let result = unsafe { cuda::cuCtxGetDevice.get()?(&mut ordinal) };
+    (result == CUresult::CUDA_SUCCESS).then(|| at(ordinal)).flatten()
+}
+
+/// The device with that ordinal; attaches it if it is new.
+pub fn at(ordinal: CUdevice) -> Option<&'static Device> {
+    let place = DEVICES.get(usize::try_from(ordinal).ok()?)?;
+    let device = place.load(Ordering::Acquire);
+    if device.is_null() {
+        return attach(ordinal).ok();
+    }
+    // SAFETY: neither null nor the mark, so a device, which lives for ever.
+    (device != failed()).then(|| unsafe { &*device })
+}
+
+/// The attached device with that identity.
+pub fn by_id(id: &str) -> Option<&'static Device> {
+    attached().find(|device| device.id == id)
+}
+
+/// Why a program may not go on without limits.
+pub struct Denied;
+
+/// Attaches the device a context is being made on.
+///
+/// # Errors
+/// If it cannot be attached and the policy says to fail closed.
+pub fn attach(ordinal: CUdevice) -> Result<&'static Device, Denied> {
+    let place = usize::try_from(ordinal).ok().and_then(|at| DEVICES.get(at)).ok_or(Denied)?;
+    fork::check();
+    let _attaching = Attaching::enter();
+    let device = place.load(Ordering::Acquire);
+    if device == failed() {
+        return Err(Denied);
+    }
+    if !device.is_null() {
+        // SAFETY: neither null nor the mark, so a device, which lives for ever.
+        return Ok(unsafe { &*device });
+    }
+    match make(ordinal) {
+        Ok(device) => {
+            publish(place, device);
+            Ok(device)
+        }
+        Err(error) => {
+            log::error!("device {ordinal} runs without limits: {error}");
+            place.store(failed(), Ordering::Release);
+            Err(Denied)
+        }
+    }
+}
+
+/// True if the policy or the environment says that programs must not run without limits.
+pub fn fails_closed() -> bool {
+    let (env, _) = EnvSettings::from_process();
+    let policy = Policy::find().ok().flatten();
+    env.fail == Some(Fail::Closed) || policy.is_some_and(|policy| policy.fail == Some(Fail::Closed))
+}
+
+fn publish(place: &AtomicPtr<Device>, device: &'static Device) {
+    let device = ptr::from_ref(device).cast_mut();
+    let count = COUNT.load(Ordering::Relaxed);
+    ATTACHED[count].store(device, Ordering::Relaxed);
+    // Release publishes the place, and the device in it.
+    COUNT.store(count + 1, Ordering::Release);
+    place.store(device, Ordering::Release);
+}
+
+/// Everything about attaching, with what can go wrong as text for the operator.
+fn make(ordinal: CUdevice) -> Result<&'static Device, String> {
+    if !WATCHES_FORKS.swap(true, Ordering::AcqRel) {
+        fork::install();
+        fork::on_child(forget_all);
+    }
+    let info = describe(ordinal).ok_or("the driver does not say what device it is")?;
+    let (env, mistakes) = EnvSettings::from_process();
+    for mistake in mistakes {
+        log::warn!("{mistake}; it is ignored");
+    }
+    let policy = Policy::find().unwrap_or_else(|error| {
+        log::warn!("{error}; the policy is ignored");
+        None
+    });
+    let tenant = env.tenant.clone().unwrap_or_else(tenant_name::from_process);
+    let resolved = resolve(&tenant, ordinal as u32, &info, policy.as_ref(), &env);
+    for note in &resolved.notes {
+        log::warn!("tenant {tenant}: {note}");
+    }
+    let text = |error: fcsp_core::region::RegionError| error.to_string();
+    let region = Arc::new(Region::create_or_open(&run_dir().map_err(text)?, &info).map_err(text)?);
+    let attachment = Attachment::join(&region, &tenant, |page| resolved.limits.store(page)).map_err(text)?;
+    // For the life of the process: others reclaim the slot when it is gone.
+    let attachment: &'static Arc<Attachment> = Box::leak(Box::new(Arc::new(attachment)));
+    let layout = attachment.region().layout();
+    let me = attachment.slot_index();
+    let bench: &'static Bench = Box::leak(Box::default());
+    // Gated until the arbiter says otherwise: so it learns of us with our first submission.
+    attachment.slot().gate.gated.store(1, Ordering::Release);
+    attachment.slot().gate.segment_us.store(1_000, Ordering::Release);
+    observe(attachment, bench).map_err(|error| format!("no thread could be started: {error}"))?;
+    let device = Box::leak(Box::new(Device {
+        ordinal,
+        producer: Producer::new(layout, me.0 as usize, bench),
+        pages: Pages::new(attachment.page()),
+        overhead_bytes: AtomicU64::new(0),
+        allocations: LiveMap::new(),
+        handles: LiveMap::new(),
+        id: info.id,
+        attachment,
+    }));
+    crate::usage::watch(device);
+    log::info!("tenant {tenant} on {}, slot {}", device.id, me.0);
+    Ok(device)
+}
+
+fn describe(ordinal: CUdevice) -> Option<DeviceInfo> {
+    let mut uuid = CUuuid { bytes: [0; 16] };
+    let mut name = [0_u8; 96];
+    let mut total = 0_usize;
+    // SAFETY: each call writes into what it is given, within the length it is given.
+    let results = unsafe {
+        [
+            match (cuda::cuDeviceGetUuid_v2.get(), cuda::cuDeviceGetUuid.get()) {
+                (Some(get), _) => get(&mut uuid, ordinal),
+                (None, Some(get)) => get(&mut uuid, ordinal),
+                (None, None) => CUresult::CUDA_ERROR_NOT_FOUND,
+            },
+            cuda::cuDeviceGetName.get()?(name.as_mut_ptr().cast(), name.len() as i32 - 1, ordinal),
+            cuda::cuDeviceTotalMem_v2.get()?(&mut total, ordinal),
+        ]
+    };
+    if results.iter().any(|result| *result != CUresult::CUDA_SUCCESS) {
+        return None;
+    }
+    let end = name.iter().position(|byte| *byte == 0)?;
+    let name = String::from_utf8_lossy(&name[..end]).into_owned();
+    Some(DeviceInfo {
+        vendor: Vendor::Nvidia,
+        id: uuid_text(&uuid),
+        simulated: name.contains("simulated"),
+        name,
+        total_bytes: total as u64,
+        sharing: SharingMode::Exclusive,
+    })
+}
+
+/// `GPU-` and the UUID, as NVML and `nvidia-smi` write it.
+fn uuid_text(uuid: &CUuuid) -> String {
+    let mut text = String::from("GPU-");
+    for (i, byte) in uuid.bytes.iter().enumerate() {
+        if matches!(i, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.push_str(&format!("{:02x}", *byte as u8));
+    }
+    text
+}
+
+/// Starts the observer of this process on one device.
+fn observe(attachment: &'static Arc<Attachment>, bench: &'static Bench) -> std::io::Result<()> {
+    let run = move || {
+        observer::prepare_thread();
+        let _held_until_the_process_ends = RobustHold::new(attachment).inspect_err(|error| {
+            log::warn!("the kernel will not report the end of this process twice over: {error}");
+        });
+        let peers = RegionPeers { region: attachment.region() };
+        let me = attachment.slot_index().0 as usize;
+        observer::run(peers.region.layout(), me, &peers, bench, &Tuning::default());
+    };
+    let builder = std::thread::Builder::new().name("fcsp-observer".into());
+    builder.stack_size(OBSERVER_STACK_BYTES).spawn(run).map(drop)
+}
+
+struct RegionPeers {
+    region: &'static Region,
+}
+
+impl Peers for RegionPeers {
+    fn is_suspect(&self, slot: usize) -> bool {
+        liveness::is_suspect(self.region, SlotIndex(slot as u32))
+    }
+
+    fn is_dead(&self, slot: usize) -> bool {
+        liveness::verdict(self.region, SlotIndex(slot as u32)) == liveness::Liveness::Dead
+    }
+
+    fn reclaim_dead(&self) {
+        match reclaim::reclaim_dead(self.region) {
+            Ok(r) if r.slots > 0 => log::info!("reclaimed {} bytes of {} dead processes", r.bytes, r.slots),
+            Ok(_) => {}
+            Err(error) => log::warn!("what dead processes held is not reclaimed: {error}"),
+        }
+    }
+}
+
+/// Held while a device is attached.
+struct Attaching;
+
+impl Attaching {
+    fn enter() -> Self {
+        // Acquire pairs with the Release below: what the last one attached is seen.
+        while ATTACHING.swap(true, Ordering::Acquire) {
+            std::thread::yield_now();
+        }
+        Self
+    }
+}
+
+impl Drop for Attaching {
+    fn drop(&mut self) {
+        ATTACHING.store(false, Ordering::Release);
+    }
+}
+
+/// In the child of a fork: the parent's slots are not ours, and its observers did not come along.
+fn forget_all() {
+    let count = COUNT.swap(0, Ordering::AcqRel);
+    for place in &ATTACHED[..count] {
+        // SAFETY: as in `attached`.
+        let device = unsafe { &*place.swap(ptr::null_mut(), Ordering::AcqRel) };
+        device.attachment.abandon_after_fork();
+    }
+    for place in &DEVICES {
+        place.store(ptr::null_mut(), Ordering::Release);
+    }
+    ATTACHING.store(false, Ordering::Release);
+}

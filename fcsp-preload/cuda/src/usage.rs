@@ -1,0 +1,161 @@
+//! What the process really uses: device memory outside allocations (contexts, modules, local
+//! memory), as the management library counts it, charged to the tenant.
+//!
+//! A thread of its own asks, off every path of the program: initialising the management library
+//! takes milliseconds. It looks shortly after a context is made and a few times later, when lazily
+//! loaded code has arrived, then sleeps until something changes.
+
+use core::ffi::CStr;
+use core::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use cuda_sys::{nvmlDevice_t, nvmlProcessInfo_t, nvmlReturn_t};
+use fcsp_core::futex;
+use fcsp_core::sched::observer;
+use fcsp_preload::log;
+
+use crate::device::{self, Device};
+use crate::hooks::nvml;
+
+/// When to look after something changed.
+const LOOKS: [Duration; 4] = [
+    Duration::from_millis(20),
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+];
+/// `NVML_DEVICE_UUID_V2_BUFFER_SIZE` in nvml.h 13.0.
+const UUID_BYTES: usize = 96;
+/// What the first context on a device is expected to take, before one was measured: 518 MiB on an
+/// H200 with driver 580.159.
+const CONTEXT_BYTES_GUESS: u64 = 518 << 20;
+/// Most processes asked about on one device.
+const PROCESSES_MAX: usize = 512;
+
+/// Raised whenever the process's use may have changed; the thread sleeps on it.
+static CHANGES: AtomicU32 = AtomicU32::new(0);
+
+/// Starts watching a newly attached device.
+pub fn watch(device: &'static Device) {
+    let run = move || {
+        observer::prepare_thread();
+        follow(device);
+    };
+    if let Err(error) = std::thread::Builder::new().name("fcsp-usage".into()).spawn(run) {
+        log::warn!("contexts and code are not counted: no thread could be started: {error}");
+    }
+}
+
+/// Tells the watchers that a context came or went.
+pub fn changed(_device: &Device) {
+    CHANGES.fetch_add(1, Ordering::Release);
+    futex::wake(&CHANGES, u32::MAX);
+}
+
+fn follow(device: &'static Device) {
+    // Not before there is a context: the driver is busy making it.
+    while CHANGES.load(Ordering::Acquire) == 0 {
+        futex::wait(&CHANGES, 0, None);
+    }
+    let Some(handle) = handle_of(&device.id) else {
+        log::info!("the management library does not know {}: contexts are charged as expected", device.id);
+        return;
+    };
+    loop {
+        let seen = CHANGES.load(Ordering::Acquire);
+        for pause in LOOKS {
+            std::thread::sleep(pause);
+            reconcile(device, handle);
+        }
+        if CHANGES.load(Ordering::Acquire) == seen {
+            futex::wait(&CHANGES, seen, None);
+        }
+    }
+}
+
+/// Brings the charge for memory outside allocations up to date.
+fn reconcile(device: &Device, handle: nvmlDevice_t) {
+    let ledger = device.ledger();
+    let before = ledger.slot_bytes();
+    let Some(real_bytes) = bytes_of_this_process(handle) else { return };
+    let charged_bytes = device.overhead_bytes.load(Ordering::Acquire);
+    // An allocation on its way is in the ledger before it is on the device.
+    let tracked = before.max(ledger.slot_bytes()).saturating_sub(charged_bytes);
+    let overhead_bytes = real_bytes.saturating_sub(tracked);
+    device.overhead_bytes.store(overhead_bytes, Ordering::Release);
+    ledger.adjust(overhead_bytes as i64 - charged_bytes as i64);
+    if tracked == 0 {
+        // Nothing but contexts and code: what the next process will need, too.
+        let known = &device.attachment.region().layout().header.context_bytes;
+        known.fetch_max(overhead_bytes, Ordering::Relaxed);
+    }
+}
+
+/// Charges what a context is expected to take, before it is made: the most that any took on this
+/// device so far. False if that is known and does not fit into the quota.
+pub fn reserve_context(device: &Device) -> bool {
+    let known = device.attachment.region().layout().header.context_bytes.load(Ordering::Relaxed);
+    let bytes = if known == 0 { CONTEXT_BYTES_GUESS } else { known };
+    if device.ledger().reserve(bytes).is_err() {
+        if known != 0 {
+            log::error!(
+                "a context on {} takes {bytes} bytes, more than the quota has left; raise the memory quota",
+                device.id
+            );
+            return false;
+        }
+        // Only a guess: charge it, and let the measurement correct it.
+        device.ledger().adjust(bytes as i64);
+    }
+    device.overhead_bytes.fetch_add(bytes, Ordering::AcqRel);
+    true
+}
+
+/// Gives back what [`reserve_context`] charged: the driver did not make the context.
+pub fn release_context(device: &Device) {
+    let known = device.attachment.region().layout().header.context_bytes.load(Ordering::Relaxed);
+    let bytes = if known == 0 { CONTEXT_BYTES_GUESS } else { known };
+    let charged = device.overhead_bytes.fetch_update(Ordering::AcqRel, Ordering::Acquire, |charged| {
+        Some(charged.saturating_sub(bytes))
+    });
+    device.ledger().release(charged.unwrap_or(0).min(bytes));
+}
+
+fn bytes_of_this_process(handle: nvmlDevice_t) -> Option<u64> {
+    let ask = nvml::nvmlDeviceGetComputeRunningProcesses_v3.get()?;
+    // SAFETY: plain numbers, for which zero is a value.
+    let mut processes: Vec<nvmlProcessInfo_t> =
+        (0..PROCESSES_MAX).map(|_| unsafe { core::mem::zeroed() }).collect();
+    let mut count = PROCESSES_MAX as u32;
+    // SAFETY: the library writes at most `count` entries and the count.
+    let result = unsafe { ask(handle, &mut count, processes.as_mut_ptr()) };
+    if result != nvmlReturn_t::NVML_SUCCESS {
+        return None;
+    }
+    let me = std::process::id();
+    let mine = processes.iter().take(count as usize).find(|process| process.pid == me)?;
+    // All ones means "not available".
+    Some(mine.usedGpuMemory).filter(|bytes| *bytes != u64::MAX)
+}
+
+fn handle_of(id: &str) -> Option<nvmlDevice_t> {
+    let id = std::ffi::CString::new(id).ok()?;
+    let mut handle = core::ptr::null_mut();
+    // SAFETY: initialising twice is counted by the library; the string and the place are valid.
+    let results = unsafe {
+        [nvml::nvmlInit_v2.get()?(), nvml::nvmlDeviceGetHandleByUUID.get()?(id.as_ptr(), &mut handle)]
+    };
+    results.iter().all(|result| *result == nvmlReturn_t::NVML_SUCCESS).then_some(handle)
+}
+
+/// The attached device behind a management handle. A call of some microseconds.
+pub fn device_of(handle: nvmlDevice_t) -> Option<&'static Device> {
+    let mut text = [0; UUID_BYTES];
+    // SAFETY: the library writes a string within the length.
+    let result = unsafe { nvml::nvmlDeviceGetUUID.get()?(handle, text.as_mut_ptr(), UUID_BYTES as u32) };
+    if result != nvmlReturn_t::NVML_SUCCESS {
+        return None;
+    }
+    // SAFETY: the library ended it with a NUL.
+    device::by_id(unsafe { CStr::from_ptr(text.as_ptr()) }.to_str().ok()?)
+}
