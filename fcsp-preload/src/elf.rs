@@ -218,10 +218,10 @@ impl Symbols {
             }
             loop {
                 let chain = *chains.add((index - first) as usize);
-                if chain | 1 == hash | 1 {
-                    if let Some(symbol) = self.defined(index, name) {
-                        return Some(symbol);
-                    }
+                if chain | 1 == hash | 1
+                    && let Some(symbol) = self.defined(index, name)
+                {
+                    return Some(symbol);
                 }
                 if chain & 1 != 0 {
                     return None;

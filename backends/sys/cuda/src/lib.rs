@@ -21,7 +21,8 @@
     non_snake_case,
     non_upper_case_globals,
     ambiguous_glob_reexports,
-    clippy::all
+    clippy::all,
+    clippy::undocumented_unsafe_blocks
 )]
 mod generated {
     pub mod cuda;
