@@ -14,6 +14,10 @@ use std::path::Path;
 /// The byte that serializes creation of the device file.
 const INIT_BYTE: i64 = 1 << 20;
 
+/// The byte that everybody who has the device file open holds together: between opening it and
+/// taking a slot a process must not have the file made anew under it.
+const OPEN_BYTE: i64 = INIT_BYTE + 1;
+
 /// Descriptors of our own start here, out of the way of programs that count theirs from 3.
 const DESCRIPTOR_MIN: libc::c_int = 400;
 
@@ -60,6 +64,23 @@ impl LockFile {
     pub fn init_lock(&self) -> io::Result<InitLock<'_>> {
         self.set(libc::F_WRLCK, INIT_BYTE, libc::F_OFD_SETLKW)?;
         Ok(InitLock(self))
+    }
+
+    /// Whether another process has the device file open. Call with the init lock held.
+    ///
+    /// # Errors
+    /// The file system does not support locks.
+    pub fn is_open(&self) -> io::Result<bool> {
+        self.probe(OPEN_BYTE, 1)
+    }
+
+    /// Says that this process has the device file open, for as long as it lives. Call with the init
+    /// lock held.
+    ///
+    /// # Errors
+    /// The file system does not support locks.
+    pub fn mark_open(&self) -> io::Result<()> {
+        self.set(libc::F_RDLCK, OPEN_BYTE, libc::F_OFD_SETLKW)
     }
 
     /// Takes the byte of a slot for as long as this process lives.

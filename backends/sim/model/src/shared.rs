@@ -237,7 +237,8 @@ impl SharedFile {
             .truncate(false)
             .open(&path)?;
         let bytes = size_of::<Shared>() as u64;
-        let unused = !locks.any_held(SLOTS_MAX as u64)?;
+        let unused = !locks.is_open()? && !locks.any_held(SLOTS_MAX as u64)?;
+        locks.mark_open()?;
         if unused {
             // Nobody is on the device: start it afresh, so that this environment counts.
             file.set_len(0)?;
