@@ -43,16 +43,18 @@ pub mod fn_types {
 }
 
 /// The legacy default stream, `CU_STREAM_LEGACY` in cuda.h.
-pub const CU_STREAM_LEGACY: CUstream = 1 as CUstream;
+pub const CU_STREAM_LEGACY: CUstream = core::ptr::without_provenance_mut(1);
 
 /// The calling thread's own default stream, `CU_STREAM_PER_THREAD` in cuda.h.
-pub const CU_STREAM_PER_THREAD: CUstream = 2 as CUstream;
+pub const CU_STREAM_PER_THREAD: CUstream = core::ptr::without_provenance_mut(2);
 
 /// The marker before a packed argument buffer in a launch's `extra`, `CU_LAUNCH_PARAM_BUFFER_POINTER` in cuda.h.
-pub const CU_LAUNCH_PARAM_BUFFER_POINTER: *mut core::ffi::c_void = 1 as *mut core::ffi::c_void;
+pub const CU_LAUNCH_PARAM_BUFFER_POINTER: *mut core::ffi::c_void =
+    core::ptr::without_provenance_mut(1);
 
 /// The marker before the size of that buffer, `CU_LAUNCH_PARAM_BUFFER_SIZE` in cuda.h.
-pub const CU_LAUNCH_PARAM_BUFFER_SIZE: *mut core::ffi::c_void = 2 as *mut core::ffi::c_void;
+pub const CU_LAUNCH_PARAM_BUFFER_SIZE: *mut core::ffi::c_void =
+    core::ptr::without_provenance_mut(2);
 
 /// The marker that ends `extra`, `CU_LAUNCH_PARAM_END` in cuda.h.
 pub const CU_LAUNCH_PARAM_END: *mut core::ffi::c_void = core::ptr::null_mut();
