@@ -1,5 +1,9 @@
 //! Sleeping precisely.
 
+/// How much earlier to wake than needed: what a wake-up takes on an idle machine. Whoever is early
+/// yields until it is time, so a wait costs at most this much of a processor.
+pub(super) const EARLY_NS: u64 = 20_000;
+
 /// Lets the calling thread's timers fire on time, and its wake-ups go before threads that compute.
 ///
 /// Both are requests the kernel may refuse (an old kernel, a sandbox); then sleeps are less

@@ -28,6 +28,14 @@ const POLL_EARLY_NS: u64 = 80_000;
 /// Between two looks at a condition of another device.
 const POLL_FOREIGN_NS: u64 = 100_000;
 
+/// When the worker has to look again.
+#[derive(Clone, Copy)]
+pub(super) struct Wake {
+    pub(super) at_ns: u64,
+    /// Worth being there to the microsecond.
+    pub(super) exact: bool,
+}
+
 /// Names a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StreamId(pub(super) Key);
@@ -751,14 +759,18 @@ impl State {
     }
 
     /// Until when the worker may sleep; nothing if there is nothing to do.
-    pub(super) fn next_wake_ns(&self, device: &Device, now_ns: u64) -> Option<u64> {
-        let mut wake_ns = None;
-        let mut earlier = |ns: u64| wake_ns = Some(wake_ns.map_or(ns, |old: u64| old.min(ns)));
+    pub(super) fn next_wake(&self, device: &Device, now_ns: u64) -> Option<Wake> {
+        let mut wake: Option<Wake> = None;
+        let mut earlier = |at_ns: u64, exact: bool| {
+            if wake.is_none_or(|other| at_ns < other.at_ns) {
+                wake = Some(Wake { at_ns, exact });
+            }
+        };
         if !self.nodes.is_empty() || now_ns < self.active_ns + LINGER_NS {
-            earlier(now_ns + LAZY_NS);
+            earlier(now_ns + LAZY_NS, false);
         }
         if let Some(ticket) = self.urgent_ticket() {
-            earlier(self.predict_ns(device, ticket, now_ns));
+            earlier(self.predict_ns(device, ticket, now_ns), true);
         }
         for id in &self.blocked {
             let Some(stream) = self.streams.get(id.0) else {
@@ -767,14 +779,14 @@ impl State {
             match stream.queue.front().map(|queued| &queued.entry) {
                 Some(Entry::Op(Op::Wait(_))) => {
                     if let Some(since_ns) = stream.held_since_ns {
-                        earlier(self.next_poll_ns(device, since_ns, now_ns));
+                        earlier(self.next_poll_ns(device, since_ns, now_ns), false);
                     }
                 }
-                Some(Entry::Op(Op::Until(_))) => earlier(now_ns + POLL_FOREIGN_NS),
+                Some(Entry::Op(Op::Until(_))) => earlier(now_ns + POLL_FOREIGN_NS, false),
                 _ => {}
             }
         }
-        wake_ns
+        wake
     }
 
     fn next_poll_ns(&self, device: &Device, since_ns: u64, now_ns: u64) -> u64 {

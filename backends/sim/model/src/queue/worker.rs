@@ -5,6 +5,7 @@
 //! It never waits for the application, except inside a host function.
 
 use super::Inner;
+use super::clock::{EARLY_NS, precise_sleep};
 use crate::device::now_ns;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +30,7 @@ pub(super) fn start(inner: Arc<Inner>) -> std::io::Result<()> {
 }
 
 fn run(inner: &Inner) {
-    super::clock::precise_sleep();
+    precise_sleep();
     let mut state = inner.lock();
     while !state.stop {
         let now = now_ns();
@@ -41,20 +42,27 @@ fn run(inner: &Inner) {
             state.called(stream, now_ns());
             continue;
         }
-        let wake_ns = state.next_wake_ns(&inner.device, now).unwrap_or(u64::MAX);
+        let wake = state.next_wake(&inner.device, now);
+        let wake_ns = wake.map_or(u64::MAX, |wake| wake.at_ns);
         state.worker_wake_ns = wake_ns;
         state.newly_held = false;
-        let sleep = Duration::from_nanos(wake_ns.saturating_sub(now_ns()));
-        state = if wake_ns == u64::MAX {
-            inner.worker.wait(state).unwrap_or_else(|e| e.into_inner())
-        } else if sleep.is_zero() {
-            state
-        } else {
-            inner
-                .worker
-                .wait_timeout(state, sleep)
-                .unwrap_or_else(|e| e.into_inner())
-                .0
+        let sleep_ns = wake_ns.saturating_sub(now_ns());
+        state = match wake {
+            None => inner.worker.wait(state).unwrap_or_else(|e| e.into_inner()),
+            Some(wake) if wake.exact && sleep_ns < EARLY_NS => {
+                drop(state);
+                std::thread::yield_now();
+                inner.lock()
+            }
+            Some(wake) => {
+                let early_ns = if wake.exact { EARLY_NS } else { 0 };
+                let sleep = Duration::from_nanos(sleep_ns.saturating_sub(early_ns).max(1));
+                inner
+                    .worker
+                    .wait_timeout(state, sleep)
+                    .unwrap_or_else(|e| e.into_inner())
+                    .0
+            }
         };
     }
 }
