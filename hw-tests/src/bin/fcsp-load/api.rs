@@ -56,8 +56,10 @@ pub enum DefaultStream {
     PerThread,
 }
 
-/// CUDA version the program claims to be written for.
-const REQUESTED_VERSION: i32 = 13_000;
+/// CUDA version the program claims to be written for. The signatures below are those of 12: asked for
+/// 13.0 and later, the driver answers `cuCtxSynchronize` and `cuCtxGetDevice` with functions that take
+/// a context as well.
+const REQUESTED_VERSION: i32 = 12_000;
 
 macro_rules! driver_api {
     ($($field:ident = $symbol:ident as $base:literal,)*) => {
