@@ -24,8 +24,11 @@ pub struct Played {
     pub share_error_max: Option<f64>,
     /// All three together against one program alone without FCSP.
     pub throughput_vs_alone: f64,
-    /// From the kill until its memory was back and the others had gone on, milliseconds.
+    /// From the kill until the memory of the killed one was back, milliseconds; `None` if it never
+    /// was.
     pub reclaim_ms: Option<f64>,
+    /// From the kill until one of the others was seen to go on, milliseconds; `None` if none did.
+    pub resume_ms: Option<f64>,
     /// The others after the kill.
     pub after_kill: Vec<AfterKill>,
     /// The last one, alone, against one program alone without FCSP.
@@ -114,16 +117,14 @@ pub fn judge(cast: &Cast, alone_rate: f64, times: &Times) -> Result<Played> {
 
     let others = [samples[A], samples[B]];
     let resumed_ns = measure::progress_after(&others, times.kill_ns);
-    let reclaim_ms = times
-        .freed_ns
-        .zip(resumed_ns)
-        .map(|(freed_ns, resumed_ns)| (freed_ns.max(resumed_ns) - times.kill_ns) as f64 / 1e6);
+    let since_kill_ms = |at_ns: u64| at_ns.saturating_sub(times.kill_ns) as f64 / 1e6;
     let after_kill = measure::shares(&others, Times::span(times.kill_ns, times.second_ends_ns));
     let last = Times::span(times.second_gone_ns, times.end_ns);
     Ok(Played {
         share_error_max: measure::share_error_max(&samples, &entitled, together, WINDOW_NS),
         throughput_vs_alone: total / alone_rate,
-        reclaim_ms,
+        reclaim_ms: times.freed_ns.map(since_kill_ms),
+        resume_ms: resumed_ns.map(since_kill_ms),
         after_kill: [A, B]
             .into_iter()
             .zip(after_kill)

@@ -52,10 +52,15 @@ impl Report {
             Some(error) => format!("at most {error:.2} points off in any second"),
             None => "too short to judge whole seconds".to_owned(),
         };
-        let reclaimed = match played.reclaim_ms {
-            Some(ms) => format!("its memory back and the others going on after {ms:.1} ms"),
-            None => "its memory did NOT come back, or the others did NOT go on".to_owned(),
+        let after = |ms: Option<f64>, what: &str| match ms {
+            Some(ms) => format!("{what} after {ms:.1} ms"),
+            None => format!("{what}: NEVER"),
         };
+        let reclaimed = format!(
+            "{}, {}",
+            after(played.resume_ms, "the others going on"),
+            after(played.reclaim_ms, "its memory back")
+        );
         let others: Vec<String> = played
             .after_kill
             .iter()
@@ -117,6 +122,7 @@ mod tests {
                 share_error_max: Some(0.42),
                 throughput_vs_alone: 0.973,
                 reclaim_ms: Some(4.25),
+                resume_ms: None,
                 after_kill: vec![AfterKill {
                     name: "a",
                     entitled: 1.0,
@@ -156,7 +162,7 @@ mod tests {
             "25.0%",
             "25.1%",
             "at most 0.42 points off",
-            "after 4.2 ms",
+            "the others going on: NEVER, its memory back after 4.2 ms",
             "nothing about a GPU",
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
