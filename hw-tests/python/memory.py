@@ -27,8 +27,9 @@ def main():
     allocated_bytes = len(held) * PIECE_BYTES
 
     recovered = False
-    if refused and held:
-        held.pop()
+    if refused and len(held) >= 2:
+        # Two, since the sum below needs a little for its result as well.
+        del held[-2:]
         again = torch.ones(PIECE_BYTES // 4, dtype=torch.float32, device=device)
         recovered = again.sum().item() == PIECE_BYTES // 4
     print(

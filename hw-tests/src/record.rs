@@ -29,6 +29,11 @@ pub enum Record {
         /// Nominal device time of the kernels finished since the program began.
         work_ns: u64,
     },
+    /// One turn of `overhead --turns`.
+    Turn {
+        /// One entry per call measured.
+        calls: Vec<TurnCost>,
+    },
     /// Memory of the device as someone outside every tenant sees it (`fcsp-load watch`).
     DeviceMemory {
         /// When it was read.
@@ -122,8 +127,10 @@ pub enum Outcome {
     Idle,
     /// Watched the device's memory.
     Watch {
-        /// Used when the watch began.
+        /// Used before any program that was started after this one.
         first_bytes: u64,
+        /// Used at the common start: what the others hold before they do anything.
+        start_bytes: u64,
         /// Most ever seen in use.
         peak_bytes: u64,
         /// How often it was read.
@@ -174,6 +181,17 @@ pub struct CallCost {
     /// Mean time of a call within a batch of a hundred, the same clock reads included: median over
     /// the batches. Finer than the clock, where the clock ticks in steps of ten nanoseconds.
     pub batch_mean_ns: f64,
+}
+
+/// What one kind of driver call cost in one turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TurnCost {
+    /// Which call, e.g. `launch`.
+    pub call: String,
+    /// Median of the turn's calls, two clock reads included.
+    pub p50_ns: u64,
+    /// Their mean.
+    pub mean_ns: f64,
 }
 
 /// Result of `fcsp-load calibrate`, the only mode that prints one plain object and nothing else.

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use fcsp_hw_tests::clock::unix_now_ms;
-use fcsp_hw_tests::record::{Header, Outcome, Record, Summary};
+use fcsp_hw_tests::record::{Header, Outcome, Record, Summary, TurnCost};
 use fcsp_hw_tests::stats::Cumulative;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -95,6 +95,15 @@ impl<'a> Cast<'a> {
         Ok(())
     }
 
+    /// Lets one member, by its order of entry, take a turn; what its calls cost.
+    pub fn turn(&mut self, member: usize) -> Result<Vec<TurnCost>> {
+        let (_, child, _) = self
+            .members
+            .get_mut(member)
+            .context("there is no such member")?;
+        child.turn(Instant::now() + END_WITHIN)
+    }
+
     /// Lets the latest entrant begin at once.
     pub fn start_last(&mut self) -> Result<()> {
         let (_, child, _) = self.members.last_mut().context("nobody entered")?;
@@ -140,7 +149,10 @@ fn digest(name: String, header: Header, lines: &[String]) -> Reported {
         match record {
             Record::Sample { t_ns, work_ns } => samples.push((t_ns, work_ns)),
             Record::Summary(found) => summary = Some(found),
-            Record::Header(_) | Record::Start { .. } | Record::DeviceMemory { .. } => {}
+            Record::Header(_)
+            | Record::Start { .. }
+            | Record::Turn { .. }
+            | Record::DeviceMemory { .. } => {}
         }
     }
     Reported {

@@ -6,7 +6,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use fcsp_hw_tests::clock::now_ns;
-use fcsp_hw_tests::record::{Header, Record};
+use fcsp_hw_tests::record::{Header, Record, TurnCost};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -98,12 +98,30 @@ impl Child {
 
     /// Tells a ready program when to begin.
     pub fn start_at(&mut self, unix_ms: u64) -> Result<()> {
-        let stdin = self.stdin.as_mut().context("started twice")?;
-        writeln!(stdin, "{unix_ms}").with_context(|| {
-            format!("{} does not take its start\n{}", self.name, self.log_tail())
-        })?;
-        self.stdin = None;
-        Ok(())
+        self.say(&unix_ms.to_string())
+    }
+
+    /// Lets a program that takes turns take one, and waits for its line.
+    pub fn turn(&mut self, deadline: Instant) -> Result<Vec<TurnCost>> {
+        self.say("go")?;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(line) = self.lines.recv_timeout(left) else {
+                bail!("{} did not take its turn\n{}", self.name, self.log_tail());
+            };
+            if let Ok(Record::Turn { calls }) = serde_json::from_str(&line) {
+                return Ok(calls);
+            }
+            self.received.push(line);
+        }
+    }
+
+    fn say(&mut self, line: &str) -> Result<()> {
+        let told = match self.stdin.as_mut() {
+            Some(stdin) => writeln!(stdin, "{line}"),
+            None => bail!("{} was already told to end", self.name),
+        };
+        told.with_context(|| format!("{} does not listen\n{}", self.name, self.log_tail()))
     }
 
     /// Kills the program as `kill -9` does; returns the moment of the signal.
@@ -115,6 +133,8 @@ impl Child {
 
     /// Waits for a successful end and gives every line.
     pub fn finish(mut self, deadline: Instant) -> Result<Vec<String>> {
+        // Programs that take turns end with their stdin.
+        self.stdin = None;
         let status = self.wait(deadline)?;
         ensure!(
             status.success(),

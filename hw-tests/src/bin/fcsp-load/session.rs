@@ -122,6 +122,11 @@ impl Session {
         self.output.line(record)
     }
 
+    /// Hands lines to whoever waits for them.
+    pub fn flush(&self) -> Result<()> {
+        self.output.flush()
+    }
+
     /// Waits for what is in flight (`drain`) and writes the summary.
     pub fn finish(
         self,

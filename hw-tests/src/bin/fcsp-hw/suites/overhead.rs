@@ -1,13 +1,19 @@
-//! What FCSP adds to a driver call, by native and preloaded processes in alternation.
+//! What FCSP adds to a driver call.
+//!
+//! A native and a preloaded process live beside each other and take turns of a few milliseconds on
+//! one CPU. Each turn of one is compared with the turn of the other beside it, so a drift of the
+//! CPU's speed, which is larger than what is looked for, meets both. Seven pairs of processes, since
+//! where a process happens to lie in memory counts too.
 
 use anyhow::{Context, Result, bail};
-use fcsp_hw_tests::record::{CallCost, Outcome};
+use fcsp_hw_tests::record::{Outcome, TurnCost};
 use fcsp_hw_tests::stats::median;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 
 use crate::bench::Bench;
+use crate::cast::Cast;
 use crate::programs::Program;
 use crate::result::{Bar, Row, SuiteResult};
 use crate::tenant::{Limits, Sharing, Tenant};
@@ -16,48 +22,35 @@ const OVERHEAD: Program = Program {
     name: "overhead",
     args: &["overhead", "--sample-ms", "0"],
 };
-/// Fewer rounds cannot tell a few nanoseconds from the luck of where a process was placed.
-const ROUNDS: usize = 7;
+const PAIRS: usize = 7;
 const QUOTA_BYTES: u64 = 8 << 30;
 
-/// Of each round, by call: the median of single calls, and that of batch means.
-type Rounds = BTreeMap<String, Costs>;
-
+/// What each pair found for one call: medians over its turns.
 #[derive(Debug, Default, Serialize)]
-struct Costs {
-    p50_ns: Vec<f64>,
-    batch_mean_ns: Vec<f64>,
+struct Added {
+    native_p50_ns: Vec<f64>,
+    /// Of p50 with FCSP less p50 without, turn by turn.
+    added_p50_ns: Vec<f64>,
+    /// The same of means, which are finer than the clock.
+    added_mean_ns: Vec<f64>,
 }
 
-/// Seven rounds of both.
+/// Seven pairs, and refusals, which a native process does not have.
 pub fn run(bench: &Bench) -> Result<SuiteResult> {
-    let samples = bench.either("10000", "4000");
-    let (mut native, mut shared) = (Rounds::new(), Rounds::new());
-    let mut refused = Rounds::new();
-    for round in 0..ROUNDS {
-        // Who goes first alternates too.
-        for turn in 0..2 {
-            if (round + turn) % 2 == 0 {
-                measure(bench, Sharing::Native, &["--samples", samples], &mut native)?;
-            } else {
-                let sharing = Sharing::Fcsp(limits());
-                measure(bench, sharing, &["--samples", samples], &mut shared)?;
-            }
+    let mut calls: BTreeMap<String, Added> = BTreeMap::new();
+    for pair in 0..PAIRS {
+        for (call, turns) in run_pair(bench, pair)? {
+            let middle = |of: fn(&Turn) -> f64| median(&turns.iter().map(of).collect::<Vec<_>>());
+            let added = calls.entry(call).or_default();
+            added
+                .native_p50_ns
+                .extend(middle(|turn| turn.native_p50_ns));
+            added.added_p50_ns.extend(middle(|turn| turn.added_p50_ns));
+            added
+                .added_mean_ns
+                .extend(middle(|turn| turn.added_mean_ns));
         }
     }
-    let beyond = (2 * QUOTA_BYTES).to_string();
-    let extra = [
-        "--what",
-        "refuse",
-        "--samples",
-        samples,
-        "--refuse-bytes",
-        &beyond,
-    ];
-    for _ in 0..3 {
-        measure(bench, Sharing::Fcsp(limits()), &extra, &mut refused)?;
-    }
-
     let mut result = SuiteResult::default();
     for (call, bar) in [
         ("launch", Bar::AtMost(50.0)),
@@ -65,21 +58,100 @@ pub fn run(bench: &Bench) -> Result<SuiteResult> {
         ("alloc", Bar::None),
         ("meminfo", Bar::None),
         ("forward", Bar::None),
-        ("context", Bar::None),
     ] {
-        result.row(added(call, &native, &shared, bar)?);
+        let added = calls
+            .get(call)
+            .with_context(|| format!("{call} was not measured"))?;
+        result.row(row(call, added, bar)?);
     }
-    let refusal = refused.get("refuse").context("refusals were measured")?;
+    let refusals_ns = refusals(bench)?;
     result.row(Row::number(
-        "refusal over the quota, p50 of the best round",
-        least(&refusal.p50_ns),
+        "refusal over the quota, p50",
+        median(&refusals_ns).context("refusals were measured")?,
         "ns",
         Bar::AtMost(300.0),
     ));
-    result.details.push(json!({
-        "native": native, "fcsp": shared, "refusals": refused,
-    }));
+    result
+        .details
+        .push(json!({ "pairs": calls, "refusal_p50_ns": refusals_ns }));
     Ok(result)
+}
+
+/// The middle pair, and how far the pairs lie apart.
+fn row(call: &str, added: &Added, bar: Bar) -> Result<Row> {
+    let middle = |values: &[f64]| median(values).context("no pair was measured");
+    let pairs = &added.added_p50_ns;
+    let name = format!(
+        "{call}, added to p50 (native {:.0} ns; pairs from {:+.0} to {:+.0} ns; to the mean {:+.1} ns)",
+        middle(&added.native_p50_ns)?,
+        pairs.iter().copied().fold(f64::INFINITY, f64::min),
+        pairs.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        middle(&added.added_mean_ns)?,
+    );
+    Ok(Row::number(name, middle(pairs)?, "ns", bar))
+}
+
+/// One turn of both.
+struct Turn {
+    native_p50_ns: f64,
+    added_p50_ns: f64,
+    added_mean_ns: f64,
+}
+
+fn run_pair(bench: &Bench, pair: usize) -> Result<BTreeMap<String, Vec<Turn>>> {
+    let cpu = last_cpu().to_string();
+    let command = bench.command(&OVERHEAD, 1.0, &["--turns", "--cpu", &cpu]);
+    let tenants = [
+        Tenant::new("native", Sharing::Native, command.clone()),
+        Tenant::new("a", Sharing::Fcsp(limits()), command),
+    ];
+    let mut cast = Cast::assemble(&bench.site, &tenants)?;
+    cast.start()?;
+    let mut turns: BTreeMap<String, Vec<Turn>> = BTreeMap::new();
+    for turn in 0..bench.either(100, 50) {
+        // Who goes first alternates, and differs between pairs.
+        let (native, shared) = if (pair + turn) & 1 == 0 {
+            let native = cast.turn(0)?;
+            (native, cast.turn(1)?)
+        } else {
+            let shared = cast.turn(1)?;
+            (cast.turn(0)?, shared)
+        };
+        for (native, shared) in native.into_iter().zip(shared) {
+            turns
+                .entry(native.call.clone())
+                .or_default()
+                .push(compare(&native, &shared));
+        }
+    }
+    cast.finish(1.0)?;
+    Ok(turns)
+}
+
+fn compare(native: &TurnCost, shared: &TurnCost) -> Turn {
+    Turn {
+        native_p50_ns: native.p50_ns as f64,
+        added_p50_ns: shared.p50_ns as f64 - native.p50_ns as f64,
+        added_mean_ns: shared.mean_ns - native.mean_ns,
+    }
+}
+
+/// p50 of each of three processes.
+fn refusals(bench: &Bench) -> Result<Vec<f64>> {
+    let beyond = (2 * QUOTA_BYTES).to_string();
+    let extra = ["--what", "refuse", "--refuse-bytes", &beyond];
+    (0..3)
+        .map(|_| {
+            let command = bench.command(&OVERHEAD, 1.0, &extra);
+            let tenant = Tenant::new("a", Sharing::Fcsp(limits()), command);
+            let reports = bench.together(&[tenant], 1.0)?;
+            let Outcome::Overhead { calls } = reports[0].outcome()? else {
+                bail!("the program reported something else than its overhead");
+            };
+            let refusal = calls.first().context("refusals were measured")?;
+            Ok(refusal.per_call.p50_ns as f64)
+        })
+        .collect()
 }
 
 fn limits() -> Limits {
@@ -89,54 +161,41 @@ fn limits() -> Limits {
     }
 }
 
-fn measure(bench: &Bench, sharing: Sharing, extra: &[&str], into: &mut Rounds) -> Result<()> {
-    let seconds = 1.0;
-    let tenant = Tenant::new("a", sharing, bench.command(&OVERHEAD, seconds, extra));
-    let reports = bench.together(&[tenant], seconds)?;
-    let Outcome::Overhead { calls } = reports[0].outcome()? else {
-        bail!("the program reported something else than its overhead");
-    };
-    for CallCost {
-        call,
-        per_call,
-        batch_mean_ns,
-    } in calls
-    {
-        let costs = into.entry(call.clone()).or_default();
-        costs.p50_ns.push(per_call.p50_ns as f64);
-        costs.batch_mean_ns.push(*batch_mean_ns);
+/// The last CPU this process may run on; interrupts tend to go to the first.
+fn last_cpu() -> usize {
+    // SAFETY: a cpu_set_t is plain data for which all zero is the empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the set is live and its true size is given; 0 is this thread.
+    let rc = unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut set) };
+    let cpus = 8 * size_of::<libc::cpu_set_t>();
+    // SAFETY: every index is within the set.
+    let allowed = |cpu: &usize| rc == 0 && unsafe { libc::CPU_ISSET(*cpu, &set) };
+    (0..cpus).rev().find(allowed).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_cpu_is_one_we_may_run_on() {
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        assert!(last_cpu() + 1 >= cpus);
     }
-    // Once a process: its own median and mean.
-    let context_ns = reports[0].header.context_ns as f64;
-    let costs = into.entry("context".into()).or_default();
-    costs.p50_ns.push(context_ns);
-    costs.batch_mean_ns.push(context_ns);
-    Ok(())
-}
 
-/// The difference of the best medians. The best, because everything that disturbs a process makes it
-/// slower, and nothing makes it faster than it is.
-fn added(call: &str, native: &Rounds, shared: &Rounds, bar: Bar) -> Result<Row> {
-    let pair = native.get(call).zip(shared.get(call));
-    let (before, after) = pair.with_context(|| format!("{call} was not measured"))?;
-    let spread = |rounds: &[f64]| rounds.iter().copied().fold(0.0, f64::max) - least(rounds);
-    let name = format!(
-        "{call}, added to p50 (native {:.0} ns; rounds spread over {:.0} ns native, {:.0} ns with \
-         FCSP; by batch means {:+.1} ns, by the middle rounds {:+.0} ns)",
-        least(&before.p50_ns),
-        spread(&before.p50_ns),
-        spread(&after.p50_ns),
-        least(&after.batch_mean_ns) - least(&before.batch_mean_ns),
-        middle(&after.p50_ns) - middle(&before.p50_ns),
-    );
-    let added_ns = least(&after.p50_ns) - least(&before.p50_ns);
-    Ok(Row::number(name, added_ns, "ns", bar))
-}
-
-fn middle(rounds: &[f64]) -> f64 {
-    median(rounds).unwrap_or(f64::NAN)
-}
-
-fn least(rounds: &[f64]) -> f64 {
-    rounds.iter().copied().fold(f64::INFINITY, f64::min)
+    #[test]
+    fn the_middle_pair_is_reported_with_the_spread() {
+        let added = Added {
+            native_p50_ns: vec![3_000.0; 3],
+            added_p50_ns: vec![40.0, 10.0, 60.0],
+            added_mean_ns: vec![41.5; 3],
+        };
+        let row = row("launch", &added, Bar::AtMost(50.0)).expect("three pairs");
+        assert_eq!(row.value, Some(40.0));
+        assert!(
+            row.measure.contains("from +10 to +60 ns"),
+            "{}",
+            row.measure
+        );
+    }
 }

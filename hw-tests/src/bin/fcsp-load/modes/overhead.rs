@@ -1,15 +1,18 @@
 //! What single driver calls cost their caller.
 //!
-//! Each call is timed alone, between two clock reads, many times, and all kinds in turn, so that a
-//! change of clocks or a neighbour meets all of them. The harness compares programs that ran with
-//! and without the preload library; the cost of the clock is the same in both and cancels.
+//! Each call is timed alone, between two clock reads, a batch of one kind after a batch of another.
+//! The cost of the clock is the same with and without a preload library and cancels. The speed of
+//! the CPU does not: it drifts within seconds by more than what is looked for. So a harness can keep
+//! two such programs alive and let them take turns (`--turns`), a few milliseconds each, and compare
+//! turn with turn.
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use cuda_sys::{CUdeviceptr, CUresult, CUstream};
 use fcsp_hw_tests::clock::now_ns;
-use fcsp_hw_tests::record::{CallCost, Outcome};
+use fcsp_hw_tests::record::{CallCost, Outcome, Record, TurnCost};
 use fcsp_hw_tests::stats::{Quantiles, median};
+use std::io::BufRead;
 
 use crate::api::{DefaultStream, call, check};
 use crate::cli::{Common, parse_bytes};
@@ -46,7 +49,19 @@ impl What {
             What::Forward => "forward",
         }
     }
+
+    /// Calls in a batch.
+    fn batch(self) -> usize {
+        match self {
+            // Tens of microseconds each, where the others take one or so.
+            What::Alloc => BATCH / 10,
+            _ => BATCH,
+        }
+    }
 }
+
+/// Calls of one kind before the next kind's: few enough that launches never fill a queue.
+const BATCH: usize = 100;
 
 /// Options of `overhead`.
 #[derive(Debug, Args)]
@@ -61,18 +76,21 @@ pub struct Options {
         default_value = "launch,alloc,alloc-async,meminfo,forward"
     )]
     what: Vec<What>,
-    /// How often each is measured
+    /// How often each is measured; allocations a tenth as often
     #[arg(long, default_value_t = 10_000)]
     samples: usize,
     /// What `refuse` asks for, e.g. 1T; must be more than there is
     #[arg(long, value_parser = parse_bytes, default_value = "1T")]
     refuse_bytes: u64,
+    /// Measure one batch of each whenever a line comes in on stdin, and say so with a line; end
+    /// with stdin
+    #[arg(long)]
+    turns: bool,
+    /// Run on this CPU only, once everything is set up
+    #[arg(long)]
+    cpu: Option<usize>,
 }
 
-/// Calls of one kind before the next kind's turn: few enough that launches never fill a queue.
-const BATCH: usize = 100;
-/// Calls of the dear kind, which take tens of microseconds each.
-const DEAR_SAMPLES_MAX: usize = 2_000;
 const BYTES: usize = 1 << 20;
 
 /// Runs the mode.
@@ -84,48 +102,96 @@ pub fn run(options: &Options) -> Result<()> {
         stream: stream::create(&gpu)?,
         refuse_bytes: options.refuse_bytes as usize,
     };
+    // Warms caches, clocks and pools, and starts whatever threads the driver starts on first use,
+    // before this thread alone is pinned.
+    for &what in &options.what {
+        bench.batch(what)?;
+    }
+    if let Some(cpu) = options.cpu {
+        pin(cpu)?;
+    }
     let session = Session::begin("overhead", common, &gpu, None)?;
     let mut measured: Vec<Measured> = options.what.iter().map(|_| Measured::default()).collect();
-    // The first round warms caches, clocks and pools, and is not counted.
-    for round in 0..=options.samples.div_ceil(BATCH) {
-        for (what, measured) in options.what.iter().zip(&mut measured) {
-            let wanted = match what {
-                What::Alloc => options.samples.min(DEAR_SAMPLES_MAX),
-                _ => options.samples,
-            };
-            if measured.durations_ns.len() >= wanted {
-                continue;
-            }
-            let mut batch_ns = Vec::with_capacity(BATCH);
-            bench.batch(*what, &mut batch_ns)?;
-            if round > 0 {
-                let sum_ns: u64 = batch_ns.iter().sum();
-                measured.means_ns.push(sum_ns as f64 / BATCH as f64);
-                measured.durations_ns.append(&mut batch_ns);
-            }
+    if options.turns {
+        while next_line()? {
+            let calls = turn(&bench, &options.what, &mut measured)?;
+            session.line(&Record::Turn { calls })?;
+            session.flush()?;
+        }
+    } else {
+        for _ in 0..options.samples.div_ceil(BATCH) {
+            turn(&bench, &options.what, &mut measured)?;
         }
     }
     let calls = options
         .what
         .iter()
         .zip(&mut measured)
-        .map(|(what, measured)| {
-            Ok(CallCost {
-                call: what.name().into(),
-                per_call: Quantiles::of(&mut measured.durations_ns)
-                    .context("--samples must be above 0")?,
-                batch_mean_ns: median(&measured.means_ns).context("--samples must be above 0")?,
-            })
-        })
+        .map(|(what, measured)| measured.total(*what))
         .collect::<Result<_>>()?;
     session.finish(0, Outcome::Overhead { calls }, || gpu.synchronize())
 }
 
-/// Durations of one kind of call.
+/// Whether there is another line on stdin.
+fn next_line() -> Result<bool> {
+    let mut line = String::new();
+    Ok(std::io::stdin().lock().read_line(&mut line)? > 0)
+}
+
+/// Keeps the calling thread on one CPU.
+fn pin(cpu: usize) -> Result<()> {
+    // SAFETY: a cpu_set_t is plain data for which all zero is the empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    ensure!(
+        cpu < 8 * size_of::<libc::cpu_set_t>(),
+        "there is no CPU {cpu}"
+    );
+    // SAFETY: the set is live and the CPU within it.
+    unsafe { libc::CPU_SET(cpu, &mut set) };
+    // SAFETY: the set is live and its true size is given; 0 is the calling thread.
+    let rc = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set) };
+    ensure!(
+        rc == 0,
+        "cannot run on CPU {cpu} alone: {}",
+        std::io::Error::last_os_error()
+    );
+    Ok(())
+}
+
+/// One batch of each kind; what each cost.
+fn turn(bench: &Bench<'_>, whats: &[What], measured: &mut [Measured]) -> Result<Vec<TurnCost>> {
+    whats
+        .iter()
+        .zip(measured)
+        .map(|(&what, measured)| {
+            let mut batch_ns = bench.batch(what)?;
+            let cost = Quantiles::of(&mut batch_ns).context("a batch has calls")?;
+            measured.means_ns.push(cost.mean_ns);
+            measured.durations_ns.append(&mut batch_ns);
+            Ok(TurnCost {
+                call: what.name().into(),
+                p50_ns: cost.p50_ns,
+                mean_ns: cost.mean_ns,
+            })
+        })
+        .collect()
+}
+
+/// Durations of one kind of call over all turns.
 #[derive(Default)]
 struct Measured {
     durations_ns: Vec<u64>,
     means_ns: Vec<f64>,
+}
+
+impl Measured {
+    fn total(&mut self, what: What) -> Result<CallCost> {
+        Ok(CallCost {
+            call: what.name().into(),
+            per_call: Quantiles::of(&mut self.durations_ns).context("nothing was measured")?,
+            batch_mean_ns: median(&self.means_ns).context("nothing was measured")?,
+        })
+    }
 }
 
 struct Bench<'a> {
@@ -135,16 +201,20 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    fn batch(&self, what: What, durations_ns: &mut Vec<u64>) -> Result<()> {
-        for _ in 0..BATCH {
+    fn batch(&self, what: What) -> Result<Vec<u64>> {
+        let count = what.batch();
+        let mut durations_ns = Vec::with_capacity(count);
+        for _ in 0..count {
             let began_ns = now_ns();
             self.once(what)?;
             durations_ns.push(now_ns() - began_ns);
         }
+        // Nothing of this batch may still run in another program's turn.
         match what {
-            What::Launch | What::AllocAsync => stream::synchronize(self.gpu, self.stream),
-            _ => Ok(()),
+            What::Launch | What::AllocAsync => stream::synchronize(self.gpu, self.stream)?,
+            _ => {}
         }
+        Ok(durations_ns)
     }
 
     #[inline]

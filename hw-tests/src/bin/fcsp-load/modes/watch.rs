@@ -50,7 +50,8 @@ pub fn run(options: &Options) -> Result<()> {
     // Read before the others begin, so that what they use can be told from what was there.
     let first_bytes = nvml.used_bytes(handle)?;
     let session = Session::announce(common, header, None)?;
-    let (mut peak_bytes, mut reads) = (first_bytes, 0);
+    let start_bytes = nvml.used_bytes(handle)?;
+    let (mut peak_bytes, mut reads) = (first_bytes.max(start_bytes), 1);
     let period_ns = (common.sample_ms * 1e6) as u64;
     while !session.over() {
         let t_ns = clock::now_ns();
@@ -62,6 +63,7 @@ pub fn run(options: &Options) -> Result<()> {
     }
     let outcome = Outcome::Watch {
         first_bytes,
+        start_bytes,
         peak_bytes,
         reads,
     };
