@@ -4,40 +4,17 @@
 /// yields until it is time, so a wait costs at most this much of a processor.
 pub(super) const EARLY_NS: u64 = 20_000;
 
-/// Lets the calling thread's timers fire on time, and its wake-ups go before threads that compute.
+const WORKER_NICE: libc::c_int = -15;
+
+/// Lets the calling thread's timers fire on time, and its wake-ups go before threads that compute:
+/// hardware does not wait for a processor.
 ///
-/// Both are requests the kernel may refuse (an old kernel, a sandbox); then sleeps are less
-/// precise and nothing else changes.
+/// The second needs a privilege. Without it, and on a busy machine, effects are seen later.
 pub(super) fn precise_sleep() {
     // SAFETY: sets the calling thread's timer slack to a nanosecond.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_u64) };
-    /// `struct sched_attr` up to `sched_period`, from Linux' `sched/types.h`.
-    #[repr(C)]
-    #[derive(Default)]
-    struct SchedAttr {
-        size: u32,
-        policy: u32,
-        flags: u64,
-        nice: i32,
-        priority: u32,
-        runtime_ns: u64,
-        deadline_ns: u64,
-        period_ns: u64,
-    }
-    /// A request this short gives a thread that wakes the earlier deadline (EEVDF, Linux 6.12).
-    const SLICE_NS: u64 = 100_000;
-    let mut attr = SchedAttr {
-        size: size_of::<SchedAttr>() as u32,
-        ..Default::default()
-    };
-    // SAFETY: the kernel writes at most `size` bytes into `attr`.
-    let known =
-        unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attr, attr.size, 0) == 0 };
-    if known && attr.policy == libc::SCHED_OTHER as u32 {
-        attr.runtime_ns = SLICE_NS;
-        // SAFETY: `attr` is what the kernel gave us with another slice.
-        unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attr, 0) };
-    }
+    // SAFETY: for PRIO_PROCESS, 0 means the calling thread on Linux.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, WORKER_NICE) };
 }
 
 /// Precise timers for the calling thread until dropped.

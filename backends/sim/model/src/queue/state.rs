@@ -89,6 +89,8 @@ pub(super) struct Stream {
     queue: VecDeque<Queued>,
     /// Since when the gate at the front was seen open while earlier work still ran.
     seen_open_ns: Option<u64>,
+    /// When the gate at the front was last seen closed with nothing else holding the stream.
+    seen_closed_ns: Option<u64>,
     /// Since when the gate at the front holds an otherwise idle stream.
     held_since_ns: Option<u64>,
     closing: bool,
@@ -199,6 +201,7 @@ impl State {
             settled_ns: 0,
             queue: VecDeque::new(),
             seen_open_ns: None,
+            seen_closed_ns: None,
             held_since_ns: None,
             closing: false,
         }))
@@ -661,9 +664,14 @@ impl State {
                     stream.seen_open_ns = None;
                     self.newly_held |= stream.held_since_ns.is_none();
                     stream.held_since_ns.get_or_insert(now_ns);
+                    stream.seen_closed_ns = Some(now_ns);
                     return false;
                 }
-                let seen_ns = stream.seen_open_ns.unwrap_or(now_ns);
+                // Written at some time since the last look: the middle is right on average.
+                let likely_ns = stream
+                    .seen_closed_ns
+                    .map_or(now_ns, |ns| ns.midpoint(now_ns));
+                let seen_ns = stream.seen_open_ns.unwrap_or(likely_ns);
                 seen_ns.max(stream.settled_ns).max(*submit_ns)
             }
             Op::Until(ready) => {
@@ -694,6 +702,7 @@ impl State {
         };
         stream.queue.pop_front();
         stream.seen_open_ns = None;
+        stream.seen_closed_ns = None;
         stream.held_since_ns = None;
         stream.issued += 1;
         self.complete(id, resume_ns);

@@ -8,7 +8,7 @@
 //! `sim-tenant churn` allocates, launches and frees until it is killed.
 //! `sim-tenant open <hex handle>` opens a memory handle and prints its first byte, then writes 9.
 
-#[path = "../support/mod.rs"]
+#[path = "mod.rs"]
 mod support;
 
 use cuda_sys::CUstream;
