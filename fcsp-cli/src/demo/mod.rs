@@ -60,10 +60,8 @@ pub fn run(args: &Args) -> Result<Outcome> {
     let install = Install::find()?;
     let stage = stage::Stage::set(&install, args.simulated)?;
     println!("{}", stage.announcement());
-    let mut view = view::open()?;
-    let result = play::play(&stage, args.seconds, view.as_mut());
-    view.close();
-    let report = report::Report::new(&stage.calibration.device, result?);
+    let played = play::play(&stage, args.seconds)?;
+    let report = report::Report::new(&stage.calibration.device, played);
     std::io::stdout().write_all(report.text().as_bytes())?;
     if let Some(path) = &args.json {
         let json = serde_json::to_string_pretty(&report)? + "\n";

@@ -5,7 +5,7 @@ use super::judge::{self, Played, SETTLE_NS, Times};
 use super::measure::{self, Span};
 use super::program::Program;
 use super::stage::Stage;
-use super::view::View;
+use super::view;
 use anyhow::{Context, Result, bail};
 use fcsp_core::policy::memory::show_bytes;
 use fcsp_core::sched::clock::now_ns;
@@ -16,15 +16,17 @@ pub const KILL_AFTER: f64 = 0.5;
 pub const SECOND_ENDS_AFTER: f64 = 0.75;
 
 /// Plays everything; `seconds` are those with FCSP in force, the program alone comes before.
-pub fn play(stage: &Stage, seconds: f64, view: &mut dyn View) -> Result<Played> {
-    view.event("one program alone, without FCSP, to compare with")?;
+pub fn play(stage: &Stage, seconds: f64) -> Result<Played> {
+    println!("* one program alone, without FCSP, to compare with");
     let (alone_rate, total_bytes) = alone(stage, (seconds / 8.0).clamp(1.5, 4.0))?;
     let mut cast = Cast::start(stage, seconds, total_bytes)?;
+    // Not before: a picture takes the keyboard, and listens to it only while it moves.
+    let mut view = view::open();
     let start_ns = cast.start_ns;
     let [kill_due_ns, second_ends_ns, end_ns] =
         [KILL_AFTER, SECOND_ENDS_AFTER, 1.0].map(|part| start_ns + (seconds * part * 1e9) as u64);
     let mut picture = Picture {
-        view,
+        view: view.as_mut(),
         alone_rate,
         end_ns,
     };

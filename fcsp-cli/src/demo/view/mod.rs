@@ -51,23 +51,22 @@ pub enum State {
     Ended,
 }
 
-/// Where the demo is shown.
+/// Where the demo is shown. Dropping it leaves the terminal as it was.
 pub trait View {
     /// Shows what is happening now. An error if the reader wants no more.
     fn draw(&mut self, scene: &Scene<'_>) -> Result<()>;
 
     /// Says what has just happened.
     fn event(&mut self, text: &str) -> Result<()>;
-
-    /// Leaves the terminal as it was.
-    fn close(&mut self);
 }
 
-/// The picture if stdout is a terminal, else lines.
-pub fn open() -> Result<Box<dyn View>> {
+/// The picture if stdout is a terminal that can show it, else lines.
+pub fn open() -> Box<dyn View> {
     if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
-        Ok(Box::new(terminal::Terminal::open()?))
-    } else {
-        Ok(Box::new(plain::Plain::default()))
+        match terminal::Terminal::open() {
+            Ok(terminal) => return Box::new(terminal),
+            Err(error) => tracing::info!("no picture on this terminal: {error:#}"),
+        }
     }
+    Box::new(plain::Plain::default())
 }

@@ -23,8 +23,6 @@ impl View for Plain {
     fn event(&mut self, text: &str) -> Result<()> {
         Ok(writeln!(std::io::stdout(), "* {text}")?)
     }
-
-    fn close(&mut self) {}
 }
 
 fn line(scene: &Scene<'_>) -> String {

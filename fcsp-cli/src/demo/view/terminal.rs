@@ -15,23 +15,25 @@ const HEIGHT: u16 = 6;
 /// Width of a bar.
 const BAR: usize = 30;
 
-/// The picture. Dropping it leaves the terminal as it was.
+/// The picture.
 pub struct Terminal {
     terminal: DefaultTerminal,
-    open: bool,
 }
 
 impl Terminal {
-    /// Takes some lines at the bottom of the terminal.
+    /// Takes some lines at the bottom of the terminal. An error if it does not say where its cursor
+    /// is; it is then as it was.
     pub fn open() -> Result<Self> {
         let options = TerminalOptions {
             viewport: Viewport::Inline(HEIGHT),
         };
-        let terminal = ratatui::try_init_with_options(options)?;
-        Ok(Self {
-            terminal,
-            open: true,
-        })
+        match ratatui::try_init_with_options(options) {
+            Ok(terminal) => Ok(Self { terminal }),
+            Err(error) => {
+                leave();
+                Err(error.into())
+            }
+        }
     }
 }
 
@@ -57,20 +59,22 @@ impl View for Terminal {
         })?;
         Ok(())
     }
-
-    fn close(&mut self) {
-        if std::mem::take(&mut self.open) {
-            // The terminal may be gone; there is nobody left to tell.
-            let _cleared = self.terminal.clear();
-            ratatui::restore();
-        }
-    }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        self.close();
+        // The terminal may be gone; there is nobody left to tell.
+        let _cleared = self.terminal.clear();
+        let _shown = self.terminal.show_cursor();
+        leave();
     }
+}
+
+/// Gives the keyboard back. Not `ratatui::restore`, which also leaves a screen of its own that is not
+/// used here.
+fn leave() {
+    // The terminal may be gone; there is nobody left to tell.
+    let _left = ratatui::crossterm::terminal::disable_raw_mode();
 }
 
 fn picture(frame: &mut Frame<'_>, scene: &Scene<'_>) {
