@@ -7,12 +7,12 @@ use common::{Helper, pause, quota, region, role, say, soon};
 use fcsp_core::region::liveness::{Liveness, verdict};
 use fcsp_core::region::{Attachment, Region, RobustHold, SlotIndex, reclaim, scan};
 use fcsp_core::sync::Ordering;
+use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 const BYTES: u64 = 5000;
 
@@ -45,22 +45,26 @@ fn helper_process() {
             attached.lose_and_leave();
             for fd in replaced {
                 // SAFETY: asks for flags; touches no memory.
-                assert!(
-                    unsafe { libc::fcntl(fd, libc::F_GETFD) } >= 0,
-                    "{fd} was closed"
-                );
+                let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+                assert!(flags >= 0, "{fd} was closed");
             }
             say("untouched");
         }
-        "forks" => fork_and_stay(|| attached.attachment.abandon_after_fork()),
+        "forks" => fork_and_stay(|| {
+            tell_if_inherited(&attached.attachment);
+            attached.attachment.abandon_after_fork();
+        }),
         "forks and drops" => {
             fork_and_stay(|| drop(Arc::try_unwrap(attached.attachment).expect("the only one")));
         }
         "forks silently" => fork_and_stay(|| {}),
         "clones" => {
             // SAFETY: a child with a copy of this address space, which makes system calls only.
-            let child = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) };
-            in_child_or_stay(child as i32, || {});
+            let clone = || unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) };
+            part_and_stay(
+                || clone() as i32,
+                || tell_if_inherited(&attached.attachment),
+            );
         }
         "ends its watch" => {
             attached.watch.join().expect("ends");
@@ -141,22 +145,35 @@ impl Attached {
 /// The process goes on, and so does a child that did `in_child` first.
 fn fork_and_stay(in_child: impl FnOnce()) {
     // SAFETY: the child makes system calls only, besides what is tested.
-    in_child_or_stay(unsafe { libc::fork() }, in_child);
+    part_and_stay(|| unsafe { libc::fork() }, in_child);
 }
 
-fn in_child_or_stay(pid: i32, in_child: impl FnOnce()) {
+fn part_and_stay(part: impl FnOnce() -> i32, in_child: impl FnOnce()) {
+    let (mut ended, end) = std::io::pipe().expect("a pipe");
+    let pid = part();
     if pid == 0 {
         in_child();
+        drop(end);
         loop {
             // SAFETY: sleeps until a signal ends the process.
             unsafe { libc::pause() };
         }
     }
     assert!(pid > 0);
-    // Give the child time to do its part; the test cannot hear it.
-    std::thread::sleep(Duration::from_millis(50));
+    drop(end);
+    // Until the child has let go of its end, too.
+    ended.read_to_end(&mut Vec::new()).expect("reads");
     say(&format!("child {pid}"));
     pause();
+}
+
+/// In a child: says that it knows whose slot it is, without the standard library, whose locks other
+/// threads may have had when it was made.
+fn tell_if_inherited(attachment: &Attachment) {
+    if attachment.is_inherited() {
+        // SAFETY: writes a constant text.
+        unsafe { libc::write(1, c"inherited\n".as_ptr().cast(), 10) };
+    }
 }
 
 /// A process that no `Helper` cleans up.
@@ -261,6 +278,9 @@ fn a_fork_child_does_not_keep_its_parents_slot() {
     for (role, moved) in [("forks", false), ("forks", true), ("forks silently", false)] {
         let (dir, region) = region();
         let (mut helper, slot) = helper(role, dir.path());
+        if role == "forks" {
+            helper.hear("inherited");
+        }
         let _child = Orphan(helper.hear("child").parse().expect("a pid"));
         assert_untouchable(&region, slot);
         if moved {
@@ -292,9 +312,22 @@ fn a_fork_child_that_drops_its_copy_takes_nothing_from_its_parent() {
 }
 
 #[test]
+fn memory_of_the_dead_is_found_before_another_is_refused() {
+    let (dir, region) = region();
+    let survivor = Attachment::join(&region, "shared", quota(BYTES)).expect("joins");
+    let (helper, _) = helper("stays", dir.path());
+    survivor.reserve(1).expect_err("all of it is in use");
+    helper.kill();
+    soon("reclaimed", || survivor.reserve(BYTES).is_ok());
+    assert_eq!(survivor.ledger().used_bytes(), BYTES);
+    assert!(!survivor.is_inherited());
+}
+
+#[test]
 fn a_raw_clones_lock_does_not_keep_the_dead_alive() {
     let (dir, region) = region();
     let (mut helper, slot) = helper("clones", dir.path());
+    helper.hear("inherited");
     let _child = Orphan(helper.hear("child").parse().expect("a pid"));
     assert_untouchable(&region, slot);
     helper.kill();

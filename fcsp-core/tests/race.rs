@@ -48,7 +48,7 @@ fn race(dir: &Path) {
     std::thread::scope(|scope| {
         for thread in 0..threads {
             let (ledger, refusals) = (attachment.ledger(), &refusals);
-            let mut state = u64::from(std::process::id()) << 16 | thread + 1;
+            let mut state = (u64::from(std::process::id()) << 16) | (thread + 1);
             scope.spawn(move || {
                 let mut held = Vec::new();
                 for _ in 0..operations / threads {

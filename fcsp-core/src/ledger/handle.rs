@@ -53,48 +53,58 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// Reserves `bytes` within the tenant's quota, before the driver is asked for them.
+    /// Reserves `bytes` within the tenant's quota, before the driver is asked for them. Hooks call
+    /// [`crate::region::Attachment::reserve`], which looks for dead processes before it refuses.
     ///
     /// # Errors
     /// [`Refused`] if they would pass the quota. In soft mode they are reserved and counted as over
     /// quota instead.
     #[inline]
     pub fn reserve(&self, bytes: u64) -> Result<(), Refused> {
+        let result = self.try_reserve(bytes);
+        if result.is_err() {
+            self.tenant.memory.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        result
+    }
+
+    /// As [`Ledger::reserve`], without counting a refusal.
+    #[inline]
+    pub(crate) fn try_reserve(&self, bytes: u64) -> Result<(), Refused> {
         // Relaxed: a limit that changes holds for whoever reads it next.
         let quota_bytes = self.tenant.quota_bytes.load(Ordering::Relaxed);
-        let refused = |used_bytes| Refused {
-            requested_bytes: bytes,
-            used_bytes,
-            quota_bytes,
-        };
-        let admitted = self.apply(bytes, |used| match used.checked_add(bytes) {
+        let admitted = self.apply(bytes, |used_bytes| match used_bytes.checked_add(bytes) {
             Some(after) if after <= quota_bytes => Ok(after),
-            _ => Err(refused(used)),
+            _ => Err(Refused {
+                requested_bytes: bytes,
+                used_bytes,
+                quota_bytes,
+            }),
         });
         match admitted {
             Ok(used) => {
                 self.note_peak(used);
                 Ok(())
             }
-            Err(refused) => self.over_quota(bytes, refused),
+            Err(refused) => self.reserve_softly(refused),
         }
     }
 
+    /// Over the quota: lets it through in soft mode.
     #[cold]
-    fn over_quota(&self, bytes: u64, refused: Refused) -> Result<(), Refused> {
-        let memory = &self.tenant.memory;
+    fn reserve_softly(&self, refused: Refused) -> Result<(), Refused> {
         let mode = MemoryMode::from_number(self.tenant.memory_mode.load(Ordering::Relaxed));
-        if mode == MemoryMode::Soft
-            && let Ok(used) = self.apply(bytes, |used| used.checked_add(bytes).ok_or(refused))
-        {
-            if used > refused.quota_bytes {
-                memory.over_quota.fetch_add(1, Ordering::Relaxed);
-            }
-            self.note_peak(used);
-            return Ok(());
+        if mode != MemoryMode::Soft {
+            return Err(refused);
         }
-        memory.refused.fetch_add(1, Ordering::Relaxed);
-        Err(refused)
+        let bytes = refused.requested_bytes;
+        let used = self.apply(bytes, |used| used.checked_add(bytes).ok_or(refused))?;
+        if used > refused.quota_bytes {
+            let over_quota = &self.tenant.memory.over_quota;
+            over_quota.fetch_add(1, Ordering::Relaxed);
+        }
+        self.note_peak(used);
+        Ok(())
     }
 
     /// Gives back `bytes` that this process reserved: the driver refused them, or they were freed.

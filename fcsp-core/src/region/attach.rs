@@ -7,11 +7,13 @@
 
 use super::layout::{GatePage, SLOTS_MAX, Slot, SlotState, Tenant, TenantState};
 use super::locks::{Byte, Description};
+use super::owner::OwnerMark;
 use super::process::Process;
 use super::{Region, RegionError, SlotIndex, TenantIndex, reclaim, scan, tenant};
 use crate::failpoint::failpoint;
-use crate::ledger::Ledger;
 use crate::ledger::locks::CellLocks;
+use crate::ledger::{Ledger, Refused};
+use crate::sched::clock::now_ns;
 use crate::sync::{AtomicU64, Ordering, fence};
 use std::mem::{ManuallyDrop, offset_of};
 use std::ops::Range;
@@ -19,6 +21,9 @@ use std::sync::Arc;
 
 /// How often a tenant may vanish under a joining process before it gives up.
 const JOINS_MAX: usize = 16;
+
+/// Least time between two searches for dead processes by one that is refused memory.
+pub const SEARCH_EVERY_NS: u64 = 10_000_000;
 
 /// A slot that this process has in a region. Dropping it gives everything back; a process that ends
 /// without dropping it (killed, or holding it in a static) is reclaimed by others. In a fork child
@@ -31,8 +36,11 @@ pub struct Attachment {
     slot: SlotIndex,
     tenant: TenantIndex,
     cells: CellLocks,
+    owner: OwnerMark,
     pid: u32,
     left: bool,
+    /// When this process last looked for dead ones because it was refused.
+    searched_ns: AtomicU64,
 }
 
 impl Attachment {
@@ -96,8 +104,10 @@ impl Attachment {
             slot,
             tenant,
             cells: CellLocks::default(),
+            owner: OwnerMark::new(),
             pid: process.pid,
             left: false,
+            searched_ns: AtomicU64::new(0),
         })
     }
 
@@ -172,6 +182,41 @@ impl Attachment {
     /// The region.
     pub fn region(&self) -> &Arc<Region> {
         &self.region
+    }
+
+    /// True in a fork child, however it was made: the slot is the parent's, and nothing but
+    /// [`Attachment::abandon_after_fork`] may be called. Reads one word of memory. (Before Linux
+    /// 4.14 it cannot tell and is always false.)
+    #[inline]
+    pub fn is_inherited(&self) -> bool {
+        !self.owner.is_here()
+    }
+
+    /// Reserves `bytes` as [`Ledger::reserve`], but before it refuses, looks for dead processes whose
+    /// memory is still counted: once in [`SEARCH_EVERY_NS`], so that a program that goes on asking
+    /// does not pay for it each time.
+    ///
+    /// # Errors
+    /// [`Refused`] if the bytes would pass the quota.
+    #[inline]
+    pub fn reserve(&self, bytes: u64) -> Result<(), Refused> {
+        if self.ledger().try_reserve(bytes).is_ok() {
+            return Ok(());
+        }
+        self.reclaim_and_reserve(bytes)
+    }
+
+    #[cold]
+    fn reclaim_and_reserve(&self, bytes: u64) -> Result<(), Refused> {
+        let now_ns = now_ns();
+        // Relaxed: two threads that both search do no harm.
+        let searched_ns = self.searched_ns.load(Ordering::Relaxed);
+        if now_ns.saturating_sub(searched_ns) >= SEARCH_EVERY_NS {
+            self.searched_ns.store(now_ns, Ordering::Relaxed);
+            // If it fails, the refusal stands.
+            reclaim::reclaim_dead(&self.region).ok();
+        }
+        self.ledger().reserve(bytes)
     }
 
     /// The process's memory account.
@@ -314,7 +359,9 @@ fn fill(
 
 /// Sets `range` of a page to zero, which is where every field begins.
 fn clear<T>(page: &T, range: Range<usize>) {
-    debug_assert!(range.start % 8 == 0 && range.end % 8 == 0 && range.end <= size_of::<T>());
+    debug_assert!(
+        range.start.is_multiple_of(8) && range.end.is_multiple_of(8) && range.end <= size_of::<T>()
+    );
     let words = std::ptr::from_ref(page).cast::<AtomicU64>();
     for index in range.start / 8..range.end / 8 {
         // SAFETY: the page consists of atomics and padding, is aligned to 8 bytes, and the range

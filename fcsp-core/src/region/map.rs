@@ -303,7 +303,8 @@ fn publish(
             }
         });
     failpoint!("region.make.linked");
-    fs::remove_file(&temporary).map_err(RegionError::io("remove", &temporary))?;
+    // What cannot be removed does no harm.
+    fs::remove_file(&temporary).ok();
     result
 }
 

@@ -21,6 +21,8 @@ mod locks;
 #[cfg(not(loom))]
 mod map;
 #[cfg(not(loom))]
+mod owner;
+#[cfg(not(loom))]
 mod process;
 #[cfg(not(loom))]
 pub mod reclaim;
@@ -35,7 +37,7 @@ pub mod tenant;
 pub mod text;
 
 #[cfg(not(loom))]
-pub use attach::Attachment;
+pub use attach::{Attachment, SEARCH_EVERY_NS};
 #[cfg(not(loom))]
 pub use error::RegionError;
 #[cfg(not(loom))]

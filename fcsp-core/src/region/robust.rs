@@ -58,7 +58,15 @@ const FUTEX_OFFSET: libc::c_long =
     offset_of!(RobustWord, futex) as libc::c_long - offset_of!(RobustWord, next) as libc::c_long;
 
 thread_local! {
-    static HEAD: Cell<Option<&'static Head>> = const { Cell::new(None) };
+    /// The list the kernel knows of this thread, and the process it was registered in: a fork child
+    /// inherits the variable and not the registration.
+    static HEAD: Cell<Option<(u32, &'static Head)>> = const { Cell::new(None) };
+}
+
+fn registered() -> Option<&'static Head> {
+    HEAD.get()
+        .filter(|(pid, _)| *pid == std::process::id())
+        .map(|(_, head)| head)
 }
 
 impl Head {
@@ -84,7 +92,7 @@ impl RobustHold {
     /// # Errors
     /// If the kernel refuses, or the thread already holds a robust mutex.
     pub fn new(attachment: &Arc<Attachment>) -> Result<Self, RegionError> {
-        let head = match HEAD.get() {
+        let head = match registered() {
             Some(head) => head,
             None => register().map_err(RegionError::io("watch", attachment.region().path()))?,
         };
@@ -110,7 +118,7 @@ impl RobustHold {
 
 impl Drop for RobustHold {
     fn drop(&mut self) {
-        let Some(head) = HEAD.get() else { return };
+        let Some(head) = registered() else { return };
         let word = &self.attachment.slot().robust;
         let entry = ptr::from_ref(&word.next).addr() as u64;
         let next = word.next.load(Ordering::Relaxed);
@@ -173,6 +181,6 @@ fn register() -> std::io::Result<&'static Head> {
     if result != 0 {
         return Err(std::io::Error::last_os_error());
     }
-    HEAD.set(Some(head));
+    HEAD.set(Some((std::process::id(), head)));
     Ok(head)
 }
