@@ -1,5 +1,6 @@
 //! `fcsp status`: who is on which device, entitled to what, and getting what.
 
+mod drivers;
 mod reading;
 mod text;
 
@@ -44,6 +45,7 @@ fn parse_interval(text: &str) -> Result<f64, String> {
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<Outcome> {
     let interval = Duration::from_secs_f64(args.interval);
+    let drivers = drivers::Drivers::open();
     let mut regions = args.run_dir.open()?;
     let mut before = reading::Reading::of(&regions);
     let mut stdout = std::io::stdout();
@@ -54,7 +56,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         }
         regions = refreshed(regions, args)?;
         let now = reading::Reading::of(&regions);
-        let status = now.since(&before, &regions);
+        let status = now.since(&before, &regions, &drivers);
         if args.json {
             let json = if args.watch {
                 serde_json::to_string(&status)?

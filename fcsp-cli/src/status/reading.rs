@@ -1,6 +1,8 @@
 //! What the regions hold at an instant, and what follows from two instants.
 
+use super::drivers::Drivers;
 use crate::regions::Regions;
+use fcsp_core::backend::SharingMode;
 use fcsp_core::ledger;
 use fcsp_core::policy::{Limits, tenant_name};
 use fcsp_core::region::layout::{Slot, Tenant};
@@ -57,7 +59,7 @@ pub struct RegionStatus {
     pub used_bytes: u64,
     /// Turns that passed from one tenant to another since the region was made.
     pub handoffs: u64,
-    /// What this look gave back from processes that died.
+    /// What this look gave back from processes that are gone.
     pub reclaimed: Option<Reclaimed>,
     /// Its tenants.
     pub tenants: Vec<TenantStatus>,
@@ -78,6 +80,11 @@ pub struct Device {
     pub total_bytes: u64,
     /// `exclusive` or `concurrent`.
     pub sharing: &'static str,
+    /// Bytes in use on the whole device as its driver says; `null` if no driver answers.
+    pub driver_used_bytes: Option<u64>,
+    /// Share of the last sample period in which a kernel ran, as the driver says; drivers renew it
+    /// a few times a second.
+    pub driver_busy: Option<f64>,
 }
 
 /// What was given back.
@@ -114,7 +121,7 @@ pub struct TenantStatus {
     pub refused: u64,
     /// Requests let through over the quota in soft mode.
     pub over_quota: u64,
-    /// Bytes given back from processes that died.
+    /// Bytes given back from processes that are gone.
     pub reclaimed_bytes: u64,
     /// Whether a policy file names it.
     pub named_in_policy: bool,
@@ -164,7 +171,7 @@ impl Reading {
 
     /// What the regions hold now, with what was received since `before`. Gives back what dead
     /// processes held.
-    pub fn since(&self, before: &Self, regions: &Regions) -> Status {
+    pub fn since(&self, before: &Self, regions: &Regions, drivers: &Drivers) -> Status {
         let interval_s = (self.at - before.at).as_secs_f64();
         Status {
             run_dir: regions.run_dir.clone(),
@@ -179,7 +186,7 @@ impl Reading {
                         region,
                         interval_s,
                     }
-                    .region_status()
+                    .region_status(drivers)
                 })
                 .collect(),
             unusable: regions
@@ -207,7 +214,7 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    fn region_status(&self) -> RegionStatus {
+    fn region_status(&self, drivers: &Drivers) -> RegionStatus {
         // A look must not fail because the dead cannot be buried.
         let reclaimed = reclaim::reclaim_dead(self.region).unwrap_or_else(|error| {
             tracing::warn!("{error}");
@@ -215,9 +222,11 @@ impl Look<'_> {
         });
         let layout = self.region.layout();
         let device = self.region.device();
-        let tenants: Vec<TenantStatus> = scan::live_tenants(layout)
+        let telemetry = drivers.telemetry(&device);
+        let mut tenants: Vec<TenantStatus> = scan::live_tenants(layout)
             .map(|(index, tenant)| self.tenant_status(index, tenant))
             .collect();
+        tenants.sort_by(|a, b| a.name.cmp(&b.name));
         RegionStatus {
             path: self.region.path().to_owned(),
             used_bytes: tenants.iter().map(|tenant| tenant.used_bytes).sum(),
@@ -233,9 +242,11 @@ impl Look<'_> {
                 simulated: device.simulated,
                 total_bytes: device.total_bytes,
                 sharing: match device.sharing {
-                    fcsp_core::backend::SharingMode::Exclusive => "exclusive",
-                    fcsp_core::backend::SharingMode::Concurrent => "concurrent",
+                    SharingMode::Exclusive => "exclusive",
+                    SharingMode::Concurrent => "concurrent",
                 },
+                driver_used_bytes: telemetry.used_bytes,
+                driver_busy: telemetry.busy,
             },
             tenants,
         }

@@ -38,10 +38,18 @@ fn region_text(region: &RegionStatus) -> String {
         show_bytes(device.total_bytes),
         device.sharing
     );
+    if let (Some(used_bytes), Some(busy)) = (device.driver_used_bytes, device.driver_busy) {
+        let _ok = writeln!(
+            text,
+            "  the driver says: {} used, busy {}",
+            show_bytes(used_bytes),
+            percent(busy)
+        );
+    }
     if let Some(reclaimed) = &region.reclaimed {
         let _ok = writeln!(
             text,
-            "  gave back {} of {} process(es) that died",
+            "  gave back {} of {} process(es) that are gone",
             show_bytes(reclaimed.bytes),
             reclaimed.processes
         );
