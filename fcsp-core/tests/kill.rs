@@ -7,7 +7,7 @@ mod common;
 use common::{Helper, at_once, device, open, pause, quota, role, say};
 use fcsp_core::failpoint;
 use fcsp_core::region::layout::Tenant;
-use fcsp_core::region::{Attachment, Region, reclaim, scan, tenant};
+use fcsp_core::region::{Attachment, Region, RobustHold, reclaim, scan, tenant};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,6 +33,8 @@ fn helper_process() {
 fn live(dir: &Path) {
     let region = open(dir);
     let attachment = Attachment::join(&region, "shared", quota(QUOTA_BYTES)).expect("joins");
+    let attachment = Arc::new(attachment);
+    let hold = RobustHold::new(&attachment).expect("watches");
     let ledger = attachment.ledger();
     ledger.reserve(1000).expect("fits");
     ledger.reserve(QUOTA_BYTES).expect_err("does not fit");
@@ -40,6 +42,8 @@ fn live(dir: &Path) {
     ledger.release(300);
     reclaim::reclaim_dead(&region).expect("reclaims");
     tenant::sweep(&region).expect("sweeps");
+    drop(hold);
+    let attachment = Arc::try_unwrap(attachment).expect("the only reference");
     assert_eq!(attachment.detach().expect("leaves"), 1200);
 }
 

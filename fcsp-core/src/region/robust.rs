@@ -10,6 +10,7 @@
 
 use super::layout::RobustWord;
 use super::{Attachment, RegionError};
+use crate::failpoint::failpoint;
 use crate::sync::{AtomicU64, Ordering};
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -101,13 +102,16 @@ impl RobustHold {
         // In the kernel's order: what is pending is marked too, so that the thread may end anywhere
         // between here and the end. Relaxed: the kernel looks after the thread's last instruction.
         head.pending.store(entry, Ordering::Relaxed);
+        failpoint!("watch.pending");
         // SAFETY: gettid always succeeds and touches no memory.
         let tid = unsafe { libc::syscall(libc::SYS_gettid) } as u32;
         word.next
             .store(head.first.load(Ordering::Relaxed), Ordering::Relaxed);
         // Release: for whoever asks for the state.
         word.futex.store(tid & TID_MASK, Ordering::Release);
+        failpoint!("watch.held");
         head.first.store(entry, Ordering::Relaxed);
+        failpoint!("watch.linked");
         head.pending.store(0, Ordering::Relaxed);
         Ok(Self {
             attachment: Arc::clone(attachment),
@@ -132,9 +136,13 @@ impl Drop for RobustHold {
             // dropped yet, and a hold keeps its region mapped. Only this thread changes the list.
             link = unsafe { &*ptr::with_exposed_provenance::<AtomicU64>(address as usize) };
         }
+        // Pending again, so that it is marked though it is not in the list any more.
+        head.pending.store(entry, Ordering::Relaxed);
         link.store(next, Ordering::Relaxed);
+        failpoint!("watch.unlinked");
         // Release: for whoever asks for the state.
         word.futex.store(0, Ordering::Release);
+        head.pending.store(0, Ordering::Relaxed);
     }
 }
 
