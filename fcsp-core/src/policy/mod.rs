@@ -5,8 +5,8 @@
 //! [`crate::sched`], both from the tenant's page in the region, where [`Limits::store`] puts them.
 //!
 //! On the path of a call it stands at the very beginning: when a program first touches a device,
-//! the preload library reads the [`file`](mod@file) and the [`env`](mod@env), [`resolve`]s the two
-//! and writes the result into the region. The operator's tools do the same when a limit changes.
+//! the preload library reads the [`file`](mod@file) and the [`env`](mod@env), makes [`Limits`] of
+//! the two ([`resolve()`]) and writes them into the region. The operator's tools do the same when a limit changes.
 //! Everything here is pure except [`Policy::find`], [`EnvSettings::from_process`] and
 //! [`tenant_name::from_process`], which read what their names say.
 
