@@ -356,7 +356,7 @@ pub fn fill(
     width: u64,
     height: u64,
 ) -> Result<Transfer, CUresult> {
-    require(target % bytes == 0, rc::INVALID_VALUE)?;
+    require(target.is_multiple_of(bytes), rc::INVALID_VALUE)?;
     let row = width.checked_mul(bytes).ok_or(rc::INVALID_VALUE)?;
     require(height <= 1 || pitch >= row, rc::INVALID_VALUE)?;
     device_range(target, span(row, pitch, height, 0, 1))?;

@@ -92,7 +92,7 @@ pub unsafe fn register(address: *mut c_void, bytes: usize, flags: c_uint) -> Out
 
 /// `cuMemHostRegister`, the first form: pages only.
 pub unsafe fn register_v1(address: *mut c_void, bytes: usize, flags: c_uint) -> Outcome {
-    let aligned = address as usize % 4096 == 0 && bytes % 4096 == 0;
+    let aligned = (address as usize).is_multiple_of(4096) && bytes.is_multiple_of(4096);
     require(aligned, rc::INVALID_VALUE)?;
     // SAFETY: the same contract.
     unsafe { register(address, bytes, flags) }

@@ -169,10 +169,10 @@ unsafe fn work_arguments(
 }
 
 fn modelled_ns(grid: [c_uint; 3], block: [c_uint; 3]) -> u64 {
-    if let Some(gpu) = crate::driver::gpus().first() {
-        if let Some(ns) = gpu.device.config().kernel_ns {
-            return ns;
-        }
+    if let Some(gpu) = crate::driver::gpus().first()
+        && let Some(ns) = gpu.device.config().kernel_ns
+    {
+        return ns;
     }
     let product = |shape: [c_uint; 3]| {
         shape

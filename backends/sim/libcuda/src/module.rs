@@ -90,10 +90,10 @@ fn destroy(module: Arc<Module>) {
         FUNCTIONS.remove(*handle as CUfunction);
     }
     for (_, address, _) in &module.globals {
-        if let Some(found) = crate::memory::remove(*address, |_| true) {
-            if let Ok(gpu) = crate::driver::gpu(found.ordinal) {
-                crate::memory::give_back(gpu, &found);
-            }
+        if let Some(found) = crate::memory::remove(*address, |_| true)
+            && let Ok(gpu) = crate::driver::gpu(found.ordinal)
+        {
+            crate::memory::give_back(gpu, &found);
         }
     }
 }
@@ -198,6 +198,7 @@ pub unsafe fn get_global(
 }
 
 /// `cuLibraryLoadData`.
+#[expect(clippy::too_many_arguments, reason = "the driver's signature")]
 pub unsafe fn library_load(
     place: *mut CUlibrary,
     code: *const c_void,

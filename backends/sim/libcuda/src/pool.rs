@@ -274,11 +274,10 @@ pub unsafe fn set_attribute(
         // SAFETY: the caller's pointer to a 64-bit number.
         4 => state.threshold_bytes = unsafe { value.cast::<u64>().read() },
         high @ (6 | 8) => {
-            // SAFETY: as above. High-water marks can only be reset.
-            require(
-                unsafe { value.cast::<u64>().read() } == 0,
-                rc::INVALID_VALUE,
-            )?;
+            // SAFETY: as above.
+            let wanted = unsafe { value.cast::<u64>().read() };
+            // High-water marks can only be reset.
+            require(wanted == 0, rc::INVALID_VALUE)?;
             if high == 6 {
                 state.reserved_bytes_max = state.reserved_bytes;
             } else {

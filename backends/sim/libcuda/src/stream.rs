@@ -238,7 +238,7 @@ pub unsafe fn wait_event(handle: CUstream, event: CUevent, flags: c_uint) -> Out
 /// A word in memory the device can reach.
 fn word(address: CUdeviceptr, width: Width) -> Outcome {
     require(
-        address != 0 && address % width.bytes() == 0,
+        address != 0 && address.is_multiple_of(width.bytes()),
         rc::INVALID_VALUE,
     )?;
     require(memory::contains(address, width.bytes()), rc::INVALID_VALUE)

@@ -100,7 +100,7 @@ pub unsafe fn create(
     )?;
     let bytes = bytes as u64;
     require(
-        bytes > 0 && bytes % GRANULARITY_BYTES == 0,
+        bytes > 0 && bytes.is_multiple_of(GRANULARITY_BYTES),
         rc::INVALID_VALUE,
     )?;
     // SAFETY: not null, so readable by the caller's contract.
@@ -197,7 +197,7 @@ pub unsafe fn reserve(
     require(!place.is_null() && flags == 0, rc::INVALID_VALUE)?;
     let bytes = bytes as u64;
     require(
-        bytes > 0 && bytes % GRANULARITY_BYTES == 0,
+        bytes > 0 && bytes.is_multiple_of(GRANULARITY_BYTES),
         rc::INVALID_VALUE,
     )?;
     require(align == 0 || align.is_power_of_two(), rc::INVALID_VALUE)?;
@@ -283,7 +283,7 @@ pub unsafe fn map(
     let physical = physical(handle)?;
     let bytes = bytes as u64;
     require(
-        bytes == physical.bytes && address % GRANULARITY_BYTES == 0,
+        bytes == physical.bytes && address.is_multiple_of(GRANULARITY_BYTES),
         rc::INVALID_VALUE,
     )?;
     reserved(address, bytes)?;

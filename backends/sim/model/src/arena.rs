@@ -124,12 +124,12 @@ impl Arena {
         if let Some(next) = free.remove(&(start + length)) {
             length += next;
         }
-        if let Some((before, size)) = free.range(..start).next_back().map(|(s, l)| (*s, *l)) {
-            if before + size == start {
-                free.remove(&before);
-                start = before;
-                length += size;
-            }
+        if let Some((before, size)) = free.range(..start).next_back().map(|(s, l)| (*s, *l))
+            && before + size == start
+        {
+            free.remove(&before);
+            start = before;
+            length += size;
         }
         free.insert(start, length);
     }

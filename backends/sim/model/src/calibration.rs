@@ -28,7 +28,10 @@ pub const CONTEXT_OVERHEAD_BYTES: u64 = 518 << 20;
 pub const BOARD_MEMORY_BYTES: u64 = 143_771 << 20;
 
 /// What the driver keeps for itself of [`BOARD_MEMORY_BYTES`] before any context exists.
-pub const DRIVER_RESERVE_BYTES: u64 = 623 << 20;
+pub const DRIVER_RESERVE_BYTES: u64 = 616 << 20;
+
+/// How often the utilization that the management library reports changes.
+pub const UTILIZATION_PERIOD_NS: u64 = 250_000_000;
 
 /// Device time of one iteration of the `fcsp_work` kernel.
 pub const SIM_NS_PER_ITER: u64 = 10;

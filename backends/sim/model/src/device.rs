@@ -36,8 +36,6 @@ pub struct Process {
     pub pid: u32,
     /// Physical memory it holds, contexts included.
     pub memory_bytes: u64,
-    /// Device time it has used, the part of a running kernel included.
-    pub executed_ns: u64,
 }
 
 /// A device, opened.
@@ -223,9 +221,7 @@ impl Device {
     pub fn processes(&self) -> Vec<Process> {
         let mine = self.own_slot();
         let locked = self.shared.lock();
-        let now_ns = now_ns();
-        self.reap(&locked, now_ns, mine);
-        locked.advance(now_ns);
+        self.reap(&locked, now_ns(), mine);
         locked
             .slot_indices()
             .map(|index| &locked.slots[index])
@@ -233,16 +229,16 @@ impl Device {
             .map(|slot| Process {
                 pid: slot.pid.load(Acquire),
                 memory_bytes: slot.memory_bytes.load(Acquire),
-                executed_ns: slot.executed_ns.load(Acquire),
             })
             .collect()
     }
 
-    /// Device time spent on anybody's work so far.
-    pub fn busy_ns(&self) -> u64 {
+    /// Percent of the last sampling period in which the device was busy. Like the real one it
+    /// changes a few times a second.
+    pub fn utilization_percent(&self) -> u32 {
         let locked = self.shared.lock();
         locked.advance(now_ns());
-        locked.engine.busy_ns.load(Acquire)
+        locked.engine.utilization_percent.load(Acquire) as u32
     }
 
     pub(crate) fn lock(&self) -> Locked<'_> {

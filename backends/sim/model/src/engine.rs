@@ -14,7 +14,7 @@
 //! its active-thread percentage. That is fairer than the real MPS, which lets a saturating
 //! neighbour starve small kernels.
 
-use crate::calibration::{SLICE_NS, SWITCH_IDLE_NS, SWITCH_PREEMPT_NS};
+use crate::calibration::{SLICE_NS, SWITCH_IDLE_NS, SWITCH_PREEMPT_NS, UTILIZATION_PERIOD_NS};
 use crate::shared::{Locked, RING_ITEMS, SLOTS_MAX, Slot};
 use std::sync::atomic::Ordering::{Acquire, Release};
 
@@ -97,6 +97,22 @@ impl Locked<'_> {
         } else {
             while self.advance_exclusive(now_ns) {}
         }
+        self.sample(now_ns);
+    }
+
+    /// Closes a utilization sample that is old enough.
+    fn sample(&self, now_ns: u64) {
+        let began_ns = self.engine.sample_ns.load(Acquire);
+        let took_ns = now_ns.saturating_sub(began_ns);
+        if took_ns < UTILIZATION_PERIOD_NS {
+            return;
+        }
+        let busy_ns = self.engine.busy_ns.load(Acquire);
+        let spent_ns = busy_ns.saturating_sub(self.engine.sample_busy_ns.load(Acquire));
+        let percent = (spent_ns * 100 / took_ns).min(100);
+        self.engine.utilization_percent.store(percent, Release);
+        self.engine.sample_busy_ns.store(busy_ns, Release);
+        self.engine.sample_ns.store(now_ns, Release);
     }
 
     /// A lower bound on when `ticket` of `slot` ends, as things stand after `advance(now_ns)`.

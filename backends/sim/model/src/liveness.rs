@@ -71,7 +71,7 @@ impl LockFile {
     /// # Errors
     /// The file system does not support locks.
     pub fn is_open(&self) -> io::Result<bool> {
-        self.probe(OPEN_BYTE, 1)
+        self.probe(OPEN_BYTE)
     }
 
     /// Says that this process has the device file open, for as long as it lives. Call with the init
@@ -101,19 +101,11 @@ impl LockFile {
 
     /// Whether another process holds the byte of `slot`. Errors count as held.
     pub fn held(&self, slot: usize) -> bool {
-        self.probe(slot as i64, 1).unwrap_or(true)
+        self.probe(slot as i64).unwrap_or(true)
     }
 
-    /// Whether another process holds any byte below `slots`.
-    ///
-    /// # Errors
-    /// The file system does not support locks.
-    pub fn any_held(&self, slots: u64) -> io::Result<bool> {
-        self.probe(0, slots as i64)
-    }
-
-    fn probe(&self, start: i64, bytes: i64) -> io::Result<bool> {
-        let mut lock = flock(libc::F_WRLCK, start, bytes);
+    fn probe(&self, byte: i64) -> io::Result<bool> {
+        let mut lock = flock(libc::F_WRLCK, byte);
         // SAFETY: `lock` outlives the call and the descriptor is ours.
         if unsafe { libc::fcntl(self.raw_fd(), libc::F_OFD_GETLK, &mut lock) } != 0 {
             return Err(io::Error::last_os_error());
@@ -121,8 +113,8 @@ impl LockFile {
         Ok(i32::from(lock.l_type) != libc::F_UNLCK)
     }
 
-    fn set(&self, kind: libc::c_int, start: i64, command: libc::c_int) -> io::Result<()> {
-        let lock = flock(kind, start, 1);
+    fn set(&self, kind: libc::c_int, byte: i64, command: libc::c_int) -> io::Result<()> {
+        let lock = flock(kind, byte);
         loop {
             // SAFETY: `lock` outlives the call and the descriptor is ours.
             if unsafe { libc::fcntl(self.raw_fd(), command, &lock) } == 0 {
@@ -136,12 +128,12 @@ impl LockFile {
     }
 }
 
-fn flock(kind: libc::c_int, start: i64, bytes: i64) -> libc::flock {
+fn flock(kind: libc::c_int, byte: i64) -> libc::flock {
     libc::flock {
         l_type: kind as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: start,
-        l_len: bytes,
+        l_start: byte,
+        l_len: 1,
         l_pid: 0,
     }
 }
@@ -247,8 +239,12 @@ mod tests {
         theirs.claim(3).expect("free slot");
         assert!(mine.held(3) && !mine.held(2));
         assert!(mine.claim(3).is_err());
-        assert!(mine.any_held(64).expect("probe"));
+        assert!(!mine.is_open().expect("probe"));
+        theirs.mark_open().expect("mark");
+        mine.mark_open().expect("several may");
+        assert!(mine.is_open().expect("probe"));
         drop(theirs);
+        assert!(!mine.is_open().expect("probe"));
         assert!(!mine.held(3));
         mine.claim(3).expect("free again");
     }

@@ -23,7 +23,7 @@ pub const SLOTS_MAX: usize = 64;
 pub const RING_ITEMS: u64 = 4096;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"fcspsim1");
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// One kernel (or copy) in a process's ring.
 #[repr(C)]
@@ -78,6 +78,12 @@ pub struct EngineState {
     pub busy_ns: AtomicU64,
     /// Context switches so far.
     pub switches: AtomicU64,
+    /// When the current utilization sample began.
+    pub sample_ns: AtomicU64,
+    /// `busy_ns` at that time.
+    pub sample_busy_ns: AtomicU64,
+    /// The last full sample, in percent.
+    pub utilization_percent: AtomicU64,
 }
 
 /// The whole file.
@@ -237,7 +243,7 @@ impl SharedFile {
             .truncate(false)
             .open(&path)?;
         let bytes = size_of::<Shared>() as u64;
-        let unused = !locks.is_open()? && !locks.any_held(SLOTS_MAX as u64)?;
+        let unused = !locks.is_open()?;
         locks.mark_open()?;
         if unused {
             // Nobody is on the device: start it afresh, so that this environment counts.

@@ -26,6 +26,7 @@ pub const PTX: &CStr = c".version 6.0
 macro_rules! cu {
     ($cuda:expr, $name:ident($($arg:expr),* $(,)?)) => {{
         let function: cuda_sys::fn_types::$name = $cuda.function(stringify!($name));
+        #[allow(clippy::macro_metavars_in_unsafe, reason = "a call is all the macro makes")]
         // SAFETY: the arguments are what cuda.h wants of this function.
         unsafe { function($($arg),*) }
     }};

@@ -509,10 +509,10 @@ impl State {
         let Some(front) = stream.queue.front() else {
             return false;
         };
-        if let Entry::Op(op) = &front.entry {
-            if op.needs_drained_stream() {
-                return self.issue_held(id, now_ns);
-            }
+        if let Entry::Op(op) = &front.entry
+            && op.needs_drained_stream()
+        {
+            return self.issue_held(id, now_ns);
         }
         if let Entry::Join {
             stream: other,
@@ -615,11 +615,11 @@ impl State {
             }
             (ticket, settled_ns) = (other.last_ticket, other.settled_ns);
         }
-        if let Some((event, record)) = event {
-            if let Some(event) = self.events.get(event.0).filter(|e| e.record == record) {
-                ticket = event.ticket;
-                settled_ns = event.time_ns;
-            }
+        if let Some((event, record)) = event
+            && let Some(event) = self.events.get(event.0).filter(|e| e.record == record)
+        {
+            ticket = event.ticket;
+            settled_ns = event.time_ns;
         }
         let Some(stream) = self.streams.get_mut(id.0) else {
             return false;
@@ -691,11 +691,11 @@ impl State {
                     self.urgent.insert(stream.last_ticket);
                     return false;
                 }
-                if let Some(Queued { entry, .. }) = stream.queue.front_mut() {
-                    if let Entry::Op(Op::Call(call)) = std::mem::replace(entry, Entry::Calling) {
-                        self.calls.push_back((id, call));
-                        self.newly_held = true;
-                    }
+                if let Some(Queued { entry, .. }) = stream.queue.front_mut()
+                    && let Entry::Op(Op::Call(call)) = std::mem::replace(entry, Entry::Calling)
+                {
+                    self.calls.push_back((id, call));
+                    self.newly_held = true;
                 }
                 return false;
             }
@@ -734,18 +734,18 @@ impl State {
                 continue;
             };
             for queued in &mut stream.queue {
-                if let Entry::Op(Op::Wait(gate)) = &queued.entry {
-                    if range.contains(&gate.address) {
-                        queued.entry = Entry::Op(Op::Instant(Effect::None));
-                    }
+                if let Entry::Op(Op::Wait(gate)) = &queued.entry
+                    && range.contains(&gate.address)
+                {
+                    queued.entry = Entry::Op(Op::Instant(Effect::None));
                 }
             }
         }
         for follower in self.nodes.iter_mut().flat_map(|node| &mut node.followers) {
-            if let Follow::Write { address, .. } = &follower.follow {
-                if range.contains(address) {
-                    follower.follow = Follow::Nothing;
-                }
+            if let Follow::Write { address, .. } = &follower.follow
+                && range.contains(address)
+            {
+                follower.follow = Follow::Nothing;
             }
         }
     }
