@@ -8,7 +8,7 @@
 //!
 //! A zeroed region is a valid empty one: every field is chosen so that zero means "unused".
 //!
-//! This module owns shapes and constants. Mapping is in [`super::map`], who is alive in
+//! This module owns shapes and constants. Mapping is in [`super::Region`], who is alive in
 //! [`super::liveness`], the memory protocol in [`crate::ledger`], the compute protocol in
 //! [`crate::sched`].
 

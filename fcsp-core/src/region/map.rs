@@ -30,6 +30,7 @@ const LEFTOVER_AGE: Duration = Duration::from_secs(60);
 pub struct Region {
     map: MmapRaw,
     path: PathBuf,
+    vendor: Vendor,
     pub(super) locks: LockFile,
 }
 
@@ -104,18 +105,20 @@ impl Region {
             });
         }
         let map = map(&file).map_err(RegionError::io("map", path))?;
-        let region = Self {
+        // SAFETY: as in `layout`; the mapping outlives the reference, which ends here.
+        let header = unsafe { &(*map.as_ptr().cast::<RegionLayout>()).header };
+        let vendor = Self::check(header, path)?;
+        Ok(Self {
             map,
             path: path.to_owned(),
+            vendor,
             locks: LockFile::open(&path.with_extension(LOCK_EXTENSION))?,
-        };
-        region.check()?;
-        Ok(region)
+        })
     }
 
-    fn check(&self) -> Result<(), RegionError> {
-        let header = &self.layout().header;
-        let path = || self.path.clone();
+    /// Refuses what is not a region of this version; gives whose device it is.
+    fn check(header: &layout::Header, path: &Path) -> Result<Vendor, RegionError> {
+        let path = || path.to_owned();
         // Acquire: pairs with the release of the magic in `fill`.
         if header.magic.load(Ordering::Acquire) != MAGIC {
             return Err(RegionError::NotARegion {
@@ -139,7 +142,11 @@ impl Region {
                 expected: layout_hash(),
             });
         }
-        Ok(())
+        let number = header.vendor.load(Ordering::Relaxed);
+        Vendor::from_number(number).ok_or_else(|| RegionError::NotARegion {
+            path: path(),
+            reason: "it names no known vendor",
+        })
     }
 
     /// What is mapped.
@@ -172,8 +179,7 @@ impl Region {
     pub fn device(&self) -> DeviceInfo {
         let header = &self.layout().header;
         DeviceInfo {
-            vendor: Vendor::from_number(header.vendor.load(Ordering::Relaxed))
-                .unwrap_or(Vendor::Nvidia),
+            vendor: self.vendor,
             id: header.device_id.read(),
             name: header.device_name.read(),
             total_bytes: header.total_bytes.load(Ordering::Relaxed),
