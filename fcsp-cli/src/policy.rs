@@ -61,11 +61,12 @@ pub fn run(args: &Args) -> Result<Outcome> {
 fn check(file: &Path, deny_warnings: bool) -> Result<Outcome> {
     let policy = Policy::read(file)?;
     let warned = warn(&policy);
-    println!(
+    writeln!(
+        std::io::stdout(),
         "{}: good, {} tenant(s)",
         file.display(),
         policy.tenants.len()
-    );
+    )?;
     Ok(if warned && deny_warnings {
         Outcome::Bad
     } else {
@@ -131,20 +132,20 @@ fn apply(file: &Path, run_dir: &RunDirArg) -> Result<Outcome> {
         set::check(region, &all).context("the file cannot be put in force")?;
         planned.extend(changes);
     }
-    let mut changed = 0;
-    for (name, change) in planned
-        .iter()
-        .filter(|(_, change)| change.before != change.after)
-    {
+    let live = planned.len();
+    planned.retain(|(_, change)| change.before != change.after);
+    for (_, change) in &planned {
         change.make();
-        change.report(name);
-        changed += 1;
     }
-    println!(
-        "{}: in force, {changed} of {} live tenant(s) changed",
+    for (name, change) in &planned {
+        change.report(name)?;
+    }
+    writeln!(
+        std::io::stdout(),
+        "{}: in force, {} of {live} live tenant(s) changed",
         file.display(),
         planned.len()
-    );
+    )?;
     Ok(Outcome::Good)
 }
 

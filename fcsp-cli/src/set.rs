@@ -9,6 +9,7 @@ use fcsp_core::policy::validate::ADAPTIVE_IS_BALANCED;
 use fcsp_core::policy::{Limits, Mode, Share};
 use fcsp_core::region::layout::Tenant;
 use fcsp_core::region::{Region, TenantIndex, scan, tenant};
+use std::io::Write;
 
 /// Change the limits of a tenant while its programs run
 #[derive(Debug, clap::Args)]
@@ -61,7 +62,9 @@ pub fn run(args: &Args) -> Result<Outcome> {
     }
     for change in &changes {
         change.make();
-        change.report(&args.tenant);
+    }
+    for change in &changes {
+        change.report(&args.tenant)?;
     }
     Ok(Outcome::Good)
 }
@@ -119,13 +122,14 @@ impl<'a> Change<'a> {
     }
 
     /// Says on stdout what changed, and on stderr what may not be meant.
-    pub fn report(&self, name: &str) {
+    pub fn report(&self, name: &str) -> Result<()> {
         let device = self.region.device();
-        println!(
+        writeln!(
+            std::io::stdout(),
             "{name} on {}: {}",
             device.id,
             describe(&self.before, &self.after)
-        );
+        )?;
         let used_bytes = self.page().used.bytes();
         if let Some(quota_bytes) = self.after.quota_bytes.filter(|quota| *quota < used_bytes) {
             tracing::warn!(
@@ -150,6 +154,7 @@ impl<'a> Change<'a> {
                 show_bytes(device.total_bytes)
             );
         }
+        Ok(())
     }
 
     fn page(&self) -> &Tenant {

@@ -59,14 +59,15 @@ fn parse_seconds(text: &str) -> Result<f64, String> {
 pub fn run(args: &Args) -> Result<Outcome> {
     let install = Install::find()?;
     let stage = stage::Stage::set(&install, args.simulated)?;
-    println!("{}", stage.announcement());
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "{}", stage.announcement())?;
     let played = play::play(&stage, args.seconds)?;
     let report = report::Report::new(&stage.calibration.device, played);
-    std::io::stdout().write_all(report.text().as_bytes())?;
     if let Some(path) = &args.json {
         let json = serde_json::to_string_pretty(&report)? + "\n";
         std::fs::write(path, json)
             .with_context(|| format!("cannot write the result to {}", path.display()))?;
     }
+    stdout.write_all(report.text().as_bytes())?;
     Ok(Outcome::Good)
 }

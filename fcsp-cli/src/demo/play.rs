@@ -9,6 +9,7 @@ use super::view;
 use anyhow::{Context, Result, bail};
 use fcsp_core::policy::memory::show_bytes;
 use fcsp_core::sched::clock::now_ns;
+use std::io::{self, Write};
 
 /// Parts of the time after which the third is killed and the second ends.
 pub const KILL_AFTER: f64 = 0.5;
@@ -17,7 +18,10 @@ pub const SECOND_ENDS_AFTER: f64 = 0.75;
 
 /// Plays everything; `seconds` are those with FCSP in force, the program alone comes before.
 pub fn play(stage: &Stage, seconds: f64) -> Result<Played> {
-    println!("* one program alone, without FCSP, to compare with");
+    writeln!(
+        io::stdout(),
+        "* one program alone, without FCSP, to compare with"
+    )?;
     let (alone_rate, total_bytes) = alone(stage, (seconds / 8.0).clamp(1.5, 4.0))?;
     let mut cast = Cast::start(stage, seconds, total_bytes)?;
     // Not before: a picture takes the keyboard, and listens to it only while it moves.
