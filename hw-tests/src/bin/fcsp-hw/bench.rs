@@ -118,6 +118,13 @@ impl Bench {
         if let Some(known) = self.alone.borrow().get(program) {
             return Ok(*known);
         }
+        let alone = self.alone_now(program)?;
+        self.alone.borrow_mut().insert(program.clone(), alone);
+        Ok(alone)
+    }
+
+    /// The same, measured now and not remembered.
+    pub fn alone_now(&self, program: &Program) -> Result<Alone> {
         let seconds = self.either(2.0, 1.5);
         let reported = self.together(&[self.native("alone", program, seconds)], seconds)?;
         let alone = self.reached(&reported[0])?;
@@ -126,7 +133,6 @@ impl Bench {
             "{} finished no work alone: does its kernel run?",
             program.name
         );
-        self.alone.borrow_mut().insert(program.clone(), alone);
         Ok(alone)
     }
 

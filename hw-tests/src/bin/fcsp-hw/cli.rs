@@ -81,8 +81,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     for suite in selected {
         eprintln!("{}: {}", suite.name, suite.about);
         let began = Instant::now();
-        let result =
-            (suite.run)(&bench).unwrap_or_else(|error| SuiteResult::failed(&format!("{error:#}")));
+        let mut result = SuiteResult::default();
+        result.attempt("the suite", |result| (suite.run)(&bench, result));
         for row in &result.rows {
             eprintln!("  {row}");
         }

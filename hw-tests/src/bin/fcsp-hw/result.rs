@@ -142,14 +142,13 @@ pub struct SuiteResult {
 }
 
 impl SuiteResult {
-    /// A suite that could not be carried out.
-    pub fn failed(reason: &str) -> Self {
-        Self {
-            rows: vec![Row {
+    /// Carries out one part of a suite; if that fails, says so in a row, and the others go on.
+    pub fn attempt(&mut self, part: &str, run: impl FnOnce(&mut Self) -> anyhow::Result<()>) {
+        if let Err(error) = run(self) {
+            self.rows.push(Row {
                 verdict: Verdict::Error,
-                ..Row::info("the suite", reason)
-            }],
-            details: Vec::new(),
+                ..Row::info(part, format!("{error:#}"))
+            });
         }
     }
 
@@ -170,6 +169,19 @@ mod tests {
         assert_eq!(Bar::AtMost(1.0).verdict(f64::NAN), Verdict::Miss);
         assert_eq!(Bar::AtLeast(1.0).verdict(f64::NAN), Verdict::Miss);
         assert_eq!(Bar::None.verdict(1.0), Verdict::Info);
+    }
+
+    #[test]
+    fn a_part_that_fails_is_an_error_beside_the_rows_of_the_others() {
+        let mut result = SuiteResult::default();
+        result.attempt("first", |_| anyhow::bail!("no device"));
+        result.attempt("second", |result| {
+            result.row(Row::info("x", "1"));
+            Ok(())
+        });
+        let verdicts: Vec<_> = result.rows.iter().map(|row| row.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Error, Verdict::Info]);
+        assert_eq!(result.rows[0].measured, "no device");
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl Tenant {
             let name = key.to_string_lossy();
             let limit = name.starts_with("BUD_") || name.starts_with("FCSP_");
             // What configures the simulated device or the log is the user's to say.
-            let kept = name.starts_with("FCSP_SIM_") || name == "FCSP_LOG";
+            let kept = name.starts_with("FCSP_SIM_") || name == "FCSP_LOG" || name == "FCSP_TUNE";
             if (limit && !kept) || name == "LD_PRELOAD" {
                 command.env_remove(&key);
             }

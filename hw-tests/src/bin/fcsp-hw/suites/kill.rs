@@ -29,9 +29,8 @@ const BESIDE: Duration = Duration::from_millis(400);
 const AFTER: Duration = Duration::from_millis(250);
 
 /// With FCSP, and natively for comparison.
-pub fn run(bench: &Bench) -> Result<SuiteResult> {
-    let mut result = SuiteResult::default();
-    let resumed = measure(bench, true, &mut result)?;
+pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
+    let resumed = measure(bench, true, result)?;
     let worst = resumed.iter().copied().fold(0.0, f64::max);
     result.row(Row::info(
         "one of three killed: the others resume after, in order of the kills",
@@ -44,13 +43,13 @@ pub fn run(bench: &Bench) -> Result<SuiteResult> {
         Bar::AtMost(10.0),
     ));
     if !bench.quick {
-        let native = measure(bench, false, &mut result)?;
+        let native = measure(bench, false, result)?;
         result.row(Row::info(
             "the same with the driver's slicing",
             text(&native),
         ));
     }
-    Ok(result)
+    Ok(())
 }
 
 fn text(resumed_ms: &[f64]) -> String {

@@ -10,7 +10,7 @@ use crate::result::{Bar, Row, SuiteResult};
 use crate::tenant::Limits;
 
 /// Equal shares; natively the waiting program is starved (see the slicing suite).
-pub fn run(bench: &Bench) -> Result<SuiteResult> {
+pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     let seconds = bench.either(5.05, 3.05);
     let alone = [bench.alone(&PINGPONG)?, bench.alone(&SATURATE)?];
     let tenants = [
@@ -23,7 +23,6 @@ pub fn run(bench: &Bench) -> Result<SuiteResult> {
     let (here, before) = latency
         .zip(alone[0].latency)
         .context("the waiting program finished no kernel")?;
-    let mut result = SuiteResult::default();
     result.row(Row::info(
         "ping-pong beside saturating: progress of each against alone",
         format!("{:.3} and {:.3}", shared.progress[0], shared.progress[1]),
@@ -42,5 +41,5 @@ pub fn run(bench: &Bench) -> Result<SuiteResult> {
     result.details.push(json!({
         "latency": here, "alone_latency": before, "shared": shared,
     }));
-    Ok(result)
+    Ok(())
 }

@@ -24,7 +24,7 @@ pub struct Suite {
     /// What it asks.
     pub about: &'static str,
     /// How it finds out.
-    pub run: fn(&Bench) -> Result<SuiteResult>,
+    pub run: fn(&Bench, &mut SuiteResult) -> Result<()>,
 }
 
 /// All suites, in the order in which they run.

@@ -36,7 +36,7 @@ struct Added {
 }
 
 /// Seven pairs, and refusals, which a native process does not have.
-pub fn run(bench: &Bench) -> Result<SuiteResult> {
+pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     let mut calls: BTreeMap<String, Added> = BTreeMap::new();
     for pair in 0..PAIRS {
         for (call, turns) in run_pair(bench, pair)? {
@@ -51,7 +51,6 @@ pub fn run(bench: &Bench) -> Result<SuiteResult> {
                 .extend(middle(|turn| turn.added_mean_ns));
         }
     }
-    let mut result = SuiteResult::default();
     for (call, bar) in [
         ("launch", Bar::AtMost(50.0)),
         ("alloc-async", Bar::AtMost(100.0)),
@@ -74,7 +73,7 @@ pub fn run(bench: &Bench) -> Result<SuiteResult> {
     result
         .details
         .push(json!({ "pairs": calls, "refusal_p50_ns": refusals_ns }));
-    Ok(result)
+    Ok(())
 }
 
 /// The middle pair, and how far the pairs lie apart.

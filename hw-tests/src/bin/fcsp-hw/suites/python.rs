@@ -50,14 +50,15 @@ struct Memory {
 }
 
 /// Speed alone, and the quota as PyTorch sees it.
-pub fn run(bench: &Bench) -> Result<SuiteResult> {
-    let mut result = SuiteResult::default();
+pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     if let Some(reason) = missing(bench)? {
         result.row(Row::skipped("PyTorch alone", reason));
-        return Ok(result);
+        return Ok(());
     }
     let scripts = unpack(bench)?;
-    memory(bench, &scripts, &mut result)?;
+    result.attempt("PyTorch's view of a quota", |result| {
+        memory(bench, &scripts, result)
+    });
 
     let seconds = bench.either("2", "1.5");
     let rounds = bench.either(3, 1);
@@ -94,7 +95,7 @@ pub fn run(bench: &Bench) -> Result<SuiteResult> {
     result
         .details
         .push(json!({ "native": native, "fcsp": shared }));
-    Ok(result)
+    Ok(())
 }
 
 /// Why PyTorch cannot be measured here, if it cannot.

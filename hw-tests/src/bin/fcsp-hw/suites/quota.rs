@@ -29,11 +29,10 @@ const RACE_QUOTA_BYTES: u64 = 16 << 30;
 const HOG_QUOTA_BYTES: u64 = 8 << 30;
 
 /// Both.
-pub fn run(bench: &Bench) -> Result<SuiteResult> {
-    let mut result = SuiteResult::default();
-    race(bench, &mut result)?;
-    hog(bench, &mut result)?;
-    Ok(result)
+pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
+    result.attempt("the race", |result| race(bench, result));
+    result.attempt("the hog", |result| hog(bench, result));
+    Ok(())
 }
 
 fn race(bench: &Bench, result: &mut SuiteResult) -> Result<()> {

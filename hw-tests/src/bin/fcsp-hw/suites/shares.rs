@@ -16,28 +16,30 @@ use crate::tenant::{Limits, Tenant};
 type Mix<'a> = &'a [(u32, &'a Program)];
 
 /// The same 250 µs kernels everywhere; also judged by the smoothness of 100 ms windows.
-pub fn uniform(bench: &Bench) -> Result<SuiteResult> {
+pub fn uniform(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     let mixes: [Mix; 3] = [
         &[(25, &SATURATE), (75, &SATURATE)],
         &[(25, &SATURATE), (35, &SATURATE), (40, &SATURATE)],
         &[(10, &SATURATE), (90, &SATURATE)],
     ];
-    let mut result = SuiteResult::default();
     for mix in mixes {
-        let shared = measure(bench, mix, &mut result)?;
-        let worst = shared.cv_100ms.iter().copied().fold(0.0, f64::max);
-        result.row(Row::number(
-            format!("{}: largest CV of 100 ms windows", title(mix)),
-            worst,
-            "",
-            Bar::None,
-        ));
+        result.attempt(&title(mix), |result| {
+            let shared = measure(bench, mix, result)?;
+            let worst = shared.cv_100ms.iter().copied().fold(0.0, f64::max);
+            result.row(Row::number(
+                format!("{}: largest CV of 100 ms windows", title(mix)),
+                worst,
+                "",
+                Bar::None,
+            ));
+            Ok(())
+        });
     }
-    Ok(result)
+    Ok(())
 }
 
 /// Different kernel lengths, streams and launch calls beside each other.
-pub fn streams(bench: &Bench) -> Result<SuiteResult> {
+pub fn streams(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     let all: [Mix; 3] = [
         &[(25, &SATURATE_MIXED), (75, &SATURATE_MULTI)],
         &[
@@ -47,25 +49,27 @@ pub fn streams(bench: &Bench) -> Result<SuiteResult> {
         ],
         &[(10, &SATURATE_COOPERATIVE), (90, &SATURATE_PER_THREAD)],
     ];
-    run(bench, &all[bench.either(0, 1)..bench.either(3, 2)])
+    run(bench, &all[bench.either(0, 1)..bench.either(3, 2)], result);
+    Ok(())
 }
 
 /// Graphs beside kernels, and beside graphs.
-pub fn graphs(bench: &Bench) -> Result<SuiteResult> {
+pub fn graphs(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     let all: [Mix; 3] = [
         &[(25, &SATURATE_GRAPH), (75, &SATURATE)],
         &[(25, &SATURATE_MULTI), (75, &SATURATE_GRAPH_DEFAULT)],
         &[(10, &SATURATE_GRAPH), (90, &SATURATE_GRAPH_DEFAULT)],
     ];
-    run(bench, &all[..bench.either(3, 1)])
+    run(bench, &all[..bench.either(3, 1)], result);
+    Ok(())
 }
 
-fn run(bench: &Bench, mixes: &[Mix]) -> Result<SuiteResult> {
-    let mut result = SuiteResult::default();
+fn run(bench: &Bench, mixes: &[Mix], result: &mut SuiteResult) {
     for mix in mixes {
-        measure(bench, mix, &mut result)?;
+        result.attempt(&title(mix), |result| {
+            measure(bench, mix, result).map(|_| ())
+        });
     }
-    Ok(result)
 }
 
 fn measure(bench: &Bench, mix: Mix, result: &mut SuiteResult) -> Result<Shared> {

@@ -9,14 +9,13 @@ use crate::programs::{PINGPONG, Program, SATURATE};
 use crate::result::{Row, SuiteResult};
 
 /// Two and three saturating processes, and one that waits for each kernel beside one that does not.
-pub fn run(bench: &Bench) -> Result<SuiteResult> {
-    let mut result = SuiteResult::default();
-    saturating(bench, 2, &mut result)?;
+pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
+    saturating(bench, 2, result)?;
     if !bench.quick {
-        saturating(bench, 3, &mut result)?;
+        saturating(bench, 3, result)?;
     }
-    pingpong(bench, &mut result)?;
-    Ok(result)
+    pingpong(bench, result)?;
+    Ok(())
 }
 
 fn saturating(bench: &Bench, count: usize, result: &mut SuiteResult) -> Result<()> {

@@ -13,7 +13,7 @@ use crate::tenant::Limits;
 const ENTITLED_PCT: u32 = 25;
 
 /// 25 % strict with the device to itself.
-pub fn run(bench: &Bench) -> Result<SuiteResult> {
+pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     let seconds = bench.either(8.05, 4.05);
     let alone = bench.alone(&SATURATE)?;
     let limits = Limits {
@@ -34,7 +34,6 @@ pub fn run(bench: &Bench) -> Result<SuiteResult> {
         .reduce(f64::max)
         .context("the program ran for less than a second")?;
     let windows = progress.window_rates(from_ns, to_ns, 100 * NS_PER_MS);
-    let mut result = SuiteResult::default();
     result.row(Row::number(
         "strict 25 % alone: mean, of the whole device",
         mean(&seconds_pct),
@@ -56,5 +55,5 @@ pub fn run(bench: &Bench) -> Result<SuiteResult> {
     result.details.push(json!({
         "second_pct": seconds_pct, "windows_100ms": windows, "alone_rate": alone.rate,
     }));
-    Ok(result)
+    Ok(())
 }
