@@ -155,7 +155,8 @@ fn is_setting(name: &str) -> bool {
 
 fn has_gpu() -> bool {
     match Nvidia::open().and_then(|nvidia| nvidia.devices()) {
-        Ok(devices) => !devices.is_empty(),
+        // Simulated ones are found like real ones where LD_LIBRARY_PATH leads to them.
+        Ok(devices) => devices.iter().any(|device| !device.simulated),
         Err(error) => {
             tracing::info!("{error}");
             false
