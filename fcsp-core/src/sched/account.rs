@@ -52,7 +52,8 @@ impl TenantAccount {
         let add = if self.filled_ns == 0 {
             burst_ns
         } else {
-            (u128::from(elapsed) * u128::from(self.share.ceiling_ppm) / u128::from(WHOLE_PPM)) as u64
+            (u128::from(elapsed) * u128::from(self.share.ceiling_ppm) / u128::from(WHOLE_PPM))
+                as u64
         };
         self.tokens_ns = (self.tokens_ns.saturating_add(add as i64)).min(burst_ns as i64);
         self.filled_ns = now_ns;

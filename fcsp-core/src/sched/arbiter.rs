@@ -22,60 +22,13 @@
 use std::collections::BTreeMap;
 
 use super::account::{ProcessAccount, TenantAccount};
-use super::clock::{ms, us};
+use super::clock::us;
 use super::plan::{Gate, Grant, Plan, ProcessView, Retire, SegmentRef, SegmentView, View};
 use super::producer::AHEAD;
 use super::segment::{SegmentState, reached};
 use super::shares::{Share, WHOLE_PPM, shares};
+use super::tuning::Tuning;
 use crate::policy::Mode;
-
-/// The arbiter's constants. All times in nanoseconds.
-#[derive(Clone, Debug)]
-pub struct Tuning {
-    /// One round of turns among saturating tenants; each turn is its share of it.
-    pub cycle_ns: u64,
-    /// Shortest turn.
-    pub turn_ns_min: u64,
-    /// Longest turn.
-    pub turn_ns_max: u64,
-    /// Longest segment of others beside a program that waits for its results.
-    pub beside_interactive_ns: u64,
-    /// A tenant without work for this long is idle.
-    pub idle_ns: u64,
-    /// Longest pause between two batches that keeps the turn.
-    pub think_ns_max: u64,
-    /// An open segment without submissions for this long has gone quiet.
-    pub quiet_ns: u64,
-    /// Least time a turn's work is given before the lease moves on without it.
-    pub bound_ns: u64,
-    /// How long before an expected event to begin looking closely.
-    pub lead_ns: u64,
-    /// How often to look closely.
-    pub poll_ns: u64,
-    /// Longest sleep while anything is pending, so that others see a living arbiter.
-    pub sleep_ns_max: u64,
-    /// Segments granted beyond the running one while nobody else waits.
-    pub ahead: u32,
-}
-
-impl Default for Tuning {
-    fn default() -> Self {
-        Self {
-            cycle_ns: ms(10),
-            turn_ns_min: us(500),
-            turn_ns_max: ms(10),
-            beside_interactive_ns: us(400),
-            idle_ns: ms(200),
-            think_ns_max: us(100),
-            quiet_ns: us(200),
-            bound_ns: ms(50),
-            lead_ns: us(20),
-            poll_ns: us(10),
-            sleep_ns_max: ms(2),
-            ahead: 2,
-        }
-    }
-}
 
 /// The turn in progress.
 #[derive(Clone, Debug)]
@@ -104,13 +57,18 @@ pub struct Arbiter {
     turn: Option<Turn>,
     /// Slot and tenant of the newest turn, past or present.
     last: Option<(usize, usize)>,
+    /// What a hand-over costs, as the processes measured it, on average.
+    handover_ns: u64,
     vtime_ns: u64,
 }
 
 impl Arbiter {
     /// An arbiter with the given constants.
     pub fn new(tuning: Tuning) -> Self {
-        Self { tuning, ..Self::default() }
+        Self {
+            tuning,
+            ..Self::default()
+        }
     }
 
     /// Takes over what an earlier arbiter had charged.
@@ -122,7 +80,9 @@ impl Arbiter {
 
     /// Virtual time, device time and share of a tenant, for the region.
     pub fn tenant(&self, tenant: usize) -> Option<(u64, u64, Share)> {
-        self.tenants.get(&tenant).map(|a| (a.vtime_ns, a.device_ns, a.share))
+        self.tenants
+            .get(&tenant)
+            .map(|a| (a.vtime_ns, a.device_ns, a.share))
     }
 
     /// Device time of a process, for the region.
@@ -156,32 +116,49 @@ impl Arbiter {
     /// Learns of new tenants and processes, and forgets those that are gone.
     fn meet(&mut self, now: u64, view: &View) {
         self.processes.retain(|slot, account| {
-            view.processes.iter().any(|p| p.slot == *slot && p.generation == account.generation)
+            view.processes
+                .iter()
+                .any(|p| p.slot == *slot && p.generation == account.generation)
         });
         if let Some(turn) = &self.turn
             && !self.processes.contains_key(&turn.slot)
         {
             self.turn = None;
         }
-        self.tenants.retain(|index, _| view.tenants.iter().any(|t| t.index == *index));
+        let measured = view
+            .processes
+            .iter()
+            .map(|p| p.handover_ns)
+            .filter(|ns| *ns != 0);
+        let (sum_ns, count) = measured.fold((0, 0), |(sum, count), ns| (sum + ns, count + 1));
+        self.handover_ns = if count == 0 { 0 } else { sum_ns / count };
+        self.tenants
+            .retain(|index, _| view.tenants.iter().any(|t| t.index == *index));
         for tenant in &view.tenants {
-            self.tenants.entry(tenant.index).or_insert_with(|| TenantAccount {
-                vtime_ns: self.vtime_ns,
-                ..TenantAccount::default()
-            });
+            self.tenants
+                .entry(tenant.index)
+                .or_insert_with(|| TenantAccount {
+                    vtime_ns: self.vtime_ns,
+                    ..TenantAccount::default()
+                });
         }
         for process in &view.processes {
             self.processes
                 .entry(process.slot)
                 .or_insert_with(|| ProcessAccount::new(process, 0));
-            let Some(account) = self.tenants.get_mut(&process.tenant) else { continue };
+            let Some(account) = self.tenants.get_mut(&process.tenant) else {
+                continue;
+            };
             if process.has_work() || !process.gated {
                 account.active_ns = now;
             }
         }
         // A tenant that slept gains no credit beyond a turn.
         for tenant in &view.tenants {
-            let works = view.processes.iter().any(|p| p.tenant == tenant.index && p.has_work());
+            let works = view
+                .processes
+                .iter()
+                .any(|p| p.tenant == tenant.index && p.has_work());
             let credit_ns = self.tuning.turn_ns_max;
             let least = self.vtime_ns.saturating_sub(credit_ns);
             if let Some(account) = self.tenants.get_mut(&tenant.index) {
@@ -215,16 +192,30 @@ impl Arbiter {
     /// turn is over.
     fn retire(&mut self, now: u64, view: &View, plan: &mut Plan) {
         let Some(turn) = &mut self.turn else { return };
-        let Some(process) = view.process(turn.slot) else { return };
-        let Some(account) = self.processes.get_mut(&turn.slot) else { return };
-        let others_wait = view.processes.iter().any(|p| p.slot != turn.slot && p.has_work());
+        let Some(process) = view.process(turn.slot) else {
+            return;
+        };
+        let Some(account) = self.processes.get_mut(&turn.slot) else {
+            return;
+        };
+        let others_wait = view
+            .processes
+            .iter()
+            .any(|p| p.slot != turn.slot && p.has_work());
         for segment in process.granted_segments() {
             let expected = account.corrected_ns(segment.predicted_ns)
-                + if turn.first_segment { turn.handover_ns } else { 0 };
+                + if turn.first_segment {
+                    turn.handover_ns
+                } else {
+                    0
+                };
             turn.segment_started_ns = turn.segment_started_ns.max(segment.opened_ns.min(now));
             let running = now.saturating_sub(turn.segment_started_ns);
             let over = running >= self.tuning.bound_ns.max(4 * expected);
-            let reference = SegmentRef { slot: turn.slot, number: segment.number };
+            let reference = SegmentRef {
+                slot: turn.slot,
+                number: segment.number,
+            };
             let finished = segment.finished();
             if !finished && segment.state == SegmentState::Open && others_wait {
                 let quiet = now.saturating_sub(segment.submitted_ns.max(turn.segment_started_ns))
@@ -232,7 +223,10 @@ impl Arbiter {
                 let turn_over = now.saturating_sub(turn.started_ns) >= turn.budget_ns;
                 if running >= expected && (quiet || turn_over) {
                     plan.expire.push(reference);
-                    plan.retire.push(Retire { segment: reference, finished: true });
+                    plan.retire.push(Retire {
+                        segment: reference,
+                        finished: true,
+                    });
                     turn.segment_started_ns = now;
                     turn.first_segment = false;
                     continue;
@@ -248,14 +242,22 @@ impl Arbiter {
                     let fill_ns = segment.submitted_ns.saturating_sub(segment.opened_ns);
                     account.learn_habit(fill_ns, device_ns, process.synced, process.blocked);
                     if full_before {
-                        let handover = if turn.first_segment { turn.handover_ns } else { 0 };
-                        account.learn_length(segment.predicted_ns, running.saturating_sub(handover));
+                        let handover = if turn.first_segment {
+                            turn.handover_ns
+                        } else {
+                            0
+                        };
+                        account
+                            .learn_length(segment.predicted_ns, running.saturating_sub(handover));
                     }
                 }
             } else if segment.state == SegmentState::Open {
                 plan.expire.push(reference);
             }
-            plan.retire.push(Retire { segment: reference, finished });
+            plan.retire.push(Retire {
+                segment: reference,
+                finished,
+            });
             turn.segment_started_ns = now;
             turn.first_segment = false;
         }
@@ -264,7 +266,11 @@ impl Arbiter {
     /// What is granted without a turn (left by an earlier arbiter) is nobody's: forget it.
     fn forget_strays(&mut self, view: &View, plan: &mut Plan) {
         for process in &view.processes {
-            if self.turn.as_ref().is_some_and(|turn| turn.slot == process.slot) {
+            if self
+                .turn
+                .as_ref()
+                .is_some_and(|turn| turn.slot == process.slot)
+            {
                 continue;
             }
             for segment in process.granted_segments() {
@@ -305,8 +311,22 @@ impl Arbiter {
     }
 
     fn turn_ns(&self, tenant: usize) -> u64 {
-        let share = self.tenants.get(&tenant).map_or(WHOLE_PPM, |a| a.share.share_ppm);
-        (self.tuning.cycle_ns * u64::from(share) / u64::from(WHOLE_PPM))
+        let share = self
+            .tenants
+            .get(&tenant)
+            .map_or(WHOLE_PPM, |a| a.share.share_ppm);
+        let working = self
+            .tenants
+            .values()
+            .filter(|account| account.had_work)
+            .count() as u64;
+        let handovers_ns = if working > 1 {
+            working * self.handover_ns
+        } else {
+            0
+        };
+        let cycle_ns = self.tuning.cycle_ns.saturating_sub(handovers_ns);
+        (cycle_ns * u64::from(share) / u64::from(WHOLE_PPM))
             .clamp(self.tuning.turn_ns_min, self.tuning.turn_ns_max)
     }
 
@@ -317,7 +337,10 @@ impl Arbiter {
             let gated = mode != Mode::None && alone != Some(process.tenant);
             let beside_interactive = view.processes.iter().any(|other| {
                 other.tenant != process.tenant
-                    && self.processes.get(&other.slot).is_some_and(ProcessAccount::interactive)
+                    && self
+                        .processes
+                        .get(&other.slot)
+                        .is_some_and(ProcessAccount::interactive)
                     && self.is_active(other.tenant)
             });
             let account = self.processes.get(&process.slot);
@@ -327,7 +350,11 @@ impl Arbiter {
             }
             let ratio = account.map_or(1000, |a| a.ratio_milli);
             let segment_us = (length * 1000 / ratio / 1000).clamp(50, 100_000) as u32;
-            plan.gate.push(Gate { slot: process.slot, gated, segment_us });
+            plan.gate.push(Gate {
+                slot: process.slot,
+                gated,
+                segment_us,
+            });
         }
     }
 
@@ -340,7 +367,11 @@ impl Arbiter {
         if let Some(turn) = self.turn.take() {
             self.revoke(view, &turn, plan);
         }
-        for process in view.processes.iter().filter(|p| p.tenant == tenant && p.has_work()) {
+        for process in view
+            .processes
+            .iter()
+            .filter(|p| p.tenant == tenant && p.has_work())
+        {
             pass(process, plan);
         }
         if let Some(account) = self.tenants.get_mut(&tenant) {
@@ -389,17 +420,32 @@ impl Arbiter {
 
     /// While nobody else waits, keeps the device fed.
     fn extend(&mut self, view: &View, process: &ProcessView, plan: &mut Plan) {
-        let others_wait = view.processes.iter().any(|p| p.slot != process.slot && p.waits());
+        let others_wait = view
+            .processes
+            .iter()
+            .any(|p| p.slot != process.slot && p.waits());
         let Some(turn) = &self.turn else { return };
-        let limited = self.tenants.get(&turn.tenant).is_some_and(|a| !a.eligible());
+        let limited = self
+            .tenants
+            .get(&turn.tenant)
+            .is_some_and(|a| !a.eligible());
         if others_wait || limited {
             return;
         }
         let most = plan.retired(process).wrapping_add(self.tuning.ahead);
-        let to = if reached(process.opened, most) { most } else { process.opened };
+        let to = if reached(process.opened, most) {
+            most
+        } else {
+            process.opened
+        };
         if reached(to, process.granted.wrapping_add(1)) {
             let from = process.granted.wrapping_add(1);
-            plan.grant.push(Grant { slot: process.slot, from, to, first_of_turn: false });
+            plan.grant.push(Grant {
+                slot: process.slot,
+                from,
+                to,
+                first_of_turn: false,
+            });
         }
     }
 
@@ -407,9 +453,14 @@ impl Arbiter {
     /// as long as its turn lasts: then nobody's reaction time lies between its batches.
     fn run_ahead(&self, now: u64, process: &ProcessView, plan: &mut Plan) {
         let Some(turn) = &self.turn else { return };
-        let Some(account) = self.processes.get(&process.slot) else { return };
+        let Some(account) = self.processes.get(&process.slot) else {
+            return;
+        };
         let time_left = (turn.started_ns + turn.budget_ns).saturating_sub(now);
-        let eligible = self.tenants.get(&turn.tenant).is_some_and(TenantAccount::eligible);
+        let eligible = self
+            .tenants
+            .get(&turn.tenant)
+            .is_some_and(TenantAccount::eligible);
         let repeats = account.sync_milli >= 500 && account.quick(self.tuning.think_ns_max);
         if !repeats || !eligible || time_left < account.device_ns_mean + account.think_ns {
             return;
@@ -417,24 +468,41 @@ impl Arbiter {
         let to = plan.retired(process).wrapping_add(AHEAD);
         let from = plan.granted(process).wrapping_add(1);
         if reached(to, from) {
-            plan.grant.push(Grant { slot: process.slot, from, to, first_of_turn: false });
+            plan.grant.push(Grant {
+                slot: process.slot,
+                from,
+                to,
+                first_of_turn: false,
+            });
         }
     }
 
     /// Takes back what was granted ahead of a turn that is over.
     fn revoke(&self, view: &View, turn: &Turn, plan: &mut Plan) {
-        let Some(process) = view.process(turn.slot) else { return };
+        let Some(process) = view.process(turn.slot) else {
+            return;
+        };
         if !reached(process.opened, process.granted) {
-            plan.revoke.push(SegmentRef { slot: turn.slot, number: process.opened });
+            plan.revoke.push(SegmentRef {
+                slot: turn.slot,
+                number: process.opened,
+            });
         }
     }
 
     /// True if the drained holder should keep its turn a moment longer.
     fn hold(&mut self, now: u64, view: &View, process: &ProcessView) -> bool {
         let think_max = self.tuning.think_ns_max;
-        let Some(turn) = &mut self.turn else { return false };
-        let Some(account) = self.processes.get_mut(&process.slot) else { return false };
-        let others_wait = view.processes.iter().any(|p| p.slot != process.slot && p.waits());
+        let Some(turn) = &mut self.turn else {
+            return false;
+        };
+        let Some(account) = self.processes.get_mut(&process.slot) else {
+            return false;
+        };
+        let others_wait = view
+            .processes
+            .iter()
+            .any(|p| p.slot != process.slot && p.waits());
         if turn.hold_until_ns == 0 {
             account.drained_ns = now;
             let time_left = now.saturating_sub(turn.started_ns) < turn.budget_ns;
@@ -466,7 +534,11 @@ impl Arbiter {
         let changes = self.last.is_none_or(|(slot, _)| slot != process.slot);
         plan.handed_over = self.last.is_none_or(|(_, tenant)| tenant != process.tenant);
         self.last = Some((process.slot, process.tenant));
-        let handover_ns = if changes { process.handover_ns } else { 0 };
+        let handover_ns = match process.handover_ns {
+            _ if !changes => 0,
+            0 => self.handover_ns,
+            measured => measured,
+        };
         if let Some(tenant) = self.tenants.get_mut(&process.tenant) {
             tenant.refund(handover_ns);
         }
@@ -474,7 +546,9 @@ impl Arbiter {
         let kept = self.turn.take().filter(|_| choice.keeps);
         let started_ns = kept.map_or(now, |turn| turn.started_ns);
         let left_ns = (started_ns + budget_ns).saturating_sub(now);
-        let until_ns = choice.until_ns.map_or(left_ns, |until| until.saturating_sub(now));
+        let until_ns = choice
+            .until_ns
+            .map_or(left_ns, |until| until.saturating_sub(now));
         let to = self.grant_up_to(process, from, until_ns);
         self.turn = Some(Turn {
             slot: process.slot,
@@ -487,7 +561,12 @@ impl Arbiter {
             handover_ns,
             hold_until_ns: 0,
         });
-        plan.grant.push(Grant { slot: process.slot, from, to, first_of_turn: changes });
+        plan.grant.push(Grant {
+            slot: process.slot,
+            from,
+            to,
+            first_of_turn: changes,
+        });
     }
 
     /// Last segment from `from` on that fits into `room_ns`; at least `from` itself.
@@ -507,7 +586,9 @@ impl Arbiter {
 
     fn expected_ns(&self, slot: usize, segment: &SegmentView) -> u64 {
         let account = self.processes.get(&slot);
-        account.map_or(segment.predicted_ns, |a| a.corrected_ns(segment.predicted_ns))
+        account.map_or(segment.predicted_ns, |a| {
+            a.corrected_ns(segment.predicted_ns)
+        })
     }
 
     /// The waiting process that is furthest behind, and until when it may run before somebody who is
@@ -519,14 +600,17 @@ impl Arbiter {
             if view.mode(process.tenant) == Mode::None {
                 continue;
             }
-            let (Some(tenant), Some(account)) =
-                (self.tenants.get(&process.tenant), self.processes.get(&process.slot))
-            else {
+            let (Some(tenant), Some(account)) = (
+                self.tenants.get(&process.tenant),
+                self.processes.get(&process.slot),
+            ) else {
                 continue;
             };
             let first = plan.retired(process).wrapping_add(1);
-            let Some(segment) =
-                process.segments.iter().find(|s| s.number == first && s.launches > 0)
+            let Some(segment) = process
+                .segments
+                .iter()
+                .find(|s| s.number == first && s.launches > 0)
             else {
                 continue;
             };
@@ -534,19 +618,26 @@ impl Arbiter {
                 continue;
             }
             let at = match segment.state {
-                SegmentState::Open => account
-                    .just_in_time_ns(segment.opened_ns, self.tuning.beside_interactive_ns / 2),
+                SegmentState::Open => {
+                    account.just_in_time_ns(segment.opened_ns, self.tuning.beside_interactive_ns)
+                }
                 _ => now,
             };
             let list = if at <= now { &mut ready } else { &mut later };
-            list.push((tenant.vtime_ns, if at <= now { account.vtime_ns } else { at }, process));
+            list.push((
+                tenant.vtime_ns,
+                if at <= now { account.vtime_ns } else { at },
+                process,
+            ));
         }
         ready.sort_by_key(|(vtime, own, process)| (*vtime, *own, process.slot));
         later.sort_by_key(|(_, at, process)| (*at, process.slot));
         let keeps = self.turn.as_ref().and_then(|turn| {
             let (vtime, _, process) = ready.iter().find(|(_, _, p)| p.slot == turn.slot)?;
             let pressed = ready.iter().any(|(theirs, _, p)| {
-                p.tenant != process.tenant && theirs <= vtime && self.processes[&p.slot].interactive()
+                p.tenant != process.tenant
+                    && theirs <= vtime
+                    && self.processes[&p.slot].interactive()
             });
             if pressed {
                 return None;
@@ -557,19 +648,31 @@ impl Arbiter {
             let fits = left_ns >= self.expected_ns(process.slot, segment) / 2 && left_ns > 0;
             fits.then_some(*process)
         });
-        let first = ready.iter().find(|(_, _, p)| keeps.is_none_or(|k| k.slot == p.slot));
+        let first = ready
+            .iter()
+            .find(|(_, _, p)| keeps.is_none_or(|k| k.slot == p.slot));
         match first {
             Some((vtime, _, process)) => {
                 let turn_ns = self.turn_ns(process.tenant);
                 let until_ns = later
                     .iter()
-                    .filter(|(theirs, _, p)| p.tenant != process.tenant && *theirs <= vtime + turn_ns)
+                    .filter(|(theirs, _, p)| {
+                        p.tenant != process.tenant && *theirs <= vtime + turn_ns
+                    })
                     .map(|(_, at, _)| *at)
                     .min();
-                Some(Choice { process, until_ns, keeps: keeps.is_some() })
+                Some(Choice {
+                    process,
+                    until_ns,
+                    keeps: keeps.is_some(),
+                })
             }
             // Nobody else could use the device meanwhile, so waiting would serve nobody.
-            None => later.first().map(|(_, _, process)| Choice { process, until_ns: None, keeps: false }),
+            None => later.first().map(|(_, _, process)| Choice {
+                process,
+                until_ns: None,
+                keeps: false,
+            }),
         }
     }
 
@@ -580,8 +683,7 @@ impl Arbiter {
             let when = when.max(now + us(1));
             wake = Some(wake.map_or(when, |w: u64| w.min(when)));
         };
-        let waiting: Vec<&ProcessView> =
-            view.processes.iter().filter(|p| p.has_work()).collect();
+        let waiting: Vec<&ProcessView> = view.processes.iter().filter(|p| p.has_work()).collect();
         if let Some(turn) = &self.turn
             && let Some(process) = view.process(turn.slot)
             && let Some(account) = self.processes.get(&turn.slot)
@@ -595,7 +697,9 @@ impl Arbiter {
             }
         }
         for process in &waiting {
-            let Some(account) = self.tenants.get(&process.tenant) else { continue };
+            let Some(account) = self.tenants.get(&process.tenant) else {
+                continue;
+            };
             if !account.eligible() {
                 at(account.eligible_at_ns(now));
             } else if self.turn.is_none() {
@@ -607,7 +711,11 @@ impl Arbiter {
         }
         // Somebody goes idle, and then those at work may have more.
         if !waiting.is_empty() {
-            for account in self.tenants.values().filter(|a| a.active_ns != 0 && !a.had_work) {
+            for account in self
+                .tenants
+                .values()
+                .filter(|a| a.active_ns != 0 && !a.had_work)
+            {
                 let until = account.active_ns + self.tuning.idle_ns;
                 if until > now {
                     at(until);
@@ -618,12 +726,24 @@ impl Arbiter {
     }
 
     /// When to look at the running segment.
-    fn look_at(&self, now: u64, turn: &Turn, account: &ProcessAccount, segment: &SegmentView) -> u64 {
-        let handover = if turn.first_segment { turn.handover_ns } else { 0 };
+    fn look_at(
+        &self,
+        now: u64,
+        turn: &Turn,
+        account: &ProcessAccount,
+        segment: &SegmentView,
+    ) -> u64 {
+        let handover = if turn.first_segment {
+            turn.handover_ns
+        } else {
+            0
+        };
         let end = turn.segment_started_ns + account.corrected_ns(segment.predicted_ns) + handover;
         if segment.state == SegmentState::Open {
             let quiet = segment.submitted_ns.max(turn.segment_started_ns) + self.tuning.quiet_ns;
-            return end.max(quiet.min(turn.started_ns + turn.budget_ns)).max(now + self.tuning.poll_ns);
+            return end
+                .max(quiet.min(turn.started_ns + turn.budget_ns))
+                .max(now + self.tuning.poll_ns);
         }
         let lead = self.tuning.lead_ns + account.error_ns;
         let first_look = end.saturating_sub(lead);
@@ -647,7 +767,12 @@ struct Choice<'a> {
 fn pass(process: &ProcessView, plan: &mut Plan) {
     let from = process.granted.wrapping_add(1);
     if reached(process.opened, from) {
-        plan.grant.push(Grant { slot: process.slot, from, to: process.opened, first_of_turn: false });
+        plan.grant.push(Grant {
+            slot: process.slot,
+            from,
+            to: process.opened,
+            first_of_turn: false,
+        });
     }
     for segment in &process.segments {
         end(process, segment, plan);
@@ -656,14 +781,20 @@ fn pass(process: &ProcessView, plan: &mut Plan) {
 
 /// Retires a segment whatever its state.
 fn end(process: &ProcessView, segment: &SegmentView, plan: &mut Plan) {
-    let reference = SegmentRef { slot: process.slot, number: segment.number };
+    let reference = SegmentRef {
+        slot: process.slot,
+        number: segment.number,
+    };
     if plan.retire.iter().any(|r| r.segment == reference) {
         return;
     }
     if segment.state == SegmentState::Open {
         plan.expire.push(reference);
     }
-    plan.retire.push(Retire { segment: reference, finished: true });
+    plan.retire.push(Retire {
+        segment: reference,
+        finished: true,
+    });
 }
 
 impl View {
@@ -672,7 +803,10 @@ impl View {
     }
 
     fn mode(&self, tenant: usize) -> Mode {
-        self.tenants.iter().find(|t| t.index == tenant).map_or(Mode::Balanced, |t| t.promise.mode)
+        self.tenants
+            .iter()
+            .find(|t| t.index == tenant)
+            .map_or(Mode::Balanced, |t| t.promise.mode)
     }
 }
 
@@ -684,11 +818,15 @@ impl ProcessView {
 
     /// True while it has work that was not granted.
     fn waits(&self) -> bool {
-        self.segments.iter().any(|s| s.launches > 0 && !reached(self.granted, s.number))
+        self.segments
+            .iter()
+            .any(|s| s.launches > 0 && !reached(self.granted, s.number))
     }
 
     fn granted_segments(&self) -> impl Iterator<Item = &SegmentView> {
-        self.segments.iter().filter(|s| reached(self.granted, s.number))
+        self.segments
+            .iter()
+            .filter(|s| reached(self.granted, s.number))
     }
 }
 
@@ -705,7 +843,10 @@ impl Plan {
             .iter()
             .filter(|r| r.segment.slot == process.slot)
             .map(|r| r.segment.number)
-            .fold(process.retired, |newest, n| if reached(n, newest) { n } else { newest })
+            .fold(
+                process.retired,
+                |newest, n| if reached(n, newest) { n } else { newest },
+            )
     }
 
     /// Newest segment of the process that is granted once the plan is carried out.
@@ -714,6 +855,9 @@ impl Plan {
             .iter()
             .filter(|g| g.slot == process.slot)
             .map(|g| g.to)
-            .fold(process.granted, |newest, n| if reached(n, newest) { n } else { newest })
+            .fold(
+                process.granted,
+                |newest, n| if reached(n, newest) { n } else { newest },
+            )
     }
 }

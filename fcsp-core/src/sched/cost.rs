@@ -61,7 +61,10 @@ pub struct CostTable {
 impl Default for CostTable {
     fn default() -> Self {
         let entries = (0..ENTRIES)
-            .map(|_| Entry { key: AtomicU64::new(0), value: AtomicU64::new(0) })
+            .map(|_| Entry {
+                key: AtomicU64::new(0),
+                value: AtomicU64::new(0),
+            })
             .collect();
         Self { entries }
     }
@@ -77,12 +80,21 @@ impl CostTable {
                 let value = entry.value.load(Ordering::Relaxed);
                 let samples = (value >> COST_BITS) as u32;
                 if samples == 0 {
-                    Cost { ns: prior_ns, samples }
+                    Cost {
+                        ns: prior_ns,
+                        samples,
+                    }
                 } else {
-                    Cost { ns: value & COST_MASK, samples }
+                    Cost {
+                        ns: value & COST_MASK,
+                        samples,
+                    }
                 }
             }
-            None => Cost { ns: prior_ns, samples: 0 },
+            None => Cost {
+                ns: prior_ns,
+                samples: 0,
+            },
         }
     }
 
@@ -101,7 +113,9 @@ impl CostTable {
         };
         let samples = (samples + 1).min((1 << (64 - COST_BITS)) - 1);
         // Relaxed: two threads that learn at once lose one measurement, which is harmless.
-        entry.value.store(samples << COST_BITS | new, Ordering::Relaxed);
+        entry
+            .value
+            .store(samples << COST_BITS | new, Ordering::Relaxed);
     }
 
     fn slots(&self, key: CostKey) -> impl Iterator<Item = &Entry> {
@@ -111,7 +125,8 @@ impl CostTable {
 
     #[inline]
     fn find(&self, key: CostKey) -> Option<&Entry> {
-        self.slots(key).find(|entry| entry.key.load(Ordering::Relaxed) == key.0)
+        self.slots(key)
+            .find(|entry| entry.key.load(Ordering::Relaxed) == key.0)
     }
 
     fn find_or_take(&self, key: CostKey) -> &Entry {
@@ -119,7 +134,10 @@ impl CostTable {
             return entry;
         }
         let free = self.slots(key).find(|entry| {
-            entry.key.compare_exchange(0, key.0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+            entry
+                .key
+                .compare_exchange(0, key.0, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
         });
         free.unwrap_or_else(|| {
             // Full neighbourhood: forget whoever stands at the key's own place.
@@ -135,7 +153,9 @@ impl CostTable {
 /// a guess neither costs nothing nor fills more than its part of a segment.
 #[inline]
 pub fn prior_ns(grid: u64, block: u64, ns_max: u64) -> u64 {
-    grid.saturating_mul(block).saturating_mul(TOKEN_FACTOR).clamp(COST_NS_MIN, ns_max.max(COST_NS_MIN))
+    grid.saturating_mul(block)
+        .saturating_mul(TOKEN_FACTOR)
+        .clamp(COST_NS_MIN, ns_max.max(COST_NS_MIN))
 }
 
 #[cfg(test)]
@@ -146,7 +166,13 @@ mod tests {
     #[test]
     fn an_unknown_key_costs_the_prior() {
         let table = CostTable::default();
-        assert_eq!(table.expect(CostKey::new(&[1, 2]), 7_000), Cost { ns: 7_000, samples: 0 });
+        assert_eq!(
+            table.expect(CostKey::new(&[1, 2]), 7_000),
+            Cost {
+                ns: 7_000,
+                samples: 0
+            }
+        );
     }
 
     #[test]
@@ -155,7 +181,13 @@ mod tests {
         let key = CostKey::new(&[0xdead, 132, 1, 1, 256, 1, 1, 0]);
         for n in 1..20 {
             table.learn(key, 250_000);
-            assert_eq!(table.expect(key, 0), Cost { ns: 250_000, samples: n });
+            assert_eq!(
+                table.expect(key, 0),
+                Cost {
+                    ns: 250_000,
+                    samples: n
+                }
+            );
         }
     }
 

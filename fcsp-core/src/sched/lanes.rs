@@ -25,14 +25,23 @@ pub struct Lanes {
 
 impl Default for Lanes {
     fn default() -> Self {
-        Self { lanes: [None; LANES], newest: 0 }
+        Self {
+            lanes: [None; LANES],
+            newest: 0,
+        }
     }
 }
 
 impl Lanes {
     /// The queue's lane, for segment `number`; `busy` has a bit for each lane that the segment uses
     /// already. `None` if more than [`LANES`] queues have unfinished work.
-    pub fn take(&mut self, queue: QueueId, number: u32, busy: u64, page: &GatePage) -> Option<usize> {
+    pub fn take(
+        &mut self,
+        queue: QueueId,
+        number: u32,
+        busy: u64,
+        page: &GatePage,
+    ) -> Option<usize> {
         let at = self.find(queue).or_else(|| self.free(busy, page))?;
         self.lanes[at] = Some(Lane { queue, number });
         self.newest = at;

@@ -31,6 +31,7 @@ pub mod producer;
 mod sampler;
 pub mod segment;
 pub mod shares;
+pub mod tuning;
 pub mod view;
 
 pub use segment::SegmentState;

@@ -10,9 +10,10 @@
 
 use std::time::Duration;
 
-use super::arbiter::{Arbiter, Tuning};
+use super::arbiter::Arbiter;
 use super::clock::{ms, now_ns};
 use super::plan::View;
+use super::tuning::Tuning;
 use super::view;
 use crate::futex;
 use crate::region::layout::{RegionLayout, Slot};
@@ -111,7 +112,10 @@ fn elect(region: &RegionLayout, me: usize, peers: &dyn Peers, mine: &Slot) -> bo
     let term = (word >> 32).wrapping_add(1);
     let claim = term << 32 | (me as u64 + 1);
     // AcqRel: we must see what the last owner wrote, and the next must see what we do.
-    free && words.owner.compare_exchange(word, claim, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    free && words
+        .owner
+        .compare_exchange(word, claim, Ordering::AcqRel, Ordering::Relaxed)
+        .is_ok()
 }
 
 fn resign(region: &RegionLayout, me: usize) {
@@ -146,12 +150,16 @@ fn arbitrate(region: &RegionLayout, me: usize, peers: &dyn Peers, bench: &Bench,
             }
         }
         view::read(region, &mut view);
-        view.processes.retain(|process| !peers.is_suspect(process.slot));
+        view.processes
+            .retain(|process| !peers.is_suspect(process.slot));
         let plan = arbiter.step(now, &view);
         view::apply(region, &plan, now);
         view::publish(region, &view, &arbiter, now);
         header.arbiter.steps.fetch_add(1, Ordering::Relaxed);
-        header.arbiter.handoffs.fetch_add(u64::from(plan.handed_over), Ordering::Relaxed);
+        header
+            .arbiter
+            .handoffs
+            .fetch_add(u64::from(plan.handed_over), Ordering::Relaxed);
         sleep(region, seen, plan.wake_ns);
     }
 }

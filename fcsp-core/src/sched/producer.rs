@@ -63,7 +63,9 @@ struct Open {
     /// Threads between `enter` and `leave`.
     entered: u32,
     end: Option<End>,
-    sample: Option<(SampleId, usize)>,
+    sample: Option<SampleId>,
+    /// Lane of the newest submission: as a rule the last to finish.
+    newest_lane: Option<usize>,
 }
 
 /// Why a segment ends.
@@ -88,7 +90,14 @@ impl Producer {
     pub fn new(region: &'static RegionLayout, me: usize, bench: &'static Bench) -> Self {
         let SlotPages { slot, page } = &region.slots[me];
         let (costs, state) = Default::default();
-        Self { header: &region.header, slot, page, bench, costs, state }
+        Self {
+            header: &region.header,
+            slot,
+            page,
+            bench,
+            costs,
+            state,
+        }
     }
 
     /// Whether submissions form segments now: the one word an uncontended submission reads.
@@ -101,7 +110,13 @@ impl Producer {
     /// Admits one submission of kind `key` to `queue`: puts the gate into the queue if the segment
     /// is new to it. `prior_ns` is what it may cost if nothing was learnt. Blocks while the process
     /// is [`AHEAD`] segments ahead; otherwise takes about 100 ns, and about 2 µs once per segment.
-    pub fn enter(&self, gate: &dyn StreamGate, queue: QueueId, key: CostKey, prior_ns: u64) -> Ticket {
+    pub fn enter(
+        &self,
+        gate: &dyn StreamGate,
+        queue: QueueId,
+        key: CostKey,
+        prior_ns: u64,
+    ) -> Ticket {
         let full_ns = u64::from(self.slot.gate.segment_us.load(Ordering::Relaxed)).max(1) * 1000;
         let cost = self.costs.expect(key, prior_ns.min(full_ns / 8));
         let now = now_ns();
@@ -109,17 +124,18 @@ impl Producer {
         let state = &mut *state;
         let fresh = state.open.is_none();
         let open = state.open.get_or_insert_with(|| self.open(now));
-        if let Some(lane) = state.lanes.take(queue, open.number, open.lanes, self.page)
-            && open.lanes & (1 << lane) == 0
-        {
+        let lane = state.lanes.take(queue, open.number, open.lanes, self.page);
+        open.newest_lane = lane.or(open.newest_lane);
+        if let Some(lane) = lane.filter(|lane| open.lanes & (1 << lane) == 0) {
             // Acquire pairs with the arbiter's Release: granted before we came, no gate needed.
             if !reached(self.page.grant.load(Ordering::Acquire), open.number) {
                 gate.wait(queue, &self.page.grant, open.number);
             }
             open.lanes |= 1 << lane;
             if open.number.is_multiple_of(SEGMENT_SAMPLE_EVERY) && open.lanes.count_ones() == 1 {
-                let sample = state.sampler.begin(gate, queue, Subject::Segment(open.number));
-                open.sample = sample.map(|id| (id, lane));
+                open.sample = state
+                    .sampler
+                    .begin(gate, queue, Subject::Segment(open.number));
             }
         }
         // More queues than lanes: this submission is charged but not held back.
@@ -128,7 +144,9 @@ impl Producer {
         open.predicted_ns += cost.ns;
         state.queries = 0;
         let segment = self.segment(open.number);
-        segment.predicted_ns.store(open.predicted_ns, Ordering::Relaxed);
+        segment
+            .predicted_ns
+            .store(open.predicted_ns, Ordering::Relaxed);
         segment.submitted_ns.store(now, Ordering::Relaxed);
         // Release publishes the two above; the arbiter reads launches first.
         segment.launches.store(open.launches, Ordering::Release);
@@ -144,7 +162,11 @@ impl Producer {
         if fresh && !self.runs_ahead(number) {
             self.ring();
         }
-        Ticket { number, queue, sample }
+        Ticket {
+            number,
+            queue,
+            sample,
+        }
     }
 
     /// Completes a submission; `launched` is false if the vendor refused it.
@@ -158,7 +180,11 @@ impl Producer {
                 state.sampler.drop(id);
             }
         }
-        if let Some(open) = state.open.as_mut().filter(|open| open.number == ticket.number) {
+        if let Some(open) = state
+            .open
+            .as_mut()
+            .filter(|open| open.number == ticket.number)
+        {
             open.entered -= 1;
             if open.entered == 0 && open.end.is_some() {
                 self.close(gate, state);
@@ -189,7 +215,11 @@ impl Producer {
     pub fn forget(&self, gate: &dyn StreamGate, queue: QueueId) {
         let mut state = self.lock();
         let lane = state.lanes.find(queue);
-        let in_open = state.open.as_ref().zip(lane).is_some_and(|(open, lane)| open.lanes & (1 << lane) != 0);
+        let in_open = state
+            .open
+            .as_ref()
+            .zip(lane)
+            .is_some_and(|(open, lane)| open.lanes & (1 << lane) != 0);
         if in_open {
             self.end(gate, &mut state, End::Waiting);
         }
@@ -266,7 +296,12 @@ impl Producer {
     }
 
     fn open(&self, now: u64) -> Open {
-        let number = self.slot.queue.opened.load(Ordering::Relaxed).wrapping_add(1);
+        let number = self
+            .slot
+            .queue
+            .opened
+            .load(Ordering::Relaxed)
+            .wrapping_add(1);
         let segment = self.segment(number);
         segment.number.store(number, Ordering::Relaxed);
         segment.lanes.store(0, Ordering::Relaxed);
@@ -277,17 +312,30 @@ impl Producer {
         segment.granted_ns.store(0, Ordering::Relaxed);
         segment.finished_ns.store(0, Ordering::Relaxed);
         segment.first_of_turn.store(0, Ordering::Relaxed);
-        segment.state.store(SegmentState::Open as u32, Ordering::Relaxed);
+        segment
+            .state
+            .store(SegmentState::Open as u32, Ordering::Relaxed);
         // Release publishes the segment; the arbiter's Acquire of `opened` pairs with it.
         self.slot.queue.opened.store(number, Ordering::Release);
-        Open { number, lanes: 0, predicted_ns: 0, launches: 0, entered: 0, end: None, sample: None }
+        Open {
+            number,
+            lanes: 0,
+            predicted_ns: 0,
+            launches: 0,
+            entered: 0,
+            end: None,
+            sample: None,
+            newest_lane: None,
+        }
     }
 
     /// Ends the open segment: every queue it used will write its number.
     fn close(&self, gate: &dyn StreamGate, state: &mut State) {
-        let Some(open) = state.open.take() else { return };
-        if let Some((id, lane)) = open.sample {
-            match state.lanes.queue(lane).filter(|_| open.lanes.count_ones() == 1) {
+        let Some(open) = state.open.take() else {
+            return;
+        };
+        if let Some(id) = open.sample {
+            match open.newest_lane.and_then(|lane| state.lanes.queue(lane)) {
                 Some(queue) => state.sampler.end(gate, queue, id),
                 None => state.sampler.drop(id),
             }
@@ -296,7 +344,10 @@ impl Producer {
             if open.lanes & (1 << lane) == 0 {
                 continue;
             }
-            let written = state.lanes.queue(lane).is_some_and(|queue| gate.write(queue, done, open.number));
+            let written = state
+                .lanes
+                .queue(lane)
+                .is_some_and(|queue| gate.write(queue, done, open.number));
             if !written {
                 // The vendor refused: nobody will tell when this lane is done, so do not wait for it.
                 done.store(open.number, Ordering::Release);
@@ -311,7 +362,10 @@ impl Producer {
 
     /// True if even the segment after `number` is granted: the arbiter need not be woken for this one.
     fn runs_ahead(&self, number: u32) -> bool {
-        reached(self.page.grant.load(Ordering::Relaxed), number.wrapping_add(1))
+        reached(
+            self.page.grant.load(Ordering::Relaxed),
+            number.wrapping_add(1),
+        )
     }
 
     fn publish_closed(&self, open: &Open, end: End) {
@@ -327,7 +381,10 @@ impl Producer {
         if end == End::Waiting {
             self.slot.queue.synced.fetch_add(1, Ordering::Relaxed);
         }
-        self.slot.queue.launches.fetch_add(u64::from(open.launches), Ordering::Relaxed);
+        self.slot
+            .queue
+            .launches
+            .fetch_add(u64::from(open.launches), Ordering::Relaxed);
         self.slot.queue.closed.store(open.number, Ordering::Release);
     }
 
@@ -352,7 +409,12 @@ impl Producer {
         let handover = finished.saturating_sub(granted).saturating_sub(device_ns);
         let old = self.slot.queue.handover_ns.load(Ordering::Relaxed);
         // A hand-over of a millisecond and more is something else: a stopped program, a late look.
-        let new = if old == 0 { handover } else { (old * 7 + handover) / 8 }.min(1_000_000);
+        let new = if old == 0 {
+            handover
+        } else {
+            (old * 7 + handover) / 8
+        }
+        .min(1_000_000);
         self.slot.queue.handover_ns.store(new, Ordering::Relaxed);
     }
 

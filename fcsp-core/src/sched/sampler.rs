@@ -59,7 +59,12 @@ impl Sampler {
     }
 
     /// Begins a measurement on `queue`.
-    pub fn begin(&mut self, gate: &dyn StreamGate, queue: QueueId, subject: Subject) -> Option<SampleId> {
+    pub fn begin(
+        &mut self,
+        gate: &dyn StreamGate,
+        queue: QueueId,
+        subject: Subject,
+    ) -> Option<SampleId> {
         let at = self.idle(gate)?;
         let pair = self.pairs[at].as_mut()?;
         if !gate.record(pair.begin, queue) {
@@ -73,7 +78,11 @@ impl Sampler {
     /// Ends a measurement on the queue it began on.
     pub fn end(&mut self, gate: &dyn StreamGate, queue: QueueId, id: SampleId) {
         if let Some(pair) = &mut self.pairs[id.0] {
-            pair.stage = if gate.record(pair.end, queue) { Stage::Ended } else { Stage::Idle };
+            pair.stage = if gate.record(pair.end, queue) {
+                Stage::Ended
+            } else {
+                Stage::Idle
+            };
         }
     }
 
@@ -109,12 +118,21 @@ impl Sampler {
         if let Some(at) = self.pairs.iter().position(idle) {
             return Some(at);
         }
-        let at = self.pairs.iter().position(Option::is_none).filter(|_| !self.none_left)?;
+        let at = self
+            .pairs
+            .iter()
+            .position(Option::is_none)
+            .filter(|_| !self.none_left)?;
         let (Some(begin), Some(end)) = (gate.marker(), gate.marker()) else {
             self.none_left = true;
             return None;
         };
-        self.pairs[at] = Some(Pair { begin, end, subject: Subject::Segment(0), stage: Stage::Idle });
+        self.pairs[at] = Some(Pair {
+            begin,
+            end,
+            subject: Subject::Segment(0),
+            stage: Stage::Idle,
+        });
         Some(at)
     }
 }

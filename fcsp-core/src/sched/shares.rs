@@ -45,12 +45,22 @@ pub struct Share {
 /// Entitlement that counts for each tenant: its own, or an equal part of what the others leave.
 fn entitlements(promises: &[Promise]) -> Vec<f64> {
     let given: u64 = promises.iter().map(|p| u64::from(p.entitlement_ppm)).sum();
-    let without = promises.iter().filter(|p| p.entitlement_ppm == 0).count().max(1) as u64;
+    let without = promises
+        .iter()
+        .filter(|p| p.entitlement_ppm == 0)
+        .count()
+        .max(1) as u64;
     let left = u64::from(WHOLE_PPM).saturating_sub(given) / without;
     let left = left.max(u64::from(LEFTOVER_PPM_MIN)) as f64;
     promises
         .iter()
-        .map(|p| if p.entitlement_ppm == 0 { left } else { f64::from(p.entitlement_ppm) })
+        .map(|p| {
+            if p.entitlement_ppm == 0 {
+                left
+            } else {
+                f64::from(p.entitlement_ppm)
+            }
+        })
         .map(|ppm| ppm / f64::from(WHOLE_PPM))
         .collect()
 }
@@ -60,7 +70,12 @@ fn entitlements(promises: &[Promise]) -> Vec<f64> {
 pub fn shares(promises: &[Promise]) -> Vec<Share> {
     let e = entitlements(promises);
     let all: f64 = e.iter().sum();
-    let active: f64 = e.iter().zip(promises).filter(|(_, p)| p.active).map(|(e, _)| e).sum();
+    let active: f64 = e
+        .iter()
+        .zip(promises)
+        .filter(|(_, p)| p.active)
+        .map(|(e, _)| e)
+        .sum();
     let mut out: Vec<Share> = Vec::with_capacity(promises.len());
     let mut left_over = 0.0;
     let mut uncapped = 0.0;
@@ -73,11 +88,17 @@ pub fn shares(promises: &[Promise]) -> Vec<Share> {
         match p.mode {
             Mode::None => {
                 exact[i] = 1.0;
-                out.push(Share { share_ppm: 0, ceiling_ppm: WHOLE_PPM });
+                out.push(Share {
+                    share_ppm: 0,
+                    ceiling_ppm: WHOLE_PPM,
+                });
             }
             Mode::Strict => {
                 exact[i] = e[i].min(1.0);
-                out.push(Share { share_ppm: 0, ceiling_ppm: ppm(exact[i]) });
+                out.push(Share {
+                    share_ppm: 0,
+                    ceiling_ppm: ppm(exact[i]),
+                });
             }
             Mode::Balanced | Mode::Adaptive => {
                 let part = e[i] / among;
@@ -92,7 +113,10 @@ pub fn shares(promises: &[Promise]) -> Vec<Share> {
                     uncapped += if capped[i] { 0.0 } else { e[i] };
                 }
                 let ceiling = (floor + shared + burst.min(burst_max)).min(1.0);
-                out.push(Share { share_ppm: 0, ceiling_ppm: ppm(ceiling) });
+                out.push(Share {
+                    share_ppm: 0,
+                    ceiling_ppm: ppm(ceiling),
+                });
             }
         }
     }
@@ -107,7 +131,9 @@ pub fn shares(promises: &[Promise]) -> Vec<Share> {
 }
 
 fn ppm(fraction: f64) -> u32 {
-    (fraction * f64::from(WHOLE_PPM)).round().clamp(0.0, f64::from(WHOLE_PPM)) as u32
+    (fraction * f64::from(WHOLE_PPM))
+        .round()
+        .clamp(0.0, f64::from(WHOLE_PPM)) as u32
 }
 
 #[cfg(test)]
@@ -137,25 +163,51 @@ mod tests {
 
     #[test]
     fn one_active_gets_the_whole_device() {
-        let got = shares(&[balanced(250_000, true), balanced(350_000, false), balanced(400_000, false)]);
-        assert_eq!(got[0], Share { share_ppm: WHOLE_PPM, ceiling_ppm: WHOLE_PPM });
+        let got = shares(&[
+            balanced(250_000, true),
+            balanced(350_000, false),
+            balanced(400_000, false),
+        ]);
+        assert_eq!(
+            got[0],
+            Share {
+                share_ppm: WHOLE_PPM,
+                ceiling_ppm: WHOLE_PPM
+            }
+        );
     }
 
     #[test]
     fn what_an_idle_tenant_leaves_is_split_by_entitlement() {
-        let got = share_of(&[balanced(200_000, true), balanced(300_000, true), balanced(500_000, false)]);
+        let got = share_of(&[
+            balanced(200_000, true),
+            balanced(300_000, true),
+            balanced(500_000, false),
+        ]);
         assert_eq!(got[..2], [400_000, 600_000]);
     }
 
     #[test]
     fn strict_is_never_more_than_the_entitlement() {
-        let strict = Promise { mode: Mode::Strict, ..balanced(250_000, true) };
-        assert_eq!(shares(&[strict])[0], Share { share_ppm: 250_000, ceiling_ppm: 250_000 });
+        let strict = Promise {
+            mode: Mode::Strict,
+            ..balanced(250_000, true)
+        };
+        assert_eq!(
+            shares(&[strict])[0],
+            Share {
+                share_ppm: 250_000,
+                ceiling_ppm: 250_000
+            }
+        );
     }
 
     #[test]
     fn burst_max_binds_and_its_rest_goes_to_the_others() {
-        let frugal = Promise { burst_max_ppm: 0, ..balanced(500_000, true) };
+        let frugal = Promise {
+            burst_max_ppm: 0,
+            ..balanced(500_000, true)
+        };
         let got = shares(&[frugal, balanced(500_000, true)]);
         assert_eq!(got[0].share_ppm, 300_000);
         assert_eq!(got[0].ceiling_ppm, 600_000);

@@ -59,7 +59,9 @@ fn read_process(index: usize, pages: &SlotPages) -> ProcessView {
     let opened = slot.queue.opened.load(Ordering::Acquire);
     let retired = slot.compute.retired.load(Ordering::Relaxed);
     let pending = opened.wrapping_sub(retired).min(AHEAD + 1);
-    let segments = (1..=pending).map(|i| read_segment(page, retired.wrapping_add(i))).collect();
+    let segments = (1..=pending)
+        .map(|i| read_segment(page, retired.wrapping_add(i)))
+        .collect();
     ProcessView {
         slot: index,
         generation: slot.generation.load(Ordering::Relaxed),
@@ -100,7 +102,8 @@ fn read_segment(page: &GatePage, number: u32) -> SegmentView {
 /// Carries a plan out. Grants are written last, each behind what it publishes.
 pub fn apply(region: &RegionLayout, plan: &Plan, now_ns: u64) {
     for reference in &plan.expire {
-        let segment = &region.slots[reference.slot].page.segments[reference.number as usize % SEGMENTS];
+        let segment =
+            &region.slots[reference.slot].page.segments[reference.number as usize % SEGMENTS];
         // Fails if the program closed it meanwhile, which ends it just as well.
         let _already_closed = segment.state.compare_exchange(
             SegmentState::Open as u32,
@@ -111,7 +114,9 @@ pub fn apply(region: &RegionLayout, plan: &Plan, now_ns: u64) {
     }
     for gate in &plan.gate {
         let slot = &region.slots[gate.slot].slot;
-        slot.gate.segment_us.store(gate.segment_us, Ordering::Relaxed);
+        slot.gate
+            .segment_us
+            .store(gate.segment_us, Ordering::Relaxed);
         let gated = u32::from(gate.gated);
         if slot.gate.gated.load(Ordering::Relaxed) != gated {
             slot.gate.gated.store(gated, Ordering::Release);
@@ -129,7 +134,9 @@ pub fn apply(region: &RegionLayout, plan: &Plan, now_ns: u64) {
         for i in 0..=count {
             let number = grant.from.wrapping_add(i);
             let segment = &page.segments[number as usize % SEGMENTS];
-            segment.first_of_turn.store(u32::from(i == 0 && grant.first_of_turn), Ordering::Relaxed);
+            segment
+                .first_of_turn
+                .store(u32::from(i == 0 && grant.first_of_turn), Ordering::Relaxed);
             segment.granted_ns.store(now_ns, Ordering::Relaxed);
         }
         if !reached(page.grant.load(Ordering::Relaxed), grant.to) {
@@ -157,19 +164,28 @@ pub fn apply(region: &RegionLayout, plan: &Plan, now_ns: u64) {
 /// Writes the arbiter's accounts where the next arbiter and the operator find them.
 pub fn publish(region: &RegionLayout, view: &View, arbiter: &Arbiter, now_ns: u64) {
     for tenant in &view.tenants {
-        let Some((vtime_ns, device_ns, share)) = arbiter.tenant(tenant.index) else { continue };
+        let Some((vtime_ns, device_ns, share)) = arbiter.tenant(tenant.index) else {
+            continue;
+        };
         let compute = &region.tenants[tenant.index].compute;
         compute.vtime_ns.store(vtime_ns, Ordering::Relaxed);
         compute.device_ns.store(device_ns, Ordering::Relaxed);
         compute.share_ppm.store(share.share_ppm, Ordering::Relaxed);
-        compute.ceiling_ppm.store(share.ceiling_ppm, Ordering::Relaxed);
+        compute
+            .ceiling_ppm
+            .store(share.ceiling_ppm, Ordering::Relaxed);
     }
     for process in &view.processes {
         let compute = &region.slots[process.slot].slot.compute;
-        compute.device_ns.store(arbiter.process_device_ns(process.slot), Ordering::Relaxed);
+        compute
+            .device_ns
+            .store(arbiter.process_device_ns(process.slot), Ordering::Relaxed);
     }
     let words = &region.header.arbiter;
-    words.holder.store(arbiter.holder().map_or(0, |slot| slot as u32 + 1), Ordering::Relaxed);
+    words.holder.store(
+        arbiter.holder().map_or(0, |slot| slot as u32 + 1),
+        Ordering::Relaxed,
+    );
     words.heartbeat_ns.store(now_ns, Ordering::Release);
 }
 

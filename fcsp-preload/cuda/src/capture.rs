@@ -25,11 +25,16 @@ pub fn captures<const PER_THREAD: bool>(stream: CUstream) -> bool {
         return false;
     }
     let mut status = CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE;
-    let ask = if PER_THREAD { cuda::cuStreamIsCapturing_ptsz.get() } else { cuda::cuStreamIsCapturing.get() };
+    let ask = if PER_THREAD {
+        cuda::cuStreamIsCapturing_ptsz.get()
+    } else {
+        cuda::cuStreamIsCapturing.get()
+    };
     // SAFETY: the program's own stream; the driver checks it.
     let result = ask.map(|ask| unsafe { ask(stream, &mut status) });
     // An error here means a capture that forbids the legacy stream: leave that to the launch itself.
-    result != Some(CUresult::CUDA_SUCCESS) || status != CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE
+    result != Some(CUresult::CUDA_SUCCESS)
+        || status != CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE
 }
 
 /// While this lives, the calling thread's own driver calls do not disturb a capture elsewhere.
@@ -38,7 +43,11 @@ pub struct Undisturbed(Option<CUstreamCaptureMode>);
 impl Undisturbed {
     /// Relaxes the calling thread's capture mode, if there is a capture to disturb.
     pub fn enter() -> Self {
-        Self(any().then(|| exchange(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED)).flatten())
+        Self(
+            any()
+                .then(|| exchange(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED))
+                .flatten(),
+        )
     }
 }
 
@@ -96,7 +105,16 @@ pub unsafe fn begin_to_graph(
     mode: CUstreamCaptureMode,
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    begun(unsafe { real(stream, graph, dependencies, dependency_data, dependency_count, mode) })
+    begun(unsafe {
+        real(
+            stream,
+            graph,
+            dependencies,
+            dependency_data,
+            dependency_count,
+            mode,
+        )
+    })
 }
 
 /// # Safety
@@ -110,11 +128,14 @@ pub unsafe fn end(
     // SAFETY: the program's own call, passed on.
     let result = unsafe { real(stream, graph) };
     // A capture that was invalidated ends too; one that was never begun does not.
-    let ended = result != CUresult::CUDA_ERROR_ILLEGAL_STATE && result != CUresult::CUDA_ERROR_STREAM_CAPTURE_UNMATCHED
+    let ended = result != CUresult::CUDA_ERROR_ILLEGAL_STATE
+        && result != CUresult::CUDA_ERROR_STREAM_CAPTURE_UNMATCHED
         && result != CUresult::CUDA_ERROR_INVALID_HANDLE;
     if ended {
         let _never_below_zero =
-            UNDER_WAY.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
+            UNDER_WAY.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
+                count.checked_sub(1)
+            });
     }
     result
 }

@@ -16,7 +16,9 @@ fn make(ordinal: CUdevice, exists: bool, create: impl FnOnce() -> CUresult) -> C
     if let Some(refusal) = admit(ordinal) {
         return refusal;
     }
-    let Some(device) = device::at(ordinal).filter(|_| !exists) else { return create() };
+    let Some(device) = device::at(ordinal).filter(|_| !exists) else {
+        return create();
+    };
     if !usage::reserve_context(device) {
         return CUresult::CUDA_ERROR_OUT_OF_MEMORY;
     }
@@ -99,7 +101,9 @@ pub unsafe fn create_v3(
     dev: CUdevice,
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    make(dev, false, || unsafe { real(context, params, param_count, flags, dev) })
+    make(dev, false, || unsafe {
+        real(context, params, param_count, flags, dev)
+    })
 }
 
 /// # Safety
@@ -130,7 +134,10 @@ pub unsafe fn destroy(real: fn_types::cuCtxDestroy_v2, context: CUcontext) -> CU
 /// As `cuDevicePrimaryCtxReset_v2`.
 pub unsafe fn reset(real: fn_types::cuDevicePrimaryCtxReset_v2, dev: CUdevice) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    gone(unsafe { real(dev) }, device::attached().filter(|device| device.ordinal == dev))
+    gone(
+        unsafe { real(dev) },
+        device::attached().filter(|device| device.ordinal == dev),
+    )
 }
 
 /// # Safety

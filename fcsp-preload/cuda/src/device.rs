@@ -15,9 +15,9 @@ use fcsp_core::ledger::Ledger;
 use fcsp_core::ledger::live::LiveMap;
 use fcsp_core::policy::{EnvSettings, Fail, Policy, resolve, tenant_name};
 use fcsp_core::region::{Attachment, Region, RobustHold, SlotIndex, liveness, reclaim, run_dir};
-use fcsp_core::sched::arbiter::Tuning;
 use fcsp_core::sched::observer::{self, Bench, Peers};
 use fcsp_core::sched::producer::Producer;
+use fcsp_core::sched::tuning::Tuning;
 use fcsp_preload::{fork, log};
 
 use crate::hooks::cuda;
@@ -82,7 +82,9 @@ fn failed() -> *mut Device {
 pub fn attached() -> impl Iterator<Item = &'static Device> {
     let count = COUNT.load(Ordering::Acquire);
     // SAFETY: the first `count` places hold devices, which live for ever.
-    ATTACHED[..count].iter().map(|place| unsafe { &*place.load(Ordering::Relaxed) })
+    ATTACHED[..count]
+        .iter()
+        .map(|place| unsafe { &*place.load(Ordering::Relaxed) })
 }
 
 /// True if every device of this process lets submissions pass: the fast path of a launch. A process
@@ -111,7 +113,9 @@ pub fn current() -> Option<&'static Device> {
     let mut ordinal = 0;
     // SAFETY: the driver writes an ordinal there, or fails.
     let result = unsafe { cuda::cuCtxGetDevice.get()?(&mut ordinal) };
-    (result == CUresult::CUDA_SUCCESS).then(|| at(ordinal)).flatten()
+    (result == CUresult::CUDA_SUCCESS)
+        .then(|| at(ordinal))
+        .flatten()
 }
 
 /// The device with that ordinal; attaches it if it is new.
@@ -138,7 +142,10 @@ pub struct Denied;
 /// # Errors
 /// If it cannot be attached and the policy says to fail closed.
 pub fn attach(ordinal: CUdevice) -> Result<&'static Device, Denied> {
-    let place = usize::try_from(ordinal).ok().and_then(|at| DEVICES.get(at)).ok_or(Denied)?;
+    let place = usize::try_from(ordinal)
+        .ok()
+        .and_then(|at| DEVICES.get(at))
+        .ok_or(Denied)?;
     fork::check();
     let _attaching = Attaching::enter();
     let device = place.load(Ordering::Acquire);
@@ -200,7 +207,8 @@ fn make(ordinal: CUdevice) -> Result<&'static Device, String> {
     }
     let text = |error: fcsp_core::region::RegionError| error.to_string();
     let region = Arc::new(Region::create_or_open(&run_dir().map_err(text)?, &info).map_err(text)?);
-    let attachment = Attachment::join(&region, &tenant, |page| resolved.limits.store(page)).map_err(text)?;
+    let attachment =
+        Attachment::join(&region, &tenant, |page| resolved.limits.store(page)).map_err(text)?;
     // For the life of the process: others reclaim the slot when it is gone.
     let attachment: &'static Arc<Attachment> = Box::leak(Box::new(Arc::new(attachment)));
     let layout = attachment.region().layout();
@@ -208,7 +216,11 @@ fn make(ordinal: CUdevice) -> Result<&'static Device, String> {
     let bench: &'static Bench = Box::leak(Box::default());
     // Gated until the arbiter says otherwise: so it learns of us with our first submission.
     attachment.slot().gate.gated.store(1, Ordering::Release);
-    attachment.slot().gate.segment_us.store(1_000, Ordering::Release);
+    attachment
+        .slot()
+        .gate
+        .segment_us
+        .store(1_000, Ordering::Release);
     observe(attachment, bench).map_err(|error| format!("no thread could be started: {error}"))?;
     let device = Box::leak(Box::new(Device {
         ordinal,
@@ -241,7 +253,10 @@ fn describe(ordinal: CUdevice) -> Option<DeviceInfo> {
             cuda::cuDeviceTotalMem_v2.get()?(&mut total, ordinal),
         ]
     };
-    if results.iter().any(|result| *result != CUresult::CUDA_SUCCESS) {
+    if results
+        .iter()
+        .any(|result| *result != CUresult::CUDA_SUCCESS)
+    {
         return None;
     }
     let end = name.iter().position(|byte| *byte == 0)?;
@@ -275,12 +290,26 @@ fn observe(attachment: &'static Arc<Attachment>, bench: &'static Bench) -> std::
         let _held_until_the_process_ends = RobustHold::new(attachment).inspect_err(|error| {
             log::warn!("the kernel will not report the end of this process twice over: {error}");
         });
-        let peers = RegionPeers { region: attachment.region() };
+        let peers = RegionPeers {
+            region: attachment.region(),
+        };
         let me = attachment.slot_index().0 as usize;
-        observer::run(peers.region.layout(), me, &peers, bench, &Tuning::default());
+        observer::run(peers.region.layout(), me, &peers, bench, &tuning());
     };
     let builder = std::thread::Builder::new().name("fcsp-observer".into());
-    builder.stack_size(OBSERVER_STACK_BYTES).spawn(run).map(drop)
+    builder
+        .stack_size(OBSERVER_STACK_BYTES)
+        .spawn(run)
+        .map(drop)
+}
+
+/// The arbiter's constants, as `FCSP_TUNE` changes them.
+fn tuning() -> Tuning {
+    let text = std::env::var("FCSP_TUNE").unwrap_or_default();
+    Tuning::parse(&text).unwrap_or_else(|error| {
+        log::warn!("FCSP_TUNE: {error}; it is ignored");
+        Tuning::default()
+    })
 }
 
 struct RegionPeers {
@@ -298,7 +327,9 @@ impl Peers for RegionPeers {
 
     fn reclaim_dead(&self) {
         match reclaim::reclaim_dead(self.region) {
-            Ok(r) if r.slots > 0 => log::info!("reclaimed {} bytes of {} dead processes", r.bytes, r.slots),
+            Ok(r) if r.slots > 0 => {
+                log::info!("reclaimed {} bytes of {} dead processes", r.bytes, r.slots)
+            }
             Ok(_) => {}
             Err(error) => log::warn!("what dead processes held is not reclaimed: {error}"),
         }

@@ -30,22 +30,33 @@ fn submit<const PER_THREAD: bool>(
     guess_ns: u64,
     launch: impl FnOnce() -> CUresult,
 ) -> CUresult {
-    let Some(device) = device::current().filter(|device| device.producer.gated()) else { return launch() };
+    let Some(device) = device::current().filter(|device| device.producer.gated()) else {
+        return launch();
+    };
     if capture::captures::<PER_THREAD>(stream) {
         return launch();
     }
-    let Some(queue) = queue_of::<PER_THREAD>(stream) else { return launch() };
+    let Some(queue) = queue_of::<PER_THREAD>(stream) else {
+        return launch();
+    };
     let gate = CudaGate(&device.pages);
     let ticket = device.producer.enter(&gate, queue, key, guess_ns);
     let result = launch();
     if stream == cuda_sys::CU_STREAM_PER_THREAD || (PER_THREAD && stream.is_null()) {
         launched_into_thread_stream();
     }
-    device.producer.leave(&gate, ticket, result == CUresult::CUDA_SUCCESS);
+    device
+        .producer
+        .leave(&gate, ticket, result == CUresult::CUDA_SUCCESS);
     result
 }
 
-fn kernel_key(f: CUfunction, grid: [c_uint; 3], block: [c_uint; 3], shared: c_uint) -> (CostKey, u64) {
+fn kernel_key(
+    f: CUfunction,
+    grid: [c_uint; 3],
+    block: [c_uint; 3],
+    shared: c_uint,
+) -> (CostKey, u64) {
     let pack = |a: c_uint, b: c_uint| u64::from(a) << 32 | u64::from(b);
     let key = CostKey::new(&[
         f.addr() as u64,
@@ -54,7 +65,11 @@ fn kernel_key(f: CUfunction, grid: [c_uint; 3], block: [c_uint; 3], shared: c_ui
         pack(block[1], block[2]),
         u64::from(shared),
     ]);
-    let volume = |dims: [c_uint; 3]| dims.iter().map(|d| u64::from(*d)).fold(1, u64::saturating_mul);
+    let volume = |dims: [c_uint; 3]| {
+        dims.iter()
+            .map(|d| u64::from(*d))
+            .fold(1, u64::saturating_mul)
+    };
     (key, prior_ns(volume(grid), volume(block), GUESS_NS_MAX))
 }
 
@@ -82,8 +97,17 @@ pub unsafe fn kernel<const PER_THREAD: bool>(
         // SAFETY: the program's own call, passed on.
         unsafe {
             real(
-                f, grid_dim_x, grid_dim_y, grid_dim_z, block_dim_x, block_dim_y, block_dim_z,
-                shared_mem_bytes, h_stream, kernel_params, extra,
+                f,
+                grid_dim_x,
+                grid_dim_y,
+                grid_dim_z,
+                block_dim_x,
+                block_dim_y,
+                block_dim_z,
+                shared_mem_bytes,
+                h_stream,
+                kernel_params,
+                extra,
             )
         }
     })
@@ -102,7 +126,9 @@ pub unsafe fn kernel_ex<const PER_THREAD: bool>(
     // SAFETY: the program's own call, passed on.
     let launch = || unsafe { real(config, f, kernel_params, extra) };
     // SAFETY: the driver reads the same structure; null is the driver's to refuse.
-    let Some(c) = (unsafe { config.as_ref() }) else { return launch() };
+    let Some(c) = (unsafe { config.as_ref() }) else {
+        return launch();
+    };
     let grid = [c.gridDimX, c.gridDimY, c.gridDimZ];
     let block = [c.blockDimX, c.blockDimY, c.blockDimZ];
     let (key, guess_ns) = kernel_key(f, grid, block, c.sharedMemBytes);
@@ -132,8 +158,16 @@ pub unsafe fn cooperative<const PER_THREAD: bool>(
         // SAFETY: the program's own call, passed on.
         unsafe {
             real(
-                f, grid_dim_x, grid_dim_y, grid_dim_z, block_dim_x, block_dim_y, block_dim_z,
-                shared_mem_bytes, h_stream, kernel_params,
+                f,
+                grid_dim_x,
+                grid_dim_y,
+                grid_dim_z,
+                block_dim_x,
+                block_dim_y,
+                block_dim_z,
+                shared_mem_bytes,
+                h_stream,
+                kernel_params,
             )
         }
     })
@@ -149,5 +183,7 @@ pub unsafe fn graph<const PER_THREAD: bool>(
 ) -> CUresult {
     let key = CostKey::new(&[GRAPH, h_graph.addr() as u64]);
     // SAFETY: the program's own call, passed on.
-    submit::<PER_THREAD>(h_stream, key, GUESS_NS_MAX, || unsafe { real(h_graph, h_stream) })
+    submit::<PER_THREAD>(h_stream, key, GUESS_NS_MAX, || unsafe {
+        real(h_graph, h_stream)
+    })
 }

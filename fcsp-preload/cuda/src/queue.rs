@@ -13,8 +13,9 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use cuda_sys::{
-    CU_MEMHOSTREGISTER_DEVICEMAP, CU_MEMHOSTREGISTER_PORTABLE, CU_STREAM_LEGACY, CU_STREAM_PER_THREAD,
-    CUcontext, CUevent, CUevent_flags, CUresult, CUstream, CUstreamWaitValue_flags, CUstream_flags,
+    CU_MEMHOSTREGISTER_DEVICEMAP, CU_MEMHOSTREGISTER_PORTABLE, CU_STREAM_LEGACY,
+    CU_STREAM_PER_THREAD, CUcontext, CUevent, CUevent_flags, CUresult, CUstream, CUstream_flags,
+    CUstreamWaitValue_flags,
 };
 use fcsp_core::backend::{Elapsed, Marker, QueueId, StreamGate};
 use fcsp_core::region::layout::{GatePage, PAGE_BYTES};
@@ -42,7 +43,10 @@ pub struct Pages {
 impl Pages {
     /// A page that the device does not know yet.
     pub fn new(page: &'static GatePage) -> Self {
-        Self { page, address: AtomicU64::new(0) }
+        Self {
+            page,
+            address: AtomicU64::new(0),
+        }
     }
 
     /// The context that pinned the page is gone: pin it anew when it is needed.
@@ -74,7 +78,9 @@ impl Pages {
             || registered == CUresult::CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
         // SAFETY: as above; the driver writes one address.
         let found = known
-            && succeeded(unsafe { cuda::cuMemHostGetDevicePointer_v2.get()?(&mut address, host, 0) });
+            && succeeded(unsafe {
+                cuda::cuMemHostGetDevicePointer_v2.get()?(&mut address, host, 0)
+            });
         if !found {
             log::warn!(
                 "the driver does not map the gate page ({}): work is counted but not held back",
@@ -114,8 +120,11 @@ struct ThreadStream {
     newest: AtomicPtr<cuda_sys::CUevent_st>,
 }
 
-static THREADS: [ThreadStream; THREADS_MAX] =
-    [const { ThreadStream { newest: AtomicPtr::new(ptr::null_mut()) } }; THREADS_MAX];
+static THREADS: [ThreadStream; THREADS_MAX] = [const {
+    ThreadStream {
+        newest: AtomicPtr::new(ptr::null_mut()),
+    }
+}; THREADS_MAX];
 static THREADS_USED: AtomicUsize = AtomicUsize::new(0);
 /// Where another thread's default stream is waited for.
 static HELPER: AtomicPtr<cuda_sys::CUstream_st> = AtomicPtr::new(ptr::null_mut());
@@ -139,7 +148,9 @@ pub fn launched_into_thread_stream() {
     if THREADS_USED.load(Ordering::Relaxed) < 2 {
         return;
     }
-    let Some(thread) = THREAD.get().and_then(|index| THREADS.get(index)) else { return };
+    let Some(thread) = THREAD.get().and_then(|index| THREADS.get(index)) else {
+        return;
+    };
     let mut event = thread.newest.load(Ordering::Acquire);
     if event.is_null() {
         event = new_event(CUevent_flags::CU_EVENT_DISABLE_TIMING).unwrap_or(ptr::null_mut());
@@ -190,7 +201,10 @@ fn with_stream(queue: QueueId, call: impl FnOnce(CUstream) -> bool) -> bool {
     if context == current_context() {
         return call(CU_STREAM_LEGACY);
     }
-    let (Some(push), Some(pop)) = (cuda::cuCtxPushCurrent_v2.get(), cuda::cuCtxPopCurrent_v2.get()) else {
+    let (Some(push), Some(pop)) = (
+        cuda::cuCtxPushCurrent_v2.get(),
+        cuda::cuCtxPopCurrent_v2.get(),
+    ) else {
         return false;
     };
     // SAFETY: a context the program had current when it used this stream; the driver checks it.
@@ -207,8 +221,12 @@ fn with_stream(queue: QueueId, call: impl FnOnce(CUstream) -> bool) -> bool {
 /// Makes another thread's default stream visible on the helper stream. False if it cannot.
 fn join_thread_stream(queue: QueueId, call: impl FnOnce(CUstream) -> bool) -> bool {
     let index = (queue.0 & !THREAD_STREAM) as usize >> 1;
-    let newest = THREADS.get(index).map_or(ptr::null_mut(), |t| t.newest.load(Ordering::Acquire));
-    let (Some(helper), Some(wait)) = (helper_stream(), cuda::cuStreamWaitEvent.get()) else { return false };
+    let newest = THREADS
+        .get(index)
+        .map_or(ptr::null_mut(), |t| t.newest.load(Ordering::Acquire));
+    let (Some(helper), Some(wait)) = (helper_stream(), cuda::cuStreamWaitEvent.get()) else {
+        return false;
+    };
     // SAFETY: a stream and an event of ours.
     !newest.is_null() && succeeded(unsafe { wait(helper, newest, 0) }) && call(helper)
 }
@@ -220,34 +238,53 @@ pub struct CudaGate<'a>(pub &'a Pages);
 impl StreamGate for CudaGate<'_> {
     fn wait(&self, queue: QueueId, word: &AtomicU32, value: u32) -> bool {
         let _quiet = Undisturbed::enter();
-        let Some(address) = self.0.device_address(word) else { return false };
-        let Some(wait) = cuda::cuStreamWaitValue32_v2.get() else { return false };
+        let Some(address) = self.0.device_address(word) else {
+            return false;
+        };
+        let Some(wait) = cuda::cuStreamWaitValue32_v2.get() else {
+            return false;
+        };
         let flags = CUstreamWaitValue_flags::CU_STREAM_WAIT_VALUE_GEQ.0;
         // SAFETY: the word is pinned for the life of the process.
-        with_stream(queue, |stream| succeeded(unsafe { wait(stream, address, value, flags) }))
+        with_stream(queue, |stream| {
+            succeeded(unsafe { wait(stream, address, value, flags) })
+        })
     }
 
     fn write(&self, queue: QueueId, word: &AtomicU32, value: u32) -> bool {
         let _quiet = Undisturbed::enter();
-        let Some(address) = self.0.device_address(word) else { return false };
-        let Some(write) = cuda::cuStreamWriteValue32_v2.get() else { return false };
+        let Some(address) = self.0.device_address(word) else {
+            return false;
+        };
+        let Some(write) = cuda::cuStreamWriteValue32_v2.get() else {
+            return false;
+        };
         // SAFETY: the word is pinned for the life of the process, and written by the device only.
         let put = |stream| succeeded(unsafe { write(stream, address, value, 0) });
         let foreign = queue.0 & THREAD_STREAM == THREAD_STREAM
             && THREAD.get() != Some((queue.0 & !THREAD_STREAM) as usize >> 1);
-        if foreign { join_thread_stream(queue, put) } else { with_stream(queue, put) }
+        if foreign {
+            join_thread_stream(queue, put)
+        } else {
+            with_stream(queue, put)
+        }
     }
 
     fn marker(&self) -> Option<Marker> {
         let _quiet = Undisturbed::enter();
-        new_event(CUevent_flags::CU_EVENT_DEFAULT).map(|event| Marker(event.expose_provenance() as u64))
+        new_event(CUevent_flags::CU_EVENT_DEFAULT)
+            .map(|event| Marker(event.expose_provenance() as u64))
     }
 
     fn record(&self, marker: Marker, queue: QueueId) -> bool {
         let _quiet = Undisturbed::enter();
-        let Some(record) = cuda::cuEventRecord.get() else { return false };
+        let Some(record) = cuda::cuEventRecord.get() else {
+            return false;
+        };
         // SAFETY: an event of ours; the driver checks that it fits the stream's context.
-        with_stream(queue, |stream| succeeded(unsafe { record(event_of(marker), stream) }))
+        with_stream(queue, |stream| {
+            succeeded(unsafe { record(event_of(marker), stream) })
+        })
     }
 
     fn elapsed(&self, begin: Marker, end: Marker) -> Elapsed {
@@ -256,7 +293,10 @@ impl StreamGate for CudaGate<'_> {
         let (begin, end) = (event_of(begin), event_of(end));
         // SAFETY: events of ours; the driver writes one number.
         let result = unsafe {
-            match (cuda::cuEventElapsedTime_v2.get(), cuda::cuEventElapsedTime.get()) {
+            match (
+                cuda::cuEventElapsedTime_v2.get(),
+                cuda::cuEventElapsedTime.get(),
+            ) {
                 (Some(elapsed), _) => elapsed(&mut milliseconds, begin, end),
                 (None, Some(elapsed)) => elapsed(&mut milliseconds, begin, end),
                 (None, None) => CUresult::CUDA_ERROR_NOT_FOUND,

@@ -41,7 +41,10 @@ pub fn watch(device: &'static Device) {
         observer::prepare_thread();
         follow(device);
     };
-    if let Err(error) = std::thread::Builder::new().name("fcsp-usage".into()).spawn(run) {
+    if let Err(error) = std::thread::Builder::new()
+        .name("fcsp-usage".into())
+        .spawn(run)
+    {
         log::warn!("contexts and code are not counted: no thread could be started: {error}");
     }
 }
@@ -58,7 +61,10 @@ fn follow(device: &'static Device) {
         futex::wait(&CHANGES, 0, None);
     }
     let Some(handle) = handle_of(&device.id) else {
-        log::info!("the management library does not know {}: contexts are charged as expected", device.id);
+        log::info!(
+            "the management library does not know {}: contexts are charged as expected",
+            device.id
+        );
         return;
     };
     loop {
@@ -77,12 +83,18 @@ fn follow(device: &'static Device) {
 fn reconcile(device: &Device, handle: nvmlDevice_t) {
     let ledger = device.ledger();
     let before = ledger.slot_bytes();
-    let Some(real_bytes) = bytes_of_this_process(handle) else { return };
+    let Some(real_bytes) = bytes_of_this_process(handle) else {
+        return;
+    };
     let charged_bytes = device.overhead_bytes.load(Ordering::Acquire);
     // An allocation on its way is in the ledger before it is on the device.
-    let tracked = before.max(ledger.slot_bytes()).saturating_sub(charged_bytes);
+    let tracked = before
+        .max(ledger.slot_bytes())
+        .saturating_sub(charged_bytes);
     let overhead_bytes = real_bytes.saturating_sub(tracked);
-    device.overhead_bytes.store(overhead_bytes, Ordering::Release);
+    device
+        .overhead_bytes
+        .store(overhead_bytes, Ordering::Release);
     ledger.adjust(overhead_bytes as i64 - charged_bytes as i64);
     if tracked == 0 {
         // Nothing but contexts and code: what the next process will need, too.
@@ -94,9 +106,19 @@ fn reconcile(device: &Device, handle: nvmlDevice_t) {
 /// Charges what a context is expected to take, before it is made: the most that any took on this
 /// device so far. False if that is known and does not fit into the quota.
 pub fn reserve_context(device: &Device) -> bool {
-    let known = device.attachment.region().layout().header.context_bytes.load(Ordering::Relaxed);
-    let bytes = if known == 0 { CONTEXT_BYTES_GUESS } else { known };
-    if device.ledger().reserve(bytes).is_err() {
+    let known = device
+        .attachment
+        .region()
+        .layout()
+        .header
+        .context_bytes
+        .load(Ordering::Relaxed);
+    let bytes = if known == 0 {
+        CONTEXT_BYTES_GUESS
+    } else {
+        known
+    };
+    if device.attachment.reserve(bytes).is_err() {
         if known != 0 {
             log::error!(
                 "a context on {} takes {bytes} bytes, more than the quota has left; raise the memory quota",
@@ -113,19 +135,33 @@ pub fn reserve_context(device: &Device) -> bool {
 
 /// Gives back what [`reserve_context`] charged: the driver did not make the context.
 pub fn release_context(device: &Device) {
-    let known = device.attachment.region().layout().header.context_bytes.load(Ordering::Relaxed);
-    let bytes = if known == 0 { CONTEXT_BYTES_GUESS } else { known };
-    let charged = device.overhead_bytes.fetch_update(Ordering::AcqRel, Ordering::Acquire, |charged| {
-        Some(charged.saturating_sub(bytes))
-    });
+    let known = device
+        .attachment
+        .region()
+        .layout()
+        .header
+        .context_bytes
+        .load(Ordering::Relaxed);
+    let bytes = if known == 0 {
+        CONTEXT_BYTES_GUESS
+    } else {
+        known
+    };
+    let charged =
+        device
+            .overhead_bytes
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |charged| {
+                Some(charged.saturating_sub(bytes))
+            });
     device.ledger().release(charged.unwrap_or(0).min(bytes));
 }
 
 fn bytes_of_this_process(handle: nvmlDevice_t) -> Option<u64> {
     let ask = nvml::nvmlDeviceGetComputeRunningProcesses_v3.get()?;
     // SAFETY: plain numbers, for which zero is a value.
-    let mut processes: Vec<nvmlProcessInfo_t> =
-        (0..PROCESSES_MAX).map(|_| unsafe { core::mem::zeroed() }).collect();
+    let mut processes: Vec<nvmlProcessInfo_t> = (0..PROCESSES_MAX)
+        .map(|_| unsafe { core::mem::zeroed() })
+        .collect();
     let mut count = PROCESSES_MAX as u32;
     // SAFETY: the library writes at most `count` entries and the count.
     let result = unsafe { ask(handle, &mut count, processes.as_mut_ptr()) };
@@ -133,7 +169,10 @@ fn bytes_of_this_process(handle: nvmlDevice_t) -> Option<u64> {
         return None;
     }
     let me = std::process::id();
-    let mine = processes.iter().take(count as usize).find(|process| process.pid == me)?;
+    let mine = processes
+        .iter()
+        .take(count as usize)
+        .find(|process| process.pid == me)?;
     // All ones means "not available".
     Some(mine.usedGpuMemory).filter(|bytes| *bytes != u64::MAX)
 }
@@ -143,16 +182,23 @@ fn handle_of(id: &str) -> Option<nvmlDevice_t> {
     let mut handle = core::ptr::null_mut();
     // SAFETY: initialising twice is counted by the library; the string and the place are valid.
     let results = unsafe {
-        [nvml::nvmlInit_v2.get()?(), nvml::nvmlDeviceGetHandleByUUID.get()?(id.as_ptr(), &mut handle)]
+        [
+            nvml::nvmlInit_v2.get()?(),
+            nvml::nvmlDeviceGetHandleByUUID.get()?(id.as_ptr(), &mut handle),
+        ]
     };
-    results.iter().all(|result| *result == nvmlReturn_t::NVML_SUCCESS).then_some(handle)
+    results
+        .iter()
+        .all(|result| *result == nvmlReturn_t::NVML_SUCCESS)
+        .then_some(handle)
 }
 
 /// The attached device behind a management handle. A call of some microseconds.
 pub fn device_of(handle: nvmlDevice_t) -> Option<&'static Device> {
     let mut text = [0; UUID_BYTES];
     // SAFETY: the library writes a string within the length.
-    let result = unsafe { nvml::nvmlDeviceGetUUID.get()?(handle, text.as_mut_ptr(), UUID_BYTES as u32) };
+    let result =
+        unsafe { nvml::nvmlDeviceGetUUID.get()?(handle, text.as_mut_ptr(), UUID_BYTES as u32) };
     if result != nvmlReturn_t::NVML_SUCCESS {
         return None;
     }

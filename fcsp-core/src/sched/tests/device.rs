@@ -45,7 +45,9 @@ impl Queue {
         let mut ops = self.ops.borrow_mut();
         loop {
             match ops.front()? {
-                Op::Wait(word, value) if !reached(word.load(Ordering::Acquire), *value) => return None,
+                Op::Wait(word, value) if !reached(word.load(Ordering::Acquire), *value) => {
+                    return None;
+                }
                 Op::Wait(..) => {}
                 Op::Write(word, value) => word.store(*value, Ordering::Release),
                 // Like a kernel, a marker takes effect only once its process has the device.
@@ -67,12 +69,16 @@ impl Queue {
 
 impl StreamGate for Queue {
     fn wait(&self, _: QueueId, word: &AtomicU32, value: u32) -> bool {
-        self.ops.borrow_mut().push_back(Op::Wait(forever(word), value));
+        self.ops
+            .borrow_mut()
+            .push_back(Op::Wait(forever(word), value));
         true
     }
 
     fn write(&self, _: QueueId, word: &AtomicU32, value: u32) -> bool {
-        self.ops.borrow_mut().push_back(Op::Write(forever(word), value));
+        self.ops
+            .borrow_mut()
+            .push_back(Op::Write(forever(word), value));
         true
     }
 

@@ -4,12 +4,13 @@ use super::device::{Device, Queue};
 use crate::backend::QueueId;
 use crate::policy::Mode;
 use crate::region::layout::{RegionLayout, SlotState, TenantState};
-use crate::sched::arbiter::{Arbiter, Tuning};
+use crate::sched::arbiter::Arbiter;
 use crate::sched::clock::{us, virtual_time};
 use crate::sched::cost::CostKey;
 use crate::sched::observer::Bench;
 use crate::sched::plan::View;
 use crate::sched::producer::{AHEAD, Producer};
+use crate::sched::tuning::Tuning;
 use crate::sched::view;
 use crate::sync::Ordering;
 
@@ -23,7 +24,12 @@ pub enum Kind {
     /// Launches without end, kernels of these lengths in turn.
     Saturate(Vec<u64>),
     /// `kernels` of `kernel_ns` with `cpu_ns` between, then waits; then thinks for `pause_ns`.
-    Steps { kernels: u32, kernel_ns: u64, cpu_ns: u64, pause_ns: u64 },
+    Steps {
+        kernels: u32,
+        kernel_ns: u64,
+        cpu_ns: u64,
+        pause_ns: u64,
+    },
     /// Attached, does nothing.
     Idle,
 }
@@ -61,7 +67,10 @@ pub struct Limits {
 }
 
 pub fn balanced(percent: u32) -> Limits {
-    Limits { mode: Mode::Balanced, percent }
+    Limits {
+        mode: Mode::Balanced,
+        percent,
+    }
 }
 
 impl Node {
@@ -75,12 +84,16 @@ impl Node {
             .map(|(i, (limits, kind))| {
                 let tenant = &region.tenants[i];
                 tenant.mode.store(limits.mode.number(), Ordering::Relaxed);
-                tenant.entitlement_ppm.store(limits.percent * 10_000, Ordering::Relaxed);
+                tenant
+                    .entitlement_ppm
+                    .store(limits.percent * 10_000, Ordering::Relaxed);
                 for (pool, ppm) in tenant.pools_ppm.iter().zip([200_000, 400_000, 400_000]) {
                     pool.store(ppm, Ordering::Relaxed);
                 }
                 tenant.burst_max_ppm.store(1_000_000, Ordering::Relaxed);
-                tenant.state.store(TenantState::Live as u32, Ordering::Relaxed);
+                tenant
+                    .state
+                    .store(TenantState::Live as u32, Ordering::Relaxed);
                 region.header.tenants_used[0].fetch_or(1 << i, Ordering::Relaxed);
                 let slot = &region.slots[i].slot;
                 slot.tenant.store(i as u32, Ordering::Relaxed);
@@ -119,18 +132,26 @@ impl Node {
     }
 
     pub fn set_percent(&self, tenant: usize, percent: u32) {
-        self.region.tenants[tenant].entitlement_ppm.store(percent * 10_000, Ordering::Relaxed);
+        self.region.tenants[tenant]
+            .entitlement_ppm
+            .store(percent * 10_000, Ordering::Relaxed);
         super::super::producer::ring(&self.region.header);
     }
 
     /// Device time of each program's finished kernels.
     pub fn done_ns(&self) -> Vec<u64> {
-        self.programs.iter().map(|p| *p.queue.done_ns.borrow()).collect()
+        self.programs
+            .iter()
+            .map(|p| *p.queue.done_ns.borrow())
+            .collect()
     }
 
     /// Device time the arbiter charged.
     pub fn charged_ns(&self, tenant: usize) -> u64 {
-        self.region.tenants[tenant].compute.device_ns.load(Ordering::Relaxed)
+        self.region.tenants[tenant]
+            .compute
+            .device_ns
+            .load(Ordering::Relaxed)
     }
 
     /// Runs for `ns` and gives the device time each program finished in it.
@@ -154,7 +175,11 @@ impl Node {
                 self.step();
             }
         }
-        self.done_ns().iter().zip(before).map(|(after, before)| after - before).collect()
+        self.done_ns()
+            .iter()
+            .zip(before)
+            .map(|(after, before)| after - before)
+            .collect()
     }
 
     fn step(&mut self) {
@@ -162,7 +187,9 @@ impl Node {
         let plan = self.arbiter.step(self.now_ns, &self.view);
         view::apply(self.region, &plan, self.now_ns);
         view::publish(self.region, &self.view, &self.arbiter, self.now_ns);
-        self.step_at_ns = plan.wake_ns.map_or(u64::MAX, |wake| wake + WAKE_LATENCY_NS / 2);
+        self.step_at_ns = plan
+            .wake_ns
+            .map_or(u64::MAX, |wake| wake + WAKE_LATENCY_NS / 2);
         self.steps += 1;
     }
 }
@@ -175,7 +202,9 @@ impl Program {
         if ahead >= AHEAD && slot.gate.gated.load(Ordering::Relaxed) != 0 {
             // Where a real thread would sleep, unless its segment is still open.
             let open = slot.queue.closed.load(Ordering::Relaxed) != opened;
-            slot.queue.blocked.fetch_add(u32::from(!open), Ordering::Relaxed);
+            slot.queue
+                .blocked
+                .fetch_add(u32::from(!open), Ordering::Relaxed);
             return open;
         }
         true
@@ -184,7 +213,8 @@ impl Program {
     fn launch(&mut self, ns: u64, key: u64) {
         if self.producer.gated() {
             let ticket =
-                self.producer.enter(&self.queue, QueueId(1), CostKey::new(&[key]), us(1_000_000));
+                self.producer
+                    .enter(&self.queue, QueueId(1), CostKey::new(&[key]), us(1_000_000));
             self.queue.kernel(ns);
             self.producer.leave(&self.queue, ticket, true);
         } else {
@@ -209,7 +239,12 @@ impl Program {
                     self.launch(lengths[at], at as u64);
                     self.cpu_free_ns = self.cpu_free_ns.max(now - TICK_NS) + LAUNCH_NS;
                 }
-                Kind::Steps { kernels, kernel_ns, cpu_ns, pause_ns } => {
+                Kind::Steps {
+                    kernels,
+                    kernel_ns,
+                    cpu_ns,
+                    pause_ns,
+                } => {
                     if self.waiting {
                         if self.queue.len() > 0 {
                             self.cpu_free_ns = now + TICK_NS;

@@ -10,8 +10,10 @@ fn fractions(done: &[u64]) -> Vec<f64> {
 }
 
 fn saturating(percents: &[u32], lengths: &[u64]) -> Node {
-    let programs: Vec<_> =
-        percents.iter().map(|p| (balanced(*p), Kind::Saturate(lengths.to_vec()))).collect();
+    let programs: Vec<_> = percents
+        .iter()
+        .map(|p| (balanced(*p), Kind::Saturate(lengths.to_vec())))
+        .collect();
     Node::new(&programs)
 }
 
@@ -23,7 +25,10 @@ fn assert_shares(node: &mut Node, percents: &[u32], error_points: f64, total_min
         let total: u64 = done.iter().sum();
         for (got, percent) in fractions(&done).iter().zip(percents) {
             let error = (got * 100.0 - f64::from(*percent)).abs();
-            assert!(error <= error_points, "second {second}: {percent} % got {got:.4} of {done:?}");
+            assert!(
+                error <= error_points,
+                "second {second}: {percent} % got {got:.4} of {done:?}"
+            );
         }
         let total = total as f64 / ms(1000) as f64;
         assert!(total >= total_min, "second {second}: total {total:.3}");
@@ -44,7 +49,12 @@ fn shares_25_75_with_mixed_kernels() {
 #[test]
 fn shares_25_35_40_with_mixed_kernels() {
     let lengths = [us(100), us(250), us(5000)];
-    assert_shares(&mut saturating(&[25, 35, 40], &lengths), &[25, 35, 40], 1.0, 0.94);
+    assert_shares(
+        &mut saturating(&[25, 35, 40], &lengths),
+        &[25, 35, 40],
+        1.0,
+        0.94,
+    );
 }
 
 #[test]
@@ -63,23 +73,40 @@ fn equal_shares_of_long_and_short_kernels() {
 
 #[test]
 fn a_decoder_keeps_its_speed_beside_a_saturating_program() {
-    let decoder = Kind::Steps { kernels: 150, kernel_ns: us(10), cpu_ns: us(25), pause_ns: us(5) };
+    let decoder = Kind::Steps {
+        kernels: 150,
+        kernel_ns: us(10),
+        cpu_ns: us(25),
+        pause_ns: us(5),
+    };
     let mut alone = Node::new(&[(balanced(50), decoder.clone()), (balanced(50), Kind::Idle)]);
     alone.run(ms(500));
     let alone_ns = alone.run(ms(2000))[0] as f64;
-    let mut node =
-        Node::new(&[(balanced(50), decoder), (balanced(50), Kind::Saturate(vec![us(250)]))]);
+    let mut node = Node::new(&[
+        (balanced(50), decoder),
+        (balanced(50), Kind::Saturate(vec![us(250)])),
+    ]);
     node.run(ms(500));
     let done = node.run(ms(2000));
     let (decode, other) = (done[0] as f64 / alone_ns, done[1] as f64 / ms(2000) as f64);
-    assert!(decode >= 0.95 && other >= 0.45, "decoder {decode:.3}, other {other:.3}");
+    assert!(
+        decode >= 0.95 && other >= 0.45,
+        "decoder {decode:.3}, other {other:.3}"
+    );
 }
 
 #[test]
 fn one_kernel_at_a_time_gets_its_share_beside_long_kernels() {
-    let pingpong = Kind::Steps { kernels: 1, kernel_ns: us(100), cpu_ns: 0, pause_ns: us(10) };
-    let mut node =
-        Node::new(&[(balanced(50), pingpong), (balanced(50), Kind::Saturate(vec![us(5000)]))]);
+    let pingpong = Kind::Steps {
+        kernels: 1,
+        kernel_ns: us(100),
+        cpu_ns: 0,
+        pause_ns: us(10),
+    };
+    let mut node = Node::new(&[
+        (balanced(50), pingpong),
+        (balanced(50), Kind::Saturate(vec![us(5000)])),
+    ]);
     node.run(ms(500));
     let done = node.run(ms(2000));
     // Alone it keeps the device busy for about 100 of 125 µs.
@@ -89,15 +116,23 @@ fn one_kernel_at_a_time_gets_its_share_beside_long_kernels() {
 
 #[test]
 fn strict_alone_gets_its_entitlement_smoothly() {
-    let strict = Limits { mode: Mode::Strict, percent: 25 };
+    let strict = Limits {
+        mode: Mode::Strict,
+        percent: 25,
+    };
     let mut node = Node::new(&[(strict, Kind::Saturate(vec![us(250)]))]);
     node.run(ms(500));
-    let windows: Vec<f64> =
-        (0..30).map(|_| node.run(ms(100))[0] as f64 / ms(100) as f64).collect();
+    let windows: Vec<f64> = (0..30)
+        .map(|_| node.run(ms(100))[0] as f64 / ms(100) as f64)
+        .collect();
     let mean = windows.iter().sum::<f64>() / windows.len() as f64;
     assert!((mean - 0.25).abs() <= 0.01, "{mean:.4}");
     let variance = windows.iter().map(|w| (w - mean).powi(2)).sum::<f64>() / windows.len() as f64;
-    assert!(variance.sqrt() / mean <= 0.1, "spread {:.3} of {windows:?}", variance.sqrt() / mean);
+    assert!(
+        variance.sqrt() / mean <= 0.1,
+        "spread {:.3} of {windows:?}",
+        variance.sqrt() / mean
+    );
 }
 
 #[test]
@@ -111,7 +146,11 @@ fn alone_is_not_gated_and_takes_the_whole_device() {
     let steps = node.steps;
     let done = node.run(ms(1000));
     assert!(done[0] >= ms(1000) * 995 / 1000, "{done:?}");
-    assert!(node.steps - steps <= 2, "the arbiter made {} steps for nobody", node.steps - steps);
+    assert!(
+        node.steps - steps <= 2,
+        "the arbiter made {} steps for nobody",
+        node.steps - steps
+    );
 }
 
 #[test]
@@ -150,6 +189,9 @@ fn the_arbiter_charges_what_the_device_worked() {
     for tenant in 0..2 {
         let charged = (node.charged_ns(tenant) - before[tenant]) as f64;
         let ratio = charged / done[tenant] as f64;
-        assert!((0.97..=1.06).contains(&ratio), "tenant {tenant}: charged {ratio:.3} of the work");
+        assert!(
+            (0.97..=1.06).contains(&ratio),
+            "tenant {tenant}: charged {ratio:.3} of the work"
+        );
     }
 }
