@@ -343,3 +343,7 @@ exports! {
     call cuGraphLaunch => graph::launch;
     call_per_thread cuGraphLaunch_ptsz => graph::launch;
 }
+
+#[cfg(test)]
+#[path = "exports_tests.rs"]
+mod tests;

@@ -95,3 +95,7 @@ exports! {
     nvmlDeviceGetFanSpeed => device::unknown_number;
     nvmlDeviceGetTemperature => device::temperature;
 }
+
+#[cfg(test)]
+#[path = "exports_tests.rs"]
+mod tests;
