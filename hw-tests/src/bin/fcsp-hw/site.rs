@@ -5,6 +5,9 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+/// Scratch space is called this and the process id of the harness it belongs to.
+const SCRATCH_PREFIX: &str = "fcsp-hw-";
+
 /// Paths of one run of the harness. Scratch space goes when this does.
 #[derive(Debug)]
 pub struct Site {
@@ -39,7 +42,7 @@ impl Site {
         fs::create_dir_all(out.join("logs"))
             .with_context(|| format!("cannot make {}", out.display()))?;
         let site = Self {
-            scratch: scratch_root().join(format!("fcsp-hw-{}", std::process::id())),
+            scratch: scratch_root().join(format!("{SCRATCH_PREFIX}{}", std::process::id())),
             install,
             runs: Cell::new(0),
             out: fs::canonicalize(out)?,
@@ -59,6 +62,7 @@ impl Site {
                 file.display()
             );
         }
+        remove_abandoned(&scratch_root());
         fs::create_dir_all(site.simulated_devices())
             .with_context(|| format!("cannot make {}", site.scratch.display()))?;
         Ok(site)
@@ -113,6 +117,24 @@ impl Drop for Site {
     }
 }
 
+/// Removes scratch space of harnesses that were killed, which could not remove it themselves.
+fn remove_abandoned(root: &Path) {
+    let Ok(entries) = fs::read_dir(root) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let pid = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(SCRATCH_PREFIX))
+            .and_then(|pid| pid.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            // Somebody else's may not be ours to remove; it is then theirs to find.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// The tree this program was installed in: `<tree>/bin/fcsp-hw`.
 fn own_tree() -> Result<PathBuf> {
     let program = env::current_exe().context("cannot tell where this program is")?;
@@ -131,5 +153,28 @@ fn scratch_root() -> PathBuf {
         shared_memory.to_owned()
     } else {
         env::temp_dir()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_scratch_space_of_the_dead_is_removed() {
+        let root = env::temp_dir().join(format!("fcsp-hw-test-site-{}", std::process::id()));
+        // Above the largest process id Linux gives.
+        let dead = root.join(format!("{SCRATCH_PREFIX}{}", 1 << 23));
+        let alive = root.join(format!("{SCRATCH_PREFIX}{}", std::process::id()));
+        let other = root.join("fcsp-hw-notes");
+        for dir in [&dead, &alive, &other] {
+            fs::create_dir_all(dir).expect("the temporary directory is writable");
+        }
+        remove_abandoned(&root);
+        assert_eq!(
+            [dead.exists(), alive.exists(), other.exists()],
+            [false, true, true]
+        );
+        fs::remove_dir_all(&root).expect("it was made above");
     }
 }
