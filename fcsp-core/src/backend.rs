@@ -204,8 +204,11 @@ pub struct Registration {
 
 inventory::collect!(Registration);
 
+/// A backend, or why it could not be opened.
+pub type Opened = Result<Box<dyn GpuBackend>, BackendError>;
+
 /// Opens every registered backend; those that fail come with their reason.
-pub fn open_all() -> Vec<(Vendor, Result<Box<dyn GpuBackend>, BackendError>)> {
+pub fn open_all() -> Vec<(Vendor, Opened)> {
     inventory::iter::<Registration>
         .into_iter()
         .map(|registration| (registration.vendor, (registration.open)()))

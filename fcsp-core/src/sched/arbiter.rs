@@ -131,7 +131,7 @@ impl Arbiter {
             .map(|p| p.handover_ns)
             .filter(|ns| *ns != 0);
         let (sum_ns, count) = measured.fold((0, 0), |(sum, count), ns| (sum + ns, count + 1));
-        self.handover_ns = if count == 0 { 0 } else { sum_ns / count };
+        self.handover_ns = u64::checked_div(sum_ns, count).unwrap_or(0);
         self.tenants
             .retain(|index, _| view.tenants.iter().any(|t| t.index == *index));
         for tenant in &view.tenants {

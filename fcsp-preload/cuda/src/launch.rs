@@ -21,7 +21,7 @@ use crate::{capture, device};
 /// Most a guess may cost: a kernel nobody has measured.
 const GUESS_NS_MAX: u64 = ms(10);
 /// Tells graphs from kernels in cost keys.
-const GRAPH: u64 = 0x6772_6170_68;
+const GRAPH: u64 = 0x0067_7261_7068;
 
 /// Submits work to `stream` in its turn.
 fn submit<const PER_THREAD: bool>(

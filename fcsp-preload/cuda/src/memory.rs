@@ -95,13 +95,11 @@ unsafe fn at_address(
     };
     charged(device, &device.allocations, bytes, || {
         let result = allocate();
+        if result != CUresult::CUDA_SUCCESS {
+            return (result, 0);
+        }
         // SAFETY: the driver accepted and filled the pointer.
-        let key = if result == CUresult::CUDA_SUCCESS {
-            unsafe { *address }
-        } else {
-            0
-        };
-        (result, key)
+        (result, unsafe { *address })
     })
 }
 
@@ -207,13 +205,11 @@ pub unsafe fn create(
     };
     charged(device, &device.handles, size as u64, || {
         let result = allocate();
+        if result != CUresult::CUDA_SUCCESS {
+            return (result, 0);
+        }
         // SAFETY: the driver accepted and filled the pointer.
-        let key = if result == CUresult::CUDA_SUCCESS {
-            unsafe { *handle }
-        } else {
-            0
-        };
-        (result, key)
+        (result, unsafe { *handle })
     })
 }
 

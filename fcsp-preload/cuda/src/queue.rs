@@ -245,8 +245,8 @@ impl StreamGate for CudaGate<'_> {
             return false;
         };
         let flags = CUstreamWaitValue_flags::CU_STREAM_WAIT_VALUE_GEQ.0;
-        // SAFETY: the word is pinned for the life of the process.
         with_stream(queue, |stream| {
+            // SAFETY: the word is pinned for the life of the process.
             succeeded(unsafe { wait(stream, address, value, flags) })
         })
     }
@@ -281,8 +281,8 @@ impl StreamGate for CudaGate<'_> {
         let Some(record) = cuda::cuEventRecord.get() else {
             return false;
         };
-        // SAFETY: an event of ours; the driver checks that it fits the stream's context.
         with_stream(queue, |stream| {
+            // SAFETY: an event of ours; the driver checks that it fits the stream's context.
             succeeded(unsafe { record(event_of(marker), stream) })
         })
     }
