@@ -4,7 +4,9 @@
 //! kill between them. Without the feature `failpoints` it is nothing at all. With it, the variable
 //! `FCSP_FAILPOINT=name[:nth]` makes the process kill itself where the point of that name is met for
 //! the `nth` time (the first, if not said), or stop there with `FCSP_FAILPOINT_ACTION=stop`.
-//! `all` lists every point that was compiled in, so that a test cannot forget one.
+//! `all` lists every point that was compiled in, so that a test cannot forget one. If
+//! `FCSP_FAILPOINT_TOLD` names a file, the time of it is written there first, in nanoseconds of
+//! `CLOCK_MONOTONIC`: how long others take to go on is measured from then.
 //!
 //! In the models under `--cfg loom` a killed process is a thread that unwinds from such a point.
 
@@ -84,6 +86,10 @@ mod enabled {
     pub fn hit(name: &str) {
         let Some(armed) = armed() else { return };
         if armed.name == name && armed.hits_left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            if let Some(path) = std::env::var_os("FCSP_FAILPOINT_TOLD") {
+                let told = std::fs::write(path, crate::sched::clock::now_ns().to_string());
+                told.expect("a crash test names a file that can be written");
+            }
             // SAFETY: sends a signal to this process and touches no memory.
             unsafe { libc::kill(libc::getpid(), armed.signal) };
         }

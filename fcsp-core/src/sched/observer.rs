@@ -15,6 +15,7 @@ use super::clock::{ms, now_ns};
 use super::plan::View;
 use super::tuning::Tuning;
 use super::view;
+use crate::failpoint::failpoint;
 use crate::futex;
 use crate::region::layout::{RegionLayout, Slot};
 use crate::sync::{AtomicBool, AtomicU32, Ordering, fence};
@@ -124,16 +125,19 @@ fn resign(region: &RegionLayout, me: usize) {
     if owner_of(word) == Some(me) {
         let _taken_over_meanwhile =
             owner.compare_exchange(word, word >> 32 << 32, Ordering::AcqRel, Ordering::Relaxed);
+        failpoint!("sched.observer.resigned");
     }
 }
 
 /// Arbitrates until told to stop or until another has taken over.
 fn arbitrate(region: &RegionLayout, me: usize, peers: &dyn Peers, bench: &Bench, tuning: &Tuning) {
+    failpoint!("sched.observer.elected");
     let header = &region.header;
     let mut arbiter = Arbiter::new(tuning.clone());
     let mut view = View::default();
     let (mut holder_probed_ns, mut peers_probed_ns) = (now_ns(), 0);
     view::restore(region, &mut arbiter);
+    failpoint!("sched.observer.restored");
     while !bench.stop.load(Ordering::Acquire) {
         let seen = header.doorbell.load(Ordering::Acquire);
         let now = now_ns();
@@ -153,8 +157,11 @@ fn arbitrate(region: &RegionLayout, me: usize, peers: &dyn Peers, bench: &Bench,
         view.processes
             .retain(|process| !peers.is_suspect(process.slot));
         let plan = arbiter.step(now, &view);
+        failpoint!("sched.observer.stepped");
         view::apply(region, &plan, now);
+        failpoint!("sched.observer.applied");
         view::publish(region, &view, &arbiter, now);
+        failpoint!("sched.observer.published");
         header.arbiter.steps.fetch_add(1, Ordering::Relaxed);
         header
             .arbiter
@@ -180,7 +187,9 @@ fn sleep(region: &RegionLayout, seen: u32, wake_ns: Option<u64>) {
     header.arbiter_asleep.store(1, Ordering::Relaxed);
     // Pairs with the fence in `ring`: either it sees us asleep, or we see its count.
     fence(Ordering::SeqCst);
+    failpoint!("sched.observer.asleep");
     futex::wait(&header.doorbell, seen, timeout);
+    failpoint!("sched.observer.woken");
     header.arbiter_asleep.store(0, Ordering::Relaxed);
 }
 

@@ -20,6 +20,7 @@ use super::observer::Bench;
 use super::sampler::{SampleId, Sampler, Subject};
 use super::segment::{SegmentState, reached};
 use crate::backend::{QueueId, StreamGate};
+use crate::failpoint::failpoint;
 use crate::futex;
 use crate::region::layout::{GatePage, Header, RegionLayout, SEGMENTS, Segment, Slot, SlotPages};
 use crate::sync::{Ordering, fence};
@@ -121,6 +122,7 @@ impl Producer {
         let cost = self.costs.expect(key, prior_ns.min(full_ns / 8));
         let now = now_ns();
         let mut state = self.lock_with_room(gate);
+        failpoint!("sched.enter.locked");
         let state = &mut *state;
         let fresh = state.open.is_none();
         let open = state.open.get_or_insert_with(|| self.open(now));
@@ -130,6 +132,7 @@ impl Producer {
             // Acquire pairs with the arbiter's Release: granted before we came, no gate needed.
             if !reached(self.page.grant.load(Ordering::Acquire), open.number) {
                 gate.wait(queue, &self.page.grant, open.number);
+                failpoint!("sched.enter.waits");
             }
             open.lanes |= 1 << lane;
             if open.number.is_multiple_of(SEGMENT_SAMPLE_EVERY) && open.lanes.count_ones() == 1 {
@@ -150,6 +153,7 @@ impl Producer {
         segment.submitted_ns.store(now, Ordering::Relaxed);
         // Release publishes the two above; the arbiter reads launches first.
         segment.launches.store(open.launches, Ordering::Release);
+        failpoint!("sched.enter.joined");
         if open.predicted_ns >= full_ns && open.end.is_none() {
             open.end = Some(End::Full);
         }
@@ -171,6 +175,7 @@ impl Producer {
 
     /// Completes a submission; `launched` is false if the vendor refused it.
     pub fn leave(&self, gate: &dyn StreamGate, ticket: Ticket, launched: bool) {
+        failpoint!("sched.leave.begun");
         let mut state = self.lock();
         let state = &mut *state;
         if let Some(id) = ticket.sample {
@@ -284,9 +289,11 @@ impl Producer {
             }
             drop(state);
             self.slot.queue.sleepers.fetch_add(1, Ordering::SeqCst);
+            failpoint!("sched.room.announced");
             if self.slot.compute.retired.load(Ordering::SeqCst) == retired {
                 futex::wait(&self.slot.queue.room, room, Some(ROOM_WAIT));
             }
+            failpoint!("sched.room.woken");
             self.slot.queue.sleepers.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -315,8 +322,10 @@ impl Producer {
         segment
             .state
             .store(SegmentState::Open as u32, Ordering::Relaxed);
+        failpoint!("sched.open.described");
         // Release publishes the segment; the arbiter's Acquire of `opened` pairs with it.
         self.slot.queue.opened.store(number, Ordering::Release);
+        failpoint!("sched.open.opened");
         Open {
             number,
             lanes: 0,
@@ -344,6 +353,7 @@ impl Producer {
             if open.lanes & (1 << lane) == 0 {
                 continue;
             }
+            failpoint!("sched.close.writing");
             let written = state
                 .lanes
                 .queue(lane)
@@ -370,6 +380,7 @@ impl Producer {
 
     fn publish_closed(&self, open: &Open, end: End) {
         let segment = self.segment(open.number);
+        failpoint!("sched.close.written");
         segment.lanes.store(open.lanes, Ordering::Relaxed);
         // Release publishes the lanes. Fails if the arbiter has ended the segment already.
         let _already_expired = segment.state.compare_exchange(
@@ -378,6 +389,7 @@ impl Producer {
             Ordering::Release,
             Ordering::Relaxed,
         );
+        failpoint!("sched.close.closed");
         if end == End::Waiting {
             self.slot.queue.synced.fetch_add(1, Ordering::Relaxed);
         }
@@ -386,6 +398,7 @@ impl Producer {
             .launches
             .fetch_add(u64::from(open.launches), Ordering::Relaxed);
         self.slot.queue.closed.store(open.number, Ordering::Release);
+        failpoint!("sched.close.published");
     }
 
     fn learn(&self, gate: &dyn StreamGate, state: &mut State) {
@@ -429,6 +442,7 @@ impl Producer {
 /// only if the arbiter sleeps.
 pub fn ring(header: &Header) {
     header.doorbell.fetch_add(1, Ordering::Release);
+    failpoint!("sched.ring.counted");
     // Pairs with the fence in the observer between announcing its sleep and its last look: either it
     // sees the new count, or we see it asleep.
     fence(Ordering::SeqCst);

@@ -5,6 +5,7 @@ use super::plan::{Plan, ProcessView, SegmentView, TenantView, View};
 use super::producer::AHEAD;
 use super::segment::{SegmentState, reached};
 use super::shares::Promise;
+use crate::failpoint::failpoint;
 use crate::futex;
 use crate::policy::Mode;
 use crate::region::layout::{
@@ -101,6 +102,7 @@ fn read_segment(page: &GatePage, number: u32) -> SegmentView {
 
 /// Carries a plan out. Grants are written last, each behind what it publishes.
 pub fn apply(region: &RegionLayout, plan: &Plan, now_ns: u64) {
+    failpoint!("sched.apply.begun");
     for reference in &plan.expire {
         let segment =
             &region.slots[reference.slot].page.segments[reference.number as usize % SEGMENTS];
@@ -111,6 +113,7 @@ pub fn apply(region: &RegionLayout, plan: &Plan, now_ns: u64) {
             Ordering::AcqRel,
             Ordering::Relaxed,
         );
+        failpoint!("sched.apply.expired");
     }
     for gate in &plan.gate {
         let slot = &region.slots[gate.slot].slot;
@@ -120,6 +123,7 @@ pub fn apply(region: &RegionLayout, plan: &Plan, now_ns: u64) {
         let gated = u32::from(gate.gated);
         if slot.gate.gated.load(Ordering::Relaxed) != gated {
             slot.gate.gated.store(gated, Ordering::Release);
+            failpoint!("sched.apply.gated");
         }
     }
     for revoked in &plan.revoke {
@@ -127,6 +131,7 @@ pub fn apply(region: &RegionLayout, plan: &Plan, now_ns: u64) {
         // A segment that opens at this instant may slip through: its work then runs beside the next
         // holder's, once.
         page.grant.store(revoked.number, Ordering::Release);
+        failpoint!("sched.apply.revoked");
     }
     for grant in &plan.grant {
         let page = &region.slots[grant.slot].page;
@@ -140,8 +145,10 @@ pub fn apply(region: &RegionLayout, plan: &Plan, now_ns: u64) {
             segment.granted_ns.store(now_ns, Ordering::Relaxed);
         }
         if !reached(page.grant.load(Ordering::Relaxed), grant.to) {
+            failpoint!("sched.apply.granting");
             // Release publishes the two above to the producer; the device only reads the number.
             page.grant.store(grant.to, Ordering::Release);
+            failpoint!("sched.apply.granted");
         }
     }
     for retire in &plan.retire {
@@ -149,13 +156,16 @@ pub fn apply(region: &RegionLayout, plan: &Plan, now_ns: u64) {
         let number = retire.segment.number;
         let segment = &pages.page.segments[number as usize % SEGMENTS];
         segment.finished_ns.store(now_ns, Ordering::Release);
+        failpoint!("sched.apply.retiring");
         if !retire.finished {
             pages.slot.compute.overdue.fetch_add(1, Ordering::Relaxed);
         }
         // SeqCst with the sleeper's: either it sees the new number, or we see it asleep.
         pages.slot.compute.retired.store(number, Ordering::SeqCst);
+        failpoint!("sched.apply.retired");
         pages.slot.queue.room.fetch_add(1, Ordering::SeqCst);
         if pages.slot.queue.sleepers.load(Ordering::SeqCst) != 0 {
+            failpoint!("sched.apply.waking");
             futex::wake(&pages.slot.queue.room, u32::MAX);
         }
     }
@@ -181,6 +191,7 @@ pub fn publish(region: &RegionLayout, view: &View, arbiter: &Arbiter, now_ns: u6
             .device_ns
             .store(arbiter.process_device_ns(process.slot), Ordering::Relaxed);
     }
+    failpoint!("sched.publish.accounts");
     let words = &region.header.arbiter;
     words.holder.store(
         arbiter.holder().map_or(0, |slot| slot as u32 + 1),
