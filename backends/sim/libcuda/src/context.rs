@@ -424,7 +424,7 @@ pub unsafe fn primary_set_flags(device: CUdevice, flags: c_uint) -> Outcome {
     Ok(())
 }
 
-/// Spins for the time a call costs on the real driver, when the environment asks for it.
+/// Spins for the time a call costs on the real driver, when `FCSP_SIM_CPU_COST=1` asks for it.
 pub fn cpu_cost(gpu: &Gpu, ns: u64) {
     if gpu.device.config().cpu_cost {
         let until_ns = now_ns() + ns;

@@ -2,7 +2,7 @@
 
 use crate::border::{Outcome, put, rc, require};
 use crate::capture::{self, Mark};
-use crate::context::current;
+use crate::context::{cpu_cost, current};
 use crate::driver::Gpu;
 use crate::handles::Table;
 use crate::stream::resolve;
@@ -92,6 +92,8 @@ pub unsafe fn record_with_flags(handle: CUevent, stream: CUstream, flags: c_uint
     if capture::mark(&stream, &event)? {
         return Ok(());
     }
+    let timed = event.flags & DISABLE_TIMING == 0;
+    cpu_cost(event.gpu, if timed { 1_000 } else { 200 });
     event
         .gpu
         .queues()?

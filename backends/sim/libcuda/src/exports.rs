@@ -5,8 +5,8 @@
 //! missing here is absent from the library; `UNSUPPORTED.md` lists those.
 
 use crate::{
-    capture, context, copy, device, driver, event, graph, host, ipc, launch, memory, module,
-    occupancy, pointer, pool, procaddr, stream, vmm,
+    capture, context, copy, device, driver, event, graph, graph_exec, host, ipc, launch, memory,
+    module, occupancy, pointer, pool, procaddr, stream, vmm,
 };
 use std::ffi::c_void;
 
@@ -331,17 +331,17 @@ exports! {
     call cuGraphGetRootNodes => graph::roots;
     call cuGraphNodeGetType => graph::node_type;
     call cuGraphKernelNodeGetParams_v2 => graph::kernel_params;
-    call cuGraphInstantiate => graph::instantiate_log;
-    call cuGraphInstantiate_v2 => graph::instantiate_log;
-    call cuGraphInstantiateWithFlags => graph::instantiate;
-    call cuGraphInstantiateWithParams => graph::instantiate_params;
-    call_per_thread cuGraphInstantiateWithParams_ptsz => graph::instantiate_params;
-    call cuGraphExecDestroy => graph::exec_destroy;
-    call cuGraphExecGetFlags => graph::exec_flags;
-    call cuGraphUpload => graph::upload;
-    call_per_thread cuGraphUpload_ptsz => graph::upload;
-    call cuGraphLaunch => graph::launch;
-    call_per_thread cuGraphLaunch_ptsz => graph::launch;
+    call cuGraphInstantiate => graph_exec::instantiate_log;
+    call cuGraphInstantiate_v2 => graph_exec::instantiate_log;
+    call cuGraphInstantiateWithFlags => graph_exec::instantiate;
+    call cuGraphInstantiateWithParams => graph_exec::instantiate_params;
+    call_per_thread cuGraphInstantiateWithParams_ptsz => graph_exec::instantiate_params;
+    call cuGraphExecDestroy => graph_exec::exec_destroy;
+    call cuGraphExecGetFlags => graph_exec::exec_flags;
+    call cuGraphUpload => graph_exec::upload;
+    call_per_thread cuGraphUpload_ptsz => graph_exec::upload;
+    call cuGraphLaunch => graph_exec::launch;
+    call_per_thread cuGraphLaunch_ptsz => graph_exec::launch;
 }
 
 #[cfg(test)]

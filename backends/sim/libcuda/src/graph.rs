@@ -1,21 +1,17 @@
-//! Graphs: built node by node or captured, instantiated, launched.
+//! Graphs, built node by node or captured.
 //!
-//! Owns: nodes and their order. A launch submits the nodes one after the other into one stream, in
-//! the order in which they were added, which respects every dependency.
+//! Owns: nodes and their order. Does not own: running them ([`crate::graph_exec`]).
 
-use crate::border::{Outcome, put, put_optional, rc, require};
-use crate::context::cpu_cost;
+use crate::border::{Outcome, put, rc, require};
 use crate::handles::Table;
 use crate::launch::{self, Kernel};
-use crate::stream::resolve;
 use crate::transfer::Transfer;
 use cuda_sys::{
-    CUDA_GRAPH_INSTANTIATE_PARAMS, CUDA_KERNEL_NODE_PARAMS, CUDA_KERNEL_NODE_PARAMS_v1,
-    CUDA_MEMCPY3D, CUDA_MEMSET_NODE_PARAMS, CUcontext, CUgraph, CUgraphExec,
-    CUgraphInstantiateResult, CUgraphNode, CUgraphNodeType, CUresult, CUstream, cuuint64_t,
+    CUDA_KERNEL_NODE_PARAMS, CUDA_KERNEL_NODE_PARAMS_v1, CUDA_MEMCPY3D, CUDA_MEMSET_NODE_PARAMS,
+    CUcontext, CUgraph, CUgraphNode, CUgraphNodeType, CUresult,
 };
 use fcsp_sim::Op;
-use std::ffi::{c_char, c_uint, c_ulonglong, c_void};
+use std::ffi::{c_uint, c_void};
 use std::sync::{Arc, Mutex};
 
 /// A function of the program that runs in stream order.
@@ -52,12 +48,6 @@ pub struct Graph {
     nodes: Mutex<Vec<Node>>,
 }
 
-/// A graph that can be launched.
-struct Executable {
-    nodes: Vec<NodeKind>,
-    flags: c_ulonglong,
-}
-
 struct NodeRef {
     graph: Arc<Graph>,
     index: usize,
@@ -65,12 +55,7 @@ struct NodeRef {
 
 /// All graphs.
 pub static GRAPHS: Table<Graph> = Table::new(7);
-static EXECUTABLES: Table<Executable> = Table::new(8);
 static NODES: Table<NodeRef> = Table::new(9);
-
-/// Flags of `cuGraphInstantiateWithFlags`.
-const INSTANTIATE_FLAGS: c_ulonglong = 15;
-const LAUNCH_CPU_NS: u64 = 2_000;
 
 impl NodeKind {
     /// The operation it submits, if it is one.
@@ -135,7 +120,8 @@ impl Graph {
         nodes.iter().map(|node| node.kind.clone()).collect()
     }
 
-    fn flattened(&self) -> Vec<NodeKind> {
+    /// Its nodes and those of the graphs in it, in the order in which they run.
+    pub fn flattened(&self) -> Vec<NodeKind> {
         let mut flat = Vec::new();
         self.kinds().iter().for_each(|kind| kind.flatten(&mut flat));
         flat
@@ -155,7 +141,8 @@ pub fn node_handle(graph: &Arc<Graph>, index: usize) -> CUgraphNode {
     handle as CUgraphNode
 }
 
-fn graph(handle: CUgraph) -> Result<Arc<Graph>, CUresult> {
+/// The graph of a handle.
+pub fn graph(handle: CUgraph) -> Result<Arc<Graph>, CUresult> {
     GRAPHS.get(handle).ok_or(rc::INVALID_HANDLE)
 }
 
@@ -445,91 +432,4 @@ pub unsafe fn kernel_params(node: CUgraphNode, place: *mut CUDA_KERNEL_NODE_PARA
     };
     // SAFETY: the caller's pointer, null allowed.
     unsafe { put(place, params) }
-}
-
-/// `cuGraphInstantiateWithFlags`.
-pub unsafe fn instantiate(place: *mut CUgraphExec, handle: CUgraph, flags: c_ulonglong) -> Outcome {
-    require(
-        !place.is_null() && flags & !INSTANTIATE_FLAGS == 0,
-        rc::INVALID_VALUE,
-    )?;
-    // 4 is CUDA_GRAPH_INSTANTIATE_FLAG_DEVICE_LAUNCH.
-    require(flags & 4 == 0, rc::NOT_SUPPORTED)?;
-    let nodes = graph(handle)?.flattened();
-    // SAFETY: checked above.
-    unsafe {
-        put(
-            place,
-            EXECUTABLES.insert(Executable { nodes, flags }) as CUgraphExec,
-        )
-    }
-}
-
-/// `cuGraphInstantiate` and `_v2`, with a log that stays empty.
-pub unsafe fn instantiate_log(
-    place: *mut CUgraphExec,
-    handle: CUgraph,
-    error_node: *mut CUgraphNode,
-    log: *mut c_char,
-    log_bytes: usize,
-) -> Outcome {
-    // SAFETY: the same contract.
-    unsafe {
-        put_optional(error_node, std::ptr::null_mut());
-        if log_bytes > 0 {
-            put_optional(log, 0);
-        }
-        instantiate(place, handle, 0)
-    }
-}
-
-/// `cuGraphInstantiateWithParams`.
-pub unsafe fn instantiate_params(
-    place: *mut CUgraphExec,
-    handle: CUgraph,
-    params: *mut CUDA_GRAPH_INSTANTIATE_PARAMS,
-) -> Outcome {
-    require(!params.is_null(), rc::INVALID_VALUE)?;
-    // SAFETY: not null, so readable and writable by the caller's contract.
-    let p = unsafe { &mut *params };
-    // SAFETY: the same contract.
-    let outcome = unsafe { instantiate(place, handle, p.flags) };
-    p.hErrNode_out = std::ptr::null_mut();
-    p.result_out = match outcome {
-        Ok(()) => CUgraphInstantiateResult::CUDA_GRAPH_INSTANTIATE_SUCCESS,
-        Err(_) => CUgraphInstantiateResult::CUDA_GRAPH_INSTANTIATE_ERROR,
-    };
-    outcome
-}
-
-/// `cuGraphExecDestroy`.
-pub unsafe fn exec_destroy(handle: CUgraphExec) -> Outcome {
-    EXECUTABLES
-        .remove(handle)
-        .map(drop)
-        .ok_or(rc::INVALID_HANDLE)
-}
-
-/// `cuGraphExecGetFlags`.
-pub unsafe fn exec_flags(handle: CUgraphExec, place: *mut cuuint64_t) -> Outcome {
-    let executable = EXECUTABLES.get(handle).ok_or(rc::INVALID_HANDLE)?;
-    // SAFETY: the caller's pointer, null allowed.
-    unsafe { put(place, executable.flags as cuuint64_t) }
-}
-
-/// `cuGraphUpload`: nothing to upload.
-pub unsafe fn upload(handle: CUgraphExec, stream: CUstream) -> Outcome {
-    EXECUTABLES.get(handle).ok_or(rc::INVALID_HANDLE)?;
-    resolve(stream).map(drop)
-}
-
-/// `cuGraphLaunch`.
-pub unsafe fn launch(handle: CUgraphExec, stream: CUstream) -> Outcome {
-    let executable = EXECUTABLES.get(handle).ok_or(rc::INVALID_HANDLE)?;
-    let stream = resolve(stream)?;
-    cpu_cost(stream.gpu, LAUNCH_CPU_NS);
-    if stream.capturing.load(std::sync::atomic::Ordering::Acquire) {
-        return stream.run(NodeKind::Child(executable.nodes.clone()));
-    }
-    stream.submit(executable.nodes.iter().filter_map(NodeKind::op))
 }

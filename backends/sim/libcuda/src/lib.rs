@@ -22,6 +22,7 @@ mod driver;
 mod event;
 pub mod exports;
 mod graph;
+mod graph_exec;
 mod handles;
 mod host;
 mod ipc;

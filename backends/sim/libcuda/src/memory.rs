@@ -254,6 +254,7 @@ pub unsafe fn free(address: CUdeviceptr) -> Outcome {
 /// `cuMemGetInfo_v2`.
 pub unsafe fn info(free: *mut usize, total: *mut usize) -> Outcome {
     let context = current()?;
+    cpu_cost(context.gpu, 5_000);
     let memory = context.gpu.device.memory();
     // SAFETY: the caller's pointers, null allowed.
     unsafe {

@@ -2,7 +2,7 @@
 
 use crate::border::{self, Outcome, put, rc, require};
 use crate::capture::{self, Membership};
-use crate::context::{CONTEXTS, Context, current};
+use crate::context::{CONTEXTS, Context, cpu_cost, current};
 use crate::driver::Gpu;
 use crate::event::EVENTS;
 use crate::graph::NodeKind;
@@ -273,6 +273,15 @@ fn write_op(address: u64, value: u64, flags: c_uint, width: Width) -> Result<Op,
     })
 }
 
+/// What a call on a memory word costs the processor.
+const WORD_CPU_NS: u64 = 900;
+
+fn submit_word(stream: &Stream, op: Op) -> Outcome {
+    stream.refuse_capture()?;
+    cpu_cost(stream.gpu, WORD_CPU_NS);
+    stream.submit([op])
+}
+
 /// `cuStreamWaitValue32` and `_v2`.
 pub unsafe fn wait_value_32(
     handle: CUstream,
@@ -282,8 +291,7 @@ pub unsafe fn wait_value_32(
 ) -> Outcome {
     let stream = resolve(handle)?;
     let op = wait_op(address, u64::from(value), flags, Width::Bits32)?;
-    stream.refuse_capture()?;
-    stream.submit([op])
+    submit_word(&stream, op)
 }
 
 /// `cuStreamWaitValue64` and `_v2`.
@@ -295,8 +303,7 @@ pub unsafe fn wait_value_64(
 ) -> Outcome {
     let stream = resolve(handle)?;
     let op = wait_op(address, value, flags, Width::Bits64)?;
-    stream.refuse_capture()?;
-    stream.submit([op])
+    submit_word(&stream, op)
 }
 
 /// `cuStreamWriteValue32` and `_v2`.
@@ -308,8 +315,7 @@ pub unsafe fn write_value_32(
 ) -> Outcome {
     let stream = resolve(handle)?;
     let op = write_op(address, u64::from(value), flags, Width::Bits32)?;
-    stream.refuse_capture()?;
-    stream.submit([op])
+    submit_word(&stream, op)
 }
 
 /// `cuStreamWriteValue64` and `_v2`.
@@ -321,8 +327,7 @@ pub unsafe fn write_value_64(
 ) -> Outcome {
     let stream = resolve(handle)?;
     let op = write_op(address, value, flags, Width::Bits64)?;
-    stream.refuse_capture()?;
-    stream.submit([op])
+    submit_word(&stream, op)
 }
 
 /// `cuStreamBatchMemOp` and `_v2`.
@@ -414,7 +419,7 @@ pub unsafe fn id(handle: CUstream, place: *mut u64) -> Outcome {
 pub unsafe fn host_function(handle: CUstream, function: CUhostFn, data: *mut c_void) -> Outcome {
     let function = function.ok_or(rc::INVALID_VALUE)?;
     let stream = resolve(handle)?;
-    crate::context::cpu_cost(stream.gpu, 500);
+    cpu_cost(stream.gpu, 500);
     stream.run(NodeKind::Host {
         function,
         data: data as u64,

@@ -413,7 +413,7 @@ fn physical_memory_can_be_mapped_twice_and_handed_over() {
     );
     let bad = cu!(
         cuda,
-        cuMemImportFromShareableHandle(&mut 0, 0 as *mut c_void, posix)
+        cuMemImportFromShareableHandle(&mut 0, null_mut(), posix)
     );
     assert_eq!(bad, R::CUDA_ERROR_INVALID_VALUE);
     let mut base = 0;
@@ -429,8 +429,10 @@ fn physical_memory_can_be_mapped_twice_and_handed_over() {
         cu!(cuda, cuMemMap(base, BYTES, 0, handle, 0)),
         R::CUDA_ERROR_INVALID_VALUE
     );
-    let mut access = CUmemAccessDesc::default();
-    access.location = prop.location;
+    let mut access = CUmemAccessDesc {
+        location: prop.location,
+        ..CUmemAccessDesc::default()
+    };
     access.flags.0 = 3;
     ok!(cuda, cuMemSetAccess(base, 2 * BYTES, &access, 1));
     ok!(cuda, cuMemsetD8_v2(base, 77, BYTES));

@@ -60,7 +60,7 @@ fn two_contexts_get_half_each_and_lose_a_tenth_to_preemption() {
         "{spent:?}"
     );
     let total = share(spent[0] + spent[1]);
-    assert!((0.89..0.915).contains(&total), "total {total}");
+    assert!((0.90..0.905).contains(&total), "total {total}");
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn three_contexts_get_a_third_each_whatever_their_kernels() {
         let share = *ns as f64 / total as f64;
         assert!((share - 1.0 / 3.0).abs() < 0.001, "{spent:?}");
     }
-    assert!((0.89..0.915).contains(&(total as f64 / 1e10)), "{spent:?}");
+    assert!((0.90..0.905).contains(&(total as f64 / 1e10)), "{spent:?}");
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn who_waits_for_results_starves_beside_a_saturating_neighbour() {
         now_ns += 5000;
     }
     let share = locked.slots[0].executed_ns.load(Acquire) as f64 / now_ns as f64;
-    assert!((0.03..0.05).contains(&share), "share {share}");
+    assert!((0.035..0.045).contains(&share), "share {share}");
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_long_kernel_is_preempted_at_the_end_of_the_slice() {
     assert_eq!(locked.slots[1].end_ns(1), Some(second_ns));
     assert_eq!(
         locked.slots[0].end_ns(1),
-        Some(second_ns + SWITCH_IDLE_NS + 2_500_000)
+        Some(second_ns + SWITCH_IDLE_NS + 5 * MS - SLICE_NS)
     );
 }
 

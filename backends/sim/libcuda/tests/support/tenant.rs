@@ -4,7 +4,7 @@
 //! time it got between the two times of CLOCK_MONOTONIC.
 //! `sim-tenant leased <kernel us> <segment us> <words file> <index> <start ns> <end ns>` does the
 //! same behind gates: segment n waits for word `2 * index` to reach n and then writes n to the next.
-//! `sim-tenant hold <bytes>` allocates and waits to be killed.
+//! `sim-tenant hold <bytes>` allocates, says `holding` or `refused`, and waits to be killed.
 //! `sim-tenant churn` allocates, launches and frees until it is killed.
 //! `sim-tenant open <hex handle>` opens a memory handle and prints its first byte, then writes 9.
 
@@ -141,7 +141,11 @@ fn leased(us: u32, lease: &Lease, start_ns: u64, end_ns: u64) {
 fn hold(bytes: u64) {
     let (cuda, _) = Cuda::with_context();
     let mut address = 0;
-    ok!(cuda, cuMemAlloc_v2(&mut address, bytes as usize));
+    let code = cu!(cuda, cuMemAlloc_v2(&mut address, bytes as usize));
+    if code == cuda_sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY {
+        return say("refused");
+    }
+    assert_eq!(code.0, 0);
     say("holding");
     loop {
         std::thread::park();

@@ -6,11 +6,14 @@
 //! ready.
 
 mod clock;
+mod issue;
 mod op;
+mod retire;
 mod slab;
 mod state;
 #[cfg(test)]
 mod tests;
+mod wake;
 mod worker;
 
 pub use op::{Comparison, Effect, Gate, Op, Width};
@@ -367,8 +370,8 @@ impl Queues {
         Ok(())
     }
 
-    /// Lets go of gates and pending writes on memory that is about to disappear, as the loss of
-    /// the mapping would abort them on hardware.
+    /// Lets go of gates, pending writes and counts on memory that is about to disappear; on hardware
+    /// they would fault.
     pub fn forget_memory(&self, range: std::ops::Range<u64>) {
         let mut state = self.inner.lock();
         state.forget_memory(range);

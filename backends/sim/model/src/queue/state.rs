@@ -1,40 +1,17 @@
 //! Streams, events and unfinished work of one process on one device.
 //!
-//! Owns: the order of operations. An operation is *submitted*, then *issued* once what holds it
-//! back is settled (its place on the device's timeline is then fixed), then *completed* when
-//! device time passes its end. Does not own: threads and sleeping ([`super`], [`super::worker`]).
+//! Owns: what exists, and submission. An operation is *submitted*, then *issued* once what holds it
+//! back is settled ([`super::issue`]: its place on the device's timeline is then fixed), then
+//! *completed* when device time passes its end ([`super::retire`]). Does not own: threads and
+//! sleeping ([`super`], [`super::worker`], [`super::wake`]).
 
-use super::op::{Effect, Op, Width, write_word};
+use super::op::{Effect, Gate, Op};
+use super::retire::{Follow, Node};
 use super::slab::{Key, Slab};
 use crate::calibration::JITTER_PERMILLE;
 use crate::device::Device;
 use crate::rng::Rng;
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::atomic::Ordering::{Acquire, Release};
-
-/// How long finished work may go unnoticed if nobody waits for it.
-const LAZY_NS: u64 = 500_000;
-/// How long the worker keeps its rhythm after the last work ended.
-const LINGER_NS: u64 = 20_000_000;
-/// Between two looks at a gate while the device is idle: at least, at most, and in between the
-/// time it has been idle divided by [`POLL_BACKOFF`].
-const POLL_NS_MIN: u64 = 20_000;
-const POLL_NS_MAX: u64 = 1_000_000;
-const POLL_BACKOFF: u64 = 400;
-/// Between two looks at a gate while the device is busy with other processes anyway.
-const POLL_BUSY_NS: u64 = 400_000;
-/// How long before the device gets free the looks become frequent.
-const POLL_EARLY_NS: u64 = 80_000;
-/// Between two looks at a condition of another device.
-const POLL_FOREIGN_NS: u64 = 100_000;
-
-/// When the worker has to look again.
-#[derive(Clone, Copy)]
-pub(super) struct Wake {
-    pub(super) at_ns: u64,
-    /// Worth being there to the microsecond.
-    pub(super) exact: bool,
-}
 
 /// Names a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,37 +48,37 @@ pub(super) enum Entry {
     Calling,
 }
 
-struct Queued {
-    entry: Entry,
-    submit_ns: u64,
+pub(super) struct Queued {
+    pub(super) entry: Entry,
+    pub(super) submit_ns: u64,
 }
 
 pub(super) struct Stream {
-    group: u64,
-    kind: StreamKind,
+    pub(super) group: u64,
+    pub(super) kind: StreamKind,
     pub(super) submitted: u64,
     pub(super) issued: u64,
     pub(super) completed: u64,
     /// The newest work this stream's next operation has to follow; 0 for none.
     pub(super) last_ticket: u64,
     /// The latest known end or resumption.
-    settled_ns: u64,
-    queue: VecDeque<Queued>,
+    pub(super) settled_ns: u64,
+    pub(super) queue: VecDeque<Queued>,
     /// Since when the gate at the front was seen open while earlier work still ran.
-    seen_open_ns: Option<u64>,
+    pub(super) seen_open_ns: Option<u64>,
     /// When the gate at the front was last seen closed with nothing else holding the stream.
-    seen_closed_ns: Option<u64>,
+    pub(super) seen_closed_ns: Option<u64>,
     /// Since when the gate at the front holds an otherwise idle stream.
-    held_since_ns: Option<u64>,
-    closing: bool,
+    pub(super) held_since_ns: Option<u64>,
+    pub(super) closing: bool,
 }
 
 impl Stream {
-    fn idle(&self) -> bool {
+    pub(super) fn idle(&self) -> bool {
         self.submitted == self.completed
     }
 
-    fn drained(&self) -> bool {
+    pub(super) fn drained(&self) -> bool {
         self.issued == self.completed
     }
 }
@@ -111,35 +88,8 @@ pub(super) struct Event {
     pub(super) done: bool,
     pub(super) time_ns: u64,
     pub(super) ticket: u64,
-    stream: Option<StreamId>,
-    seq: u64,
-}
-
-/// What follows a piece of work at once when it ends.
-enum Follow {
-    Nothing,
-    Record {
-        event: EventId,
-        record: u64,
-    },
-    Effect(Effect),
-    Write {
-        address: u64,
-        width: Width,
-        value: u64,
-    },
-}
-
-struct Follower {
-    stream: StreamId,
-    follow: Follow,
-    floor_ns: u64,
-}
-
-struct Node {
-    stream: StreamId,
-    effect: Effect,
-    followers: Vec<Follower>,
+    pub(super) stream: Option<StreamId>,
+    pub(super) seq: u64,
 }
 
 /// Everything the lock of [`super::Queues`] protects.
@@ -147,19 +97,19 @@ pub(super) struct State {
     pub(super) streams: Slab<Stream>,
     pub(super) events: Slab<Event>,
     /// Issued work that has not ended, in the order of its tickets.
-    nodes: VecDeque<Node>,
+    pub(super) nodes: VecDeque<Node>,
     /// Ticket of the newest ended work.
-    retired: u64,
+    pub(super) retired: u64,
     /// Tickets whose end somebody is to notice at once.
-    urgent: BTreeSet<u64>,
+    pub(super) urgent: BTreeSet<u64>,
     /// Streams with operations that are not issued.
-    blocked: Vec<StreamId>,
+    pub(super) blocked: Vec<StreamId>,
     /// Host functions whose turn has come.
     pub(super) calls: VecDeque<(StreamId, Box<dyn FnOnce() + Send>)>,
-    ends_ns: Vec<u64>,
-    slot: usize,
-    rng: Rng,
-    active_ns: u64,
+    pub(super) ends_ns: Vec<u64>,
+    pub(super) slot: usize,
+    pub(super) rng: Rng,
+    pub(super) active_ns: u64,
     /// Until when the worker sleeps.
     pub(super) worker_wake_ns: u64,
     /// Threads that wait for something that is not issued.
@@ -394,422 +344,40 @@ impl State {
         }
     }
 
-    /// Brings everything up to `now_ns`.
-    pub(super) fn pump(&mut self, device: &Device, now_ns: u64) {
-        loop {
-            self.retire(device, now_ns);
-            if !self.issue_blocked(device, now_ns) {
-                return;
-            }
-        }
-    }
-
-    fn retire(&mut self, device: &Device, now_ns: u64) {
-        if self.nodes.is_empty() {
-            return;
-        }
-        device.reap_if_due(now_ns);
-        self.active_ns = now_ns;
-        let mut ends_ns = std::mem::take(&mut self.ends_ns);
-        {
-            let locked = device.lock();
-            locked.advance(now_ns);
-            let slot = &locked.slots[self.slot];
-            let executed = slot.executed.load(Acquire);
-            ends_ns.extend(
-                (self.retired + 1..=executed).map(|ticket| slot.item(ticket).end_ns.load(Acquire)),
-            );
-            slot.retired.store(executed, Release);
-        }
-        for end_ns in ends_ns.drain(..) {
-            self.retired += 1;
-            let Some(node) = self.nodes.pop_front() else {
-                break;
-            };
-            node.effect.apply();
-            self.complete(node.stream, end_ns);
-            for follower in node.followers {
-                self.follow(follower, end_ns);
-            }
-        }
-        self.ends_ns = ends_ns;
-        while self
-            .urgent
-            .first()
-            .is_some_and(|ticket| *ticket <= self.retired)
-        {
-            self.urgent.pop_first();
-        }
-    }
-
-    fn follow(&mut self, follower: Follower, end_ns: u64) {
-        let time_ns = end_ns.max(follower.floor_ns);
-        match follower.follow {
-            Follow::Nothing => {}
-            Follow::Record { event, record } => {
-                if let Some(event) = self.events.get_mut(event.0).filter(|e| e.record == record) {
-                    event.done = true;
-                    event.time_ns = time_ns;
-                }
-            }
-            Follow::Effect(effect) => effect.apply(),
-            Follow::Write {
-                address,
-                width,
-                value,
-            } => write_word(address, width, value),
-        }
-        self.complete(follower.stream, time_ns);
-    }
-
-    fn complete(&mut self, id: StreamId, time_ns: u64) {
-        let Some(stream) = self.streams.get_mut(id.0) else {
-            return;
-        };
-        stream.completed += 1;
-        stream.settled_ns = stream.settled_ns.max(time_ns);
-        if stream.closing && stream.idle() {
-            self.streams.remove(id.0);
-        }
-    }
-
-    /// Tries every stream that is held back. True if any went on.
-    fn issue_blocked(&mut self, device: &Device, now_ns: u64) -> bool {
-        let mut progress = false;
-        let mut index = 0;
-        while index < self.blocked.len() {
-            let id = self.blocked[index];
-            progress |= self.issue(device, id, now_ns);
-            if self
-                .streams
-                .get(id.0)
-                .is_some_and(|stream| !stream.queue.is_empty())
-            {
-                index += 1;
-            } else {
-                self.blocked.swap_remove(index);
-            }
-        }
-        progress
-    }
-
-    /// Issues what can be issued at the front of a stream. True if anything was.
-    fn issue(&mut self, device: &Device, id: StreamId, now_ns: u64) -> bool {
-        let mut progress = false;
-        while self.issue_front(device, id, now_ns) {
-            progress = true;
-        }
-        progress
-    }
-
-    fn issue_front(&mut self, device: &Device, id: StreamId, now_ns: u64) -> bool {
-        let Some(stream) = self.streams.get_mut(id.0) else {
-            return false;
-        };
-        let Some(front) = stream.queue.front() else {
-            return false;
-        };
-        if let Entry::Op(op) = &front.entry
-            && op.needs_drained_stream()
-        {
-            return self.issue_held(id, now_ns);
-        }
-        if let Entry::Join {
-            stream: other,
-            seq,
-            event,
-        } = &front.entry
-        {
-            let (other, seq, event) = (*other, *seq, *event);
-            return self.issue_join(id, other, seq, event);
-        }
-        if matches!(front.entry, Entry::Calling) {
-            return false;
-        }
-        let floor_ns = stream.settled_ns.max(front.submit_ns);
-        if let Entry::Op(Op::Work { duration_ns, .. }) = &front.entry {
-            let Some(ticket) = device.lock().push(self.slot, *duration_ns, floor_ns) else {
-                return false;
-            };
-            let Some(Queued {
-                entry: Entry::Op(Op::Work { effect, .. }),
-                ..
-            }) = stream.queue.pop_front()
-            else {
-                return false;
-            };
-            stream.issued += 1;
-            stream.last_ticket = ticket;
-            self.nodes.push_back(Node {
-                stream: id,
-                effect,
-                followers: Vec::new(),
-            });
-            return true;
-        }
-        let Some(queued) = stream.queue.pop_front() else {
-            return false;
-        };
-        stream.issued += 1;
-        let last_ticket = stream.last_ticket;
-        let (follow, urgent) = match queued.entry {
-            Entry::Op(Op::Instant(effect)) => (Follow::Effect(effect), false),
-            Entry::Op(Op::Write {
-                address,
-                width,
-                value,
-            }) => (
-                Follow::Write {
-                    address,
-                    width,
-                    value,
-                },
-                true,
-            ),
-            Entry::Record { event, record } => {
-                if let Some(event) = self.events.get_mut(event.0).filter(|e| e.record == record) {
-                    event.ticket = last_ticket;
-                }
-                (Follow::Record { event, record }, false)
-            }
-            _ => (Follow::Nothing, false),
-        };
-        self.after(
-            last_ticket,
-            Follower {
-                stream: id,
-                follow,
-                floor_ns,
-            },
-            urgent,
-        );
-        true
-    }
-
-    /// Attaches a follower to unfinished work, or lets it happen now.
-    fn after(&mut self, ticket: u64, follower: Follower, urgent: bool) {
-        if ticket > self.retired {
-            let index = (ticket - self.retired - 1) as usize;
-            if let Some(node) = self.nodes.get_mut(index) {
-                node.followers.push(follower);
-                if urgent {
-                    self.urgent.insert(ticket);
-                }
-                return;
-            }
-        }
-        self.follow(follower, 0);
-    }
-
-    fn issue_join(
-        &mut self,
-        id: StreamId,
-        other: StreamId,
-        seq: u64,
-        event: Option<(EventId, u64)>,
-    ) -> bool {
-        let (mut ticket, mut settled_ns) = (0, 0);
-        if let Some(other) = self.streams.get(other.0) {
-            if other.issued < seq {
-                return false;
-            }
-            (ticket, settled_ns) = (other.last_ticket, other.settled_ns);
-        }
-        if let Some((event, record)) = event
-            && let Some(event) = self.events.get(event.0).filter(|e| e.record == record)
-        {
-            ticket = event.ticket;
-            settled_ns = event.time_ns;
-        }
-        let Some(stream) = self.streams.get_mut(id.0) else {
-            return false;
-        };
-        stream.queue.pop_front();
-        stream.issued += 1;
-        stream.last_ticket = stream.last_ticket.max(ticket);
-        stream.settled_ns = stream.settled_ns.max(settled_ns);
-        let follower = Follower {
-            stream: id,
-            follow: Follow::Nothing,
-            floor_ns: stream.settled_ns,
-        };
-        let last_ticket = stream.last_ticket;
-        self.after(last_ticket, follower, false);
-        true
-    }
-
-    /// An operation at the front that can only be judged when the stream has run dry.
-    fn issue_held(&mut self, id: StreamId, now_ns: u64) -> bool {
-        let Some(stream) = self.streams.get_mut(id.0) else {
-            return false;
-        };
-        let drained = stream.drained();
-        let Some(Queued {
-            entry: Entry::Op(op),
-            submit_ns,
-        }) = stream.queue.front_mut()
-        else {
-            return false;
-        };
-        let resume_ns = match op {
-            Op::Wait(gate) => {
-                let open = gate.open();
-                if !drained {
-                    // Remember that it was open in time: then it costs nothing, as on hardware.
-                    stream.seen_open_ns = open.then_some(stream.seen_open_ns.unwrap_or(now_ns));
-                    self.urgent.insert(stream.last_ticket);
-                    return false;
-                }
-                if !open {
-                    stream.seen_open_ns = None;
-                    self.newly_held |= stream.held_since_ns.is_none();
-                    stream.held_since_ns.get_or_insert(now_ns);
-                    stream.seen_closed_ns = Some(now_ns);
-                    return false;
-                }
-                // Written at some time since the last look: the middle is right on average.
-                let likely_ns = stream
-                    .seen_closed_ns
-                    .map_or(now_ns, |ns| ns.midpoint(now_ns));
-                let seen_ns = stream.seen_open_ns.unwrap_or(likely_ns);
-                seen_ns.max(stream.settled_ns).max(*submit_ns)
-            }
-            Op::Until(ready) => {
-                if !drained {
-                    self.urgent.insert(stream.last_ticket);
-                    return false;
-                }
-                if !ready() {
-                    self.newly_held |= stream.held_since_ns.is_none();
-                    stream.held_since_ns.get_or_insert(now_ns);
-                    return false;
-                }
-                now_ns
-            }
-            _ => {
-                if !drained {
-                    self.urgent.insert(stream.last_ticket);
-                    return false;
-                }
-                if let Some(Queued { entry, .. }) = stream.queue.front_mut()
-                    && let Entry::Op(Op::Call(call)) = std::mem::replace(entry, Entry::Calling)
-                {
-                    self.calls.push_back((id, call));
-                    self.newly_held = true;
-                }
-                return false;
-            }
-        };
-        stream.queue.pop_front();
-        stream.seen_open_ns = None;
-        stream.seen_closed_ns = None;
-        stream.held_since_ns = None;
-        stream.issued += 1;
-        self.complete(id, resume_ns);
-        true
-    }
-
-    /// A host function has returned.
-    pub(super) fn called(&mut self, id: StreamId, now_ns: u64) {
-        let Some(stream) = self.streams.get_mut(id.0) else {
-            return;
-        };
-        if matches!(
-            stream.queue.front(),
-            Some(Queued {
-                entry: Entry::Calling,
-                ..
-            })
-        ) {
-            stream.queue.pop_front();
-            stream.issued += 1;
-            self.complete(id, now_ns);
-        }
-    }
-
-    /// Lets go of every gate on memory that is about to disappear.
+    /// Lets go of every gate, write and count on memory that is about to disappear.
     pub(super) fn forget_memory(&mut self, range: std::ops::Range<u64>) {
-        for id in self.blocked.clone() {
+        let drop_count = |effect: &mut Effect| {
+            if matches!(effect, Effect::AddU64 { address, .. } if range.contains(address)) {
+                *effect = Effect::None;
+            }
+        };
+        for id in &self.blocked {
             let Some(stream) = self.streams.get_mut(id.0) else {
                 continue;
             };
+            stream.seen_open_ns = None;
+            stream.seen_closed_ns = None;
+            stream.held_since_ns = None;
             for queued in &mut stream.queue {
-                if let Entry::Op(Op::Wait(gate)) = &queued.entry
-                    && range.contains(&gate.address)
-                {
-                    queued.entry = Entry::Op(Op::Instant(Effect::None));
-                }
-            }
-        }
-        for follower in self.nodes.iter_mut().flat_map(|node| &mut node.followers) {
-            if let Follow::Write { address, .. } = &follower.follow
-                && range.contains(address)
-            {
-                follower.follow = Follow::Nothing;
-            }
-        }
-    }
-
-    /// When issued work will end at the earliest.
-    pub(super) fn predict_ns(&self, device: &Device, ticket: u64, now_ns: u64) -> u64 {
-        let locked = device.lock();
-        locked.advance(now_ns);
-        locked.predict_end_ns(self.slot, ticket, now_ns)
-    }
-
-    /// The oldest work that has not ended.
-    pub(super) fn first_ticket(&self) -> u64 {
-        self.retired + 1
-    }
-
-    /// The earliest work somebody has to notice at once.
-    pub(super) fn urgent_ticket(&self) -> Option<u64> {
-        self.urgent.first().copied()
-    }
-
-    /// Until when the worker may sleep; nothing if there is nothing to do.
-    pub(super) fn next_wake(&self, device: &Device, now_ns: u64) -> Option<Wake> {
-        let mut wake: Option<Wake> = None;
-        let mut earlier = |at_ns: u64, exact: bool| {
-            if wake.is_none_or(|other| at_ns < other.at_ns) {
-                wake = Some(Wake { at_ns, exact });
-            }
-        };
-        if !self.nodes.is_empty() || now_ns < self.active_ns + LINGER_NS {
-            earlier(now_ns + LAZY_NS, false);
-        }
-        if let Some(ticket) = self.urgent_ticket() {
-            earlier(self.predict_ns(device, ticket, now_ns), true);
-        }
-        for id in &self.blocked {
-            let Some(stream) = self.streams.get(id.0) else {
-                continue;
-            };
-            match stream.queue.front().map(|queued| &queued.entry) {
-                Some(Entry::Op(Op::Wait(_))) => {
-                    if let Some(since_ns) = stream.held_since_ns {
-                        earlier(self.next_poll_ns(device, since_ns, now_ns), false);
+                match &mut queued.entry {
+                    Entry::Op(Op::Wait(Gate { address, .. }) | Op::Write { address, .. })
+                        if range.contains(address) =>
+                    {
+                        queued.entry = Entry::Op(Op::Instant(Effect::None));
                     }
+                    Entry::Op(Op::Work { effect, .. }) => drop_count(effect),
+                    _ => {}
                 }
-                Some(Entry::Op(Op::Until(_))) => earlier(now_ns + POLL_FOREIGN_NS, false),
-                _ => {}
             }
         }
-        wake
-    }
-
-    fn next_poll_ns(&self, device: &Device, since_ns: u64, now_ns: u64) -> u64 {
-        let locked = device.lock();
-        locked.advance(now_ns);
-        let busy_ns = locked
-            .busy_elsewhere_until_ns(self.slot, now_ns)
-            .saturating_sub(now_ns);
-        if busy_ns > POLL_EARLY_NS + POLL_NS_MIN {
-            // An earlier look would win nothing: the device is taken until then.
-            return now_ns + (busy_ns - POLL_EARLY_NS).min(POLL_BUSY_NS);
+        for node in &mut self.nodes {
+            drop_count(&mut node.effect);
+            for follower in &mut node.followers {
+                if matches!(&follower.follow, Follow::Write { address, .. } if range.contains(address))
+                {
+                    follower.follow = Follow::Nothing;
+                }
+            }
         }
-        let free_ns = locked.engine.free_at_ns.load(Acquire);
-        let idle_ns = now_ns.saturating_sub(since_ns.max(free_ns));
-        now_ns + (idle_ns / POLL_BACKOFF).clamp(POLL_NS_MIN, POLL_NS_MAX)
     }
 }

@@ -283,15 +283,24 @@ fn unknown_handles_are_reported() {
 }
 
 #[test]
-fn memory_that_disappears_lets_its_gates_go() {
+fn memory_that_disappears_is_left_alone() {
     let rig = rig();
     let stream = rig.queues.create_stream(1, StreamKind::NonBlocking);
-    let word = leak(AtomicU32::new(0));
-    rig.queues
-        .submit(stream, [gate(word, 1), work(1000)])
-        .expect("stream");
-    let address = std::ptr::from_ref(word) as u64;
-    rig.queues.forget_memory(address..address + 4);
+    let (word, counter) = (leak(AtomicU32::new(0)), leak(AtomicU64::new(0)));
+    let ops = [
+        count(counter, MS),
+        write(word, 1),
+        gate(word, 2),
+        count(counter, MS),
+        write(word, 3),
+    ];
+    rig.queues.submit(stream, ops).expect("stream");
+    let (word_at, counter_at) = (
+        std::ptr::from_ref(word) as u64,
+        std::ptr::from_ref(counter) as u64,
+    );
+    rig.queues.forget_memory(counter_at..counter_at + 8);
+    rig.queues.forget_memory(word_at..word_at + 4);
     rig.queues.wait_stream(stream).expect("stream");
-    assert_eq!(word.load(Relaxed), 0);
+    assert_eq!((word.load(Relaxed), counter.load(Relaxed)), (0, 0));
 }
