@@ -264,6 +264,8 @@ exports! {
     call_per_thread cuStreamBatchMemOp_v2_ptsz => stream::batch_mem_op;
     call cuStreamGetCtx => stream::context;
     call_per_thread cuStreamGetCtx_ptsz => stream::context;
+    call cuStreamGetCtx_v2 => stream::context_v2;
+    call_per_thread cuStreamGetCtx_v2_ptsz => stream::context_v2;
     call cuStreamGetDevice => stream::device;
     call_per_thread cuStreamGetDevice_ptsz => stream::device;
     call cuStreamGetFlags => stream::flags;

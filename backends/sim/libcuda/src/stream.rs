@@ -9,8 +9,9 @@ use crate::graph::NodeKind;
 use crate::handles::Table;
 use crate::memory;
 use cuda_sys::{
-    CU_STREAM_LEGACY, CU_STREAM_PER_THREAD, CUcontext, CUdevice, CUdeviceptr, CUevent, CUhostFn,
-    CUresult, CUstream, CUstreamBatchMemOpParams, CUstreamCallback, cuuint32_t, cuuint64_t,
+    CU_STREAM_LEGACY, CU_STREAM_PER_THREAD, CUcontext, CUdevice, CUdeviceptr, CUevent, CUgreenCtx,
+    CUhostFn, CUresult, CUstream, CUstreamBatchMemOpParams, CUstreamCallback, cuuint32_t,
+    cuuint64_t,
 };
 use fcsp_sim::{Comparison, Effect, Gate, Op, StreamId, StreamKind, Width};
 use std::ffi::{c_int, c_uint, c_void};
@@ -389,6 +390,20 @@ pub unsafe fn context(handle: CUstream, place: *mut CUcontext) -> Outcome {
     let stream = resolve(handle)?;
     // SAFETY: the caller's pointer, null allowed.
     unsafe { put(place, context_of(&stream)?.handle()) }
+}
+
+/// `cuStreamGetCtx_v2`; no stream belongs to a green context here.
+pub unsafe fn context_v2(
+    handle: CUstream,
+    place: *mut CUcontext,
+    green: *mut CUgreenCtx,
+) -> Outcome {
+    require(!green.is_null(), rc::INVALID_VALUE)?;
+    // SAFETY: checked above; the same contract.
+    unsafe {
+        put(green, std::ptr::null_mut())?;
+        context(handle, place)
+    }
 }
 
 /// `cuStreamGetDevice`.
