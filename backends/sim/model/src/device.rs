@@ -195,7 +195,8 @@ impl Device {
 
     /// Gives back what [`Device::charge`] took.
     pub fn release(&self, bytes: u64) {
-        let Ok(slot) = self.attach() else { return };
+        // Without a place there is nothing to give back.
+        let Some(slot) = self.own_slot() else { return };
         let locked = self.shared.lock();
         let memory = &locked.slots[slot].memory_bytes;
         memory.store(memory.load(Acquire).saturating_sub(bytes), Release);
