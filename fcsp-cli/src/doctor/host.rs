@@ -4,6 +4,7 @@ use super::Check;
 use crate::install::Install;
 use crate::regions::RunDirArg;
 use fcsp_core::policy::tenant_name;
+use fcsp_core::region::is_in_memory;
 use std::ffi::CStr;
 use std::path::Path;
 use std::process::Command;
@@ -120,7 +121,15 @@ fn regions(run_dir: &RunDirArg) -> Vec<Check> {
         regions.run_dir.display(),
         regions.usable.len()
     );
-    let mut checks = vec![Check::ok("run directory", found)];
+    let mut checks = vec![if is_in_memory(&regions.run_dir) {
+        Check::ok("run directory", found)
+    } else {
+        Check::warn(
+            "run directory",
+            format!("{found}; it is on a disk"),
+            "compute limits need a directory in memory: set FCSP_RUN_DIR to one under /dev/shm",
+        )
+    }];
     checks.extend(regions.unusable.into_iter().map(|(_, error)| {
         Check::fail(
             "region",

@@ -10,9 +10,9 @@ pub(super) const SHARED_DIR_MODE: u32 = 0o1777;
 /// Mode of a directory for one user.
 const PRIVATE_DIR_MODE: u32 = 0o700;
 
-/// The directory regions live in, made if it is missing: `$FCSP_RUN_DIR`; else `/run/fcsp` if this
-/// user can write there (or is root and makes it, open to every user); else `/dev/shm/fcsp-<uid>`,
-/// for this user alone. Programs that are to share a device must see the same directory: containers
+/// The directory regions live in, made if it is missing: `$FCSP_RUN_DIR`; else `/run/fcsp` if it is in
+/// memory ([`is_in_memory`]) and this user can write there (or is root and makes it, open to every
+/// user); else `/dev/shm/fcsp-<uid>`, for this user alone. Programs that are to share a device must see the same directory: containers
 /// mount it.
 ///
 /// # Errors
@@ -32,7 +32,12 @@ pub fn run_dir() -> Result<PathBuf, RegionError> {
         return Ok(path);
     }
     let system = Path::new("/run/fcsp");
-    if (uid == 0 || system.exists()) && make(system, mode).is_ok() {
+    let in_memory = is_in_memory(if system.exists() {
+        system
+    } else {
+        Path::new("/run")
+    });
+    if in_memory && (uid == 0 || system.exists()) && make(system, mode).is_ok() {
         return Ok(system.to_owned());
     }
     let own = PathBuf::from(format!("/dev/shm/fcsp-{uid}"));
@@ -46,6 +51,23 @@ pub fn run_dir() -> Result<PathBuf, RegionError> {
         // Anybody can make a directory of that name in /dev/shm first.
         Err(unusable(&own, &format!("it belongs to user {owner}")))
     }
+}
+
+/// True if files under `path` live in memory (tmpfs). Devices write into a region's pages, and the
+/// kernel lets them only there: since Linux 6.5 it refuses to pin pages of files on disk for long.
+pub fn is_in_memory(path: &Path) -> bool {
+    let Ok(path) = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()) else {
+        return false;
+    };
+    let mut facts = std::mem::MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: the path is a C string, and the kernel fills the structure if it answers 0.
+    let file_system = unsafe {
+        if libc::statfs(path.as_ptr(), facts.as_mut_ptr()) != 0 {
+            return false;
+        }
+        facts.assume_init().f_type
+    };
+    file_system == libc::TMPFS_MAGIC
 }
 
 /// Makes `path` with `mode` unless it exists, and checks that it is a directory this user can write.

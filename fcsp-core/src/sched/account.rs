@@ -155,6 +155,11 @@ impl ProcessAccount {
         self.sync_milli >= 250 && self.fill_ns >= self.device_ns_mean
     }
 
+    /// True for a program that waits for nearly everything it submits.
+    pub fn waits(&self) -> bool {
+        self.sync_milli >= 500
+    }
+
     /// True for a program that submits again within `think_ns_max` of its last result, all at once.
     pub fn quick(&self, think_ns_max: u64) -> bool {
         self.think_ns != 0

@@ -216,7 +216,8 @@ impl Arbiter {
                 slot: turn.slot,
                 number: segment.number,
             };
-            let finished = segment.finished();
+            let finished = segment.finished()
+                || (segment.state == SegmentState::Unmarked && running >= expected);
             if !finished && segment.state == SegmentState::Open && others_wait {
                 let quiet = now.saturating_sub(segment.submitted_ns.max(turn.segment_started_ns))
                     >= self.tuning.quiet_ns;
@@ -325,7 +326,13 @@ impl Arbiter {
         } else {
             0
         };
-        let cycle_ns = self.tuning.cycle_ns.saturating_sub(handovers_ns);
+        let somebody_waits = self.processes.values().any(ProcessAccount::waits);
+        let round_ns = if somebody_waits {
+            self.tuning.cycle_ns_waiting
+        } else {
+            self.tuning.cycle_ns
+        };
+        let cycle_ns = round_ns.saturating_sub(handovers_ns);
         (cycle_ns * u64::from(share) / u64::from(WHOLE_PPM))
             .clamp(self.tuning.turn_ns_min, self.tuning.turn_ns_max)
     }
@@ -461,7 +468,7 @@ impl Arbiter {
             .tenants
             .get(&turn.tenant)
             .is_some_and(TenantAccount::eligible);
-        let repeats = account.sync_milli >= 500 && account.quick(self.tuning.think_ns_max);
+        let repeats = account.waits() && account.quick(self.tuning.think_ns_max);
         if !repeats || !eligible || time_left < account.device_ns_mean + account.think_ns {
             return;
         }

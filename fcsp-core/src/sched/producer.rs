@@ -65,6 +65,8 @@ struct Open {
     entered: u32,
     end: Option<End>,
     sample: Option<SampleId>,
+    /// What it will be once it is closed.
+    closed_as: SegmentState,
     /// Lane of the newest submission: as a rule the last to finish.
     newest_lane: Option<usize>,
 }
@@ -110,7 +112,8 @@ impl Producer {
 
     /// Admits one submission of kind `key` to `queue`: puts the gate into the queue if the segment
     /// is new to it. `prior_ns` is what it may cost if nothing was learnt. Blocks while the process
-    /// is [`AHEAD`] segments ahead; otherwise takes about 100 ns, and about 2 µs once per segment.
+    /// is [`AHEAD`] segments ahead, and until the grant where the vendor cannot make the queue wait;
+    /// otherwise takes about 100 ns, and about 2 µs once per segment.
     pub fn enter(
         &self,
         gate: &dyn StreamGate,
@@ -121,17 +124,18 @@ impl Producer {
         let full_ns = u64::from(self.slot.gate.segment_us.load(Ordering::Relaxed)).max(1) * 1000;
         let cost = self.costs.expect(key, prior_ns.min(full_ns / 8));
         let now = now_ns();
-        let mut state = self.lock_with_room(gate);
+        let mut guard = self.lock_with_room(gate);
         failpoint!("sched.enter.locked");
-        let state = &mut *state;
+        let state = &mut *guard;
         let fresh = state.open.is_none();
+        let mut thread_waits = false;
         let open = state.open.get_or_insert_with(|| self.open(now));
         let lane = state.lanes.take(queue, open.number, open.lanes, self.page);
         open.newest_lane = lane.or(open.newest_lane);
         if let Some(lane) = lane.filter(|lane| open.lanes & (1 << lane) == 0) {
             // Acquire pairs with the arbiter's Release: granted before we came, no gate needed.
             if !reached(self.page.grant.load(Ordering::Acquire), open.number) {
-                gate.wait(queue, &self.page.grant, open.number);
+                thread_waits = !gate.wait(queue, &self.page.grant, open.number);
                 failpoint!("sched.enter.waits");
             }
             open.lanes |= 1 << lane;
@@ -163,8 +167,12 @@ impl Producer {
         } else {
             None
         };
+        drop(guard);
         if fresh && !self.runs_ahead(number) {
             self.ring();
+        }
+        if thread_waits {
+            self.wait_for_grant(number);
         }
         Ticket {
             number,
@@ -298,6 +306,20 @@ impl Producer {
         }
     }
 
+    /// The thread waits in place of the queue.
+    #[cold]
+    fn wait_for_grant(&self, number: u32) {
+        let queue = &self.slot.queue;
+        while self.gated() && !reached(self.page.grant.load(Ordering::Acquire), number) {
+            let room = queue.room.load(Ordering::Acquire);
+            queue.sleepers.fetch_add(1, Ordering::SeqCst);
+            if !reached(self.page.grant.load(Ordering::SeqCst), number) {
+                futex::wait(&queue.room, room, Some(ROOM_WAIT));
+            }
+            queue.sleepers.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     fn segment(&self, number: u32) -> &'static Segment {
         &self.page.segments[number as usize % SEGMENTS]
     }
@@ -334,13 +356,14 @@ impl Producer {
             entered: 0,
             end: None,
             sample: None,
+            closed_as: SegmentState::Closed,
             newest_lane: None,
         }
     }
 
     /// Ends the open segment: every queue it used will write its number.
     fn close(&self, gate: &dyn StreamGate, state: &mut State) {
-        let Some(open) = state.open.take() else {
+        let Some(mut open) = state.open.take() else {
             return;
         };
         if let Some(id) = open.sample {
@@ -359,8 +382,9 @@ impl Producer {
                 .queue(lane)
                 .is_some_and(|queue| gate.write(queue, done, open.number));
             if !written {
-                // The vendor refused: nobody will tell when this lane is done, so do not wait for it.
+                // Nobody will tell when this lane is done. So that it can be used again:
                 done.store(open.number, Ordering::Release);
+                open.closed_as = SegmentState::Unmarked;
             }
         }
         let end = open.end.unwrap_or(End::Waiting);
@@ -385,7 +409,7 @@ impl Producer {
         // Release publishes the lanes. Fails if the arbiter has ended the segment already.
         let _already_expired = segment.state.compare_exchange(
             SegmentState::Open as u32,
-            SegmentState::Closed as u32,
+            open.closed_as as u32,
             Ordering::Release,
             Ordering::Relaxed,
         );

@@ -1,6 +1,6 @@
 //! What both sides of the gate must agree on about a segment: its states and its numbering.
 
-/// Life of a segment. The process moves `Open → Closed`, the arbiter `Open → Expired`, each by
+/// Life of a segment. The process moves `Open → Closed` (or `Unmarked`), the arbiter `Open → Expired`, each by
 /// compare-and-swap, so that exactly one of them ends it.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub enum SegmentState {
     Open = 1,
     /// Complete: every queue it used will write its number when done.
     Closed = 2,
+    /// Complete, but the device will not say when it is done: judged by its predicted end.
+    Unmarked = 4,
     /// Ended by the arbiter; what is submitted next belongs to a new segment.
     Expired = 3,
 }
@@ -22,6 +24,7 @@ impl SegmentState {
             1 => Self::Open,
             2 => Self::Closed,
             3 => Self::Expired,
+            4 => Self::Unmarked,
             _ => Self::Unused,
         }
     }

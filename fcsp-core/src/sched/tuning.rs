@@ -10,6 +10,8 @@ pub struct Tuning {
     /// 0.16 ms on an H200 (driver 580.159), so two tenants lose 1.7 % to it and three 2.5 %
     /// (10 ms: 3.1 % and 4.6 %).
     pub cycle_ns: u64,
+    /// The same while a program that waits for its results is about.
+    pub cycle_ns_waiting: u64,
     /// Shortest turn.
     pub turn_ns_min: u64,
     /// Longest turn.
@@ -38,6 +40,7 @@ impl Default for Tuning {
     fn default() -> Self {
         Self {
             cycle_ns: ms(20),
+            cycle_ns_waiting: ms(10),
             turn_ns_min: us(500),
             turn_ns_max: ms(20),
             beside_interactive_ns: us(400),
@@ -70,6 +73,7 @@ impl Tuning {
             };
             let field = match name {
                 "cycle" => &mut tuning.cycle_ns,
+                "cycle_waiting" => &mut tuning.cycle_ns_waiting,
                 "turn_min" => &mut tuning.turn_ns_min,
                 "turn_max" => &mut tuning.turn_ns_max,
                 "beside_interactive" => &mut tuning.beside_interactive_ns,

@@ -9,7 +9,8 @@ use crate::failpoint::failpoint;
 use crate::futex;
 use crate::policy::Mode;
 use crate::region::layout::{
-    GatePage, LANES, RegionLayout, SEGMENTS, SlotPages, SlotState, TENANTS_MAX, TenantState,
+    GatePage, LANES, RegionLayout, SEGMENTS, SlotPages, SlotQueue, SlotState, TENANTS_MAX,
+    TenantState,
 };
 use crate::sync::{AtomicU64, Ordering};
 
@@ -146,9 +147,12 @@ pub fn apply(region: &RegionLayout, plan: &Plan, now_ns: u64) {
         }
         if !reached(page.grant.load(Ordering::Relaxed), grant.to) {
             failpoint!("sched.apply.granting");
-            // Release publishes the two above to the producer; the device only reads the number.
-            page.grant.store(grant.to, Ordering::Release);
+            // SeqCst publishes the two above to the producer, and orders this with the sleepers' count;
+            // the device only reads the number.
+            page.grant.store(grant.to, Ordering::SeqCst);
             failpoint!("sched.apply.granted");
+            // Threads wait where the device cannot.
+            wake_sleepers(&region.slots[grant.slot].slot.queue);
         }
     }
     for retire in &plan.retire {
@@ -163,11 +167,17 @@ pub fn apply(region: &RegionLayout, plan: &Plan, now_ns: u64) {
         // SeqCst with the sleeper's: either it sees the new number, or we see it asleep.
         pages.slot.compute.retired.store(number, Ordering::SeqCst);
         failpoint!("sched.apply.retired");
-        pages.slot.queue.room.fetch_add(1, Ordering::SeqCst);
-        if pages.slot.queue.sleepers.load(Ordering::SeqCst) != 0 {
-            failpoint!("sched.apply.waking");
-            futex::wake(&pages.slot.queue.room, u32::MAX);
-        }
+        wake_sleepers(&pages.slot.queue);
+    }
+}
+
+/// Wakes the threads of a process that wait for room or for a grant. SeqCst: either they see the
+/// new number, or we see them asleep.
+fn wake_sleepers(queue: &SlotQueue) {
+    queue.room.fetch_add(1, Ordering::SeqCst);
+    if queue.sleepers.load(Ordering::SeqCst) != 0 {
+        failpoint!("sched.apply.waking");
+        futex::wake(&queue.room, u32::MAX);
     }
 }
 

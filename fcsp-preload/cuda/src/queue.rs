@@ -83,7 +83,8 @@ impl Pages {
             });
         if !found {
             log::warn!(
-                "the driver does not map the gate page ({}): work is counted but not held back",
+                "the driver does not map the region ({}): threads wait in place of streams, which is slower; \
+                 put FCSP_RUN_DIR into memory, under /dev/shm",
                 registered.0
             );
             return None;
