@@ -9,6 +9,9 @@ use super::retire::{Follow, Follower, Node};
 use super::state::{Entry, EventId, Queued, State, StreamId};
 use crate::device::Device;
 
+/// How deep into a stream that is held back the gates are looked at ahead of their turn.
+const WATCHED_MAX: usize = 512;
+
 impl State {
     /// Tries every stream that is held back. True if any went on.
     pub(super) fn issue_blocked(&mut self, device: &Device, now_ns: u64) -> bool {
@@ -16,6 +19,7 @@ impl State {
         let mut index = 0;
         while index < self.blocked.len() {
             let id = self.blocked[index];
+            self.watch(id, now_ns);
             progress |= self.issue(device, id, now_ns);
             if self
                 .streams
@@ -28,6 +32,18 @@ impl State {
             }
         }
         progress
+    }
+
+    /// Looks at the gates of a stream whose turn has not come.
+    fn watch(&mut self, id: StreamId, now_ns: u64) {
+        let Some(stream) = self.streams.get_mut(id.0) else {
+            return;
+        };
+        for queued in stream.queue.iter_mut().take(WATCHED_MAX) {
+            if let Entry::Gate(watched) = &mut queued.entry {
+                watched.look(now_ns);
+            }
+        }
     }
 
     /// Issues what can be issued at the front of a stream. True if anything was.
@@ -59,6 +75,9 @@ impl State {
         {
             let (other, seq, event) = (*other, *seq, *event);
             return self.issue_join(id, other, seq, event);
+        }
+        if matches!(front.entry, Entry::Gate(_)) {
+            return self.issue_gate(id, now_ns);
         }
         if matches!(front.entry, Entry::Calling) {
             return false;
@@ -168,34 +187,12 @@ impl State {
         let drained = stream.drained();
         let Some(Queued {
             entry: Entry::Op(op),
-            submit_ns,
+            ..
         }) = stream.queue.front_mut()
         else {
             return false;
         };
         let resume_ns = match op {
-            Op::Wait(gate) => {
-                let open = gate.open();
-                if !drained {
-                    // Remember that it was open in time: then it costs nothing, as on hardware.
-                    stream.seen_open_ns = open.then_some(stream.seen_open_ns.unwrap_or(now_ns));
-                    self.urgent.insert(stream.last_ticket);
-                    return false;
-                }
-                if !open {
-                    stream.seen_open_ns = None;
-                    self.newly_held |= stream.held_since_ns.is_none();
-                    stream.held_since_ns.get_or_insert(now_ns);
-                    stream.seen_closed_ns = Some(now_ns);
-                    return false;
-                }
-                // Written at some time since the last look: the middle is right on average.
-                let likely_ns = stream
-                    .seen_closed_ns
-                    .map_or(now_ns, |ns| ns.midpoint(now_ns));
-                let seen_ns = stream.seen_open_ns.unwrap_or(likely_ns);
-                seen_ns.max(stream.settled_ns).max(*submit_ns)
-            }
             Op::Until(ready) => {
                 if !drained {
                     self.urgent.insert(stream.last_ticket);
@@ -222,13 +219,47 @@ impl State {
                 return false;
             }
         };
-        stream.queue.pop_front();
-        stream.seen_open_ns = None;
-        stream.seen_closed_ns = None;
-        stream.held_since_ns = None;
-        stream.issued += 1;
-        self.complete(id, resume_ns);
+        self.pass(id, resume_ns);
         true
+    }
+
+    /// A gate at the front.
+    fn issue_gate(&mut self, id: StreamId, now_ns: u64) -> bool {
+        let Some(stream) = self.streams.get_mut(id.0) else {
+            return false;
+        };
+        let drained = stream.drained();
+        let settled_ns = stream.settled_ns;
+        let Some(Queued {
+            entry: Entry::Gate(watched),
+            submit_ns,
+        }) = stream.queue.front_mut()
+        else {
+            return false;
+        };
+        watched.look(now_ns);
+        if !drained {
+            self.urgent.insert(stream.last_ticket);
+            return false;
+        }
+        let Some(open_ns) = watched.open_ns else {
+            self.newly_held |= stream.held_since_ns.is_none();
+            stream.held_since_ns.get_or_insert(now_ns);
+            return false;
+        };
+        let resume_ns = open_ns.max(settled_ns).max(*submit_ns);
+        self.pass(id, resume_ns);
+        true
+    }
+
+    /// What held the stream back is over.
+    fn pass(&mut self, id: StreamId, resume_ns: u64) {
+        if let Some(stream) = self.streams.get_mut(id.0) {
+            stream.queue.pop_front();
+            stream.held_since_ns = None;
+            stream.issued += 1;
+        }
+        self.complete(id, resume_ns);
     }
 
     /// A host function has returned.

@@ -81,7 +81,7 @@ pub struct Gate {
 
 impl Gate {
     /// Looks at the word.
-    pub(super) fn open(&self) -> bool {
+    fn open(&self) -> bool {
         match self.width {
             Width::Bits32 => {
                 // SAFETY: the submitter checked alignment and vouched for the address.
@@ -104,6 +104,39 @@ impl Gate {
                     Comparison::Nor => !(word | self.value) != 0,
                 }
             }
+        }
+    }
+}
+
+/// A gate in a stream, and what was seen of it.
+pub(super) struct Watched {
+    pub(super) gate: Gate,
+    /// When it opened, as far as can be told, if it was open at the last look.
+    pub(super) open_ns: Option<u64>,
+    closed_ns: Option<u64>,
+}
+
+impl Watched {
+    /// A gate that enters its stream now.
+    pub(super) fn new(gate: Gate, now_ns: u64) -> Self {
+        let mut watched = Self {
+            gate,
+            open_ns: None,
+            closed_ns: None,
+        };
+        watched.look(now_ns);
+        watched
+    }
+
+    /// Looks at the word. A gate seen open before its turn costs nothing when the turn comes, as on
+    /// hardware. One that opened since the last look most likely did so in the middle.
+    pub(super) fn look(&mut self, now_ns: u64) {
+        if self.gate.open() {
+            let likely_ns = self.closed_ns.map_or(now_ns, |ns| ns.midpoint(now_ns));
+            self.open_ns.get_or_insert(likely_ns);
+        } else {
+            self.open_ns = None;
+            self.closed_ns = Some(now_ns);
         }
     }
 }
@@ -154,6 +187,6 @@ pub enum Op {
 impl Op {
     /// Whether it can only be judged once everything before it in the stream is done.
     pub(super) fn needs_drained_stream(&self) -> bool {
-        matches!(self, Self::Wait(_) | Self::Call(_) | Self::Until(_))
+        matches!(self, Self::Call(_) | Self::Until(_))
     }
 }

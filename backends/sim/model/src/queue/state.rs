@@ -5,7 +5,7 @@
 //! *completed* when device time passes its end ([`super::retire`]). Does not own: threads and
 //! sleeping ([`super`], [`super::worker`], [`super::wake`]).
 
-use super::op::{Effect, Gate, Op};
+use super::op::{Effect, Gate, Op, Watched};
 use super::retire::{Follow, Node};
 use super::slab::{Key, Slab};
 use crate::calibration::JITTER_PERMILLE;
@@ -44,6 +44,8 @@ pub(super) enum Entry {
         seq: u64,
         event: Option<(EventId, u64)>,
     },
+    /// Held back until a word in memory satisfies a condition.
+    Gate(Watched),
     /// A host function is running.
     Calling,
 }
@@ -64,10 +66,6 @@ pub(super) struct Stream {
     /// The latest known end or resumption.
     pub(super) settled_ns: u64,
     pub(super) queue: VecDeque<Queued>,
-    /// Since when the gate at the front was seen open while earlier work still ran.
-    pub(super) seen_open_ns: Option<u64>,
-    /// When the gate at the front was last seen closed with nothing else holding the stream.
-    pub(super) seen_closed_ns: Option<u64>,
     /// Since when the gate at the front holds an otherwise idle stream.
     pub(super) held_since_ns: Option<u64>,
     pub(super) closing: bool,
@@ -150,8 +148,6 @@ impl State {
             last_ticket: 0,
             settled_ns: 0,
             queue: VecDeque::new(),
-            seen_open_ns: None,
-            seen_closed_ns: None,
             held_since_ns: None,
             closing: false,
         }))
@@ -221,7 +217,11 @@ impl State {
             },
             other => other,
         };
-        self.enqueue(device, id, Entry::Op(op), now_ns);
+        let entry = match op {
+            Op::Wait(gate) => Entry::Gate(Watched::new(gate, now_ns)),
+            op => Entry::Op(op),
+        };
+        self.enqueue(device, id, entry, now_ns);
         true
     }
 
@@ -355,12 +355,14 @@ impl State {
             let Some(stream) = self.streams.get_mut(id.0) else {
                 continue;
             };
-            stream.seen_open_ns = None;
-            stream.seen_closed_ns = None;
             stream.held_since_ns = None;
             for queued in &mut stream.queue {
                 match &mut queued.entry {
-                    Entry::Op(Op::Wait(Gate { address, .. }) | Op::Write { address, .. })
+                    Entry::Gate(Watched {
+                        gate: Gate { address, .. },
+                        ..
+                    })
+                    | Entry::Op(Op::Write { address, .. })
                         if range.contains(address) =>
                     {
                         queued.entry = Entry::Op(Op::Instant(Effect::None));

@@ -70,7 +70,7 @@ impl State {
                 continue;
             };
             match stream.queue.front().map(|queued| &queued.entry) {
-                Some(Entry::Op(Op::Wait(_))) => {
+                Some(Entry::Gate(_)) => {
                     if let Some(since_ns) = stream.held_since_ns {
                         earlier(self.next_poll_ns(device, since_ns, now_ns), false);
                     }
