@@ -4,4 +4,6 @@
 
 mod device;
 mod programs;
+mod properties;
 mod scenarios;
+mod world;
