@@ -1,15 +1,20 @@
 //! Handlers of the life of contexts and streams: where a device is attached, and what ends with them.
+//!
+//! Which contexts there are, and what was allocated in each, is kept in [`crate::memory_contexts`].
 
 use core::ffi::{c_int, c_uint};
 
 use cuda_sys::{
-    CUcontext, CUctxCreateParams, CUdevice, CUexecAffinityParam, CUresult, CUstream, fn_types,
+    CUcontext, CUctxCreateParams, CUdevResourceDesc, CUdevice, CUexecAffinityParam, CUgreenCtx,
+    CUresult, CUstream, fn_types,
 };
 use fcsp_preload::log;
 
+use crate::device::Device;
 use crate::hooks::cuda;
+use crate::memory_contexts::{self, Ending};
 use crate::queue::{CudaGate, queue_of};
-use crate::{device, usage};
+use crate::{device, memory_charge, usage};
 
 /// Makes a context on a device: attaches it, charges what a context takes, and settles.
 fn make(ordinal: CUdevice, exists: bool, create: impl FnOnce() -> CUresult) -> CUresult {
@@ -51,16 +56,66 @@ fn admit(ordinal: CUdevice) -> Option<CUresult> {
     None
 }
 
-/// Everything the process had in flight on these devices is gone.
-fn gone(result: CUresult, devices: impl Iterator<Item = &'static device::Device>) -> CUresult {
+/// Makes a context whose handle the driver writes to `place`, and notes it.
+///
+/// # Safety
+///
+/// `place` is the program's own argument, valid after the driver accepted it.
+unsafe fn make_noted(
+    place: *mut CUcontext,
+    ordinal: CUdevice,
+    primary: bool,
+    create: impl FnOnce() -> CUresult,
+) -> CUresult {
+    let exists = primary && primary_exists(ordinal);
+    let result = make(ordinal, exists, create);
     if result == CUresult::CUDA_SUCCESS {
-        for device in devices {
-            device.producer.reset();
-            device.pages.forget();
-            usage::changed(device);
-        }
+        // SAFETY: the driver accepted and filled the pointer.
+        memory_contexts::made(unsafe { *place }, ordinal, primary);
     }
     result
+}
+
+/// A context is gone, and with it everything the process had in flight on its device; on every device,
+/// if it is not known which.
+fn gone(ending: Option<Ending>, device: Option<&'static Device>) {
+    let device = device.or_else(|| ending.as_ref().and_then(Ending::device));
+    let known = ending.is_some();
+    if let Some(ending) = ending {
+        ending.over();
+    }
+    for device in device::attached().filter(|it| device.is_none_or(|one| core::ptr::eq(*it, one))) {
+        device.producer.reset();
+        device.pages.forget();
+        if known {
+            usage::release_context(device);
+        }
+        if !memory_contexts::any_on(device.ordinal) {
+            // What was allocated in contexts we did not know, or from pools, has no context left. The
+            // few pools that outlive it are reconciled.
+            memory_charge::sweep(device, |_| true);
+        }
+        usage::changed(device);
+    }
+}
+
+/// Runs `end`; if the driver agrees, the context of `ending` is gone.
+fn ends(
+    ending: Option<Ending>,
+    device: Option<&'static Device>,
+    end: impl FnOnce() -> CUresult,
+) -> CUresult {
+    let result = end();
+    match (result, ending) {
+        (CUresult::CUDA_SUCCESS, ending) => gone(ending, device),
+        (_, Some(ending)) => ending.refused(),
+        (_, None) => {}
+    }
+    result
+}
+
+fn attached_at(ordinal: CUdevice) -> Option<&'static Device> {
+    device::attached().find(|device| device.ordinal == ordinal)
 }
 
 /// # Safety
@@ -71,9 +126,8 @@ pub unsafe fn retain(
     context: *mut CUcontext,
     dev: CUdevice,
 ) -> CUresult {
-    let exists = primary_exists(dev);
     // SAFETY: the program's own call, passed on.
-    make(dev, exists, || unsafe { real(context, dev) })
+    unsafe { make_noted(context, dev, true, || real(context, dev)) }
 }
 
 /// # Safety
@@ -86,7 +140,7 @@ pub unsafe fn create(
     dev: CUdevice,
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    make(dev, false, || unsafe { real(context, flags, dev) })
+    unsafe { make_noted(context, dev, false, || real(context, flags, dev)) }
 }
 
 /// # Safety
@@ -101,9 +155,11 @@ pub unsafe fn create_v3(
     dev: CUdevice,
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    make(dev, false, || unsafe {
-        real(context, params, param_count, flags, dev)
-    })
+    unsafe {
+        make_noted(context, dev, false, || {
+            real(context, params, param_count, flags, dev)
+        })
+    }
 }
 
 /// # Safety
@@ -117,27 +173,93 @@ pub unsafe fn create_v4(
     dev: CUdevice,
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    make(dev, false, || unsafe { real(context, params, flags, dev) })
+    unsafe { make_noted(context, dev, false, || real(context, params, flags, dev)) }
 }
 
 /// # Safety
 ///
-/// As `cuCtxDestroy_v2`.
-pub unsafe fn destroy(real: fn_types::cuCtxDestroy_v2, context: CUcontext) -> CUresult {
-    // The context's device is not told by its handle; forgetting too much only costs a moment.
+/// As `cuGreenCtxCreate`.
+pub unsafe fn create_green(
+    real: fn_types::cuGreenCtxCreate,
+    context: *mut CUgreenCtx,
+    desc: CUdevResourceDesc,
+    dev: CUdevice,
+    flags: c_uint,
+) -> CUresult {
+    // It has the resources of the device's primary context, which the program holds; only what it takes
+    // beyond that is reconciled.
+    if let Some(refusal) = admit(dev) {
+        return refusal;
+    }
     // SAFETY: the program's own call, passed on.
-    gone(unsafe { real(context) }, device::attached())
+    let result = unsafe { real(context, desc, dev, flags) };
+    if result == CUresult::CUDA_SUCCESS
+        && let Some(device) = attached_at(dev)
+    {
+        usage::changed(device);
+    }
+    result
 }
 
 /// # Safety
 ///
-/// As `cuDevicePrimaryCtxReset_v2`.
+/// As `cuCtxAttach`.
+pub unsafe fn attach(
+    real: fn_types::cuCtxAttach,
+    context: *mut CUcontext,
+    flags: c_uint,
+) -> CUresult {
+    // SAFETY: the program's own call, passed on.
+    let result = unsafe { real(context, flags) };
+    if result == CUresult::CUDA_SUCCESS {
+        // SAFETY: the driver accepted and filled the pointer.
+        memory_contexts::attached_again(unsafe { *context });
+    }
+    result
+}
+
+/// # Safety
+///
+/// As `cuCtxDetach`.
+pub unsafe fn detach(real: fn_types::cuCtxDetach, context: CUcontext) -> CUresult {
+    // SAFETY: the program's own call, passed on.
+    let result = unsafe { real(context) };
+    if result == CUresult::CUDA_SUCCESS && memory_contexts::detached(context) {
+        gone(Ending::of(context), None);
+    }
+    result
+}
+
+/// # Safety
+///
+/// As `cuCtxDestroy` and `cuCtxDestroy_v2`.
+pub unsafe fn destroy(real: fn_types::cuCtxDestroy_v2, context: CUcontext) -> CUresult {
+    // SAFETY: the program's own call, passed on.
+    ends(Ending::of(context), None, || unsafe { real(context) })
+}
+
+/// # Safety
+///
+/// As `cuDevicePrimaryCtxReset` and `cuDevicePrimaryCtxReset_v2`.
 pub unsafe fn reset(real: fn_types::cuDevicePrimaryCtxReset_v2, dev: CUdevice) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    gone(
-        unsafe { real(dev) },
-        device::attached().filter(|device| device.ordinal == dev),
-    )
+    ends(Ending::of_primary(dev), attached_at(dev), || unsafe {
+        real(dev)
+    })
+}
+
+/// # Safety
+///
+/// As `cuDevicePrimaryCtxRelease` and `cuDevicePrimaryCtxRelease_v2`.
+pub unsafe fn release(real: fn_types::cuDevicePrimaryCtxRelease_v2, dev: CUdevice) -> CUresult {
+    // SAFETY: the program's own call, passed on.
+    let result = unsafe { real(dev) };
+    // Whether this was the last reference is known only now. A context that another thread makes of it
+    // at this instant, and what it allocates, is reconciled.
+    if result == CUresult::CUDA_SUCCESS && !primary_exists(dev) {
+        gone(Ending::of_primary(dev), attached_at(dev));
+    }
+    result
 }
 
 /// # Safety

@@ -42,10 +42,8 @@ pub struct Device {
     pub pages: Pages,
     /// What the tenant is charged for memory outside this process's allocations: contexts, code.
     pub overhead_bytes: AtomicU64,
-    /// Live allocations by device address.
+    /// Live allocations by device address or handle, with what each ends with.
     pub allocations: LiveMap,
-    /// Live physical allocations by handle.
-    pub handles: LiveMap,
 }
 
 impl Device {
@@ -228,7 +226,6 @@ fn make(ordinal: CUdevice) -> Result<&'static Device, String> {
         pages: Pages::new(attachment.page()),
         overhead_bytes: AtomicU64::new(0),
         allocations: LiveMap::new(),
-        handles: LiveMap::new(),
         id: info.id,
         attachment,
     }));

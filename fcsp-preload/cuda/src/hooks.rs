@@ -1,13 +1,16 @@
 //! The hook tables: every decision about an intercepted call, and nothing else.
 //!
-//! Handlers live in `context`, `memory`, `launch`, `capture`, `sync`, `info` and `procaddr`. A row with `unless all_pass`
+//! Handlers live in `context`, `memory` and its like, `launch`, `capture`, `sync`, `info` and `procaddr`. A row with `unless all_pass`
 //! costs one check while nobody else uses the device. `_ptsz` and `_ptds` are the variants a program
 //! compiled for per-thread default streams calls: the same call, where stream 0 means the calling thread's own stream.
 
 use cuda_sys::{CUresult, nvmlReturn_t};
 
 use crate::device::all_pass;
-use crate::{capture, context, info, launch, memory, procaddr, sync};
+use crate::{
+    capture, context, info, launch, memory, memory_array, memory_graph, memory_pool, memory_vmm,
+    procaddr, sync,
+};
 
 fcsp_preload::hooks! {
     /// The CUDA driver API. Source: cuda.h 13.0.
@@ -20,20 +23,55 @@ fcsp_preload::hooks! {
     absent CUresult::CUDA_ERROR_NOT_FOUND;
     failed CUresult::CUDA_ERROR_UNKNOWN;
 
+    account cuMemAlloc => memory::alloc_v1, "device memory";
     account cuMemAlloc_v2 => memory::alloc, "device memory";
+    account cuMemAllocPitch => memory::alloc_pitch_v1, "device memory, rows padded by the driver";
     account cuMemAllocPitch_v2 => memory::alloc_pitch, "device memory, rows padded by the driver";
     account cuMemAllocManaged => memory::alloc_managed, "memory that may live on the device";
-    account cuMemAllocAsync => memory::alloc_async, "device memory in stream order";
-    account cuMemAllocAsync_ptsz => memory::alloc_async, "device memory in stream order";
-    account cuMemAllocFromPoolAsync => memory::alloc_from_pool, "device memory from a pool";
-    account cuMemAllocFromPoolAsync_ptsz => memory::alloc_from_pool, "device memory from a pool";
-    account cuMemCreate => memory::create, "physical device memory, to be mapped";
-    account cuMemRelease => memory::release, "gives physical memory back";
+    account cuMemFree => memory::free_v1, "gives device memory back";
     account cuMemFree_v2 => memory::free, "gives device memory back";
-    account cuMemFreeAsync => memory::free_async, "gives device memory back in stream order";
-    account cuMemFreeAsync_ptsz => memory::free_async, "gives device memory back in stream order";
 
+    account cuMemAllocAsync => memory_pool::alloc_async::<false>, "device memory in stream order";
+    account cuMemAllocAsync_ptsz => memory_pool::alloc_async::<true>, "device memory in stream order";
+    account cuMemAllocFromPoolAsync => memory_pool::alloc_from_pool::<false>, "device memory from a pool";
+    account cuMemAllocFromPoolAsync_ptsz => memory_pool::alloc_from_pool::<true>, "device memory from a pool";
+    account cuMemFreeAsync => memory_pool::free_async::<false>, "gives device memory back in stream order";
+    account cuMemFreeAsync_ptsz => memory_pool::free_async::<true>, "gives device memory back in stream order";
+    account cuMemPoolCreate => memory_pool::create, "whose memory is allocated from it";
+    account cuMemPoolDestroy => memory_pool::destroy, "gives back what the pool kept";
+    account cuMemPoolSetAttribute => memory_pool::set_attribute, "what a pool keeps after a free stays charged";
+    account cuMemPoolTrimTo => memory_pool::trim_to, "gives back what the pool kept";
+    account cuDeviceSetMemPool => memory_pool::set_current, "which pool stream-ordered allocations come from";
+    account cuMemSetMemPool => memory_pool::set_current_of, "which pool stream-ordered allocations come from";
+
+    account cuMemCreate => memory_vmm::create, "physical device memory, to be mapped";
+    account cuMemRelease => memory_vmm::release, "may give physical memory back";
+    account cuMemRetainAllocationHandle => memory_vmm::retain, "keeps physical memory alive";
+    account cuMemMap => memory_vmm::map, "keeps physical memory alive";
+    account cuMemUnmap => memory_vmm::unmap, "may give physical memory back";
+
+    account cuArrayCreate => memory_array::create_v1, "device memory for textures";
+    account cuArrayCreate_v2 => memory_array::create, "device memory for textures";
+    account cuArray3DCreate => memory_array::create_3d_v1, "device memory for textures";
+    account cuArray3DCreate_v2 => memory_array::create_3d, "device memory for textures";
+    account cuArrayDestroy => memory_array::destroy, "gives device memory back";
+    account cuMipmappedArrayCreate => memory_array::create_mipmapped, "device memory for textures";
+    account cuMipmappedArrayDestroy => memory_array::destroy_mipmapped, "gives device memory back";
+
+    account cuGraphAddMemAllocNode => memory_graph::add_alloc_node, "its graph takes memory when instantiated";
+    account cuGraphAddNode => memory_graph::add_node, "may be a node that allocates";
+    account cuGraphAddNode_v2 => memory_graph::add_node_v2, "may be a node that allocates";
+    account cuGraphInstantiate => memory_graph::instantiate_v2, "charged what its nodes allocate";
+    account cuGraphInstantiate_v2 => memory_graph::instantiate_v2, "charged what its nodes allocate";
+    account cuGraphInstantiateWithFlags => memory_graph::instantiate_with_flags, "charged what its nodes allocate";
+    account cuGraphInstantiateWithParams => memory_graph::instantiate_with_params, "charged what its nodes allocate";
+    account cuGraphInstantiateWithParams_ptsz => memory_graph::instantiate_with_params, "charged what its nodes allocate";
+    account cuGraphExecDestroy => memory_graph::exec_destroy, "gives back what its nodes allocated";
+    account cuDeviceGraphMemTrim => memory_graph::trim, "gives back what graphs kept";
+
+    virtualize cuMemGetInfo => info::memory_v1, "the tenant's quota is the whole device";
     virtualize cuMemGetInfo_v2 => info::memory, "the tenant's quota is the whole device";
+    virtualize cuDeviceTotalMem => info::total_v1, "the tenant's quota is the whole device";
     virtualize cuDeviceTotalMem_v2 => info::total, "the tenant's quota is the whole device";
     virtualize cuGetProcAddress => procaddr::get, "hands out our wrappers";
     virtualize cuGetProcAddress_v2 => procaddr::get_v2, "hands out our wrappers";
@@ -43,10 +81,15 @@ fcsp_preload::hooks! {
     account cuCtxCreate_v2 => context::create, "a context takes memory, and its device is attached";
     account cuCtxCreate_v3 => context::create_v3, "a context takes memory, and its device is attached";
     account cuCtxCreate_v4 => context::create_v4, "a context takes memory, and its device is attached";
-    sync cuCtxDestroy => context::destroy, "ends everything in flight";
-    sync cuCtxDestroy_v2 => context::destroy, "ends everything in flight";
-    sync cuDevicePrimaryCtxReset => context::reset, "ends everything in flight";
-    sync cuDevicePrimaryCtxReset_v2 => context::reset, "ends everything in flight";
+    account cuGreenCtxCreate => context::create_green, "a context's device is attached";
+    sync cuCtxAttach => context::attach, "counts when a context ends";
+    sync cuCtxDetach => context::detach, "may end a context";
+    sync cuCtxDestroy => context::destroy, "ends everything in flight, gives its memory back";
+    sync cuCtxDestroy_v2 => context::destroy, "ends everything in flight, gives its memory back";
+    sync cuDevicePrimaryCtxRelease => context::release, "may end everything in flight, gives its memory back";
+    sync cuDevicePrimaryCtxRelease_v2 => context::release, "may end everything in flight, gives its memory back";
+    sync cuDevicePrimaryCtxReset => context::reset, "ends everything in flight, gives its memory back";
+    sync cuDevicePrimaryCtxReset_v2 => context::reset, "ends everything in flight, gives its memory back";
     sync cuStreamDestroy => context::stream_destroy, "its handle may come back for another stream";
     sync cuStreamDestroy_v2 => context::stream_destroy, "its handle may come back for another stream";
 
@@ -88,6 +131,8 @@ fcsp_preload::hooks! {
     forward cuCtxGetDevice, "handlers ask for the device";
     forward cuCtxPopCurrent_v2, "handlers write to another context's default stream";
     forward cuCtxPushCurrent_v2, "handlers write to another context's default stream";
+    forward cuDeviceGetDefaultMemPool, "whose device a pool is";
+    forward cuDeviceGetMemPool, "which pool stream-ordered allocations come from";
     forward cuDeviceGetName, "names the device in its region";
     forward cuDeviceGetUuid, "names the device's region";
     forward cuDeviceGetUuid_v2, "names the device's region";
@@ -96,8 +141,13 @@ fcsp_preload::hooks! {
     forward cuEventElapsedTime, "measures what work costs";
     forward cuEventElapsedTime_v2, "measures what work costs";
     forward cuEventRecord, "markers";
+    forward cuGraphChildGraphNodeGetGraph, "which nodes of a graph allocate";
+    forward cuGraphGetNodes, "which nodes of a graph allocate";
+    forward cuGraphMemAllocNodeGetParams, "which nodes of a graph allocate";
+    forward cuGraphNodeGetType, "which nodes of a graph allocate";
     forward cuMemHostGetDevicePointer_v2, "where the device sees the gate";
     forward cuMemHostRegister_v2, "host memory is not the device's";
+    forward cuMemPoolGetAttribute, "what a pool keeps";
     forward cuStreamCreate, "joins other threads' default streams";
     forward cuStreamIsCapturing, "what is captured is not gated";
     forward cuStreamIsCapturing_ptsz, "what is captured is not gated";

@@ -1,5 +1,7 @@
 //! Handlers of calls that ask about the device: the tenant's quota is the whole device.
 
+use core::ffi::c_uint;
+
 use cuda_sys::{
     CUdevice, CUresult, fn_types, nvmlDevice_t, nvmlMemory_t, nvmlMemory_v2_t, nvmlReturn_t,
 };
@@ -35,6 +37,56 @@ pub unsafe fn memory(
         *total = quota as usize;
     }
     CUresult::CUDA_SUCCESS
+}
+
+/// What a caller with 32-bit sizes is told: as much as it can count.
+fn fits(bytes: u64) -> c_uint {
+    c_uint::try_from(bytes).unwrap_or(c_uint::MAX)
+}
+
+/// # Safety
+///
+/// As `cuMemGetInfo`, whose sizes have 32 bits.
+pub unsafe fn memory_v1(
+    real: fn_types::cuMemGetInfo,
+    free: *mut c_uint,
+    total: *mut c_uint,
+) -> CUresult {
+    // SAFETY: the program's own call, passed on.
+    let result = unsafe { real(free, total) };
+    if result == CUresult::CUDA_SUCCESS
+        && let Some((quota, left)) = device::current().and_then(quota_and_free)
+    {
+        // SAFETY: the program's own pointers; null is left alone.
+        unsafe {
+            if let Some(free) = free.as_mut() {
+                *free = fits(left);
+            }
+            if let Some(total) = total.as_mut() {
+                *total = fits(quota);
+            }
+        }
+    }
+    result
+}
+
+/// # Safety
+///
+/// As `cuDeviceTotalMem`, whose sizes have 32 bits.
+pub unsafe fn total_v1(
+    real: fn_types::cuDeviceTotalMem,
+    bytes: *mut c_uint,
+    dev: CUdevice,
+) -> CUresult {
+    // SAFETY: the program's own call, passed on.
+    let result = unsafe { real(bytes, dev) };
+    if result == CUresult::CUDA_SUCCESS
+        && let Some(quota) = device::at(dev).and_then(Device::quota_bytes)
+    {
+        // SAFETY: the driver accepted and filled the pointer.
+        unsafe { *bytes = (*bytes).min(fits(quota)) };
+    }
+    result
 }
 
 /// # Safety

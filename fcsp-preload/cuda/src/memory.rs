@@ -1,106 +1,46 @@
-//! Memory handlers: what allocations and frees are charged.
+//! Handlers of plain allocations: linear, pitched and managed memory, old calls and new.
 //!
-//! Reserve first, then ask the driver, then keep the charge or give it back. What the program frees
-//! is looked up by address or handle; an address nobody saw goes to the driver unchanged.
+//! What charging means is in [`crate::memory_charge`]. Other kinds of memory have files of their own:
+//! [`crate::memory_pool`], [`crate::memory_vmm`], [`crate::memory_array`], [`crate::memory_graph`].
 
-use core::ffi::{c_uint, c_ulonglong};
+use core::ffi::c_uint;
 
-use cuda_sys::{
-    CUdeviceptr, CUmemAllocationProp, CUmemGenericAllocationHandle, CUmemLocationType,
-    CUmemoryPool, CUresult, CUstream, fn_types,
-};
-use fcsp_core::ledger::live::{Live, LiveMap};
-use fcsp_preload::log;
+use cuda_sys::{CUdeviceptr, CUdeviceptr_v1, CUresult, fn_types};
 
-use crate::device::{self, Device};
+use crate::device;
+use crate::memory_charge::{blocks, charged, credited_by, key_at};
+use crate::memory_contexts::tag_of_current;
+use crate::memory_pool;
 
 /// Rows of pitched memory begin at multiples of this on every NVIDIA GPU so far (texture pitch
 /// alignment 32, `cuMemAllocPitch` returns multiples of 512: measured on an H200, driver 580.159).
-/// Only the reservation before the driver answers uses it; the charge is what the driver says.
 const PITCH_BYTES: u64 = 512;
 
-/// What the driver takes for `bytes` of `cuMemAlloc` and its like: from 1 MiB on, whole blocks of
-/// 2 MiB (measured on an H200, driver 580.159: 1 MiB + 1 byte takes 2 MiB). What small ones share a
-/// block with is left to [`crate::usage`].
-fn blocks(bytes: u64) -> u64 {
-    const BLOCK_BYTES: u64 = 2 << 20;
-    if bytes <= BLOCK_BYTES / 2 {
-        return bytes;
-    }
-    bytes
-        .checked_next_multiple_of(BLOCK_BYTES)
-        .unwrap_or(u64::MAX)
-}
-
-/// Charges `bytes` to `device`, runs `allocate`, and settles. `allocate` gives the driver's answer
-/// and the key of what was allocated.
-fn charged(
-    device: &Device,
-    live: &LiveMap,
-    bytes: u64,
-    allocate: impl FnOnce() -> (CUresult, u64),
-) -> CUresult {
-    if let Err(refused) = device.attachment.reserve(bytes) {
-        log::info!("device {}: {refused}", device.ordinal);
-        return CUresult::CUDA_ERROR_OUT_OF_MEMORY;
-    }
-    let (result, key) = allocate();
-    if result != CUresult::CUDA_SUCCESS {
-        device.ledger().release(bytes);
-    } else {
-        remember(device, live, key, bytes);
-    }
-    result
-}
-
-/// Notes what `key` was charged, so that freeing it gives that back.
-fn remember(device: &Device, live: &LiveMap, key: u64, bytes: u64) {
-    match live.insert(key, Live { bytes, kind: 0 }) {
-        Ok(None) => {}
-        // The driver gave an address out again that we never saw freed (its context is gone).
-        Ok(Some(lost)) => device.ledger().release(lost.bytes),
-        Err(_) => {
-            log::warn!("an allocation of {bytes} bytes cannot be tracked: its charge outlives it")
-        }
-    }
-}
-
-/// Runs `free`; if the driver agrees, gives back what `key` was charged.
-fn credited(map: fn(&Device) -> &LiveMap, key: u64, free: impl FnOnce() -> CUresult) -> CUresult {
-    // Taken out first: once the driver has freed it, another thread may be given the same address.
-    let found = device::attached().find_map(|device| Some((device, map(device).remove(key)?)));
-    let result = free();
-    if let Some((device, live)) = found {
-        if result == CUresult::CUDA_SUCCESS {
-            device.ledger().release(live.bytes);
-        } else {
-            remember(device, map(device), key, live.bytes);
-        }
-    }
-    result
-}
-
-/// An allocation whose address the driver writes to `address`.
+/// An allocation in the current context, whose address the driver writes to `address`.
 ///
 /// # Safety
 ///
 /// `address` is the program's own argument, valid after the driver accepted it.
-unsafe fn at_address(
-    address: *mut CUdeviceptr,
+unsafe fn at_address<A: Copy + Into<u64>>(
+    address: *mut A,
     bytes: u64,
     allocate: impl FnOnce() -> CUresult,
 ) -> CUresult {
     let Some(device) = device::current() else {
         return allocate();
     };
-    charged(device, &device.allocations, bytes, || {
+    charged(device, &device.allocations, bytes, tag_of_current(), || {
         let result = allocate();
-        if result != CUresult::CUDA_SUCCESS {
-            return (result, 0);
-        }
-        // SAFETY: the driver accepted and filled the pointer.
-        (result, unsafe { *address })
+        // SAFETY: the driver has answered.
+        (result, unsafe { key_at(result, address, A::into) })
     })
+}
+
+fn pitched_bytes(width_bytes: u64, height: u64) -> u64 {
+    let row_bytes = width_bytes
+        .checked_next_multiple_of(PITCH_BYTES)
+        .unwrap_or(u64::MAX);
+    blocks(row_bytes.saturating_mul(height))
 }
 
 /// # Safety
@@ -117,6 +57,18 @@ pub unsafe fn alloc(
 
 /// # Safety
 ///
+/// As `cuMemAlloc`, whose addresses and sizes have 32 bits.
+pub unsafe fn alloc_v1(
+    real: fn_types::cuMemAlloc,
+    dptr: *mut CUdeviceptr_v1,
+    bytesize: c_uint,
+) -> CUresult {
+    // SAFETY: the program's own call, passed on.
+    unsafe { at_address(dptr, blocks(bytesize.into()), || real(dptr, bytesize)) }
+}
+
+/// # Safety
+///
 /// As `cuMemAllocPitch_v2`.
 pub unsafe fn alloc_pitch(
     real: fn_types::cuMemAllocPitch_v2,
@@ -126,10 +78,27 @@ pub unsafe fn alloc_pitch(
     height: usize,
     element_size_bytes: c_uint,
 ) -> CUresult {
-    let width = (width_in_bytes as u64)
-        .checked_next_multiple_of(PITCH_BYTES)
-        .unwrap_or(u64::MAX);
-    let bytes = blocks(width.saturating_mul(height as u64));
+    let bytes = pitched_bytes(width_in_bytes as u64, height as u64);
+    // SAFETY: the program's own call, passed on.
+    unsafe {
+        at_address(dptr, bytes, || {
+            real(dptr, p_pitch, width_in_bytes, height, element_size_bytes)
+        })
+    }
+}
+
+/// # Safety
+///
+/// As `cuMemAllocPitch`, whose addresses and sizes have 32 bits.
+pub unsafe fn alloc_pitch_v1(
+    real: fn_types::cuMemAllocPitch,
+    dptr: *mut CUdeviceptr_v1,
+    p_pitch: *mut c_uint,
+    width_in_bytes: c_uint,
+    height: c_uint,
+    element_size_bytes: c_uint,
+) -> CUresult {
+    let bytes = pitched_bytes(width_in_bytes.into(), height.into());
     // SAFETY: the program's own call, passed on.
     unsafe {
         at_address(dptr, bytes, || {
@@ -147,103 +116,32 @@ pub unsafe fn alloc_managed(
     bytesize: usize,
     flags: c_uint,
 ) -> CUresult {
-    // SAFETY: the program's own call, passed on.
-    unsafe { at_address(dptr, bytesize as u64, || real(dptr, bytesize, flags)) }
-}
-
-/// # Safety
-///
-/// As `cuMemAllocAsync`.
-pub unsafe fn alloc_async(
-    real: fn_types::cuMemAllocAsync,
-    dptr: *mut CUdeviceptr,
-    bytesize: usize,
-    h_stream: CUstream,
-) -> CUresult {
-    // SAFETY: the program's own call, passed on.
-    unsafe { at_address(dptr, bytesize as u64, || real(dptr, bytesize, h_stream)) }
-}
-
-/// # Safety
-///
-/// As `cuMemAllocFromPoolAsync`.
-pub unsafe fn alloc_from_pool(
-    real: fn_types::cuMemAllocFromPoolAsync,
-    dptr: *mut CUdeviceptr,
-    bytesize: usize,
-    pool: CUmemoryPool,
-    h_stream: CUstream,
-) -> CUresult {
+    // All of it may come to live on the device, so all of it is charged.
     // SAFETY: the program's own call, passed on.
     unsafe {
-        at_address(dptr, bytesize as u64, || {
-            real(dptr, bytesize, pool, h_stream)
+        at_address(dptr, blocks(bytesize as u64), || {
+            real(dptr, bytesize, flags)
         })
     }
 }
 
 /// # Safety
 ///
-/// As `cuMemCreate`.
-pub unsafe fn create(
-    real: fn_types::cuMemCreate,
-    handle: *mut CUmemGenericAllocationHandle,
-    size: usize,
-    prop: *const CUmemAllocationProp,
-    flags: c_ulonglong,
-) -> CUresult {
-    // SAFETY: the program's own call, passed on.
-    let allocate = || unsafe { real(handle, size, prop, flags) };
-    // SAFETY: the driver reads the same structure; null is the driver's to refuse.
-    let location = unsafe { prop.as_ref() }.map(|prop| prop.location);
-    let device = location
-        .filter(|location| location.type_ == CUmemLocationType::CU_MEM_LOCATION_TYPE_DEVICE)
-        .and_then(|location| device::at(location.id));
-    // Physical memory on the host, or a device the driver will refuse, is not ours to charge.
-    let Some(device) = device else {
-        return allocate();
-    };
-    charged(device, &device.handles, size as u64, || {
-        let result = allocate();
-        if result != CUresult::CUDA_SUCCESS {
-            return (result, 0);
-        }
-        // SAFETY: the driver accepted and filled the pointer.
-        (result, unsafe { *handle })
-    })
-}
-
-/// # Safety
-///
-/// As `cuMemRelease`.
-pub unsafe fn release(
-    real: fn_types::cuMemRelease,
-    handle: CUmemGenericAllocationHandle,
-) -> CUresult {
-    // SAFETY: the program's own call, passed on.
-    credited(|device| &device.handles, handle, || unsafe { real(handle) })
-}
-
-/// # Safety
-///
 /// As `cuMemFree_v2`.
 pub unsafe fn free(real: fn_types::cuMemFree_v2, dptr: CUdeviceptr) -> CUresult {
+    // It may have come from a pool.
     // SAFETY: the program's own call, passed on.
-    credited(|device| &device.allocations, dptr, || unsafe { real(dptr) })
+    credited_by(dptr, || unsafe { real(dptr) }, memory_pool::give_back)
 }
 
 /// # Safety
 ///
-/// As `cuMemFreeAsync`.
-pub unsafe fn free_async(
-    real: fn_types::cuMemFreeAsync,
-    dptr: CUdeviceptr,
-    h_stream: CUstream,
-) -> CUresult {
+/// As `cuMemFree`, whose addresses have 32 bits.
+pub unsafe fn free_v1(real: fn_types::cuMemFree, dptr: CUdeviceptr_v1) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    credited(
-        |device| &device.allocations,
-        dptr,
-        || unsafe { real(dptr, h_stream) },
+    credited_by(
+        dptr.into(),
+        || unsafe { real(dptr) },
+        memory_pool::give_back,
     )
 }

@@ -16,6 +16,7 @@ use fcsp_preload::log;
 
 use crate::device::{self, Device};
 use crate::hooks::nvml;
+use crate::memory_contexts;
 
 /// When to look after something changed.
 const LOOKS: [Duration; 4] = [
@@ -83,8 +84,11 @@ fn follow(device: &'static Device) {
 fn reconcile(device: &Device, handle: nvmlDevice_t) {
     let ledger = device.ledger();
     let before = ledger.slot_bytes();
-    let Some(real_bytes) = bytes_of_this_process(handle) else {
-        return;
+    let real_bytes = match bytes_of_this_process(handle) {
+        Some(bytes) => bytes,
+        // The library lists processes that have a context.
+        None if !memory_contexts::any_on(device.ordinal) => 0,
+        None => return,
     };
     let charged_bytes = device.overhead_bytes.load(Ordering::Acquire);
     // An allocation on its way is in the ledger before it is on the device.
@@ -133,7 +137,7 @@ pub fn reserve_context(device: &Device) -> bool {
     true
 }
 
-/// Gives back what [`reserve_context`] charged: the driver did not make the context.
+/// Gives back what [`reserve_context`] charged: the driver did not make the context, or it is gone.
 pub fn release_context(device: &Device) {
     let known = device
         .attachment

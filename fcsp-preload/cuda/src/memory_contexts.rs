@@ -1,0 +1,166 @@
+//! Which contexts the process has, so that what a context leaves behind is given back when it ends.
+//!
+//! The driver frees a context's memory without a call for each allocation. So every allocation is
+//! remembered with a tag that stands for the context it was made in ([`tag_of_current`]), and the
+//! handlers of [`crate::context`] sweep a tag when its context is gone. A context that was made out of
+//! our sight has no tag; what is allocated in it is swept with the device's last context.
+
+use core::ffi::c_int;
+use core::ptr;
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+
+use cuda_sys::{CUcontext, CUdevice, CUresult};
+
+use crate::device::{self, Device};
+use crate::hooks::cuda;
+use crate::memory_charge;
+
+/// Tag of what belongs to no context we know.
+pub const NO_CONTEXT: u8 = 0;
+/// Contexts that can be told apart at once. The tags beyond it are [`crate::memory_pool`]'s.
+pub const TAGS_MAX: u8 = 127;
+
+/// No context has these handles.
+const FREE: u64 = 0;
+const CHANGING: u64 = u64::MAX;
+
+/// A context; `NO_CONTEXT` plus one plus its place is its tag.
+struct Entry {
+    handle: AtomicU64,
+    ordinal: AtomicI32,
+    /// 1 for a device's primary context.
+    primary: AtomicU32,
+    /// What `cuCtxAttach` and `cuCtxDetach` count; 1 when made.
+    references: AtomicU32,
+}
+
+static CONTEXTS: [Entry; TAGS_MAX as usize] = [const {
+    Entry {
+        handle: AtomicU64::new(FREE),
+        ordinal: AtomicI32::new(-1),
+        primary: AtomicU32::new(0),
+        references: AtomicU32::new(0),
+    }
+}; TAGS_MAX as usize];
+
+fn find(handle: u64) -> Option<(u8, &'static Entry)> {
+    if handle == FREE || handle == CHANGING {
+        return None;
+    }
+    // Acquire pairs with the release in `made`: the entry is filled in.
+    (1..)
+        .zip(&CONTEXTS)
+        .find(|(_, entry)| entry.handle.load(Ordering::Acquire) == handle)
+}
+
+/// Notes a context that the driver made, or gave out again.
+pub fn made(context: CUcontext, ordinal: CUdevice, primary: bool) {
+    let handle = context as u64;
+    if handle == FREE || find(handle).is_some() {
+        return;
+    }
+    let room = CONTEXTS.iter().find(|entry| {
+        // Acquire pairs with the release of whoever left the entry.
+        entry
+            .handle
+            .compare_exchange(FREE, CHANGING, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    });
+    let Some(entry) = room else { return };
+    entry.ordinal.store(ordinal, Ordering::Relaxed);
+    entry.primary.store(u32::from(primary), Ordering::Relaxed);
+    entry.references.store(1, Ordering::Relaxed);
+    entry.handle.store(handle, Ordering::Release);
+}
+
+/// The tag of the calling thread's context.
+#[inline]
+pub fn tag_of_current() -> u8 {
+    let mut context = ptr::null_mut();
+    let Some(get) = cuda::cuCtxGetCurrent.get() else {
+        return NO_CONTEXT;
+    };
+    // SAFETY: the driver writes a handle there, or fails.
+    if unsafe { get(&mut context) } != CUresult::CUDA_SUCCESS {
+        return NO_CONTEXT;
+    }
+    find(context as u64).map_or(NO_CONTEXT, |(tag, _)| tag)
+}
+
+/// True while we know of a context on that device.
+pub fn any_on(ordinal: CUdevice) -> bool {
+    CONTEXTS.iter().any(|entry| {
+        entry.handle.load(Ordering::Acquire) != FREE
+            && entry.ordinal.load(Ordering::Relaxed) == ordinal
+    })
+}
+
+/// A context that is about to end. Nothing allocated from now on gets its tag, not even if the driver
+/// gives its handle to another context before the sweep is over.
+pub struct Ending {
+    tag: u8,
+    entry: &'static Entry,
+    handle: u64,
+}
+
+impl Ending {
+    /// The context with that handle, if we know it.
+    pub fn of(context: CUcontext) -> Option<Self> {
+        let (tag, entry) = find(context as u64)?;
+        Self::take(tag, entry, context as u64)
+    }
+
+    /// The primary context of that device, if we know it.
+    pub fn of_primary(ordinal: CUdevice) -> Option<Self> {
+        (1..).zip(&CONTEXTS).find_map(|(tag, entry)| {
+            let handle = entry.handle.load(Ordering::Acquire);
+            let wanted = handle != FREE
+                && handle != CHANGING
+                && entry.primary.load(Ordering::Relaxed) != 0
+                && entry.ordinal.load(Ordering::Relaxed) == ordinal;
+            wanted.then(|| Self::take(tag, entry, handle)).flatten()
+        })
+    }
+
+    fn take(tag: u8, entry: &'static Entry, handle: u64) -> Option<Self> {
+        // One of two threads that end the same context gets it.
+        entry
+            .handle
+            .compare_exchange(handle, CHANGING, Ordering::Acquire, Ordering::Relaxed)
+            .ok()?;
+        Some(Self { tag, entry, handle })
+    }
+
+    /// Device of the context.
+    pub fn device(&self) -> Option<&'static Device> {
+        let ordinal: c_int = self.entry.ordinal.load(Ordering::Relaxed);
+        device::attached().find(|device| device.ordinal == ordinal)
+    }
+
+    /// The driver refused: the context goes on.
+    pub fn refused(self) {
+        self.entry.handle.store(self.handle, Ordering::Release);
+    }
+
+    /// The context is gone: gives back what it left behind.
+    pub fn over(self) {
+        for device in device::attached() {
+            memory_charge::sweep(device, |tag| tag == self.tag);
+        }
+        // Release: whoever takes the entry next finds nothing with its tag.
+        self.entry.handle.store(FREE, Ordering::Release);
+    }
+}
+
+/// One more reference of a context, by `cuCtxAttach`.
+pub fn attached_again(context: CUcontext) {
+    if let Some((_, entry)) = find(context as u64) {
+        entry.references.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// One reference less, by `cuCtxDetach`; true if it was the last.
+pub fn detached(context: CUcontext) -> bool {
+    find(context as u64)
+        .is_some_and(|(_, entry)| entry.references.fetch_sub(1, Ordering::AcqRel) == 1)
+}

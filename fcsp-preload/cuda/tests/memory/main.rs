@@ -1,0 +1,12 @@
+//! Is device memory charged, refused and given back, whichever way a program gets it?
+//!
+//! Each test is a program of its own under the preload library, on the simulated driver. What it is
+//! charged it reads as any program does: by `cuMemGetInfo`.
+
+#[macro_use]
+mod support;
+
+mod contexts;
+mod linear;
+mod pools;
+mod vmm;

@@ -1,0 +1,235 @@
+//! A program under the preload library and on the simulated driver: this test's own binary, started
+//! again with `LD_PRELOAD`.
+
+use std::ffi::{CString, c_void};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::ptr::null_mut;
+use std::sync::OnceLock;
+
+use cuda_sys::CUcontext;
+
+/// A mebibyte.
+pub const MIB: u64 = 1 << 20;
+/// What a context is charged where the management library is not asked: what one takes on an H200.
+pub const CONTEXT_BYTES: u64 = 518 * MIB;
+/// Set in the program.
+const CHILD: &str = "FCSP_TEST_CHILD";
+/// What the program says at its end: without it nothing was tested.
+const DONE: &str = "the program came to its end";
+
+/// Calls a function of the driver by its exported name.
+#[macro_export]
+macro_rules! cu {
+    ($cuda:expr, $name:ident($($arg:expr),* $(,)?)) => {{
+        let function: cuda_sys::fn_types::$name = $cuda.function(stringify!($name));
+        #[allow(clippy::macro_metavars_in_unsafe, reason = "a call is all the macro makes")]
+        // SAFETY: the arguments are what the vendor's header wants of this function.
+        unsafe { function($($arg),*) }
+    }};
+}
+
+/// Calls a function that must succeed.
+#[macro_export]
+macro_rules! ok {
+    ($cuda:expr, $name:ident($($arg:expr),* $(,)?)) => {
+        assert_eq!($crate::cu!($cuda, $name($($arg),*)), cuda_sys::CUresult::CUDA_SUCCESS, stringify!($name))
+    };
+}
+
+/// Calls a function that must be refused as over the quota.
+#[macro_export]
+macro_rules! refused {
+    ($cuda:expr, $name:ident($($arg:expr),* $(,)?)) => {
+        assert_eq!(
+            $crate::cu!($cuda, $name($($arg),*)),
+            cuda_sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY,
+            stringify!($name)
+        )
+    };
+}
+
+/// The name of the test it stands in, as the harness knows it.
+#[macro_export]
+macro_rules! here {
+    () => {{
+        fn inside() {}
+        std::any::type_name_of_val(&inside)
+    }};
+}
+
+/// How the program is started.
+pub struct Program {
+    /// `BUD_MEMORY_LIMIT` in MiB; none if it is 0.
+    pub quota_mib: u64,
+    /// Memory of the simulated device in MiB.
+    pub device_mib: u64,
+    /// More variables.
+    pub env: &'static [(&'static str, &'static str)],
+    /// Whether there is a management library.
+    pub nvml: bool,
+}
+
+/// A tenant with 2 GiB of a device of 8, its context included.
+pub const TENANT: Program = Program {
+    quota_mib: 2048,
+    device_mib: 8192,
+    env: &[("FCSP_TENANT", "tester")],
+    nvml: false,
+};
+
+impl Program {
+    /// Runs `body` as a program of its own, with the primary context current. `here` is [`here!`].
+    pub fn run(&self, here: &str, body: impl FnOnce(&Library)) {
+        self.run_bare(here, |cuda| {
+            ok!(cuda, cuInit(0));
+            let mut context: CUcontext = null_mut();
+            ok!(cuda, cuDevicePrimaryCtxRetain(&mut context, 0));
+            ok!(cuda, cuCtxSetCurrent(context));
+            body(cuda);
+        });
+    }
+
+    /// As [`Program::run`], without a context.
+    pub fn run_bare(&self, here: &str, body: impl FnOnce(&Library)) {
+        if std::env::var_os(CHILD).is_some() {
+            body(&Library::open(c"libcuda.so.1"));
+            eprintln!("{DONE}");
+            return;
+        }
+        let directory = Directory::new(here);
+        let output = self.start(here, &directory.0);
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(output.status.success() && said.contains(DONE), "{said}");
+    }
+
+    fn start(&self, here: &str, run_dir: &Path) -> std::process::Output {
+        let name = here
+            .strip_suffix("::inside")
+            .and_then(|name| name.split_once("::"))
+            .expect("here! names a function in this crate")
+            .1;
+        let built = built();
+        let links = run_dir.join("lib");
+        std::fs::create_dir_all(&links).expect("a directory");
+        let mut libraries = vec![("libfcsp_sim_cuda.so", "libcuda.so.1")];
+        if self.nvml {
+            libraries.push(("libfcsp_sim_nvml.so", "libnvidia-ml.so.1"));
+        }
+        for (library, name) in libraries {
+            std::os::unix::fs::symlink(built.join(library), links.join(name)).expect("a link");
+        }
+        let mut command = Command::new(std::env::current_exe().expect("own path"));
+        command
+            .args(["--exact", name, "--nocapture", "--test-threads=1"])
+            .env(CHILD, "1")
+            .env("FCSP_RUN_DIR", run_dir)
+            .env("FCSP_SIM_DIR", run_dir.join("sim"))
+            .env("FCSP_SIM_MEMORY_BYTES", (self.device_mib * MIB).to_string())
+            .env("LD_LIBRARY_PATH", &links)
+            .env("LD_PRELOAD", built.join("libfcsp_cuda.so"))
+            .envs(self.env.iter().copied());
+        if self.quota_mib > 0 {
+            command.env("BUD_MEMORY_LIMIT", format!("{}MiB", self.quota_mib));
+        }
+        command.output().expect("the program starts")
+    }
+}
+
+/// A directory that ends with its test.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(here: &str) -> Self {
+        let name = format!("{}-{}", here.replace("::", "-"), std::process::id());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&path).expect("cargo gives tests a writable directory");
+        Self(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // What is left does no harm.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Where cargo put the libraries, built if need be: it does not build a package's cdylib for its tests.
+fn built() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let exe = std::env::current_exe().expect("own path");
+        // <target>/<profile>/deps/<test>
+        let profile = exe.ancestors().nth(2).expect("profile directory");
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--lib", "--target-dir"]);
+        build.arg(profile.parent().expect("target directory"));
+        build.args([
+            "-p",
+            "fcsp-preload-cuda",
+            "-p",
+            "fcsp-sim-cuda",
+            "-p",
+            "fcsp-sim-nvml",
+        ]);
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        let status = build.status().expect("cargo runs");
+        assert!(status.success(), "the libraries do not build");
+        profile.to_owned()
+    })
+}
+
+/// A library, opened as a program opens it.
+pub struct Library(*mut c_void);
+
+// SAFETY: a handle of dlopen belongs to the process, not to a thread.
+unsafe impl Sync for Library {}
+
+impl Library {
+    /// Opens a library by name.
+    pub fn open(name: &std::ffi::CStr) -> Self {
+        // SAFETY: a name; the library's initializers are the Rust runtime's.
+        let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
+        assert!(!handle.is_null(), "{name:?} cannot be opened");
+        Self(handle)
+    }
+
+    /// A function by name; `F` is its type in `cuda_sys::fn_types`.
+    pub fn function<F: Copy>(&self, name: &str) -> F {
+        let symbol = CString::new(name).expect("no NUL");
+        // SAFETY: an open handle and a NUL-terminated name.
+        let address = unsafe { libc::dlsym(self.0, symbol.as_ptr()) };
+        assert!(!address.is_null(), "{name} is not there");
+        assert_eq!(size_of::<F>(), size_of::<*mut c_void>());
+        // SAFETY: both are pointers; the caller names the type generated for this symbol.
+        unsafe { std::mem::transmute_copy(&address) }
+    }
+
+    /// What the tenant is charged beside its first context.
+    pub fn charged_mib(&self) -> u64 {
+        let (mut free, mut total) = (0, 0);
+        ok!(self, cuMemGetInfo_v2(&mut free, &mut total));
+        let bytes = (total - free) as u64;
+        assert!(bytes >= CONTEXT_BYTES, "{bytes} bytes are used");
+        assert_eq!(
+            bytes % MIB,
+            0,
+            "whole mebibytes are allocated in these tests"
+        );
+        (bytes - CONTEXT_BYTES) / MIB
+    }
+
+    /// Allocates, and gives the address.
+    pub fn alloc_mib(&self, mib: u64) -> u64 {
+        let mut address = 0;
+        ok!(self, cuMemAlloc_v2(&mut address, (mib * MIB) as usize));
+        address
+    }
+}
