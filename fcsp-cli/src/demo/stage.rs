@@ -169,7 +169,14 @@ struct RunDir(PathBuf);
 
 impl RunDir {
     fn make() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("fcsp-demo-{}", std::process::id()));
+        // Devices can write into memory only.
+        let memory = Path::new("/dev/shm");
+        let base = if region::is_in_memory(memory) {
+            memory.to_owned()
+        } else {
+            std::env::temp_dir()
+        };
+        let path = base.join(format!("fcsp-demo-{}", std::process::id()));
         std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
         let run_dir = Self(path);
         std::fs::write(
