@@ -277,6 +277,12 @@ impl Arbiter {
             for segment in process.granted_segments() {
                 end(process, segment, plan);
             }
+            if !reached(process.opened, process.granted) {
+                plan.revoke.push(SegmentRef {
+                    slot: process.slot,
+                    number: process.opened,
+                });
+            }
         }
     }
 

@@ -30,7 +30,12 @@ fn event() -> impl Strategy<Value = Event> {
         }),
         5 => (0_usize..6, any::<bool>())
             .prop_map(|(process, waits)| Event::Close { process, waits }),
+        2 => (0_usize..6, 10_u32..30, 20_u64..500, 1_u64..200)
+            .prop_map(|(process, times, kernel_us, think_us)| {
+                Event::PingPong { process, times, kernel_us, think_us }
+            }),
         1 => (0_usize..6).prop_map(|process| Event::EndOrBegin { process }),
+        1 => Just(Event::Elect),
         1 => (0_usize..4, mode(), 1_u32..100)
             .prop_map(|(tenant, mode, percent)| Event::Limit { tenant, mode, percent }),
     ]

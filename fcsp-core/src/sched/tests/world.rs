@@ -30,8 +30,17 @@ pub enum Event {
     },
     /// The program ends its open segment; `waits` if that is because it waits for it.
     Close { process: usize, waits: bool },
+    /// The program submits, waits for the result, thinks, and does so again.
+    PingPong {
+        process: usize,
+        times: u32,
+        kernel_us: u64,
+        think_us: u64,
+    },
     /// The process ends, or a new one begins in its place.
     EndOrBegin { process: usize },
+    /// The arbiter ends, and another takes over what it wrote down.
+    Elect,
     /// The operator changes a limit.
     Limit {
         tenant: usize,
@@ -116,6 +125,26 @@ impl World {
             Event::Close { process, waits } => {
                 self.rung |= self.processes[process % count].close(waits);
             }
+            Event::PingPong {
+                process,
+                times,
+                kernel_us,
+                think_us,
+            } => {
+                for _ in 0..times {
+                    self.ping(process % count, us(kernel_us));
+                    self.pass(us(think_us));
+                }
+            }
+            Event::Elect => {
+                let mut arbiter = Arbiter::new(Tuning::default());
+                for tenant in 0..self.tenants.len() {
+                    if let Some((vtime_ns, device_ns, _)) = self.arbiter.tenant(tenant) {
+                        arbiter.restore(tenant, vtime_ns, device_ns);
+                    }
+                }
+                (self.arbiter, self.held, self.rung) = (arbiter, None, true);
+            }
             Event::EndOrBegin { process } => {
                 let process = &mut self.processes[process % count];
                 if process.lives {
@@ -138,6 +167,20 @@ impl World {
             }
         }
         self.pass(us(3));
+    }
+
+    /// A kernel and its result, which comes within 100 ms or is not waited for any more.
+    fn ping(&mut self, process: usize, ns: u64) {
+        self.rung |= self.processes[process].submit(self.now_ns, ns, ns);
+        self.pass(us(1));
+        self.rung |= self.processes[process].close(true);
+        let until = self.now_ns + ms(100);
+        let is_done = |process: &Process| process.pending.iter().all(|it| it.view.done);
+        while !is_done(&self.processes[process]) && self.now_ns < until {
+            self.pass(us(10));
+            let now = self.now_ns;
+            self.processes[process].work(now);
+        }
     }
 
     /// Lets time pass.
