@@ -1,8 +1,8 @@
 //! `cargo xtask test`: everything that can be tested without a device.
 //!
 //! First the install tree, because the tests of whole programs use it as a user would. Then the loom models, which need
-//! a build of their own: under `--cfg loom` every atomic of the core is loom's. Last the workspace's tests, so that the
-//! output ends with theirs.
+//! a build of their own: under `--cfg loom` every atomic of the core is loom's. Then the core's tests, with the points
+//! compiled in at which they kill it; last the rest of the workspace, so that the output ends with theirs.
 
 use anyhow::Result;
 
@@ -25,9 +25,15 @@ pub fn run(args: &Args) -> Result<()> {
     if !args.no_loom {
         loom_models()?;
     }
+    // The kill points are compiled in for the core's own tests only.
     workspace::run(
         workspace::cargo()
-            .args(["test", "--workspace"])
+            .args(["test", "--package", "fcsp-core", "--features", "failpoints"])
+            .args(&args.rest),
+    )?;
+    workspace::run(
+        workspace::cargo()
+            .args(["test", "--workspace", "--exclude", "fcsp-core"])
             .args(&args.rest),
     )
 }

@@ -75,6 +75,10 @@ pub struct Header {
     /// Device memory that a context takes before the program allocates anything, bytes: the most
     /// that was measured. 0 before the first measurement.
     pub context_bytes: AtomicU64,
+    /// [`crate::policy::Fail`] as a number, as the last good policy file said for everybody.
+    pub fail: AtomicU32,
+    /// Reserved, zero.
+    pub reserved: AtomicU32,
     /// [`crate::backend::Vendor`] as a number.
     pub vendor: AtomicU32,
     /// [`crate::backend::SharingMode`] as a number.

@@ -13,8 +13,10 @@ use cuda_sys::{CUdevice, CUresult, CUuuid};
 use fcsp_core::backend::{DeviceInfo, SharingMode, Vendor};
 use fcsp_core::ledger::Ledger;
 use fcsp_core::ledger::live::LiveMap;
-use fcsp_core::policy::{EnvSettings, Fail, Policy, resolve, tenant_name};
-use fcsp_core::region::{Attachment, Region, RobustHold, SlotIndex, liveness, reclaim, run_dir};
+use fcsp_core::policy::{EnvSettings, Fail, Policy, PolicyError, resolve, tenant_name};
+use fcsp_core::region::{
+    Attachment, Region, RobustHold, SlotIndex, liveness, reclaim, run_dir, scan,
+};
 use fcsp_core::sched::observer::{self, Bench, Peers};
 use fcsp_core::sched::producer::Producer;
 use fcsp_core::sched::tuning::Tuning;
@@ -167,11 +169,19 @@ pub fn attach(ordinal: CUdevice) -> Result<&'static Device, Denied> {
     }
 }
 
-/// True if the policy or the environment says that programs must not run without limits.
+/// Whether somebody said that programs must not run without limits: the environment, the policy, or
+/// the last good policy if this one cannot be read.
+static CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// True if programs must not run without limits, as far as is known.
 pub fn fails_closed() -> bool {
-    let (env, _) = EnvSettings::from_process();
-    let policy = Policy::find().ok().flatten();
-    env.fail == Some(Fail::Closed) || policy.is_some_and(|policy| policy.fail == Some(Fail::Closed))
+    CLOSED.load(Ordering::Acquire)
+}
+
+fn close_if(closed: bool) {
+    if closed {
+        CLOSED.store(true, Ordering::Release);
+    }
 }
 
 fn publish(place: &AtomicPtr<Device>, device: &'static Device) {
@@ -189,24 +199,34 @@ fn make(ordinal: CUdevice) -> Result<&'static Device, String> {
         fork::install();
         fork::on_child(forget_all);
     }
-    let info = describe(ordinal).ok_or("the driver does not say what device it is")?;
     let (env, mistakes) = EnvSettings::from_process();
-    for mistake in mistakes {
-        log::warn!("{mistake}; it is ignored");
+    close_if(env.fail == Some(Fail::Closed));
+    let policy = Policy::find();
+    if let Ok(Some(policy)) = &policy {
+        close_if(policy.fail == Some(Fail::Closed));
     }
-    let policy = Policy::find().unwrap_or_else(|error| {
-        log::warn!("{error}; the policy is ignored");
-        None
-    });
+    let info = describe(ordinal).ok_or("the driver does not say what device it is")?;
+    let text = |error: fcsp_core::region::RegionError| error.to_string();
+    let region = Arc::new(Region::create_or_open(&run_dir().map_err(text)?, &info).map_err(text)?);
+    let policy = current_policy(&region, policy)?;
     let tenant = env.tenant.clone().unwrap_or_else(tenant_name::from_process);
     let resolved = resolve(&tenant, ordinal as u32, &info, policy.as_ref(), &env);
+    close_if(resolved.limits.fail == Fail::Closed);
+    for mistake in mistakes {
+        if fails_closed() {
+            return Err(mistake.to_string());
+        }
+        log::warn!("{mistake}; it is ignored");
+    }
     for note in &resolved.notes {
         log::warn!("tenant {tenant}: {note}");
     }
-    let text = |error: fcsp_core::region::RegionError| error.to_string();
-    let region = Arc::new(Region::create_or_open(&run_dir().map_err(text)?, &info).map_err(text)?);
     let attachment =
         Attachment::join(&region, &tenant, |page| resolved.limits.store(page)).map_err(text)?;
+    if is_first_of_tenant(&attachment) {
+        // Whoever was there before is gone, and with it what it asked for.
+        resolved.limits.store(attachment.tenant());
+    }
     // For the life of the process: others reclaim the slot when it is gone.
     let attachment: &'static Arc<Attachment> = Box::leak(Box::new(Arc::new(attachment)));
     let layout = attachment.region().layout();
@@ -232,6 +252,44 @@ fn make(ordinal: CUdevice) -> Result<&'static Device, String> {
     crate::usage::watch(device);
     log::info!("tenant {tenant} on {}, slot {}", device.id, me.0);
     Ok(device)
+}
+
+/// The policy to go by. One that cannot be read is none, and what the last good one said about
+/// failing still holds.
+fn current_policy(
+    region: &Region,
+    policy: Result<Option<Policy>, PolicyError>,
+) -> Result<Option<Policy>, String> {
+    let fail = &region.layout().header.fail;
+    match policy {
+        Ok(policy) => {
+            let says = policy
+                .as_ref()
+                .and_then(|policy| policy.fail)
+                .unwrap_or_default();
+            fail.store(says as u32, Ordering::Relaxed);
+            Ok(policy)
+        }
+        Err(error) => {
+            close_if(Fail::from_number(fail.load(Ordering::Relaxed)) == Fail::Closed);
+            if fails_closed() {
+                return Err(error.to_string());
+            }
+            log::error!(
+                "{error}; limits come from the environment, and tenants at work keep theirs"
+            );
+            Ok(None)
+        }
+    }
+}
+
+/// True if no other process of the tenant lives.
+fn is_first_of_tenant(attachment: &Attachment) -> bool {
+    let region = attachment.region();
+    scan::live_slots(region.layout())
+        .filter(|found| found.index != attachment.slot_index())
+        .filter(|found| found.tenant() == attachment.tenant_index())
+        .all(|found| liveness::verdict(region, found.index) == liveness::Liveness::Dead)
 }
 
 fn describe(ordinal: CUdevice) -> Option<DeviceInfo> {
