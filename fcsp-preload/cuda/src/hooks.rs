@@ -4,12 +4,14 @@
 //! costs one check while nobody else uses the device. `_ptsz` and `_ptds` are the variants a program
 //! compiled for per-thread default streams calls: the same call, where stream 0 means the calling thread's own stream.
 
-use cuda_sys::{CUresult, nvmlReturn_t};
+use cuda_sys::{
+    CUresult, nvmlProcessInfo_t, nvmlProcessInfo_v1_t, nvmlProcessInfo_v2_t, nvmlReturn_t,
+};
 
 use crate::device::all_pass;
 use crate::{
-    capture, context, info, launch, memory, memory_array, memory_graph, memory_pool, memory_vmm,
-    procaddr, sync,
+    capture, context, info, info_nvml, launch, memory, memory_array, memory_graph, memory_pool,
+    memory_vmm, procaddr, sync,
 };
 
 fcsp_preload::hooks! {
@@ -168,11 +170,23 @@ fcsp_preload::hooks! {
     absent nvmlReturn_t::NVML_ERROR_FUNCTION_NOT_FOUND;
     failed nvmlReturn_t::NVML_ERROR_UNKNOWN;
 
-    virtualize nvmlDeviceGetMemoryInfo => info::nvml_memory, "the tenant's quota is the whole device";
-    virtualize nvmlDeviceGetMemoryInfo_v2 => info::nvml_memory_v2, "the tenant's quota is the whole device";
+    virtualize nvmlDeviceGetMemoryInfo => info_nvml::memory, "the tenant's quota is the whole device";
+    virtualize nvmlDeviceGetMemoryInfo_v2 => info_nvml::memory_v2, "the tenant's quota is the whole device";
+    virtualize nvmlDeviceGetComputeRunningProcesses => info_nvml::processes::<nvmlProcessInfo_v1_t>, "the tenant's own processes only";
+    virtualize nvmlDeviceGetComputeRunningProcesses_v2 => info_nvml::processes::<nvmlProcessInfo_v2_t>, "the tenant's own processes only";
+    virtualize nvmlDeviceGetComputeRunningProcesses_v3 => info_nvml::processes::<nvmlProcessInfo_t>, "the tenant's own processes only";
+    virtualize nvmlDeviceGetGraphicsRunningProcesses => info_nvml::processes::<nvmlProcessInfo_v1_t>, "the tenant's own processes only";
+    virtualize nvmlDeviceGetGraphicsRunningProcesses_v2 => info_nvml::processes::<nvmlProcessInfo_v2_t>, "the tenant's own processes only";
+    virtualize nvmlDeviceGetGraphicsRunningProcesses_v3 => info_nvml::processes::<nvmlProcessInfo_t>, "the tenant's own processes only";
+    virtualize nvmlDeviceGetMPSComputeRunningProcesses => info_nvml::processes::<nvmlProcessInfo_v1_t>, "the tenant's own processes only";
+    virtualize nvmlDeviceGetMPSComputeRunningProcesses_v2 => info_nvml::processes::<nvmlProcessInfo_v2_t>, "the tenant's own processes only";
+    virtualize nvmlDeviceGetMPSComputeRunningProcesses_v3 => info_nvml::processes::<nvmlProcessInfo_t>, "the tenant's own processes only";
+    virtualize nvmlDeviceGetRunningProcessDetailList => info_nvml::details, "the tenant's own processes only";
+    virtualize nvmlDeviceGetProcessUtilization => info_nvml::utilization, "the tenant's own processes only";
+    virtualize nvmlDeviceGetProcessesUtilizationInfo => info_nvml::utilization_info, "the tenant's own processes only";
 
-    forward nvmlDeviceGetComputeRunningProcesses_v3, "what this process really uses";
     forward nvmlDeviceGetHandleByUUID, "finds the device's handle";
+    forward nvmlDeviceGetIndex, "what settings call the device";
     forward nvmlDeviceGetUUID, "finds the handle's device";
     forward nvmlInit_v2, "before the management library is asked";
 }

@@ -1,13 +1,12 @@
-//! Handlers of calls that ask about the device: the tenant's quota is the whole device.
+//! Handlers of driver calls that ask about the device: the tenant's quota is the whole device.
+//!
+//! The management library's are in [`crate::info_nvml`].
 
 use core::ffi::c_uint;
 
-use cuda_sys::{
-    CUdevice, CUresult, fn_types, nvmlDevice_t, nvmlMemory_t, nvmlMemory_v2_t, nvmlReturn_t,
-};
+use cuda_sys::{CUdevice, CUresult, fn_types};
 
 use crate::device::{self, Device};
-use crate::usage;
 
 /// What the tenant may have and has left, if it has a quota.
 fn quota_and_free(device: &Device) -> Option<(u64, u64)> {
@@ -104,51 +103,6 @@ pub unsafe fn total(
     {
         // SAFETY: the driver accepted and filled the pointer.
         unsafe { *bytes = (*bytes).min(quota as usize) };
-    }
-    result
-}
-
-/// # Safety
-///
-/// As `nvmlDeviceGetMemoryInfo`.
-pub unsafe fn nvml_memory(
-    real: fn_types::nvmlDeviceGetMemoryInfo,
-    device: nvmlDevice_t,
-    memory: *mut nvmlMemory_t,
-) -> nvmlReturn_t {
-    // SAFETY: the program's own call, passed on.
-    let result = unsafe { real(device, memory) };
-    if result == nvmlReturn_t::NVML_SUCCESS
-        && let Some((quota, left)) = usage::device_of(device).and_then(quota_and_free)
-    {
-        // SAFETY: the library accepted and filled the structure.
-        let memory = unsafe { &mut *memory };
-        memory.total = quota;
-        memory.free = left;
-        memory.used = quota - left;
-    }
-    result
-}
-
-/// # Safety
-///
-/// As `nvmlDeviceGetMemoryInfo_v2`.
-pub unsafe fn nvml_memory_v2(
-    real: fn_types::nvmlDeviceGetMemoryInfo_v2,
-    device: nvmlDevice_t,
-    memory: *mut nvmlMemory_v2_t,
-) -> nvmlReturn_t {
-    // SAFETY: the program's own call, passed on.
-    let result = unsafe { real(device, memory) };
-    if result == nvmlReturn_t::NVML_SUCCESS
-        && let Some((quota, left)) = usage::device_of(device).and_then(quota_and_free)
-    {
-        // SAFETY: the library accepted and filled the structure.
-        let memory = unsafe { &mut *memory };
-        memory.total = quota;
-        memory.free = left;
-        memory.used = quota - left;
-        memory.reserved = 0;
     }
     result
 }

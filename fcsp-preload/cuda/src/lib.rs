@@ -11,6 +11,8 @@ mod context;
 mod device;
 mod hooks;
 mod info;
+mod info_nvml;
+mod info_tenant;
 mod launch;
 mod memory;
 mod memory_array;

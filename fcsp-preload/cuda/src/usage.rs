@@ -5,7 +5,6 @@
 //! takes milliseconds. It looks shortly after a context is made and a few times later, when lazily
 //! loaded code has arrived, then sleeps until something changes.
 
-use core::ffi::CStr;
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use fcsp_core::futex;
 use fcsp_core::sched::observer;
 use fcsp_preload::log;
 
-use crate::device::{self, Device};
+use crate::device::Device;
 use crate::hooks::nvml;
 use crate::memory_contexts;
 
@@ -25,8 +24,6 @@ const LOOKS: [Duration; 4] = [
     Duration::from_secs(1),
     Duration::from_secs(5),
 ];
-/// `NVML_DEVICE_UUID_V2_BUFFER_SIZE` in nvml.h 13.0.
-const UUID_BYTES: usize = 96;
 /// What the first context on a device is expected to take, before one was measured: 518 MiB on an
 /// H200 with driver 580.159.
 const CONTEXT_BYTES_GUESS: u64 = 518 << 20;
@@ -195,17 +192,4 @@ fn handle_of(id: &str) -> Option<nvmlDevice_t> {
         .iter()
         .all(|result| *result == nvmlReturn_t::NVML_SUCCESS)
         .then_some(handle)
-}
-
-/// The attached device behind a management handle. A call of some microseconds.
-pub fn device_of(handle: nvmlDevice_t) -> Option<&'static Device> {
-    let mut text = [0; UUID_BYTES];
-    // SAFETY: the library writes a string within the length.
-    let result =
-        unsafe { nvml::nvmlDeviceGetUUID.get()?(handle, text.as_mut_ptr(), UUID_BYTES as u32) };
-    if result != nvmlReturn_t::NVML_SUCCESS {
-        return None;
-    }
-    // SAFETY: the library ended it with a NUL.
-    device::by_id(unsafe { CStr::from_ptr(text.as_ptr()) }.to_str().ok()?)
 }

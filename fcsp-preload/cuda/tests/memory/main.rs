@@ -8,5 +8,6 @@ mod support;
 
 mod contexts;
 mod linear;
+mod management;
 mod pools;
 mod vmm;

@@ -1,0 +1,277 @@
+//! Whose view a question about a device is answered from, whether or not this process uses the device.
+//!
+//! A process that made a context on the device has an account there. A program that only asks the
+//! management library (a monitor, `nvidia-smi`) never does, and gets none: it reads its tenant's account
+//! in the device's region, if there is one, and else what the policy and the environment say the tenant
+//! would get. A process that nobody gave to a tenant, an operator's on the host, sees the device as it is.
+//!
+//! The region is looked for at most once in [`LOOK_EVERY`] while there is none, and kept once found.
+
+use core::ffi::CStr;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use cuda_sys::{nvmlDevice_t, nvmlMemory_v2_t, nvmlReturn_t};
+use fcsp_core::backend::{DeviceInfo, SharingMode, Vendor};
+use fcsp_core::policy::{EnvSettings, Policy, resolve, tenant_name};
+use fcsp_core::region::{Region, TenantIndex, list, run_dir, scan, tenant};
+use fcsp_core::sync;
+
+use crate::device::{self, DEVICES_MAX, Device};
+use crate::hooks::nvml;
+
+/// How often a region that does not exist is looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// `NVML_DEVICE_UUID_V2_BUFFER_SIZE` in nvml.h 13.0.
+const UUID_BYTES: usize = 96;
+/// How a tenant is named by default outside of containers; see [`tenant_name::default_for`].
+const LONE_JOB: &str = "job-";
+
+/// A device as a tenant sees it.
+pub enum View {
+    /// This process has an account on it.
+    Attached(&'static Device),
+    /// This process has none, but belongs to a tenant.
+    Watched(&'static Watched),
+}
+
+/// A device that this process asks about without using it.
+pub struct Watched {
+    id: String,
+    /// Quota by policy and environment; holds while no process of the tenant is on the device.
+    quota_bytes: Option<u64>,
+    /// The device's region, once there is one.
+    region: AtomicPtr<Region>,
+    /// When it was last looked for, nanoseconds after [`Tenant::since`].
+    looked_ns: AtomicU64,
+}
+
+/// What this process is.
+struct Tenant {
+    name: String,
+    /// True if it has its name by default and was given no limits: then it is somebody's tenant only if
+    /// a region knows the name, from the process that started it, say.
+    unclaimed: bool,
+    env: EnvSettings,
+    policy: Option<Policy>,
+    since: Instant,
+}
+
+static WATCHED: [AtomicPtr<Watched>; DEVICES_MAX] =
+    [const { AtomicPtr::new(ptr::null_mut()) }; DEVICES_MAX];
+
+/// What this process is; found out once.
+fn own_tenant() -> &'static Tenant {
+    static TENANT: OnceLock<Tenant> = OnceLock::new();
+    TENANT.get_or_init(|| {
+        let (env, _) = EnvSettings::from_process();
+        let name = env.tenant.clone().unwrap_or_else(tenant_name::from_process);
+        let limited = (0..DEVICES_MAX as u32).any(|at| env.memory(at).is_some());
+        Tenant {
+            policy: Policy::find().ok().flatten(),
+            since: Instant::now(),
+            unclaimed: name.starts_with(LONE_JOB) && !limited,
+            name,
+            env,
+        }
+    })
+}
+
+/// The view of the device behind a management handle. A call of some microseconds.
+pub fn view_of(handle: nvmlDevice_t) -> Option<View> {
+    let mut text = [0; UUID_BYTES];
+    // SAFETY: the library writes a string within the length.
+    let result =
+        unsafe { nvml::nvmlDeviceGetUUID.get()?(handle, text.as_mut_ptr(), UUID_BYTES as u32) };
+    if result != nvmlReturn_t::NVML_SUCCESS {
+        return None;
+    }
+    // SAFETY: the library ended it with a NUL.
+    let id = unsafe { CStr::from_ptr(text.as_ptr()) }.to_str().ok()?;
+    if let Some(device) = device::by_id(id) {
+        return Some(View::Attached(device));
+    }
+    watched(id, handle).map(View::Watched)
+}
+
+/// The entry of a device, made if it is new.
+fn watched(id: &str, handle: nvmlDevice_t) -> Option<&'static Watched> {
+    let tenant = own_tenant();
+    let mut made: *mut Watched = ptr::null_mut();
+    for place in &WATCHED {
+        let mut here = place.load(Ordering::Acquire);
+        if here.is_null() {
+            if made.is_null() {
+                made = Box::into_raw(Box::new(Watched::new(tenant, id, handle)?));
+            }
+            // Release publishes the entry; a thread that was faster may have made the same one.
+            here = place
+                .compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire)
+                .map_or_else(|theirs| theirs, |_| made);
+        }
+        // SAFETY: entries are made above and live for ever.
+        let here: &Watched = unsafe { &*here };
+        if here.id == id {
+            // One that another thread was faster with is left behind, once at most for each device.
+            return Some(here);
+        }
+    }
+    None
+}
+
+impl Watched {
+    fn new(tenant: &Tenant, id: &str, handle: nvmlDevice_t) -> Option<Self> {
+        let info = DeviceInfo {
+            vendor: Vendor::Nvidia,
+            id: id.to_owned(),
+            name: String::new(),
+            total_bytes: total_bytes(handle)?,
+            sharing: SharingMode::Exclusive,
+            simulated: false,
+        };
+        let ordinal = ordinal(id, handle)?;
+        let resolved = resolve(
+            &tenant.name,
+            ordinal,
+            &info,
+            tenant.policy.as_ref(),
+            &tenant.env,
+        );
+        Some(Self {
+            id: info.id,
+            quota_bytes: resolved.limits.quota_bytes.filter(|_| !tenant.unclaimed),
+            region: AtomicPtr::new(ptr::null_mut()),
+            looked_ns: AtomicU64::new(0),
+        })
+    }
+
+    /// The device's region, if there is one.
+    fn region(&self) -> Option<&'static Region> {
+        let known = self.region.load(Ordering::Acquire);
+        if !known.is_null() {
+            // SAFETY: put there below, and lives for ever.
+            return Some(unsafe { &*known });
+        }
+        let now_ns = own_tenant().since.elapsed().as_nanos() as u64;
+        let looked_ns = self.looked_ns.load(Ordering::Relaxed);
+        if looked_ns != 0 && now_ns.saturating_sub(looked_ns) < LOOK_EVERY.as_nanos() as u64 {
+            return None;
+        }
+        self.looked_ns.store(now_ns.max(1), Ordering::Relaxed);
+        let found = list(&run_dir().ok()?)
+            .ok()?
+            .into_iter()
+            .filter_map(|(_, region)| region.ok())
+            .find(|region| region.device().id == self.id)?;
+        let found = Box::into_raw(Box::new(found));
+        // Release publishes the region. Of two threads that look at once, one leaves its mapping behind.
+        self.region.store(found, Ordering::Release);
+        // SAFETY: just made, and never freed.
+        Some(unsafe { &*found })
+    }
+
+    /// The tenant's page, if one of its processes is or was on the device.
+    fn tenant(&self) -> Option<(&'static Region, TenantIndex)> {
+        let region = self.region()?;
+        // Found anew each time: a tenant that nobody uses may be removed, and its page pass to another.
+        Some((region, tenant::find(region, &own_tenant().name)?))
+    }
+}
+
+impl View {
+    /// What the tenant may have and has left, if it has a quota.
+    pub fn quota_and_free(&self) -> Option<(u64, u64)> {
+        let (quota_bytes, used_bytes) = match self {
+            Self::Attached(device) => (device.quota_bytes()?, device.ledger().used_bytes()),
+            Self::Watched(watched) => match watched.tenant() {
+                Some((region, index)) => {
+                    let page = region.tenant(index);
+                    // Relaxed: a limit that changes holds for whoever reads it next.
+                    let quota_bytes = page.quota_bytes.load(sync::Ordering::Relaxed);
+                    let limited = Some(quota_bytes).filter(|quota| *quota != u64::MAX);
+                    (limited?, page.used.bytes())
+                }
+                None => (watched.quota_bytes?, 0),
+            },
+        };
+        Some((quota_bytes, quota_bytes.saturating_sub(used_bytes)))
+    }
+
+    /// Process ids, in this process's own namespace, of the tenant's processes on the device; this one
+    /// is always among them. `None` where nobody shares the device by a region, and for an operator's.
+    pub fn own_pids(&self) -> Option<Vec<u32>> {
+        let (region, tenant): (&Region, _) = match self {
+            Self::Attached(device) => {
+                let attachment = device.attachment;
+                (attachment.region(), Some(attachment.tenant_index()))
+            }
+            Self::Watched(watched) => {
+                let region = watched.region()?;
+                let tenant = watched.tenant().map(|(_, index)| index);
+                if tenant.is_none() && own_tenant().unclaimed {
+                    return None;
+                }
+                (region, tenant)
+            }
+        };
+        let namespace = tenant_name::pid_namespace();
+        let mut pids = vec![std::process::id()];
+        // Relaxed: a process that comes or goes meanwhile may be among them or not.
+        let ours = scan::live_slots(region.layout())
+            .filter(|it| Some(it.tenant()) == tenant)
+            .filter(|it| Some(it.slot.pid_namespace.load(sync::Ordering::Relaxed)) == namespace)
+            .map(|it| it.slot.pid.load(sync::Ordering::Relaxed));
+        pids.extend(ours);
+        Some(pids)
+    }
+}
+
+/// What programs can allocate on the device: what CUDA calls its total.
+fn total_bytes(handle: nvmlDevice_t) -> Option<u64> {
+    let mut memory = nvmlMemory_v2_t {
+        version: cuda_sys::structure_version::<nvmlMemory_v2_t>(2),
+        ..nvmlMemory_v2_t::default()
+    };
+    // SAFETY: a structure of the version it says.
+    let result = unsafe { nvml::nvmlDeviceGetMemoryInfo_v2.get()?(handle, &mut memory) };
+    (result == nvmlReturn_t::NVML_SUCCESS).then(|| memory.total - memory.reserved.min(memory.total))
+}
+
+/// The number CUDA would give the device in this process, by which settings may name it.
+fn ordinal(id: &str, handle: nvmlDevice_t) -> Option<u32> {
+    let mut index = 0;
+    // SAFETY: the library writes a number there, or fails.
+    let result = unsafe { nvml::nvmlDeviceGetIndex.get()?(handle, &mut index) };
+    if result != nvmlReturn_t::NVML_SUCCESS {
+        return None;
+    }
+    let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+    Some(visible.map_or(index, |visible| visible_place(&visible, id, index)))
+}
+
+/// Place of a device among those that `CUDA_VISIBLE_DEVICES` names by index or beginning of UUID; its
+/// index if it is not among them.
+fn visible_place(visible: &str, id: &str, index: u32) -> u32 {
+    let names_it = |name: &str| {
+        let name = name.trim();
+        name.parse() == Ok(index) || (name.starts_with("GPU-") && id.starts_with(name))
+    };
+    let place = visible.split(',').position(names_it);
+    place.map_or(index, |place| place as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_numbered_as_cuda_numbers_it() {
+        let id = "GPU-12345678-0000";
+        assert_eq!(visible_place("3,2", id, 2), 1);
+        assert_eq!(visible_place("GPU-9, GPU-1234", id, 5), 1);
+        assert_eq!(visible_place("7", id, 5), 5, "not visible");
+        assert_eq!(visible_place("", id, 5), 5);
+    }
+}
