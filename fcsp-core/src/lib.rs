@@ -63,11 +63,10 @@
 
 pub mod backend;
 pub mod failpoint;
-#[cfg(not(loom))]
+#[cfg_attr(loom, path = "futex_loom.rs")]
 pub mod futex;
 pub mod ledger;
 pub mod policy;
 pub mod region;
-#[cfg(not(loom))]
 pub mod sched;
 pub mod sync;

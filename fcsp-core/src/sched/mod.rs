@@ -20,18 +20,31 @@
 //! What this module does not do: call a vendor (the [`crate::backend::StreamGate`] it is given
 //! does), decide limits ([`crate::policy`] does), or account memory ([`crate::ledger`] does).
 
+#[cfg(not(loom))]
 mod account;
+#[cfg(not(loom))]
 pub mod arbiter;
+#[cfg(not(loom))]
 pub mod clock;
+#[cfg(not(loom))]
 pub mod cost;
+mod handshake;
+#[cfg(not(loom))]
 pub mod lanes;
+#[cfg(all(test, loom))]
+mod loom_handshake;
+#[cfg(not(loom))]
 pub mod observer;
 pub mod plan;
+#[cfg(not(loom))]
 pub mod producer;
+#[cfg(not(loom))]
 mod sampler;
 pub mod segment;
 pub mod shares;
+#[cfg(not(loom))]
 pub mod tuning;
+#[cfg(not(loom))]
 pub mod view;
 
 pub use segment::SegmentState;

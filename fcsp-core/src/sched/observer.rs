@@ -12,13 +12,14 @@ use std::time::Duration;
 
 use super::arbiter::Arbiter;
 use super::clock::{ms, now_ns};
+use super::handshake::{claim, owner_of, resign, sleep_unless_rung};
 use super::plan::View;
 use super::tuning::Tuning;
 use super::view;
 use crate::failpoint::failpoint;
 use crate::futex;
 use crate::region::layout::{RegionLayout, Slot};
-use crate::sync::{AtomicBool, AtomicU32, Ordering, fence};
+use crate::sync::{AtomicBool, AtomicU32, Ordering};
 
 /// How often a standby looks at the arbiter while its own process waits.
 pub const STANDBY: Duration = Duration::from_millis(2);
@@ -85,15 +86,11 @@ pub fn run(region: &RegionLayout, me: usize, peers: &dyn Peers, bench: &Bench, t
             bench.parked.store(0, Ordering::Release);
         }
     }
-    resign(region, me);
+    resign(&region.header.arbiter.owner, me);
 }
 
 fn has_work(slot: &Slot) -> bool {
     slot.queue.opened.load(Ordering::SeqCst) != slot.compute.retired.load(Ordering::Acquire)
-}
-
-fn owner_of(word: u64) -> Option<usize> {
-    ((word as u32) as usize).checked_sub(1)
 }
 
 /// True if this process arbitrates: it did already, nobody does, or whoever does has failed.
@@ -110,23 +107,7 @@ fn elect(region: &RegionLayout, me: usize, peers: &dyn Peers, mine: &Slot) -> bo
             (silent_ns > STOPPED_NS && has_work(mine)) || (silent_ns > SUSPICIOUS_NS && dead())
         }
     };
-    let term = (word >> 32).wrapping_add(1);
-    let claim = term << 32 | (me as u64 + 1);
-    // AcqRel: we must see what the last owner wrote, and the next must see what we do.
-    free && words
-        .owner
-        .compare_exchange(word, claim, Ordering::AcqRel, Ordering::Relaxed)
-        .is_ok()
-}
-
-fn resign(region: &RegionLayout, me: usize) {
-    let owner = &region.header.arbiter.owner;
-    let word = owner.load(Ordering::Acquire);
-    if owner_of(word) == Some(me) {
-        let _taken_over_meanwhile =
-            owner.compare_exchange(word, word >> 32 << 32, Ordering::AcqRel, Ordering::Relaxed);
-        failpoint!("sched.observer.resigned");
-    }
+    free && claim(&words.owner, word, me)
 }
 
 /// Arbitrates until told to stop or until another has taken over.
@@ -184,13 +165,7 @@ fn sleep(region: &RegionLayout, seen: u32, wake_ns: Option<u64>) {
         }
         None => None,
     };
-    header.arbiter_asleep.store(1, Ordering::Relaxed);
-    // Pairs with the fence in `ring`: either it sees us asleep, or we see its count.
-    fence(Ordering::SeqCst);
-    failpoint!("sched.observer.asleep");
-    futex::wait(&header.doorbell, seen, timeout);
-    failpoint!("sched.observer.woken");
-    header.arbiter_asleep.store(0, Ordering::Relaxed);
+    sleep_unless_rung(&header.doorbell, &header.arbiter_asleep, seen, timeout);
 }
 
 /// Makes the calling thread fit to be an observer inside a foreign program: no signals, precise

@@ -15,15 +15,15 @@ use std::time::Duration;
 
 use super::clock::now_ns;
 use super::cost::{CostKey, CostTable};
+use super::handshake;
 use super::lanes::Lanes;
 use super::observer::Bench;
 use super::sampler::{SampleId, Sampler, Subject};
 use super::segment::{SegmentState, reached};
 use crate::backend::{QueueId, StreamGate};
 use crate::failpoint::failpoint;
-use crate::futex;
 use crate::region::layout::{GatePage, Header, RegionLayout, SEGMENTS, Segment, Slot, SlotPages};
-use crate::sync::{Ordering, fence};
+use crate::sync::Ordering;
 
 /// Segments a process may be ahead of the device. A thread that wants more waits.
 pub const AHEAD: u32 = 4;
@@ -151,12 +151,7 @@ impl Producer {
         open.predicted_ns += cost.ns;
         state.queries = 0;
         let segment = self.segment(open.number);
-        segment
-            .predicted_ns
-            .store(open.predicted_ns, Ordering::Relaxed);
-        segment.submitted_ns.store(now, Ordering::Relaxed);
-        // Release publishes the two above; the arbiter reads launches first.
-        segment.launches.store(open.launches, Ordering::Release);
+        handshake::join_segment(segment, open.predicted_ns, now, open.launches);
         failpoint!("sched.enter.joined");
         if open.predicted_ns >= full_ns && open.end.is_none() {
             open.end = Some(End::Full);
@@ -285,7 +280,6 @@ impl Producer {
                 }
             }
             let opened = self.slot.queue.opened.load(Ordering::Relaxed);
-            let room = self.slot.queue.room.load(Ordering::Acquire);
             // Acquire pairs with the arbiter's Release of `retired`.
             let retired = self.slot.compute.retired.load(Ordering::Acquire);
             if !reached(opened, retired.wrapping_add(AHEAD)) || !self.gated() {
@@ -296,28 +290,24 @@ impl Producer {
                 counted = true;
             }
             drop(state);
-            self.slot.queue.sleepers.fetch_add(1, Ordering::SeqCst);
-            failpoint!("sched.room.announced");
-            if self.slot.compute.retired.load(Ordering::SeqCst) == retired {
-                futex::wait(&self.slot.queue.room, room, Some(ROOM_WAIT));
-            }
-            failpoint!("sched.room.woken");
-            self.slot.queue.sleepers.fetch_sub(1, Ordering::Relaxed);
+            // Relaxed: the handshake orders it.
+            let is_full = || self.slot.compute.retired.load(Ordering::Relaxed) == retired;
+            self.sleep_while(is_full);
         }
     }
 
     /// The thread waits in place of the queue.
     #[cold]
     fn wait_for_grant(&self, number: u32) {
-        let queue = &self.slot.queue;
-        while self.gated() && !reached(self.page.grant.load(Ordering::Acquire), number) {
-            let room = queue.room.load(Ordering::Acquire);
-            queue.sleepers.fetch_add(1, Ordering::SeqCst);
-            if !reached(self.page.grant.load(Ordering::SeqCst), number) {
-                futex::wait(&queue.room, room, Some(ROOM_WAIT));
-            }
-            queue.sleepers.fetch_sub(1, Ordering::Relaxed);
+        let is_granted = || reached(self.page.grant.load(Ordering::Acquire), number);
+        while self.gated() && !is_granted() {
+            self.sleep_while(|| !is_granted());
         }
+    }
+
+    fn sleep_while(&self, is_needed: impl Fn() -> bool) {
+        let queue = &self.slot.queue;
+        handshake::sleep_while(&queue.room, &queue.sleepers, Some(ROOM_WAIT), is_needed);
     }
 
     fn segment(&self, number: u32) -> &'static Segment {
@@ -331,23 +321,7 @@ impl Producer {
             .opened
             .load(Ordering::Relaxed)
             .wrapping_add(1);
-        let segment = self.segment(number);
-        segment.number.store(number, Ordering::Relaxed);
-        segment.lanes.store(0, Ordering::Relaxed);
-        segment.predicted_ns.store(0, Ordering::Relaxed);
-        segment.opened_ns.store(now, Ordering::Relaxed);
-        segment.submitted_ns.store(now, Ordering::Relaxed);
-        segment.launches.store(0, Ordering::Relaxed);
-        segment.granted_ns.store(0, Ordering::Relaxed);
-        segment.finished_ns.store(0, Ordering::Relaxed);
-        segment.first_of_turn.store(0, Ordering::Relaxed);
-        segment
-            .state
-            .store(SegmentState::Open as u32, Ordering::Relaxed);
-        failpoint!("sched.open.described");
-        // Release publishes the segment; the arbiter's Acquire of `opened` pairs with it.
-        self.slot.queue.opened.store(number, Ordering::Release);
-        failpoint!("sched.open.opened");
+        handshake::open_segment(self.segment(number), &self.slot.queue.opened, number, now);
         Open {
             number,
             lanes: 0,
@@ -406,13 +380,8 @@ impl Producer {
         let segment = self.segment(open.number);
         failpoint!("sched.close.written");
         segment.lanes.store(open.lanes, Ordering::Relaxed);
-        // Release publishes the lanes. Fails if the arbiter has ended the segment already.
-        let _already_expired = segment.state.compare_exchange(
-            SegmentState::Open as u32,
-            open.closed_as as u32,
-            Ordering::Release,
-            Ordering::Relaxed,
-        );
+        // Publishes the lanes. Fails if the arbiter has ended the segment already.
+        let _not_expired = handshake::end_segment(segment, open.closed_as);
         failpoint!("sched.close.closed");
         if end == End::Waiting {
             self.slot.queue.synced.fetch_add(1, Ordering::Relaxed);
@@ -465,12 +434,5 @@ impl Producer {
 /// Rings the doorbell of a region: the arbiter looks at once. One atomic addition, and a system call
 /// only if the arbiter sleeps.
 pub fn ring(header: &Header) {
-    header.doorbell.fetch_add(1, Ordering::Release);
-    failpoint!("sched.ring.counted");
-    // Pairs with the fence in the observer between announcing its sleep and its last look: either it
-    // sees the new count, or we see it asleep.
-    fence(Ordering::SeqCst);
-    if header.arbiter_asleep.load(Ordering::Relaxed) != 0 {
-        futex::wake(&header.doorbell, u32::MAX);
-    }
+    handshake::ring(&header.doorbell, &header.arbiter_asleep);
 }

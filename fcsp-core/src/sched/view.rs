@@ -1,16 +1,15 @@
 //! Between the region and the arbiter: reads what the processes tell, writes what was decided.
 
 use super::arbiter::Arbiter;
-use super::plan::{Plan, ProcessView, SegmentView, TenantView, View};
+use super::handshake::{end_segment, read_segment, wake_sleepers};
+use super::plan::{Plan, ProcessView, TenantView, View};
 use super::producer::AHEAD;
 use super::segment::{SegmentState, reached};
 use super::shares::Promise;
 use crate::failpoint::failpoint;
-use crate::futex;
 use crate::policy::Mode;
 use crate::region::layout::{
-    GatePage, LANES, RegionLayout, SEGMENTS, SlotPages, SlotQueue, SlotState, TENANTS_MAX,
-    TenantState,
+    RegionLayout, SEGMENTS, SlotPages, SlotState, TENANTS_MAX, TenantState,
 };
 use crate::sync::{AtomicU64, Ordering};
 
@@ -62,7 +61,11 @@ fn read_process(index: usize, pages: &SlotPages) -> ProcessView {
     let retired = slot.compute.retired.load(Ordering::Relaxed);
     let pending = opened.wrapping_sub(retired).min(AHEAD + 1);
     let segments = (1..=pending)
-        .map(|i| read_segment(page, retired.wrapping_add(i)))
+        .map(|i| retired.wrapping_add(i))
+        .map(|number| {
+            let segment = &page.segments[number as usize % SEGMENTS];
+            read_segment(segment, &page.done, number)
+        })
         .collect();
     ProcessView {
         slot: index,
@@ -79,28 +82,6 @@ fn read_process(index: usize, pages: &SlotPages) -> ProcessView {
     }
 }
 
-fn read_segment(page: &GatePage, number: u32) -> SegmentView {
-    let segment = &page.segments[number as usize % SEGMENTS];
-    // Acquire pairs with the Release of the closing thread: the lanes are final.
-    let state = SegmentState::from_number(segment.state.load(Ordering::Acquire));
-    let lanes = segment.lanes.load(Ordering::Relaxed);
-    // Acquire pairs with the Release in `enter`.
-    let launches = segment.launches.load(Ordering::Acquire);
-    let done = state == SegmentState::Closed
-        && (0..LANES)
-            .filter(|lane| lanes & (1 << lane) != 0)
-            .all(|lane| reached(page.done[lane].load(Ordering::Acquire), number));
-    SegmentView {
-        number,
-        state,
-        predicted_ns: segment.predicted_ns.load(Ordering::Relaxed),
-        opened_ns: segment.opened_ns.load(Ordering::Relaxed),
-        submitted_ns: segment.submitted_ns.load(Ordering::Relaxed),
-        launches,
-        done,
-    }
-}
-
 /// Carries a plan out. Grants are written last, each behind what it publishes.
 pub fn apply(region: &RegionLayout, plan: &Plan, now_ns: u64) {
     failpoint!("sched.apply.begun");
@@ -108,12 +89,7 @@ pub fn apply(region: &RegionLayout, plan: &Plan, now_ns: u64) {
         let segment =
             &region.slots[reference.slot].page.segments[reference.number as usize % SEGMENTS];
         // Fails if the program closed it meanwhile, which ends it just as well.
-        let _already_closed = segment.state.compare_exchange(
-            SegmentState::Open as u32,
-            SegmentState::Expired as u32,
-            Ordering::AcqRel,
-            Ordering::Relaxed,
-        );
+        let _not_closed = end_segment(segment, SegmentState::Expired);
         failpoint!("sched.apply.expired");
     }
     for gate in &plan.gate {
@@ -147,12 +123,12 @@ pub fn apply(region: &RegionLayout, plan: &Plan, now_ns: u64) {
         }
         if !reached(page.grant.load(Ordering::Relaxed), grant.to) {
             failpoint!("sched.apply.granting");
-            // SeqCst publishes the two above to the producer, and orders this with the sleepers' count;
-            // the device only reads the number.
-            page.grant.store(grant.to, Ordering::SeqCst);
+            // Release publishes the two above to the producer; the device only reads the number.
+            page.grant.store(grant.to, Ordering::Release);
             failpoint!("sched.apply.granted");
             // Threads wait where the device cannot.
-            wake_sleepers(&region.slots[grant.slot].slot.queue);
+            let queue = &region.slots[grant.slot].slot.queue;
+            wake_sleepers(&queue.room, &queue.sleepers);
         }
     }
     for retire in &plan.retire {
@@ -164,20 +140,11 @@ pub fn apply(region: &RegionLayout, plan: &Plan, now_ns: u64) {
         if !retire.finished {
             pages.slot.compute.overdue.fetch_add(1, Ordering::Relaxed);
         }
-        // SeqCst with the sleeper's: either it sees the new number, or we see it asleep.
-        pages.slot.compute.retired.store(number, Ordering::SeqCst);
+        // Release: the producer may use the segment's place again.
+        pages.slot.compute.retired.store(number, Ordering::Release);
         failpoint!("sched.apply.retired");
-        wake_sleepers(&pages.slot.queue);
-    }
-}
-
-/// Wakes the threads of a process that wait for room or for a grant. SeqCst: either they see the
-/// new number, or we see them asleep.
-fn wake_sleepers(queue: &SlotQueue) {
-    queue.room.fetch_add(1, Ordering::SeqCst);
-    if queue.sleepers.load(Ordering::SeqCst) != 0 {
-        failpoint!("sched.apply.waking");
-        futex::wake(&queue.room, u32::MAX);
+        let queue = &pages.slot.queue;
+        wake_sleepers(&queue.room, &queue.sleepers);
     }
 }
 
