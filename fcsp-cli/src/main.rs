@@ -8,6 +8,7 @@ mod completions;
 mod demo;
 mod doctor;
 mod exit;
+mod hooks;
 mod install;
 mod policy;
 mod regions;
@@ -54,6 +55,7 @@ enum Command {
     Policy(policy::Args),
     Doctor(doctor::Args),
     Demo(demo::Args),
+    Hooks(hooks::Args),
     Completions(completions::Args),
 }
 
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Command::Policy(args) => policy::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Hooks(args) => hooks::run(&args),
         Command::Completions(args) => completions::run(&args),
     };
     exit::code(result)

@@ -2,8 +2,12 @@
 //!
 //! A function is either a row of `src/hooks.rs` or matched by a line of `decisions/*.txt`, which gives the reason why it
 //! is left alone. A driver's function that nobody has thought about is how quotas leak.
+//!
+//! All of it together is `decisions.tsv`, which `fcsp hooks` shows: written by this test with `FCSP_BLESS=1`, compared
+//! without.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
@@ -19,24 +23,41 @@ fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// The names of the rows, read from the source: a library of this kind cannot be linked to a test.
-fn rows() -> BTreeSet<String> {
+/// A row of `src/hooks.rs`.
+struct Row {
+    verb: String,
+    reason: String,
+}
+
+/// The rows by name, read from the source: a library of this kind cannot be linked to a test.
+fn rows() -> BTreeMap<String, Row> {
     const VERBS: &[&str] = &["account", "gate", "sync", "virtualize", "forward", "opaque"];
     let source = read("src/hooks.rs");
-    let rows: BTreeSet<_> = source
+    let rows: BTreeMap<_, _> = source
         .lines()
         .filter_map(|line| {
             let mut words = line.split_whitespace();
             let verb = words.next()?;
             let name = words.next()?.trim_end_matches([',', ';']);
-            (VERBS.contains(&verb) && name.chars().all(|c| c.is_alphanumeric() || c == '_'))
-                .then(|| name.to_owned())
+            let is_row =
+                VERBS.contains(&verb) && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+            let reason = line
+                .split_once('"')
+                .and_then(|(_, rest)| rest.rsplit_once('"'));
+            is_row.then(|| {
+                let (reason, _) = reason.unwrap_or_else(|| panic!("no reason on the line: {line}"));
+                let verb = if verb == "opaque" { "forward" } else { verb };
+                let row = Row {
+                    verb: verb.into(),
+                    reason: reason.into(),
+                };
+                (name.to_owned(), row)
+            })
         })
         .collect();
-    assert!(
-        rows.contains("cuMemAlloc_v2") && rows.contains("nvmlDeviceGetMemoryInfo"),
-        "rows are recognised: {rows:?}"
-    );
+    for name in ["cuMemAlloc_v2", "nvmlDeviceGetMemoryInfo"] {
+        assert!(rows.contains_key(name), "{name} is recognised as a row");
+    }
     rows
 }
 
@@ -82,7 +103,7 @@ fn check(library: &str) {
     let undecided: Vec<_> = exports
         .iter()
         .filter(|name| {
-            !rows.contains(**name) && !lines.iter().any(|line| matches(&line.pattern, name))
+            !rows.contains_key(**name) && !lines.iter().any(|line| matches(&line.pattern, name))
         })
         .collect();
     assert!(
@@ -102,13 +123,16 @@ fn check(library: &str) {
         );
     }
     let gap = |name: &&&str| {
-        !rows.contains(**name)
+        !rows.contains_key(**name)
             && lines
                 .iter()
                 .find(|line| matches(&line.pattern, name))
                 .is_some_and(|line| line.gap)
     };
-    let hooked = exports.iter().filter(|name| rows.contains(**name)).count();
+    let hooked = exports
+        .iter()
+        .filter(|name| rows.contains_key(**name))
+        .count();
     let gaps: Vec<_> = exports.iter().filter(gap).collect();
     println!(
         "{library}: {} exports, {hooked} rows, {} known gaps: {gaps:?}",
@@ -125,6 +149,54 @@ fn every_function_of_the_driver_has_a_decision() {
 #[test]
 fn every_function_of_the_management_library_has_a_decision() {
     check("libnvidia-ml");
+}
+
+/// One line for each function that is exported or has a row, by library and name.
+fn table() -> String {
+    let mut text = String::from(
+        "# Written by `FCSP_BLESS=1 cargo test -p fcsp-preload-cuda --test decisions` from src/hooks.rs and\n\
+         # tests/decisions; checked by the same test without the variable. What each column means: `fcsp hooks --help`.\n",
+    );
+    let rows = rows();
+    for library in ["libcuda", "libnvidia-ml"] {
+        let exports = read(&format!(
+            "../../backends/sys/cuda/exports/{library}-580.159.txt"
+        ));
+        let lines = lines(&format!("tests/decisions/{library}.txt"));
+        for name in exports.lines() {
+            let (decision, reason) = match rows.get(name) {
+                Some(row) => (row.verb.as_str(), row.reason.as_str()),
+                None => match lines.iter().find(|line| matches(&line.pattern, name)) {
+                    Some(line) if line.gap => ("gap", line.reason.as_str()),
+                    Some(line) => ("forward", line.reason.as_str()),
+                    // Another test complains.
+                    None => continue,
+                },
+            };
+            // As `Verb::fails_open` of the hook tables; what is not intercepted cannot fail.
+            let fails = match decision {
+                "account" => "closed",
+                "forward" | "gap" => "-",
+                _ => "open",
+            };
+            writeln!(text, "{library}\t{name}\t{decision}\t{fails}\t{reason}")
+                .expect("to a string");
+        }
+    }
+    text
+}
+
+#[test]
+fn the_table_that_is_shown_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("decisions.tsv");
+    let table = table();
+    if std::env::var_os("FCSP_BLESS").is_some() {
+        fs::write(&path, &table).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    }
+    assert!(
+        read("decisions.tsv") == table,
+        "decisions.tsv is not what src/hooks.rs and tests/decisions say: run this test with FCSP_BLESS=1"
+    );
 }
 
 #[test]
