@@ -1,10 +1,16 @@
 //! Handles: numbers that look like pointers and are never followed.
 //!
 //! Owns: the tables from handle to object. A handle carries its kind and a generation, so that any
-//! value a program passes is either known or refused.
+//! value a program passes is either known or refused. Its low bits are zero, as those of the
+//! driver's addresses are: programs may keep marks there.
 
 use fcsp_sim::{Key, Slab};
 use std::sync::{Arc, RwLock};
+
+/// Bits of a handle that are zero.
+const KIND_SHIFT: u32 = 4;
+/// The kind stands above those, the key above the kind.
+const KEY_SHIFT: u32 = 8;
 
 /// All objects of one kind.
 pub struct Table<T> {
@@ -33,7 +39,7 @@ impl<T> Table<T> {
             .write()
             .unwrap_or_else(|e| e.into_inner())
             .insert(object);
-        key.to_raw() << 4 | self.kind
+        self.handle(key)
     }
 
     /// The object of a handle.
@@ -50,7 +56,7 @@ impl<T> Table<T> {
     pub fn find(&self, condition: impl Fn(&T) -> bool) -> u64 {
         let slab = self.slab.read().unwrap_or_else(|e| e.into_inner());
         let found = slab.iter().find(|(_, object)| condition(object));
-        found.map_or(0, |(key, _)| key.to_raw() << 4 | self.kind)
+        found.map_or(0, |(key, _)| self.handle(key))
     }
 
     /// Takes an object out.
@@ -80,7 +86,32 @@ impl<T> Table<T> {
         handle as *mut H
     }
 
-    fn key(&self, raw: u64) -> Option<Key> {
-        (raw & 15 == self.kind).then(|| Key::from_raw(raw >> 4))
+    fn handle(&self, key: Key) -> u64 {
+        key.to_raw() << KEY_SHIFT | self.kind << KIND_SHIFT
+    }
+
+    fn key(&self, handle: u64) -> Option<Key> {
+        let below_key = handle & ((1 << KEY_SHIFT) - 1);
+        (below_key == self.kind << KIND_SHIFT).then(|| Key::from_raw(handle >> KEY_SHIFT))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handles_are_aligned_and_known_to_their_own_table_only() {
+        let (seven, eight) = (Table::new(7), Table::new(8));
+        for number in 0..3 {
+            let handle = seven.insert(number);
+            assert!(handle.is_multiple_of(16), "{handle:#x}");
+            let pointer = Table::<i32>::pointer::<u8>(handle);
+            assert_eq!(seven.get(pointer).as_deref(), Some(&number));
+            assert_eq!(eight.get(pointer).as_deref(), None::<&i32>);
+            for mark in 1..16 {
+                assert!(seven.get(pointer.wrapping_add(mark)).is_none());
+            }
+        }
     }
 }

@@ -7,6 +7,9 @@ pub struct Key {
     generation: u32,
 }
 
+/// Generations count up to here and then from 0 again.
+const GENERATION_MASK: u32 = 0x00ff_ffff;
+
 /// The places.
 pub struct Slab<T> {
     places: Vec<(u32, Option<T>)>,
@@ -14,9 +17,9 @@ pub struct Slab<T> {
 }
 
 impl Key {
-    /// The key as a number above 0 that fits into 60 bits.
+    /// The key as a number that fits into 56 bits.
     pub fn to_raw(self) -> u64 {
-        u64::from(self.generation & 0x0fff_ffff) << 32 | u64::from(self.index)
+        u64::from(self.generation) << 32 | u64::from(self.index)
     }
 
     /// The key behind a number; any number will do, a wrong one names nothing.
@@ -47,7 +50,7 @@ impl<T> Slab<T> {
     pub fn insert(&mut self, value: T) -> Key {
         if let Some(index) = self.free.pop() {
             let place = &mut self.places[index as usize];
-            place.0 = (place.0 + 1) & 0x0fff_ffff;
+            place.0 = (place.0 + 1) & GENERATION_MASK;
             place.1 = Some(value);
             return Key {
                 index,
