@@ -7,6 +7,7 @@ use crate::capture;
 use crate::context::current;
 use crate::driver::gpu;
 use crate::memory::{self, Allocation, Kind};
+use crate::pinning;
 use cuda_sys::CUdeviceptr;
 use std::ffi::{c_uint, c_void};
 
@@ -70,7 +71,7 @@ pub fn unmap(allocation: &Allocation) {
     unsafe { libc::munmap(allocation.base as *mut c_void, allocation.bytes as usize) };
 }
 
-/// `cuMemHostRegister_v2`.
+/// `cuMemHostRegister_v2`. Refused for what Linux lets no device pin.
 pub unsafe fn register(address: *mut c_void, bytes: usize, flags: c_uint) -> Outcome {
     require(!address.is_null() && bytes > 0, rc::INVALID_VALUE)?;
     require(flags & !REGISTER_FLAGS == 0, rc::INVALID_VALUE)?;
@@ -78,6 +79,8 @@ pub unsafe fn register(address: *mut c_void, bytes: usize, flags: c_uint) -> Out
         .checked_add(bytes as u64)
         .ok_or(rc::INVALID_VALUE)?;
     let context = current()?;
+    let allowed = !context.gpu.device.config().no_pin && pinning::allowed(address as u64, bytes);
+    require(allowed, rc::INVALID_VALUE)?;
     let kind = Kind::Registered(flags);
     let entered = memory::insert(
         address as u64,

@@ -30,6 +30,9 @@ pub struct Config {
     pub cpu_cost: bool,
     /// Device time of kernels the model does not know (`FCSP_SIM_KERNEL_NS`).
     pub kernel_ns: Option<u64>,
+    /// Refuse to pin memory of the program's own (`FCSP_SIM_NO_PIN=1`), as a device without a path
+    /// to host memory would.
+    pub no_pin: bool,
 }
 
 impl Config {
@@ -62,6 +65,7 @@ impl Config {
             active_permille: ((percentage * 10.0) as u32).max(1),
             cpu_cost: get("FCSP_SIM_CPU_COST").is_some_and(|v| v == "1"),
             kernel_ns: number("FCSP_SIM_KERNEL_NS"),
+            no_pin: get("FCSP_SIM_NO_PIN").is_some_and(|v| v == "1"),
         }
     }
 }
