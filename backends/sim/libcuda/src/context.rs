@@ -124,6 +124,7 @@ impl Context {
             }
         }
         crate::memory::free_context(context.group);
+        crate::array::free_context(context.group);
         context.gpu.device.release(CONTEXT_OVERHEAD_BYTES);
     }
 }

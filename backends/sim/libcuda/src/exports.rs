@@ -5,8 +5,8 @@
 //! missing here is absent from the library; `UNSUPPORTED.md` lists those.
 
 use crate::{
-    capture, context, copy, device, driver, event, graph, graph_exec, host, ipc, launch, memory,
-    module, occupancy, pointer, pool, procaddr, stream, vmm,
+    array, capture, context, copy, device, driver, event, graph, graph_exec, graph_memory, host,
+    ipc, launch, memory, module, occupancy, pointer, pool, procaddr, stream, vmm,
 };
 use std::ffi::c_void;
 
@@ -319,6 +319,13 @@ exports! {
     call cuOccupancyMaxPotentialBlockSizeWithFlags => occupancy::best_block_with_flags;
     call cuOccupancyAvailableDynamicSMemPerBlock => occupancy::available_shared;
 
+    call cuArrayCreate_v2 => array::create;
+    call cuArray3DCreate_v2 => array::create_3d;
+    call cuArray3DGetDescriptor_v2 => array::descriptor;
+    call cuArrayDestroy => array::destroy;
+    call cuMipmappedArrayCreate => array::create_mipmapped;
+    call cuMipmappedArrayDestroy => array::destroy_mipmapped;
+
     call cuGraphCreate => graph::create;
     call cuGraphDestroy => graph::destroy;
     call cuGraphClone => graph::clone;
@@ -329,6 +336,11 @@ exports! {
     call cuGraphAddHostNode => graph::add_host;
     call cuGraphAddEmptyNode => graph::add_empty;
     call cuGraphAddChildGraphNode => graph::add_child;
+    call cuGraphAddMemAllocNode => graph_memory::add_alloc;
+    call cuGraphAddMemFreeNode => graph_memory::add_free;
+    call cuGraphMemAllocNodeGetParams => graph_memory::params;
+    call cuDeviceGraphMemTrim => graph_memory::trim;
+    call cuGraphChildGraphNodeGetGraph => graph::child;
     call cuGraphGetNodes => graph::nodes;
     call cuGraphGetRootNodes => graph::roots;
     call cuGraphNodeGetType => graph::node_type;

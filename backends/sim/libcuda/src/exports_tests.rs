@@ -11,8 +11,8 @@ Names a real driver (580.159) exports and the simulated one does not: they are a
 library, so looking them up fails, and `cuGetProcAddress` does not find them. Written by
 `FCSP_BLESS=1 cargo test -p fcsp-sim-cuda`, checked by the same test without the variable.
 
-Also absent by design: textures, surfaces and arrays; graphics interoperation; external memory and
-semaphores; multicast; green contexts; user objects; conditional, memory and memory-operation graph
+Also absent by design: textures, surfaces, and what reads or copies arrays; graphics interoperation; external memory and
+semaphores; multicast; green contexts; user objects; conditional and memory-operation graph
 nodes and updates of instantiated graphs; binary images (cubins, fat binaries); event handles for
 other processes; the unversioned functions of CUDA 2 and 3 with 32-bit sizes.
 

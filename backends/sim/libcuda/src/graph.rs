@@ -33,6 +33,17 @@ pub enum NodeKind {
     },
     /// Only orders.
     Empty,
+    /// Allocates; see [`crate::graph_memory`].
+    Alloc {
+        /// Ordinal of the device.
+        ordinal: i32,
+        /// Bytes the program asked for.
+        bytes: u64,
+        /// Where they are.
+        address: u64,
+    },
+    /// Frees what another node allocated.
+    Free,
     /// Runs another graph.
     Child(Vec<NodeKind>),
 }
@@ -70,7 +81,7 @@ impl NodeKind {
                     unsafe { function(data as *mut c_void) }
                 })))
             }
-            Self::Empty | Self::Child(_) => None,
+            Self::Empty | Self::Child(_) | Self::Alloc { .. } | Self::Free => None,
         }
     }
 
@@ -89,6 +100,8 @@ impl NodeKind {
             Self::Transfer(_) => CUgraphNodeType::CU_GRAPH_NODE_TYPE_MEMCPY,
             Self::Host { .. } => CUgraphNodeType::CU_GRAPH_NODE_TYPE_HOST,
             Self::Empty => CUgraphNodeType::CU_GRAPH_NODE_TYPE_EMPTY,
+            Self::Alloc { .. } => CUgraphNodeType::CU_GRAPH_NODE_TYPE_MEM_ALLOC,
+            Self::Free => CUgraphNodeType::CU_GRAPH_NODE_TYPE_MEM_FREE,
             Self::Child(_) => CUgraphNodeType::CU_GRAPH_NODE_TYPE_GRAPH,
         }
     }
@@ -164,7 +177,8 @@ unsafe fn dependencies(
         .collect()
 }
 
-unsafe fn add(
+/// Adds a node by handle, and writes its own.
+pub unsafe fn add(
     place: *mut CUgraphNode,
     handle: CUgraph,
     list: *const CUgraphNode,
@@ -340,6 +354,21 @@ pub unsafe fn add_child(
     unsafe { add(place, handle, list, count, NodeKind::Child(child.kinds())) }
 }
 
+/// `cuGraphChildGraphNodeGetGraph`: a graph of the same nodes, a new one each time.
+pub unsafe fn child(node: CUgraphNode, place: *mut CUgraph) -> Outcome {
+    require(!place.is_null(), rc::INVALID_VALUE)?;
+    let NodeKind::Child(kinds) = kind_of(node)? else {
+        return Err(rc::INVALID_VALUE);
+    };
+    let copy = Graph::default();
+    for kind in kinds {
+        // What order they had is not kept; they run in this one.
+        copy.add(kind, Vec::new());
+    }
+    // SAFETY: checked above.
+    unsafe { put(place, GRAPHS.insert(copy) as CUgraph) }
+}
+
 /// `cuGraphClone`.
 pub unsafe fn clone(place: *mut CUgraph, original: CUgraph) -> Outcome {
     require(!place.is_null(), rc::INVALID_VALUE)?;
@@ -407,6 +436,14 @@ pub unsafe fn node_type(node: CUgraphNode, place: *mut CUgraphNodeType) -> Outco
     let kind = &nodes.get(node.index).ok_or(rc::INVALID_VALUE)?.kind;
     // SAFETY: the caller's pointer, null allowed.
     unsafe { put(place, kind.node_type()) }
+}
+
+/// What a node does.
+pub fn kind_of(node: CUgraphNode) -> Result<NodeKind, CUresult> {
+    let node = NODES.get(node).ok_or(rc::INVALID_VALUE)?;
+    let nodes = node.graph.nodes.lock().unwrap_or_else(|e| e.into_inner());
+    let found = nodes.get(node.index).ok_or(rc::INVALID_VALUE)?;
+    Ok(found.kind.clone())
 }
 
 /// `cuGraphKernelNodeGetParams_v2`. Arguments are not kept, so their pointers are null.

@@ -6,6 +6,7 @@
 use crate::border::{Outcome, put, put_optional, rc, require};
 use crate::context::cpu_cost;
 use crate::graph::{NodeKind, graph};
+use crate::graph_memory::Physical;
 use crate::handles::Table;
 use crate::stream::resolve;
 use cuda_sys::{
@@ -18,6 +19,7 @@ use std::sync::atomic::Ordering::Acquire;
 /// A graph that can be launched.
 struct Executable {
     nodes: Vec<NodeKind>,
+    memory: Physical,
     flags: c_ulonglong,
 }
 
@@ -40,7 +42,11 @@ pub unsafe fn instantiate(place: *mut CUgraphExec, handle: CUgraph, flags: c_ulo
     unsafe {
         put(
             place,
-            EXECUTABLES.insert(Executable { nodes, flags }) as CUgraphExec,
+            EXECUTABLES.insert(Executable {
+                nodes,
+                memory: Physical::default(),
+                flags,
+            }) as CUgraphExec,
         )
     }
 }
@@ -111,5 +117,6 @@ pub unsafe fn launch(handle: CUgraphExec, stream: CUstream) -> Outcome {
     if stream.capturing.load(Acquire) {
         return stream.run(NodeKind::Child(executable.nodes.clone()));
     }
+    executable.memory.back(&executable.nodes)?;
     stream.submit(executable.nodes.iter().filter_map(NodeKind::op))
 }

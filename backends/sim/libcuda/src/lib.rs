@@ -13,6 +13,7 @@
     reason = "handlers share the contract of cuda.h, stated once in exports.rs"
 )]
 
+mod array;
 mod border;
 mod capture;
 mod context;
@@ -23,6 +24,7 @@ mod event;
 pub mod exports;
 mod graph;
 mod graph_exec;
+mod graph_memory;
 mod handles;
 mod host;
 mod ipc;

@@ -29,6 +29,8 @@ pub enum Kind {
     Registered(c_uint),
     /// Physical memory mapped into a reservation.
     Mapped,
+    /// Of a graph's allocation node.
+    Graph,
     /// Memory of another process, opened through a handle.
     Imported,
 }
@@ -167,7 +169,7 @@ pub fn give_back(gpu: &Gpu, allocation: &Allocation) {
         Kind::Pool(pool) => crate::pool::settle_free(gpu, pool, allocation),
         Kind::Host(_) => crate::host::unmap(allocation),
         Kind::Imported => crate::ipc::unmap(allocation),
-        Kind::Registered(_) | Kind::Mapped => {}
+        Kind::Registered(_) | Kind::Mapped | Kind::Graph => {}
     }
 }
 
@@ -177,7 +179,7 @@ pub fn free_context(group: u64) {
         let mut all = ALLOCATIONS.write().unwrap_or_else(|e| e.into_inner());
         let bases: Vec<u64> = all
             .values()
-            .filter(|a| a.group == group && a.kind != Kind::Mapped)
+            .filter(|a| a.group == group && !matches!(a.kind, Kind::Mapped | Kind::Graph))
             .map(|a| a.base)
             .collect();
         bases.iter().filter_map(|base| all.remove(base)).collect()

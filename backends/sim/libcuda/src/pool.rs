@@ -6,6 +6,7 @@
 
 use crate::border::{Outcome, put, rc, require};
 use crate::driver::{Gpu, gpu};
+use crate::graph::NodeKind;
 use crate::handles::Table;
 use crate::memory::{self, ALIGN_BYTES, Allocation, Kind};
 use crate::stream::resolve;
@@ -15,6 +16,7 @@ use cuda_sys::{
 };
 use fcsp_sim::{Effect, Op};
 use std::ffi::{c_int, c_void};
+use std::sync::atomic::Ordering::Acquire;
 use std::sync::{Arc, Mutex};
 
 /// A pool.
@@ -133,9 +135,13 @@ unsafe fn allocate(
 ) -> Outcome {
     require(!place.is_null() && bytes > 0, rc::INVALID_VALUE)?;
     let stream = resolve(stream)?;
-    // In a capture this would be a node that allocates, which is not simulated.
-    stream.refuse_capture()?;
     let pool = known(handle as CUmemoryPool)?;
+    if stream.capturing.load(Acquire) {
+        let (node, address) = crate::graph_memory::node(pool.gpu, bytes as u64)?;
+        stream.run(node)?;
+        // SAFETY: checked above.
+        return unsafe { put(place, address) };
+    }
     let charged_bytes = memory::physical_bytes(bytes as u64);
     pool.take(charged_bytes)?;
     let placed = pool.gpu.arena().and_then(|arena| {
@@ -182,7 +188,11 @@ pub unsafe fn free(address: CUdeviceptr, stream: CUstream) -> Outcome {
     if address == 0 {
         return Ok(());
     }
-    stream.refuse_capture()?;
+    if stream.capturing.load(Acquire) {
+        let of_graph = memory::find(address).is_some_and(|it| it.kind == Kind::Graph);
+        require(of_graph, rc::INVALID_VALUE)?;
+        return stream.run(NodeKind::Free);
+    }
     let freeable = |a: &Allocation| matches!(a.kind, Kind::Device | Kind::Pool(_));
     let taken = memory::remove(address, freeable).ok_or(rc::INVALID_VALUE)?;
     let owner = gpu(taken.ordinal)?;
