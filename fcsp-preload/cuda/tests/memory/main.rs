@@ -6,7 +6,9 @@
 #[macro_use]
 mod support;
 
+mod arrays;
 mod contexts;
+mod graphs;
 mod linear;
 mod management;
 mod pools;
