@@ -64,6 +64,8 @@ struct Open {
     /// Threads between `enter` and `leave`.
     entered: u32,
     end: Option<End>,
+    /// No queue can wait for the grant, so threads do.
+    thread_waits: bool,
     sample: Option<SampleId>,
     /// What it will be once it is closed.
     closed_as: SegmentState,
@@ -128,22 +130,18 @@ impl Producer {
         failpoint!("sched.enter.locked");
         let state = &mut *guard;
         let fresh = state.open.is_none();
-        let mut thread_waits = false;
         let open = state.open.get_or_insert_with(|| self.open(now));
         let lane = state.lanes.take(queue, open.number, open.lanes, self.page);
         open.newest_lane = lane.or(open.newest_lane);
-        if let Some(lane) = lane.filter(|lane| open.lanes & (1 << lane) == 0) {
-            // Acquire pairs with the arbiter's Release: granted before we came, no gate needed.
-            if !reached(self.page.grant.load(Ordering::Acquire), open.number) {
-                thread_waits = !gate.wait(queue, &self.page.grant, open.number);
+        let first_of_lane = lane.filter(|lane| open.lanes & (1 << lane) == 0);
+        // Acquire pairs with the arbiter's Release: granted before we came, no gate needed.
+        let granted = || reached(self.page.grant.load(Ordering::Acquire), open.number);
+        if let Some(lane) = first_of_lane {
+            if !open.thread_waits && !granted() {
+                open.thread_waits = !gate.wait(queue, &self.page.grant, open.number);
                 failpoint!("sched.enter.waits");
             }
             open.lanes |= 1 << lane;
-            if open.number.is_multiple_of(SEGMENT_SAMPLE_EVERY) && open.lanes.count_ones() == 1 {
-                open.sample = state
-                    .sampler
-                    .begin(gate, queue, Subject::Segment(open.number));
-            }
         }
         // More queues than lanes: this submission is charged but not held back.
         open.launches += 1;
@@ -157,23 +155,49 @@ impl Producer {
             open.end = Some(End::Full);
         }
         let number = open.number;
-        let sample = if state.sampler.wants(cost.samples) {
-            state.sampler.begin(gate, queue, Subject::Submission(key))
-        } else {
-            None
-        };
-        drop(guard);
-        if fresh && !self.runs_ahead(number) {
-            self.ring();
-        }
+        let thread_waits = open.thread_waits && !granted();
         if thread_waits {
+            drop(guard);
+            if fresh {
+                self.ring();
+            }
             self.wait_for_grant(number);
+            guard = self.lock();
+        }
+        // Measured from here: what a thread waits for is no part of a cost.
+        let sample = self.measure(gate, &mut guard, number, queue, key, cost.samples);
+        drop(guard);
+        if fresh && !thread_waits && !self.runs_ahead(number) {
+            self.ring();
         }
         Ticket {
             number,
             queue,
             sample,
         }
+    }
+
+    /// Begins to measure a submission, and the segment `number` if this is its first, as far as they
+    /// are to be measured.
+    fn measure(
+        &self,
+        gate: &dyn StreamGate,
+        state: &mut State,
+        number: u32,
+        queue: QueueId,
+        key: CostKey,
+        samples: u32,
+    ) -> Option<SampleId> {
+        let open = state.open.as_mut().filter(|open| open.number == number);
+        if let Some(open) = open.filter(|open| open.launches == 1 && !open.thread_waits)
+            && number.is_multiple_of(SEGMENT_SAMPLE_EVERY)
+        {
+            open.sample = state.sampler.begin(gate, queue, Subject::Segment(number));
+        }
+        if !state.sampler.wants(samples) {
+            return None;
+        }
+        state.sampler.begin(gate, queue, Subject::Submission(key))
     }
 
     /// Completes a submission; `launched` is false if the vendor refused it.
@@ -329,6 +353,7 @@ impl Producer {
             launches: 0,
             entered: 0,
             end: None,
+            thread_waits: false,
             sample: None,
             closed_as: SegmentState::Closed,
             newest_lane: None,
