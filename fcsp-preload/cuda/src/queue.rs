@@ -36,9 +36,12 @@ fn succeeded(result: CUresult) -> bool {
 #[derive(Debug)]
 pub struct Pages {
     page: &'static GatePage,
-    /// Device address of the page; 0 before it is registered.
+    /// Device address of the page; 0 before it is registered, [`REFUSED`] if it cannot be.
     address: AtomicU64,
 }
+
+/// No device address: the driver does not map the page, and asking costs too much to do it again.
+const REFUSED: u64 = u64::MAX;
 
 impl Pages {
     /// A page that the device does not know yet.
@@ -60,6 +63,7 @@ impl Pages {
         let offset = ptr::from_ref(word).addr().wrapping_sub(start);
         debug_assert!(offset < PAGE_BYTES, "a word outside the gate page");
         let address = match self.address.load(Ordering::Acquire) {
+            REFUSED => return None,
             0 => self.register()?,
             address => address,
         };
@@ -87,6 +91,12 @@ impl Pages {
                  put FCSP_RUN_DIR into memory, under /dev/shm",
                 registered.0
             );
+            // Without a context nothing can be registered; with the next it may.
+            if registered != CUresult::CUDA_ERROR_INVALID_CONTEXT
+                && registered != CUresult::CUDA_ERROR_CONTEXT_IS_DESTROYED
+            {
+                self.address.store(REFUSED, Ordering::Release);
+            }
             return None;
         }
         self.address.store(address, Ordering::Release);
