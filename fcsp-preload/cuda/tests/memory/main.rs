@@ -6,10 +6,12 @@
 #[macro_use]
 mod support;
 
+mod agreement;
 mod arrays;
 mod contexts;
 mod graphs;
 mod linear;
 mod management;
 mod pools;
+mod shared;
 mod vmm;
