@@ -7,7 +7,7 @@ use crate::driver::Gpu;
 use crate::handles::Table;
 use crate::stream::resolve;
 use cuda_sys::{CUevent, CUresult, CUstream};
-use fcsp_sim::{EventId, EventStatus};
+use fcsp_sim::{EventId, EventStatus, Op};
 use std::ffi::c_uint;
 use std::sync::{Arc, Mutex};
 
@@ -94,6 +94,9 @@ pub unsafe fn record_with_flags(handle: CUevent, stream: CUstream, flags: c_uint
     }
     let timed = event.flags & DISABLE_TIMING == 0;
     cpu_cost(event.gpu, if timed { 1_000 } else { 200 });
+    if timed {
+        stream.submit([Op::Arrive])?;
+    }
     event
         .gpu
         .queues()?

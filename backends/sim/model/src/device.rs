@@ -246,6 +246,13 @@ impl Device {
         self.shared.lock()
     }
 
+    /// Whether the device would first have to change to `slot`, as things stand at `now_ns`.
+    pub(crate) fn is_elsewhere(&self, slot: usize, now_ns: u64) -> bool {
+        let locked = self.lock();
+        locked.advance(now_ns);
+        locked.is_elsewhere(slot)
+    }
+
     /// Seed of this process's own random stream.
     pub(crate) fn process_seed(&self) -> u64 {
         mix(self.shared.seed.load(Acquire) ^ mix(self.shared.claims.load(Acquire)))

@@ -158,6 +158,11 @@ impl Locked<'_> {
         }
     }
 
+    /// Whether the device would first have to change to `slot`.
+    pub fn is_elsewhere(&self, slot: usize) -> bool {
+        self.mps.load(Acquire) == 0 && self.current().is_some_and(|current| current != slot)
+    }
+
     /// Takes a slot whose process is gone off the device.
     pub fn remove(&self, slot: usize, now_ns: u64) {
         self.advance(now_ns);

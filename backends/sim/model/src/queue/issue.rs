@@ -4,7 +4,7 @@
 //! when it is let go. Work goes into the process's ring at once, whatever runs before it; what
 //! follows work is attached to it ([`super::retire`]).
 
-use super::op::Op;
+use super::op::{Effect, Op};
 use super::retire::{Follow, Follower, Node};
 use super::state::{Entry, EventId, Queued, State, StreamId};
 use crate::device::Device;
@@ -83,16 +83,24 @@ impl State {
             return false;
         }
         let floor_ns = stream.settled_ns.max(front.submit_ns);
-        if let Entry::Op(Op::Work { duration_ns, .. }) = &front.entry {
-            let Some(ticket) = device.lock().push(self.slot, *duration_ns, floor_ns) else {
+        let duration_ns = match &front.entry {
+            Entry::Op(Op::Work { duration_ns, .. }) => Some(*duration_ns),
+            // Behind work it is where that is: on the device.
+            Entry::Op(Op::Arrive) if stream.drained() && device.is_elsewhere(self.slot, now_ns) => {
+                Some(0)
+            }
+            _ => None,
+        };
+        if let Some(duration_ns) = duration_ns {
+            let Some(ticket) = device.lock().push(self.slot, duration_ns, floor_ns) else {
                 return false;
             };
-            let Some(Queued {
-                entry: Entry::Op(Op::Work { effect, .. }),
-                ..
-            }) = stream.queue.pop_front()
-            else {
-                return false;
+            let effect = match stream.queue.pop_front() {
+                Some(Queued {
+                    entry: Entry::Op(Op::Work { effect, .. }),
+                    ..
+                }) => effect,
+                _ => Effect::None,
             };
             stream.issued += 1;
             stream.last_ticket = ticket;

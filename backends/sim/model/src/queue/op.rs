@@ -164,6 +164,9 @@ pub enum Op {
         /// What it does when done.
         effect: Effect,
     },
+    /// Holds the stream back, at no cost of device time of its own, until the device has come to this
+    /// process; what stands before a time stamp, which a device takes only then.
+    Arrive,
     /// Has an effect once everything before it is done, at no cost of device time. Nobody is in a
     /// hurry to see it.
     Instant(Effect),
