@@ -202,6 +202,7 @@ impl Arbiter {
             .processes
             .iter()
             .any(|p| p.slot != turn.slot && p.has_work());
+        let mut given_up = false;
         for segment in process.granted_segments() {
             let expected = account.corrected_ns(segment.predicted_ns)
                 + if turn.first_segment {
@@ -211,7 +212,8 @@ impl Arbiter {
                 };
             turn.segment_started_ns = turn.segment_started_ns.max(segment.opened_ns.min(now));
             let running = now.saturating_sub(turn.segment_started_ns);
-            let over = running >= self.tuning.bound_ns.max(4 * expected);
+            // What is granted behind work that was given up on hangs as well: one bound for the turn.
+            let over = given_up || running >= self.tuning.bound_ns.max(4 * expected);
             let reference = SegmentRef {
                 slot: turn.slot,
                 number: segment.number,
@@ -255,6 +257,7 @@ impl Arbiter {
             } else if segment.state == SegmentState::Open {
                 plan.expire.push(reference);
             }
+            given_up |= !finished;
             plan.retire.push(Retire {
                 segment: reference,
                 finished,
@@ -301,9 +304,11 @@ impl Arbiter {
             })
             .collect();
         for (tenant, share) in view.tenants.iter().zip(shares(&promises)) {
+            // A turn's worth: what it earns while others have their turns must not be lost.
+            let burst_ns = self.turn_ns(tenant.index);
             if let Some(account) = self.tenants.get_mut(&tenant.index) {
                 account.share = share;
-                account.fill(now, self.tuning.turn_ns_min);
+                account.fill(now, burst_ns);
             }
         }
         let mut enforced = view
@@ -632,7 +637,7 @@ impl Arbiter {
             }
             let at = match segment.state {
                 SegmentState::Open => {
-                    account.just_in_time_ns(segment.opened_ns, self.tuning.beside_interactive_ns)
+                    account.just_in_time_ns(segment.opened_ns, self.tuning.margin_ns)
                 }
                 _ => now,
             };

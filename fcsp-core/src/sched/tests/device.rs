@@ -36,6 +36,12 @@ impl Queue {
         self.ops.borrow_mut().push_back(Op::Kernel(ns));
     }
 
+    /// Something that what comes later waits for, and that never comes.
+    pub fn never(&self) {
+        static NEVER: AtomicU32 = AtomicU32::new(0);
+        self.ops.borrow_mut().push_back(Op::Wait(&NEVER, 1));
+    }
+
     pub fn len(&self) -> usize {
         self.ops.borrow().len()
     }

@@ -3,6 +3,7 @@
 //! vendor's timing.
 
 mod device;
+mod fairness;
 mod programs;
 mod properties;
 mod scenarios;

@@ -30,6 +30,14 @@ pub enum Kind {
         cpu_ns: u64,
         pause_ns: u64,
     },
+    /// `kernels` of `kernel_ns`, then nothing for `pause_ns`, without ever waiting for results.
+    Bursts {
+        kernels: u32,
+        kernel_ns: u64,
+        pause_ns: u64,
+    },
+    /// Submits work that waits, on the device, for something that never comes.
+    Stuck,
     /// Attached, does nothing.
     Idle,
 }
@@ -238,6 +246,34 @@ impl Program {
                     let at = self.launched as usize % lengths.len();
                     self.launch(lengths[at], at as u64);
                     self.cpu_free_ns = self.cpu_free_ns.max(now - TICK_NS) + LAUNCH_NS;
+                }
+                Kind::Bursts {
+                    kernels,
+                    kernel_ns,
+                    pause_ns,
+                } => {
+                    if self.in_step == kernels {
+                        self.in_step = 0;
+                        self.cpu_free_ns = now + pause_ns;
+                        continue;
+                    }
+                    if !self.has_room(region, me) {
+                        self.cpu_free_ns = now + TICK_NS;
+                        return;
+                    }
+                    self.launch(kernel_ns, 7);
+                    self.in_step += 1;
+                    self.cpu_free_ns = self.cpu_free_ns.max(now - TICK_NS) + LAUNCH_NS;
+                }
+                Kind::Stuck => {
+                    if !self.has_room(region, me) {
+                        self.cpu_free_ns = now + TICK_NS;
+                        return;
+                    }
+                    self.queue.never();
+                    self.launch(us(10), 7);
+                    self.producer.sync(&self.queue);
+                    self.cpu_free_ns = now + us(100);
                 }
                 Kind::Steps {
                     kernels,
