@@ -1,6 +1,6 @@
 //! Is device memory charged, refused and given back, whichever way a program gets it?
 //!
-//! Each test is a program of its own under the preload library, on the simulated driver. What it is
+//! Each test is a program of its own under the preload library, nearly all on the simulated driver. What it is
 //! charged it reads as any program does: by `cuMemGetInfo`.
 
 #[macro_use]
@@ -10,6 +10,7 @@ mod agreement;
 mod arrays;
 mod contexts;
 mod graphs;
+mod legacy;
 mod linear;
 mod management;
 mod pools;

@@ -217,3 +217,27 @@ fn an_operator_sees_the_device_as_it_is() {
         }
     });
 }
+
+#[test]
+fn what_contexts_take_ends_with_them() {
+    MANAGED.run_bare(crate::here!(), |cuda| {
+        let management = Management::open();
+        let used_mib = || management.memory_mib()[2];
+        // Long enough for the driver's own figure to be looked at.
+        let look = || std::thread::sleep(std::time::Duration::from_millis(400));
+        ok!(cuda, cuInit(0));
+        let mut context = null_mut();
+        for _ in 0..2 {
+            ok!(cuda, cuDevicePrimaryCtxRetain(&mut context, 0));
+            ok!(cuda, cuCtxSetCurrent(context));
+            cuda.alloc_mib(100);
+            assert_eq!(used_mib(), CONTEXT_MIB + 100);
+            look();
+            assert_eq!(used_mib(), CONTEXT_MIB + 100);
+            ok!(cuda, cuDevicePrimaryCtxRelease_v2(0));
+            assert_eq!(used_mib(), 0);
+            look();
+            assert_eq!(used_mib(), 0);
+        }
+    });
+}

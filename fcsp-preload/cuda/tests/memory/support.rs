@@ -68,6 +68,17 @@ pub struct Program {
     pub env: &'static [(&'static str, &'static str)],
     /// Whether there is a management library.
     pub nvml: bool,
+    /// What answers.
+    pub driver: Driver,
+}
+
+/// A driver for tests.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Driver {
+    /// The simulated one.
+    Simulated,
+    /// One with the functions of the first CUDA releases.
+    Old,
 }
 
 /// A tenant with 2 GiB of a device of 8, its context included.
@@ -76,6 +87,7 @@ pub const TENANT: Program = Program {
     device_mib: 8192,
     env: &[("FCSP_TENANT", "tester")],
     nvml: false,
+    driver: Driver::Simulated,
 };
 
 impl Program {
@@ -116,7 +128,11 @@ impl Program {
         let built = built();
         let links = run_dir.join("lib");
         std::fs::create_dir_all(&links).expect("a directory");
-        let mut libraries = vec![("libfcsp_sim_cuda.so", "libcuda.so.1")];
+        let mut libraries = Vec::new();
+        match self.driver {
+            Driver::Simulated => libraries.push(("libfcsp_sim_cuda.so", "libcuda.so.1")),
+            Driver::Old => compile("old_driver.c", &links.join("libcuda.so.1")),
+        }
         if self.nvml {
             libraries.push(("libfcsp_sim_nvml.so", "libnvidia-ml.so.1"));
         }
@@ -138,6 +154,27 @@ impl Program {
         }
         command.output().expect("the program starts")
     }
+}
+
+fn compile(source: &str, library: &Path) {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/memory/c");
+    let output = Command::new("cc")
+        .args([
+            "-w",
+            "-O0",
+            "-shared",
+            "-fPIC",
+            "-Wl,-soname,libcuda.so.1",
+            "-o",
+        ])
+        .args([library, &directory.join(source)])
+        .output()
+        .expect("a C compiler named cc");
+    assert!(
+        output.status.success(),
+        "{source}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// A directory that ends with its test.
