@@ -4,14 +4,16 @@
 //! costs one check while nobody else uses the device. `_ptsz` and `_ptds` are the variants a program
 //! compiled for per-thread default streams calls: the same call, where stream 0 means the calling thread's own stream.
 
+use core::ffi::{c_char, c_void};
+
 use cuda_sys::{
     CUresult, nvmlProcessInfo_t, nvmlProcessInfo_v1_t, nvmlProcessInfo_v2_t, nvmlReturn_t,
 };
 
 use crate::device::all_pass;
 use crate::{
-    capture, context, info, info_nvml, launch, memory, memory_array, memory_graph, memory_pool,
-    memory_vmm, procaddr, sync,
+    capture, context, info, info_nvml, launch, memory, memory_array, memory_code, memory_graph,
+    memory_pool, memory_vmm, procaddr, sync,
 };
 
 fcsp_preload::hooks! {
@@ -70,6 +72,16 @@ fcsp_preload::hooks! {
     account cuGraphInstantiateWithParams_ptsz => memory_graph::instantiate_with_params, "charged what its nodes allocate";
     account cuGraphExecDestroy => memory_graph::exec_destroy, "gives back what its nodes allocated";
     account cuDeviceGraphMemTrim => memory_graph::trim, "gives back what graphs kept";
+
+    account cuModuleLoad => memory_code::load, "code and its variables take memory, which is reconciled";
+    account cuModuleLoadData => memory_code::load_data, "code and its variables take memory, which is reconciled";
+    account cuModuleLoadDataEx => memory_code::load_data_ex, "code and its variables take memory, which is reconciled";
+    account cuModuleLoadFatBinary => memory_code::load_data, "code and its variables take memory, which is reconciled";
+    account cuModuleUnload => memory_code::unload, "gives back what code took";
+    account cuLibraryLoadData => memory_code::load_library::<c_void>, "code and its variables take memory, which is reconciled";
+    account cuLibraryLoadFromFile => memory_code::load_library::<c_char>, "code and its variables take memory, which is reconciled";
+    account cuLibraryUnload => memory_code::unload_library, "gives back what code took";
+    account cuCtxSetLimit => memory_code::set_limit, "stacks and heaps take memory, which is reconciled";
 
     virtualize cuMemGetInfo => info::memory_v1, "the tenant's quota is the whole device";
     virtualize cuMemGetInfo_v2 => info::memory, "the tenant's quota is the whole device";

@@ -1,7 +1,7 @@
 //! libfcsp-cuda.so: the CUDA preload library.
 //!
 //! `hooks` says which calls are intercepted. `context` attaches devices as the program makes contexts
-//! on them (`device`); `memory`, `launch`, `sync` and `info` hold the handlers of work; `queue` puts
+//! on them (`device`); `memory` and its like, `launch`, `sync` and `info` hold the handlers of work; `queue` puts
 //! gates into streams and `capture` knows which streams must be left alone; `usage` counts what the
 //! driver itself takes; `procaddr` answers the driver's own symbol lookup. Mechanism (wrappers,
 //! `dlsym`, guard, panic border) is `fcsp_preload`'s, decisions are `fcsp_core`'s.
@@ -17,6 +17,7 @@ mod launch;
 mod memory;
 mod memory_array;
 mod memory_charge;
+mod memory_code;
 mod memory_contexts;
 mod memory_graph;
 mod memory_pool;

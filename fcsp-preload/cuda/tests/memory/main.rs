@@ -8,6 +8,7 @@ mod support;
 
 mod agreement;
 mod arrays;
+mod code;
 mod contexts;
 mod graphs;
 mod legacy;
