@@ -14,7 +14,7 @@ use crate::device::Device;
 use crate::hooks::cuda;
 use crate::memory_contexts::{self, Ending};
 use crate::queue::{CudaGate, queue_of};
-use crate::{device, memory_charge, usage};
+use crate::{device, memory_charge, memory_pool_table, usage};
 
 /// Makes a context on a device: attaches it, charges what a context takes, and settles.
 fn make(ordinal: CUdevice, exists: bool, create: impl FnOnce() -> CUresult) -> CUresult {
@@ -72,6 +72,9 @@ unsafe fn make_noted(
     if result == CUresult::CUDA_SUCCESS {
         // SAFETY: the driver accepted and filled the pointer.
         memory_contexts::made(unsafe { *place }, ordinal, primary);
+        if let Some(device) = attached_at(ordinal).filter(|_| !exists) {
+            memory_pool_table::learn(device);
+        }
     }
     result
 }
@@ -91,9 +94,9 @@ fn gone(ending: Option<Ending>, device: Option<&'static Device>) {
             usage::release_context(device);
         }
         if !memory_contexts::any_on(device.ordinal) {
-            // What was allocated in contexts we did not know, or from pools, has no context left. The
-            // few pools that outlive it are reconciled.
+            // What was allocated in contexts we did not know, or from pools, has no context left.
             memory_charge::sweep(device, |_| true);
+            memory_pool_table::forget(device);
         }
         usage::changed(device);
     }

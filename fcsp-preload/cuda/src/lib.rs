@@ -21,6 +21,7 @@ mod memory_code;
 mod memory_contexts;
 mod memory_graph;
 mod memory_pool;
+mod memory_pool_table;
 mod memory_vmm;
 mod procaddr;
 mod queue;

@@ -9,7 +9,7 @@ use fcsp_core::ledger::live::{Live, LiveMap};
 use fcsp_preload::log;
 
 use crate::device::{self, Device};
-use crate::memory_pool;
+use crate::memory_pool_table;
 
 /// What the driver takes for `bytes` of `cuMemAlloc` and its like: from 1 MiB on, whole blocks of
 /// 2 MiB (measured on an H200, driver 580.159: 1 MiB + 1 byte takes 2 MiB). What small ones share a
@@ -30,7 +30,7 @@ pub fn reserve(device: &Device, bytes: u64) -> Result<(), CUresult> {
     let Err(refused) = device.attachment.reserve(bytes) else {
         return Ok(());
     };
-    if memory_pool::trim_all(device) && device.attachment.reserve(bytes).is_ok() {
+    if memory_pool_table::trim_all(device) && device.attachment.reserve(bytes).is_ok() {
         return Ok(());
     }
     log::info!("device {}: {refused}", device.ordinal);

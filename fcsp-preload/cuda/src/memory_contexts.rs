@@ -17,7 +17,7 @@ use crate::memory_charge;
 
 /// Tag of what belongs to no context we know.
 pub const NO_CONTEXT: u8 = 0;
-/// Contexts that can be told apart at once. The tags beyond it are [`crate::memory_pool`]'s.
+/// Contexts that can be told apart at once. The tags beyond it are [`crate::memory_pool_table`]'s.
 pub const TAGS_MAX: u8 = 127;
 
 /// No context has these handles.

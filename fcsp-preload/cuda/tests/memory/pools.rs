@@ -131,3 +131,25 @@ fn pools_of_the_program_keep_their_own() {
         assert_ne!(gone, CUresult::CUDA_SUCCESS);
     });
 }
+
+#[test]
+fn what_a_pool_keeps_beyond_a_context_is_charged_with_the_next() {
+    TENANT.run(crate::here!(), |cuda| {
+        set_threshold(cuda, default_pool(cuda), u64::MAX);
+        let one = alloc(cuda, 500);
+        free(cuda, one);
+        alloc(cuda, 100);
+        assert_eq!(cuda.charged_mib(), 500);
+        ok!(cuda, cuDevicePrimaryCtxReset_v2(0));
+        let mut context = null_mut();
+        ok!(cuda, cuDevicePrimaryCtxRetain(&mut context, 0));
+        ok!(cuda, cuCtxSetCurrent(context));
+        // The simulated driver's default pool and what it kept are still there.
+        assert_eq!(cuda.charged_mib(), 500);
+        let two = alloc(cuda, 100);
+        assert_eq!(cuda.charged_mib(), 500);
+        free(cuda, two);
+        ok!(cuda, cuMemPoolTrimTo(default_pool(cuda), 0));
+        assert_eq!(cuda.charged_mib(), 0);
+    });
+}
