@@ -218,8 +218,13 @@ impl Arbiter {
                 slot: turn.slot,
                 number: segment.number,
             };
-            let finished = segment.finished()
-                || (segment.state == SegmentState::Unmarked && running >= expected);
+            let judged_by_time = match segment.state {
+                SegmentState::Unmarked => running >= expected,
+                // Its threads look when they have the time.
+                SegmentState::Watched => running >= expected + expected / 4 + self.tuning.quiet_ns,
+                _ => false,
+            };
+            let finished = segment.finished() || judged_by_time;
             if !finished && segment.state == SegmentState::Open && others_wait {
                 let quiet = now.saturating_sub(segment.submitted_ns.max(turn.segment_started_ns))
                     >= self.tuning.quiet_ns;
@@ -239,7 +244,7 @@ impl Arbiter {
                 break;
             }
             if finished {
-                if segment.state == SegmentState::Closed {
+                if segment.done {
                     let full_before = segment.submitted_ns <= turn.segment_started_ns;
                     let device_ns = account.corrected_ns(segment.predicted_ns);
                     let fill_ns = segment.submitted_ns.saturating_sub(segment.opened_ns);
@@ -850,7 +855,7 @@ impl ProcessView {
 
 impl SegmentView {
     fn finished(&self) -> bool {
-        self.state == SegmentState::Expired || (self.state == SegmentState::Closed && self.done)
+        self.state == SegmentState::Expired || self.done
     }
 }
 

@@ -120,7 +120,7 @@ pub fn read_segment(segment: &Segment, done: &[AtomicU32; LANES], number: u32) -
     let lanes = segment.lanes.load(Ordering::Relaxed);
     // Acquire pairs with the Release in `join_segment`.
     let launches = segment.launches.load(Ordering::Acquire);
-    let done = state == SegmentState::Closed
+    let done = matches!(state, SegmentState::Closed | SegmentState::Watched)
         && (0..LANES)
             .filter(|lane| lanes & (1 << lane) != 0)
             .all(|lane| reached(done[lane].load(Ordering::Acquire), number));

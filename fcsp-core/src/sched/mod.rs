@@ -46,6 +46,8 @@ pub mod shares;
 pub mod tuning;
 #[cfg(not(loom))]
 pub mod view;
+#[cfg(not(loom))]
+mod watch;
 
 pub use segment::SegmentState;
 

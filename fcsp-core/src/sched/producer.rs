@@ -20,6 +20,7 @@ use super::lanes::Lanes;
 use super::observer::Bench;
 use super::sampler::{SampleId, Sampler, Subject};
 use super::segment::{SegmentState, reached};
+use super::watch::Watches;
 use crate::backend::{QueueId, StreamGate};
 use crate::failpoint::failpoint;
 use crate::region::layout::{GatePage, Header, RegionLayout, SEGMENTS, Segment, Slot, SlotPages};
@@ -31,6 +32,8 @@ pub const AHEAD: u32 = 4;
 const QUERIES_BEFORE_SYNC: u32 = 8;
 /// Longest sleep of a thread that waits for room before it looks again by itself.
 const ROOM_WAIT: Duration = Duration::from_millis(5);
+/// Between two looks of a waiting thread at whether the device is done, where only threads can tell.
+const LOOK: Duration = Duration::from_micros(50);
 /// One segment in this many is measured to learn what a hand-over costs.
 const SEGMENT_SAMPLE_EVERY: u32 = 8;
 
@@ -52,6 +55,7 @@ struct State {
     open: Option<Open>,
     lanes: Lanes,
     sampler: Sampler,
+    watches: Watches,
     queries: u32,
 }
 
@@ -161,7 +165,7 @@ impl Producer {
             if fresh {
                 self.ring();
             }
-            self.wait_for_grant(number);
+            self.wait_for_grant(gate, number);
             guard = self.lock();
         }
         // Measured from here: what a thread waits for is no part of a cost.
@@ -189,7 +193,7 @@ impl Producer {
         samples: u32,
     ) -> Option<SampleId> {
         let open = state.open.as_mut().filter(|open| open.number == number);
-        if let Some(open) = open.filter(|open| open.launches == 1 && !open.thread_waits)
+        if let Some(open) = open.filter(|open| open.launches == 1)
             && number.is_multiple_of(SEGMENT_SAMPLE_EVERY)
         {
             open.sample = state.sampler.begin(gate, queue, Subject::Segment(number));
@@ -222,6 +226,7 @@ impl Producer {
                 self.close(gate, state);
             }
         }
+        self.look(gate, state);
         self.learn(gate, state);
     }
 
@@ -313,25 +318,45 @@ impl Producer {
                 self.slot.queue.blocked.fetch_add(1, Ordering::Relaxed);
                 counted = true;
             }
+            let nap = self.look(gate, &mut state);
             drop(state);
             // Relaxed: the handshake orders it.
             let is_full = || self.slot.compute.retired.load(Ordering::Relaxed) == retired;
-            self.sleep_while(is_full);
+            self.sleep_while(nap, is_full);
         }
     }
 
     /// The thread waits in place of the queue.
     #[cold]
-    fn wait_for_grant(&self, number: u32) {
+    fn wait_for_grant(&self, gate: &dyn StreamGate, number: u32) {
         let is_granted = || reached(self.page.grant.load(Ordering::Acquire), number);
         while self.gated() && !is_granted() {
-            self.sleep_while(|| !is_granted());
+            let nap = self.look(gate, &mut self.lock());
+            self.sleep_while(nap, || !is_granted());
         }
     }
 
-    fn sleep_while(&self, is_needed: impl Fn() -> bool) {
+    /// Looks at what no queue will tell. How long a thread that waits may sleep until it looks again.
+    fn look(&self, gate: &dyn StreamGate, state: &mut State) -> Duration {
+        if state.watches.is_empty() {
+            return ROOM_WAIT;
+        }
+        if state.watches.look(gate, &self.page.done) {
+            self.ring();
+        }
+        let Some(oldest) = state.watches.oldest() else {
+            return ROOM_WAIT;
+        };
+        let segment = self.segment(oldest);
+        let granted = segment.granted_ns.load(Ordering::Relaxed);
+        let end = granted + segment.predicted_ns.load(Ordering::Relaxed);
+        let left = Duration::from_nanos(end.saturating_sub(now_ns()));
+        left.saturating_sub(LOOK).clamp(LOOK, ROOM_WAIT)
+    }
+
+    fn sleep_while(&self, nap: Duration, is_needed: impl Fn() -> bool) {
         let queue = &self.slot.queue;
-        handshake::sleep_while(&queue.room, &queue.sleepers, Some(ROOM_WAIT), is_needed);
+        handshake::sleep_while(&queue.room, &queue.sleepers, Some(nap), is_needed);
     }
 
     fn segment(&self, number: u32) -> &'static Segment {
@@ -376,11 +401,16 @@ impl Producer {
                 continue;
             }
             failpoint!("sched.close.writing");
-            let written = state
-                .lanes
-                .queue(lane)
-                .is_some_and(|queue| gate.write(queue, done, open.number));
-            if !written {
+            let queue = state.lanes.queue(lane);
+            if queue.is_some_and(|queue| gate.write(queue, done, open.number)) {
+                continue;
+            }
+            let watches = &mut state.watches;
+            if queue.is_some_and(|queue| watches.begin(gate, queue, open.number, lane)) {
+                if open.closed_as == SegmentState::Closed {
+                    open.closed_as = SegmentState::Watched;
+                }
+            } else {
                 // Nobody will tell when this lane is done. So that it can be used again:
                 done.store(open.number, Ordering::Release);
                 open.closed_as = SegmentState::Unmarked;

@@ -1,6 +1,6 @@
 //! What both sides of the gate must agree on about a segment: its states and its numbering.
 
-/// Life of a segment. The process moves `Open → Closed` (or `Unmarked`), the arbiter `Open → Expired`, each by
+/// Life of a segment. The process moves `Open → Closed` (or `Watched`, or `Unmarked`), the arbiter `Open → Expired`, each by
 /// compare-and-swap, so that exactly one of them ends it.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,8 +11,12 @@ pub enum SegmentState {
     Open = 1,
     /// Complete: every queue it used will write its number when done.
     Closed = 2,
-    /// Complete, but the device will not say when it is done: judged by its predicted end.
+    /// Complete, but the device will not say when it is done, nor can anybody see: judged by its
+    /// predicted end.
     Unmarked = 4,
+    /// Complete; threads of the process write its number when they see that it is done. They may be
+    /// too busy to look: then it is judged by its predicted end, some time later.
+    Watched = 5,
     /// Ended by the arbiter; what is submitted next belongs to a new segment.
     Expired = 3,
 }
@@ -25,6 +29,7 @@ impl SegmentState {
             2 => Self::Closed,
             3 => Self::Expired,
             4 => Self::Unmarked,
+            5 => Self::Watched,
             _ => Self::Unused,
         }
     }
