@@ -56,7 +56,13 @@ fn find(handle: u64) -> Option<(u8, &'static Entry)> {
 /// Notes a context that the driver made, or gave out again.
 pub fn made(context: CUcontext, ordinal: CUdevice, primary: bool) {
     let handle = context as u64;
-    if handle == FREE || find(handle).is_some() {
+    if handle == FREE {
+        return;
+    }
+    if let Some((_, entry)) = find(handle) {
+        // Retained again; or its predecessor ended out of our sight, perhaps on another device.
+        entry.ordinal.store(ordinal, Ordering::Relaxed);
+        entry.primary.store(u32::from(primary), Ordering::Relaxed);
         return;
     }
     let room = CONTEXTS.iter().find(|entry| {
