@@ -1,6 +1,7 @@
 //! The `fcsp` command as a whole: what it prints, what it changes, how it ends.
 
 mod demo;
+mod hooks;
 mod live;
 mod node;
 mod offline;
