@@ -308,9 +308,10 @@ impl Arbiter {
                 promise
             })
             .collect();
+        let round_ns = self.round_ns();
         for (tenant, share) in view.tenants.iter().zip(shares(&promises)) {
             // A turn's worth: what it earns while others have their turns must not be lost.
-            let burst_ns = self.turn_ns(tenant.index);
+            let burst_ns = self.part_ns(round_ns, tenant.index);
             if let Some(account) = self.tenants.get_mut(&tenant.index) {
                 account.share = share;
                 account.fill(now, burst_ns);
@@ -328,10 +329,21 @@ impl Arbiter {
     }
 
     fn turn_ns(&self, tenant: usize) -> u64 {
+        self.part_ns(self.round_ns(), tenant)
+    }
+
+    /// A tenant's turn in a round of that length.
+    fn part_ns(&self, round_ns: u64, tenant: usize) -> u64 {
         let share = self
             .tenants
             .get(&tenant)
             .map_or(WHOLE_PPM, |a| a.share.share_ppm);
+        (round_ns * u64::from(share) / u64::from(WHOLE_PPM))
+            .clamp(self.tuning.turn_ns_min, self.tuning.turn_ns_max)
+    }
+
+    /// One round of turns, without its hand-overs. Looks at everybody: once a step is enough.
+    fn round_ns(&self) -> u64 {
         let working = self
             .tenants
             .values()
@@ -348,26 +360,28 @@ impl Arbiter {
         } else {
             self.tuning.cycle_ns
         };
-        let cycle_ns = round_ns.saturating_sub(handovers_ns);
-        (cycle_ns * u64::from(share) / u64::from(WHOLE_PPM))
-            .clamp(self.tuning.turn_ns_min, self.tuning.turn_ns_max)
+        round_ns.saturating_sub(handovers_ns)
     }
 
     /// Decides whose submissions form segments, and how long those are.
     fn set_gates(&self, view: &View, alone: Option<usize>, plan: &mut Plan) {
+        let round_ns = self.round_ns();
+        let is_interactive = |slot| {
+            let account: Option<&ProcessAccount> = self.processes.get(slot);
+            account.is_some_and(ProcessAccount::interactive)
+        };
+        let interactive: Vec<_> = view
+            .processes
+            .iter()
+            .filter(|process| is_interactive(&process.slot) && self.is_active(process.tenant))
+            .map(|process| process.tenant)
+            .collect();
         for process in &view.processes {
             let mode = view.mode(process.tenant);
             let gated = mode != Mode::None && alone != Some(process.tenant);
-            let beside_interactive = view.processes.iter().any(|other| {
-                other.tenant != process.tenant
-                    && self
-                        .processes
-                        .get(&other.slot)
-                        .is_some_and(ProcessAccount::interactive)
-                    && self.is_active(other.tenant)
-            });
+            let beside_interactive = interactive.iter().any(|it| *it != process.tenant);
             let account = self.processes.get(&process.slot);
-            let mut length = self.turn_ns(process.tenant);
+            let mut length = self.part_ns(round_ns, process.tenant);
             if beside_interactive && !account.is_some_and(ProcessAccount::interactive) {
                 length = length.min(self.tuning.beside_interactive_ns);
             }
