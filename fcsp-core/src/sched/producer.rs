@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::clock::now_ns;
-use super::cost::{CostKey, CostTable};
+use super::cost::{Cost, CostKey, CostTable};
 use super::handshake;
 use super::lanes::Lanes;
 use super::observer::Bench;
@@ -127,10 +127,9 @@ impl Producer {
         key: CostKey,
         prior_ns: u64,
     ) -> Ticket {
-        let full_ns = u64::from(self.slot.gate.segment_us.load(Ordering::Relaxed)).max(1) * 1000;
-        let cost = self.costs.expect(key, prior_ns.min(full_ns / 8));
+        let (cost, full_ns) = self.cost(key, prior_ns);
         let now = now_ns();
-        let mut guard = self.lock_with_room(gate);
+        let mut guard = self.lock_with_room(gate, cost.ns, full_ns);
         failpoint!("sched.enter.locked");
         let state = &mut *guard;
         let fresh = state.open.is_none();
@@ -293,25 +292,78 @@ impl Producer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lock, with an open segment or room for one.
-    fn lock_with_room(&self, gate: &dyn StreamGate) -> MutexGuard<'_, State> {
+    /// Why the open segment ends before a submission of `cost_ns` joins it, if it does.
+    fn ends_before(&self, open: &Open, cost_ns: u64, full_ns: u64) -> Option<End> {
+        let state = self.segment(open.number).state.load(Ordering::Acquire);
+        if state == SegmentState::Expired as u32 {
+            return Some(End::Expired);
+        }
+        // Nearer to the segment's length without this submission than with it.
+        let with_ns = open.predicted_ns + cost_ns;
+        let overshoots =
+            with_ns > full_ns && full_ns.saturating_sub(open.predicted_ns) < with_ns - full_ns;
+        overshoots.then_some(End::Full)
+    }
+
+    fn may_open(&self, retired: u32) -> bool {
+        let opened = self.slot.queue.opened.load(Ordering::Relaxed);
+        !reached(opened, retired.wrapping_add(AHEAD)) || !self.gated()
+    }
+
+    /// Whether [`Producer::enter`] goes through without sleeping; does what it would do before that.
+    #[cfg(test)]
+    pub(super) fn has_room(&self, gate: &dyn StreamGate, key: CostKey, prior_ns: u64) -> bool {
+        let (cost, full_ns) = self.cost(key, prior_ns);
+        let mut state = self.lock();
+        if !self.make_way(gate, &mut state, cost.ns, full_ns) {
+            return true;
+        }
+        self.may_open(self.slot.compute.retired.load(Ordering::Acquire))
+    }
+
+    /// Ends the open segment if a submission of `cost_ns` is not to join it; true if none is open now.
+    fn make_way(
+        &self,
+        gate: &dyn StreamGate,
+        state: &mut State,
+        cost_ns: u64,
+        full_ns: u64,
+    ) -> bool {
+        let Some(open) = &mut state.open else {
+            return true;
+        };
+        match self.ends_before(open, cost_ns, full_ns) {
+            Some(end) if open.entered == 0 => {
+                open.end = Some(end);
+                self.close(gate, state);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// What a submission is expected to cost, and how long a segment may be.
+    fn cost(&self, key: CostKey, prior_ns: u64) -> (Cost, u64) {
+        let full_ns = u64::from(self.slot.gate.segment_us.load(Ordering::Relaxed)).max(1) * 1000;
+        (self.costs.expect(key, prior_ns.min(full_ns / 8)), full_ns)
+    }
+
+    /// The lock, with an open segment that a submission of `cost_ns` fits into, or room for one.
+    fn lock_with_room(
+        &self,
+        gate: &dyn StreamGate,
+        cost_ns: u64,
+        full_ns: u64,
+    ) -> MutexGuard<'_, State> {
         let mut counted = false;
         loop {
             let mut state = self.lock();
-            if let Some(open) = &mut state.open {
-                let expired = self.segment(open.number).state.load(Ordering::Acquire)
-                    == SegmentState::Expired as u32;
-                if expired && open.entered == 0 {
-                    open.end = Some(End::Expired);
-                    self.close(gate, &mut state);
-                } else {
-                    return state;
-                }
+            if !self.make_way(gate, &mut state, cost_ns, full_ns) {
+                return state;
             }
-            let opened = self.slot.queue.opened.load(Ordering::Relaxed);
             // Acquire pairs with the arbiter's Release of `retired`.
             let retired = self.slot.compute.retired.load(Ordering::Acquire);
-            if !reached(opened, retired.wrapping_add(AHEAD)) || !self.gated() {
+            if self.may_open(retired) {
                 return state;
             }
             if !counted {

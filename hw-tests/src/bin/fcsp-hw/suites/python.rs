@@ -1,10 +1,9 @@
-//! PyTorch programs that have the device to themselves: native against preloaded, in alternation.
+//! PyTorch programs that have the device to themselves: native against preloaded, turn by turn.
 
 use anyhow::{Context, Result};
 use fcsp_hw_tests::stats::median;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -60,42 +59,77 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
         memory(bench, &scripts, result)
     });
 
-    let seconds = bench.either("2", "1.5");
-    let rounds = bench.either(3, 1);
-    let args = ["--seconds", seconds, "--workloads", &WORKLOADS.join(",")];
-    let (mut native, mut shared) = (BTreeMap::new(), BTreeMap::new());
-    for _ in 0..rounds {
-        paces(bench, &scripts, Sharing::Native, &args, &mut native)?;
-        let limits = Limits {
-            sm_pct: Some(100),
-            ..Limits::quota(QUOTA_BYTES)
-        };
-        paces(bench, &scripts, Sharing::Fcsp(limits), &args, &mut shared)?;
-    }
-    for workload in WORKLOADS {
-        let middle = |paces: &BTreeMap<String, Vec<Pace>>| {
-            let paces = paces.get(workload)?;
-            median(
-                &paces
-                    .iter()
-                    .map(|pace| pace.iterations_per_s)
-                    .collect::<Vec<_>>(),
-            )
-        };
-        let (before, after) = middle(&native)
-            .zip(middle(&shared))
-            .with_context(|| format!("{workload} printed no pace"))?;
+    for (workload, pairs) in pairs(bench, &scripts)? {
+        let ratios: Vec<f64> = pairs.iter().map(Pair::ratio).collect();
+        let native: Vec<f64> = pairs.iter().map(|p| p.native.iterations_per_s).collect();
+        let (ratio, native) = median(&ratios)
+            .zip(median(&native))
+            .with_context(|| format!("{workload} took no turn"))?;
         result.row(Row::number(
-            format!("PyTorch {workload} alone, of native ({before:.1} it/s)"),
-            after / before,
+            format!("PyTorch {workload} alone, of native ({native:.1} it/s)"),
+            ratio,
             "",
             Bar::AtLeast(0.99),
         ));
+        result
+            .details
+            .push(json!({ "workload": workload, "pairs": pairs }));
     }
-    result
-        .details
-        .push(json!({ "native": native, "fcsp": shared }));
     Ok(())
+}
+
+/// A turn of each, one right after the other.
+#[derive(Debug, Serialize)]
+struct Pair {
+    native: Pace,
+    fcsp: Pace,
+}
+
+impl Pair {
+    fn ratio(&self) -> f64 {
+        self.fcsp.iterations_per_s / self.native.iterations_per_s
+    }
+}
+
+/// Both programs live beside each other and take turns, who goes first alternating.
+fn pairs(bench: &Bench, scripts: &Path) -> Result<Vec<(&'static str, Vec<Pair>)>> {
+    let limits = Limits {
+        sm_pct: Some(100),
+        ..Limits::quota(QUOTA_BYTES)
+    };
+    let cpus = std::thread::available_parallelism()?.get();
+    let cpus = format!("{}-{}", cpus.saturating_sub(4), cpus - 1);
+    let start = |sharing| start(bench, scripts, "bench.py", sharing, &["--cpus", &cpus]);
+    let mut native = start(Sharing::Native)?;
+    let mut shared = start(Sharing::Fcsp(limits))?;
+    let mut found = Vec::new();
+    for workload in WORKLOADS {
+        for child in [&mut native, &mut shared] {
+            let deadline = Instant::now() + ONE_PROCESS_WITHIN;
+            child.ask(&format!("prepare {workload}"), deadline)?;
+        }
+        let mut pairs = Vec::new();
+        for pair in 0..bench.either(60, 16) {
+            let (native, fcsp) = if pair & 1 == 0 {
+                let native = turn(&mut native)?;
+                (native, turn(&mut shared)?)
+            } else {
+                let shared = turn(&mut shared)?;
+                (turn(&mut native)?, shared)
+            };
+            pairs.push(Pair { native, fcsp });
+        }
+        found.push((workload, pairs));
+    }
+    for child in [native, shared] {
+        child.finish(Instant::now() + ONE_PROCESS_WITHIN)?;
+    }
+    Ok(found)
+}
+
+fn turn(child: &mut Child) -> Result<Pace> {
+    let line = child.ask("turn 0.2", Instant::now() + ONE_PROCESS_WITHIN)?;
+    serde_json::from_str(&line).with_context(|| format!("bench.py printed something else: {line}"))
 }
 
 /// Why PyTorch cannot be measured here, if it cannot.
@@ -136,13 +170,13 @@ fn unpack(bench: &Bench) -> Result<PathBuf> {
     Ok(dir)
 }
 
-fn script(
+fn start(
     bench: &Bench,
     scripts: &Path,
     name: &str,
     sharing: Sharing,
     args: &[&str],
-) -> Result<Vec<String>> {
+) -> Result<Child> {
     let mut command: Vec<OsString> = vec![
         bench.site.python.clone().into(),
         scripts.join(name).into(),
@@ -154,28 +188,13 @@ fn script(
     let run_dir = bench.site.fresh_run_dir()?;
     let label = name.trim_end_matches(".py");
     let command = tenant.to_command(&bench.site, &run_dir);
-    let child = Child::spawn(label, command, &bench.site.log_file(label))?;
-    child.finish(Instant::now() + ONE_PROCESS_WITHIN)
-}
-
-fn paces(
-    bench: &Bench,
-    scripts: &Path,
-    sharing: Sharing,
-    args: &[&str],
-    into: &mut BTreeMap<String, Vec<Pace>>,
-) -> Result<()> {
-    for line in script(bench, scripts, "bench.py", sharing, args)? {
-        let pace: Pace = serde_json::from_str(&line)
-            .with_context(|| format!("bench.py printed something else: {line}"))?;
-        into.entry(pace.workload.clone()).or_default().push(pace);
-    }
-    Ok(())
+    Child::spawn(label, command, &bench.site.log_file(label))
 }
 
 fn memory(bench: &Bench, scripts: &Path, result: &mut SuiteResult) -> Result<()> {
     let sharing = Sharing::Fcsp(Limits::quota(MEMORY_QUOTA_BYTES));
-    let lines = script(bench, scripts, "memory.py", sharing, &[])?;
+    let lines = start(bench, scripts, "memory.py", sharing, &[])?
+        .finish(Instant::now() + ONE_PROCESS_WITHIN)?;
     let line = lines.last().context("memory.py printed nothing")?;
     let seen: Memory = serde_json::from_str(line)
         .with_context(|| format!("memory.py printed something else: {line}"))?;
