@@ -128,8 +128,9 @@ impl Producer {
         prior_ns: u64,
     ) -> Ticket {
         let (cost, full_ns) = self.cost(key, prior_ns);
-        let now = now_ns();
         let mut guard = self.lock_with_room(gate, cost.ns, full_ns);
+        // Only now: waiting for room is no part of filling a segment.
+        let now = now_ns();
         failpoint!("sched.enter.locked");
         let state = &mut *guard;
         let fresh = state.open.is_none();
