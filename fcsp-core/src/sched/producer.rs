@@ -444,7 +444,9 @@ impl Producer {
             return;
         };
         if let Some(id) = open.sample {
-            match open.newest_lane.and_then(|lane| state.lanes.queue(lane)) {
+            // With several queues nobody knows which will be the last to finish.
+            let only_lane = open.newest_lane.filter(|_| open.lanes.count_ones() == 1);
+            match only_lane.and_then(|lane| state.lanes.queue(lane)) {
                 Some(queue) => state.sampler.end(gate, queue, id),
                 None => state.sampler.drop(id),
             }

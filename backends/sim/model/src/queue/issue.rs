@@ -13,25 +13,48 @@ use crate::device::Device;
 const WATCHED_MAX: usize = 512;
 
 impl State {
-    /// Tries every stream that is held back. True if any went on.
+    /// Tries every stream that is held back: what was submitted first goes first, whatever its stream,
+    /// as on hardware. True if any went on.
     pub(super) fn issue_blocked(&mut self, device: &Device, now_ns: u64) -> bool {
+        for index in 0..self.blocked.len() {
+            self.watch(self.blocked[index], now_ns);
+        }
         let mut progress = false;
-        let mut index = 0;
-        while index < self.blocked.len() {
-            let id = self.blocked[index];
-            self.watch(id, now_ns);
-            progress |= self.issue(device, id, now_ns);
-            if self
-                .streams
-                .get(id.0)
-                .is_some_and(|stream| !stream.queue.is_empty())
-            {
-                index += 1;
+        let mut stuck = vec![false; self.blocked.len()];
+        while let Some(index) = self.first_submitted(&stuck) {
+            if self.issue_front(device, self.blocked[index], now_ns) {
+                progress = true;
+                self.free_joins(&mut stuck);
             } else {
-                self.blocked.swap_remove(index);
+                stuck[index] = true;
             }
         }
+        let streams = &self.streams;
+        self.blocked.retain(|id| {
+            let stream = streams.get(id.0);
+            stream.is_some_and(|stream| !stream.queue.is_empty())
+        });
         progress
+    }
+
+    /// Lets streams try again that wait for others, which have gone on.
+    fn free_joins(&self, stuck: &mut [bool]) {
+        for (id, stuck) in self.blocked.iter().zip(stuck) {
+            let front = self.streams.get(id.0).and_then(|it| it.queue.front());
+            *stuck &= !front.is_some_and(|it| matches!(it.entry, Entry::Join { .. }));
+        }
+    }
+
+    /// Among the streams that are held back and not `stuck`, the one whose next operation was submitted
+    /// first.
+    fn first_submitted(&self, stuck: &[bool]) -> Option<usize> {
+        let front_ns = |index: &usize| {
+            let stream = self.streams.get(self.blocked[*index].0)?;
+            Some(stream.queue.front()?.submit_ns)
+        };
+        (0..stuck.len())
+            .filter(|index| !stuck[*index] && front_ns(index).is_some())
+            .min_by_key(front_ns)
     }
 
     /// Looks at the gates of a stream whose turn has not come.

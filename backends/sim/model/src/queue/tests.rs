@@ -1,6 +1,7 @@
 //! What streams promise, in real time. Bounds are generous: the machine may be busy.
 
 use super::*;
+use crate::calibration::SWITCH_IDLE_NS;
 use crate::config::Config;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
@@ -11,6 +12,7 @@ const MS: u64 = 1_000_000;
 
 struct Rig {
     queues: Queues,
+    config: Config,
     _dir: tempfile::TempDir,
     _alone: MutexGuard<'static, ()>,
 }
@@ -49,6 +51,7 @@ fn rig() -> Rig {
     let device = Arc::new(Device::open(&config, 0).expect("device file"));
     Rig {
         queues: Queues::new(device).expect("a free place"),
+        config,
         _dir: dir,
         _alone: alone,
     }
@@ -280,6 +283,64 @@ fn many_small_kernels_keep_the_device_busy() {
         rig.queues.wait_event(events[1]).expect("event");
         between_ns(rig, events)
     });
+}
+
+#[test]
+fn streams_that_open_together_work_in_the_order_of_submission() {
+    let rig = rig();
+    let word = leak(AtomicU32::new(0));
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let streams = [(); 2].map(|()| rig.queues.create_stream(1, StreamKind::NonBlocking));
+    for stream in streams {
+        rig.queues.submit(stream, [gate(word, 1)]).expect("stream");
+    }
+    for number in 0..6 {
+        let order = Arc::clone(&order);
+        let note = move || order.lock().expect("not poisoned").push(number);
+        let op = Op::Work {
+            duration_ns: 1000,
+            effect: Effect::Run(Box::new(note)),
+        };
+        rig.queues
+            .submit(streams[number % 2], [op])
+            .expect("stream");
+    }
+    word.store(1, Release);
+    for stream in streams {
+        rig.queues.wait_stream(stream).expect("stream");
+    }
+    assert_eq!(*order.lock().expect("not poisoned"), [0, 1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn a_time_stamp_waits_for_the_device_to_come() {
+    let rig = rig();
+    let device = Arc::new(Device::open(&rig.config, 0).expect("device file"));
+    let other = Queues::new(device).expect("a second place");
+    let (mine, theirs) = (
+        rig.queues.create_stream(1, StreamKind::NonBlocking),
+        other.create_stream(1, StreamKind::NonBlocking),
+    );
+    let event = rig.queues.create_event();
+    let stamp_after_ns = || {
+        let began_ns = now_ns();
+        rig.queues.submit(mine, [Op::Arrive]).expect("stream");
+        rig.queues.record(event, mine).expect("event");
+        rig.queues.wait_event(event).expect("event");
+        match rig.queues.event_status(event) {
+            Ok(EventStatus::Reached { time_ns }) => time_ns - began_ns,
+            other => panic!("event {other:?}"),
+        }
+    };
+    rig.queues.submit(mine, [work(1000)]).expect("stream");
+    rig.queues.wait_stream(mine).expect("stream");
+    // The time of a call; of a few tries, since the machine may be busy.
+    let here_ns = (0..20).map(|_| stamp_after_ns()).min();
+    other.submit(theirs, [work(1000)]).expect("stream");
+    other.wait_stream(theirs).expect("stream");
+    let elsewhere_ns = stamp_after_ns();
+    assert!(here_ns < Some(SWITCH_IDLE_NS), "{here_ns:?}");
+    assert!(elsewhere_ns >= SWITCH_IDLE_NS, "{elsewhere_ns}");
 }
 
 #[test]
