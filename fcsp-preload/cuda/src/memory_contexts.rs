@@ -7,7 +7,7 @@
 
 use core::ffi::c_int;
 use core::ptr;
-use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use cuda_sys::{CUcontext, CUdevice, CUresult};
 
@@ -77,11 +77,37 @@ pub fn made(context: CUcontext, ordinal: CUdevice, primary: bool) {
     entry.primary.store(u32::from(primary), Ordering::Relaxed);
     entry.references.store(1, Ordering::Relaxed);
     entry.handle.store(handle, Ordering::Release);
+    count();
 }
 
-/// The tag of the calling thread's context.
+/// The tag of the only context there is; `NO_CONTEXT` while there are none or several. Most programs
+/// have one, and asking the driver which costs more than the rest of an allocation's account.
+static ONLY: AtomicU8 = AtomicU8::new(NO_CONTEXT);
+
+/// Looks whether there is only one context now.
+fn count() {
+    let mut tags = (1..)
+        .zip(&CONTEXTS)
+        .filter(|(_, entry)| entry.handle.load(Ordering::Acquire) != FREE)
+        .map(|(tag, _)| tag);
+    let only = match (tags.next(), tags.next()) {
+        (Some(tag), None) => tag,
+        _ => NO_CONTEXT,
+    };
+    ONLY.store(only, Ordering::Release);
+}
+
+/// The tag of the calling thread's context. (A thread without one gets some tag; the driver refuses
+/// its allocation.)
 #[inline]
 pub fn tag_of_current() -> u8 {
+    match ONLY.load(Ordering::Acquire) {
+        NO_CONTEXT => ask(),
+        only => only,
+    }
+}
+
+fn ask() -> u8 {
     let mut context = ptr::null_mut();
     let Some(get) = cuda::cuCtxGetCurrent.get() else {
         return NO_CONTEXT;
@@ -134,6 +160,7 @@ impl Ending {
             .handle
             .compare_exchange(handle, CHANGING, Ordering::Acquire, Ordering::Relaxed)
             .ok()?;
+        ONLY.store(NO_CONTEXT, Ordering::Release);
         Some(Self { tag, entry, handle })
     }
 
@@ -146,6 +173,7 @@ impl Ending {
     /// The driver refused: the context goes on.
     pub fn refused(self) {
         self.entry.handle.store(self.handle, Ordering::Release);
+        count();
     }
 
     /// The context is gone: gives back what it left behind.
@@ -155,6 +183,7 @@ impl Ending {
         }
         // Release: whoever takes the entry next finds nothing with its tag.
         self.entry.handle.store(FREE, Ordering::Release);
+        count();
     }
 }
 
