@@ -143,6 +143,7 @@ impl Crowd {
             gated: true,
             synced: 0,
             blocked: 0,
+            looks: false,
             handover_ns: us(100),
             segments: vec![segment(1), segment(2)],
         };

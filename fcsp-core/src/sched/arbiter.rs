@@ -220,8 +220,10 @@ impl Arbiter {
             };
             let judged_by_time = match segment.state {
                 SegmentState::Unmarked => running >= expected,
-                // Its threads look when they have the time.
-                SegmentState::Watched => running >= expected + expected / 4 + self.tuning.quiet_ns,
+                // Nobody may be there to look.
+                SegmentState::Watched => {
+                    !process.looks && running >= expected + expected / 4 + self.tuning.quiet_ns
+                }
                 _ => false,
             };
             let finished = segment.finished() || judged_by_time;

@@ -42,6 +42,8 @@ pub struct ProcessView {
     pub synced: u32,
     /// Times a thread of it had to wait for room, so far.
     pub blocked: u32,
+    /// Threads of it sleep, and look meanwhile whether the device is done.
+    pub looks: bool,
     /// What a hand-over costs it, as it measured.
     pub handover_ns: u64,
     /// Segments after `retired`, oldest first.

@@ -167,6 +167,8 @@ impl Producer {
             }
             self.wait_for_grant(gate, number);
             guard = self.lock();
+            // It fills from here on. Relaxed: a hint, read beside others of its kind.
+            segment.opened_ns.store(now_ns(), Ordering::Relaxed);
         }
         // Measured from here: what a thread waits for is no part of a cost.
         let sample = self.measure(gate, &mut guard, number, queue, key, cost.samples);
@@ -236,6 +238,11 @@ impl Producer {
         let mut state = self.lock();
         self.end(gate, &mut state, End::Waiting);
         self.learn(gate, &mut state);
+    }
+
+    /// A thread has waited for the device: where only threads can tell what is done, it looks.
+    pub fn waited(&self, gate: &dyn StreamGate) {
+        self.look(gate, &mut self.lock());
     }
 
     /// A thread asked whether the device is done and was told no. Programs that ask again and again

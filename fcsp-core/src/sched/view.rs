@@ -77,6 +77,7 @@ fn read_process(index: usize, pages: &SlotPages) -> ProcessView {
         gated: slot.gate.gated.load(Ordering::Relaxed) != 0,
         synced: slot.queue.synced.load(Ordering::Relaxed),
         blocked: slot.queue.blocked.load(Ordering::Relaxed),
+        looks: slot.queue.sleepers.load(Ordering::Relaxed) != 0,
         handover_ns: slot.queue.handover_ns.load(Ordering::Relaxed),
         segments,
     }

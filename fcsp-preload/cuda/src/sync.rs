@@ -23,6 +23,16 @@ fn about_to_wait() {
     }
 }
 
+/// Tells the scheduler that this thread has waited.
+fn waited(result: CUresult) -> CUresult {
+    if !capture::any() {
+        for device in device::attached().filter(|device| device.producer.gated()) {
+            device.producer.waited(&CudaGate(&device.pages));
+        }
+    }
+    result
+}
+
 /// Tells the scheduler that this thread asked and was told no.
 fn told_no(result: CUresult) -> CUresult {
     if result == CUresult::CUDA_ERROR_NOT_READY && !capture::any() {
@@ -39,7 +49,7 @@ fn told_no(result: CUresult) -> CUresult {
 pub unsafe fn context(real: fn_types::cuCtxSynchronize) -> CUresult {
     about_to_wait();
     // SAFETY: the program's own call, passed on.
-    unsafe { real() }
+    waited(unsafe { real() })
 }
 
 /// # Safety
@@ -48,7 +58,7 @@ pub unsafe fn context(real: fn_types::cuCtxSynchronize) -> CUresult {
 pub unsafe fn stream(real: fn_types::cuStreamSynchronize, h_stream: CUstream) -> CUresult {
     about_to_wait();
     // SAFETY: the program's own call, passed on.
-    unsafe { real(h_stream) }
+    waited(unsafe { real(h_stream) })
 }
 
 /// # Safety
@@ -63,7 +73,7 @@ pub unsafe fn event(real: fn_types::cuEventSynchronize, h_event: CUevent) -> CUr
         about_to_wait();
     }
     // SAFETY: the program's own call, passed on.
-    unsafe { real(h_event) }
+    waited(unsafe { real(h_event) })
 }
 
 /// # Safety
@@ -93,7 +103,7 @@ pub unsafe fn device_to_host(
 ) -> CUresult {
     about_to_wait();
     // SAFETY: the program's own call, passed on.
-    unsafe { real(dst_host, src_device, byte_count) }
+    waited(unsafe { real(dst_host, src_device, byte_count) })
 }
 
 /// # Safety
@@ -108,7 +118,7 @@ pub unsafe fn device_to_host_async(
 ) -> CUresult {
     about_to_wait();
     // SAFETY: the program's own call, passed on.
-    unsafe { real(dst_host, src_device, byte_count, h_stream) }
+    waited(unsafe { real(dst_host, src_device, byte_count, h_stream) })
 }
 
 /// # Safety
@@ -122,7 +132,7 @@ pub unsafe fn host_to_device(
 ) -> CUresult {
     about_to_wait();
     // SAFETY: the program's own call, passed on.
-    unsafe { real(dst_device, src_host, byte_count) }
+    waited(unsafe { real(dst_device, src_host, byte_count) })
 }
 
 /// # Safety
@@ -136,5 +146,5 @@ pub unsafe fn copy(
 ) -> CUresult {
     about_to_wait();
     // SAFETY: the program's own call, passed on.
-    unsafe { real(dst, src, byte_count) }
+    waited(unsafe { real(dst, src, byte_count) })
 }

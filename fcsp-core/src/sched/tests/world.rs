@@ -303,6 +303,7 @@ impl Process {
                 gated: true,
                 synced: 0,
                 blocked: 0,
+                looks: false,
                 handover_ns: 0,
                 segments: Vec::new(),
             },
