@@ -9,7 +9,7 @@ use crate::sched::clock::{us, virtual_time};
 use crate::sched::cost::CostKey;
 use crate::sched::observer::Bench;
 use crate::sched::plan::View;
-use crate::sched::producer::{AHEAD, Producer};
+use crate::sched::producer::Producer;
 use crate::sched::tuning::Tuning;
 use crate::sched::view;
 use crate::sync::Ordering;
