@@ -30,6 +30,8 @@ pub enum What {
     Alloc,
     /// `cuMemAllocAsync` and `cuMemFreeAsync` of 1 MiB, together
     AllocAsync,
+    /// `cuMemAllocAsync` of 1 MiB; freed when the clock has stopped
+    AllocAsyncOnly,
     /// `cuMemGetInfo`
     Meminfo,
     /// `cuMemAlloc` of more than there is
@@ -44,6 +46,7 @@ impl What {
             What::Launch => "launch",
             What::Alloc => "alloc",
             What::AllocAsync => "alloc-async",
+            What::AllocAsyncOnly => "alloc-async-only",
             What::Meminfo => "meminfo",
             What::Refuse => "refuse",
             What::Forward => "forward",
@@ -73,7 +76,7 @@ pub struct Options {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "launch,alloc,alloc-async,meminfo,forward"
+        default_value = "launch,alloc,alloc-async-only,alloc-async,meminfo,forward"
     )]
     what: Vec<What>,
     /// How often each is measured; allocations a tenth as often
@@ -206,22 +209,35 @@ impl Bench<'_> {
         let mut durations_ns = Vec::with_capacity(count);
         for _ in 0..count {
             let began_ns = now_ns();
-            self.once(what)?;
+            let left = self.once(what)?;
             durations_ns.push(now_ns() - began_ns);
+            if let Some(pointer) = left {
+                let api = &self.gpu.api;
+                // SAFETY: just allocated on this stream.
+                unsafe { call!(api, mem_free_async(pointer, self.stream)) }?;
+            }
         }
         // Nothing of this batch may still run in another program's turn.
         match what {
-            What::Launch | What::AllocAsync => stream::synchronize(self.gpu, self.stream)?,
+            What::Launch | What::AllocAsync | What::AllocAsyncOnly => {
+                stream::synchronize(self.gpu, self.stream)?
+            }
             _ => {}
         }
         Ok(durations_ns)
     }
 
+    /// Makes the call; gives what it leaves to be freed.
     #[inline]
-    fn once(&self, what: What) -> Result<()> {
+    fn once(&self, what: What) -> Result<Option<CUdeviceptr>> {
         let api = &self.gpu.api;
         let mut pointer: CUdeviceptr = 0;
         match what {
+            What::AllocAsyncOnly => {
+                // SAFETY: a live out-parameter, a live stream.
+                unsafe { call!(api, mem_alloc_async(&mut pointer, BYTES, self.stream)) }?;
+                return Ok(Some(pointer));
+            }
             What::Launch => Submitter::new(self.gpu, 1, LaunchApi::Launch).kernel(
                 self.stream,
                 Work {
@@ -262,6 +278,7 @@ impl Bench<'_> {
                 // SAFETY: a live out-parameter.
                 unsafe { call!(api, ctx_get_device(&mut device)) }
             }
-        }
+        }?;
+        Ok(None)
     }
 }
