@@ -119,8 +119,8 @@ impl ProcessAccount {
         predicted_ns * self.ratio_milli / 1000
     }
 
-    /// Learns from a segment that was complete before it was granted, so that its time on the
-    /// device has no gaps of the program's making.
+    /// Learns from a segment whose time on the device has no gaps of the program's making, since it
+    /// was complete at the beginning.
     pub fn learn_length(&mut self, predicted_ns: u64, actual_ns: u64) {
         if predicted_ns == 0 {
             return;

@@ -247,11 +247,13 @@ impl Arbiter {
             }
             if finished {
                 if segment.done {
-                    let full_before = segment.submitted_ns <= turn.segment_started_ns;
+                    // Complete before it began, or, where threads wait for the grant, soon after.
+                    let complete_ns = segment.submitted_ns.saturating_sub(turn.segment_started_ns);
+                    let had_no_gaps = complete_ns <= running / 8;
                     let device_ns = account.corrected_ns(segment.predicted_ns);
                     let fill_ns = segment.submitted_ns.saturating_sub(segment.opened_ns);
                     account.learn_habit(fill_ns, device_ns, process.synced, process.blocked);
-                    if full_before {
+                    if had_no_gaps {
                         let handover = if turn.first_segment {
                             turn.handover_ns
                         } else {

@@ -34,6 +34,8 @@ const QUERIES_BEFORE_SYNC: u32 = 8;
 const ROOM_WAIT: Duration = Duration::from_millis(5);
 /// Between two looks of a waiting thread at whether the device is done, where only threads can tell.
 const LOOK: Duration = Duration::from_micros(50);
+/// The same, while the end is expected to be far away; expectations may be wrong.
+const LOOK_AHEAD: Duration = Duration::from_micros(500);
 /// One segment in this many is measured to learn what a hand-over costs.
 const SEGMENT_SAMPLE_EVERY: u32 = 8;
 
@@ -411,7 +413,7 @@ impl Producer {
         let granted = segment.granted_ns.load(Ordering::Relaxed);
         let end = granted + segment.predicted_ns.load(Ordering::Relaxed);
         let left = Duration::from_nanos(end.saturating_sub(now_ns()));
-        left.saturating_sub(LOOK).clamp(LOOK, ROOM_WAIT)
+        left.saturating_sub(LOOK).clamp(LOOK, LOOK_AHEAD)
     }
 
     fn sleep_while(&self, nap: Duration, is_needed: impl Fn() -> bool) {
