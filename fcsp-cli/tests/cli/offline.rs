@@ -222,7 +222,7 @@ fn doctor_finds_a_broken_library_and_unread_variables() {
     );
     assert!(found("simulated driver", "ok", "lib/sim"), "{report:#}");
     // Devices write into memory only, so a directory on a disk is worth a warning.
-    let in_memory = fcsp_core::region::is_in_memory(directory.path());
+    let in_memory = fcsp_core::region::is_in_memory(tree.path());
     let level = if in_memory { "ok" } else { "warn" };
     assert!(found("run directory", level, "0 region(s)"), "{report:#}");
 }
