@@ -96,11 +96,17 @@ fn reconcile(device: &Device, handle: nvmlDevice_t) {
         None => return,
     };
     let charged_bytes = device.overhead_bytes.load(Ordering::Acquire);
+    let after = ledger.slot_bytes();
     // An allocation on its way is in the ledger before it is on the device.
-    let tracked = before
-        .max(ledger.slot_bytes())
-        .saturating_sub(charged_bytes);
-    let overhead_bytes = real_bytes.saturating_sub(tracked);
+    let tracked = before.max(after).saturating_sub(charged_bytes);
+    let difference = real_bytes.saturating_sub(tracked);
+    // While other threads allocate and free, the difference is too small by what came and went during
+    // the look. Then it may raise the charge, not lower it.
+    let overhead_bytes = if before == after {
+        difference
+    } else {
+        difference.max(charged_bytes)
+    };
     device
         .overhead_bytes
         .store(overhead_bytes, Ordering::Release);
