@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::bench::Bench;
+use crate::matrix::Matrix;
 use crate::report::Report;
 use crate::result::{SuiteResult, Verdict};
 use crate::site::Site;
@@ -42,9 +43,12 @@ pub struct Options {
     /// On the simulated device of the install tree
     #[arg(long)]
     simulated: bool,
-    /// Exit with status 1 if a bar is missed
+    /// Exit with status 1 if anything comes otherwise than the matrix expects
     #[arg(long)]
     strict: bool,
+    /// What is expected where; the matrix of this program by default
+    #[arg(long)]
+    matrix: Option<PathBuf>,
     /// Where the results go
     #[arg(long, default_value = "fcsp-hw-results")]
     out: PathBuf,
@@ -59,10 +63,11 @@ pub struct Options {
     python: PathBuf,
 }
 
-/// Runs the suites. The status is 1 if one could not be carried out, or, with `--strict`, if a bar
-/// was missed.
+/// Runs the suites. The status is 1 if one could not be carried out, or, with `--strict`, if anything
+/// came otherwise than expected.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let selected = select(&options.only)?;
+    let matrix = Matrix::read(options.matrix.as_deref())?;
     let site = Site::open(
         options.install.as_deref(),
         &options.out,
@@ -83,6 +88,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         let began = Instant::now();
         let mut result = SuiteResult::default();
         result.attempt("the suite", |result| (suite.run)(&bench, result));
+        matrix.judge(device, suite.name, &mut result);
         for row in &result.rows {
             eprintln!("  {row}");
         }
@@ -91,7 +97,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let summary = report.finish()?;
     eprintln!("results are in {}", summary.display());
     let failed =
-        report.count(Verdict::Error) > 0 || (options.strict && report.count(Verdict::Miss) > 0);
+        report.count(Verdict::Error) > 0 || (options.strict && report.surprises().count() > 0);
     Ok(if failed {
         ExitCode::FAILURE
     } else {

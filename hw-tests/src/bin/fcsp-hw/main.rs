@@ -11,6 +11,7 @@ mod cast;
 mod child;
 mod cli;
 mod date;
+mod matrix;
 mod programs;
 mod report;
 mod result;

@@ -74,6 +74,33 @@ impl Report {
         Ok(path)
     }
 
+    /// What came otherwise than `matrix.toml` expects, and why some misses were expected.
+    fn say_expectations(&self, text: &mut String) {
+        // As above: writing to a String cannot fail.
+        let _ = write!(text, "\nUnexpected: {}.", self.surprises().count());
+        for (suite, row) in self.surprises() {
+            let reason = row.expected.as_ref().and_then(|it| it.reason.as_deref());
+            let reason = reason.map_or(String::new(), |it| format!(" (expected otherwise: {it})"));
+            let _ = write!(text, "\n- {suite}: {}{reason}", row.measure);
+        }
+        text.push('\n');
+        let mut told = Vec::new();
+        for (suite, _, rows) in &self.suites {
+            for row in rows.iter().filter(|row| row.verdict == Verdict::Miss) {
+                let reason = row.expected.as_ref().filter(|it| !it.surprising);
+                if let Some(reason) = reason.and_then(|it| it.reason.as_deref())
+                    && !told.contains(&(suite, reason))
+                {
+                    told.push((suite, reason));
+                    let _ = write!(
+                        text,
+                        "\nMisses of `{suite}` that prove nothing: {reason}.\n"
+                    );
+                }
+            }
+        }
+    }
+
     /// How many rows have this verdict.
     pub fn count(&self, verdict: Verdict) -> usize {
         self.suites
@@ -81,6 +108,13 @@ impl Report {
             .flat_map(|(_, _, rows)| rows)
             .filter(|row| row.verdict == verdict)
             .count()
+    }
+
+    /// Rows that came otherwise than the matrix expects, with their suites.
+    pub fn surprises(&self) -> impl Iterator<Item = (&'static str, &Row)> {
+        let all = self.suites.iter();
+        all.flat_map(|(suite, _, rows)| rows.iter().map(move |row| (*suite, row)))
+            .filter(|(_, row)| row.expected.as_ref().is_some_and(|it| it.surprising))
     }
 
     fn summary(&self) -> String {
@@ -125,22 +159,30 @@ impl Report {
                     cell(&row.measure),
                     cell(&row.measured),
                     cell(&row.bar),
-                    match row.verdict {
-                        Verdict::Pass => "PASS",
-                        Verdict::Miss => "**MISS**",
-                        Verdict::Info => "",
-                        Verdict::Skipped => "skipped",
-                        Verdict::Error => "**ERROR**",
-                    }
+                    verdict(row),
                 );
             }
         }
+        self.say_expectations(&mut text);
         text.push_str("\nTime spent:");
         for (suite, took, _) in &self.suites {
             let _ = write!(text, " {suite} {:.0} s;", took.as_secs_f64());
         }
         text.push('\n');
         text
+    }
+}
+
+fn verdict(row: &Row) -> &'static str {
+    let surprising = row.expected.as_ref().is_some_and(|it| it.surprising);
+    match (row.verdict, surprising) {
+        (Verdict::Pass, false) => "PASS",
+        (Verdict::Pass, true) => "PASS, unexpected",
+        (Verdict::Miss, true) => "**MISS**",
+        (Verdict::Miss, false) => "MISS, see below",
+        (Verdict::Info, _) => "",
+        (Verdict::Skipped, _) => "skipped",
+        (Verdict::Error, _) => "**ERROR**",
     }
 }
 

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use std::fmt;
 
+use crate::matrix::Expected;
+
 /// Whether a measure is where it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -55,6 +57,8 @@ pub struct Row {
     pub bar: String,
     /// The comparison.
     pub verdict: Verdict,
+    /// What `matrix.toml` expects, if there is a bar.
+    pub expected: Option<Expected>,
 }
 
 impl Row {
@@ -81,6 +85,7 @@ impl Row {
                 Bar::None => String::new(),
             },
             verdict: bar.verdict(value),
+            expected: None,
         }
     }
 
@@ -92,6 +97,7 @@ impl Row {
             value: None,
             bar: "holds".into(),
             verdict: if holds { Verdict::Pass } else { Verdict::Miss },
+            expected: None,
         }
     }
 
@@ -103,6 +109,7 @@ impl Row {
             value: None,
             bar: String::new(),
             verdict: Verdict::Info,
+            expected: None,
         }
     }
 
@@ -127,6 +134,14 @@ impl fmt::Display for Row {
         write!(f, "{verdict:5} {}: {}", self.measure, self.measured)?;
         if !self.bar.is_empty() {
             write!(f, " (bar {})", self.bar)?;
+        }
+        match &self.expected {
+            Some(expected) if expected.surprising => write!(f, ", UNEXPECTED")?,
+            Some(Expected {
+                reason: Some(reason),
+                ..
+            }) if self.verdict != Verdict::Pass => write!(f, ", expected: {reason}")?,
+            _ => {}
         }
         Ok(())
     }

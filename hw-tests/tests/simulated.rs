@@ -1,0 +1,222 @@
+//! The measuring suites on the simulated device: that the whole of FCSP works together, from the
+//! preload library to the arbiter. Simulated, so it says nothing about any vendor's timing.
+//!
+//! The bounds are far looser than the bars of `fcsp-hw`, because these tests run on whatever machine
+//! builds FCSP, beside whatever it builds; what they forbid is still impossible without limits that
+//! hold. What a busy machine spoils is measured again, twice at most.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use tempfile::TempDir;
+
+const TRIES: u32 = 3;
+
+/// One test at a time: each keeps the device's processors busy.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An install tree of what cargo built, built if need be: it does not build the libraries of other
+/// packages for a test.
+fn install() -> &'static Path {
+    static TREE: OnceLock<TempDir> = OnceLock::new();
+    let tree = TREE.get_or_init(|| {
+        let harness = PathBuf::from(env!("CARGO_BIN_EXE_fcsp-hw"));
+        let profile = harness.parent().expect("a profile directory");
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--lib", "--target-dir"]);
+        build.arg(profile.parent().expect("a target directory"));
+        for package in ["fcsp-preload-cuda", "fcsp-sim-cuda", "fcsp-sim-nvml"] {
+            build.args(["-p", package]);
+        }
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        assert!(
+            build.status().expect("cargo runs").success(),
+            "no libraries"
+        );
+        let tree = tempfile::tempdir().expect("a temporary directory");
+        let files = [
+            (
+                PathBuf::from(env!("CARGO_BIN_EXE_fcsp-load")),
+                "bin/fcsp-load",
+            ),
+            (profile.join("libfcsp_cuda.so"), "lib/libfcsp-cuda.so"),
+            (profile.join("libfcsp_sim_cuda.so"), "lib/sim/libcuda.so.1"),
+            (
+                profile.join("libfcsp_sim_nvml.so"),
+                "lib/sim/libnvidia-ml.so.1",
+            ),
+        ];
+        for (built, installed) in files {
+            let installed = tree.path().join(installed);
+            let folder = installed.parent().expect("a folder");
+            std::fs::create_dir_all(folder).expect("room for it");
+            std::fs::copy(&built, &installed)
+                .unwrap_or_else(|error| panic!("{}: {error}", built.display()));
+        }
+        tree
+    });
+    tree.path()
+}
+
+/// What a suite found.
+struct Rows(Vec<Value>);
+
+impl Rows {
+    /// The value of the row whose text contains every one of `parts`.
+    fn value(&self, parts: &[&str]) -> f64 {
+        let row = self.row(parts);
+        row["value"]
+            .as_f64()
+            .unwrap_or_else(|| panic!("no number: {row}"))
+    }
+
+    /// Whether the statement whose text contains every one of `parts` holds.
+    fn holds(&self, parts: &[&str]) -> bool {
+        self.row(parts)["verdict"] == "PASS"
+    }
+
+    fn row(&self, parts: &[&str]) -> &Value {
+        let text = |row: &Value| row["measure"].as_str().unwrap_or_default().to_owned();
+        let fits = |row: &&Value| parts.iter().all(|part| text(row).contains(part));
+        let found = self.0.iter().find(fits);
+        found.unwrap_or_else(|| panic!("no row of {parts:?} in {:?}", self.0))
+    }
+}
+
+/// Runs suites briefly, with variables of the simulated device.
+fn run(suites: &[&str], variables: &[(&str, &str)]) -> impl Fn(&str) -> Rows + use<> {
+    let out = tempfile::tempdir().expect("a temporary directory");
+    let mut harness = Command::new(env!("CARGO_BIN_EXE_fcsp-hw"));
+    harness.args(["run", "--simulated", "--quick", "--only", &suites.join(",")]);
+    harness
+        .arg("--install")
+        .arg(install())
+        .arg("--out")
+        .arg(out.path());
+    let output = harness.envs(variables.iter().copied()).output();
+    let output = output.expect("the harness starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    eprintln!("{said}");
+    move |suite| {
+        let path = out.path().join(format!("{suite}.json"));
+        let text = std::fs::read_to_string(&path).expect("the suite wrote its results");
+        let file: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(
+            file["simulated"], true,
+            "results must say that they are simulated"
+        );
+        Rows(file["rows"].as_array().expect("rows").clone())
+    }
+}
+
+/// Measures until nothing is amiss, a few times at most.
+fn eventually(measure: impl Fn() -> Vec<String>) {
+    let mut seen = Vec::new();
+    for _ in 0..TRIES {
+        let amiss = measure();
+        if amiss.is_empty() {
+            return;
+        }
+        seen.push(amiss);
+    }
+    panic!("{seen:#?}");
+}
+
+/// Says what is not within its bounds.
+fn check(amiss: &mut Vec<String>, what: &str, value: f64, bounds: std::ops::RangeInclusive<f64>) {
+    if !bounds.contains(&value) {
+        amiss.push(format!("{what}: {value} is not within {bounds:?}"));
+    }
+}
+
+fn check_shares(amiss: &mut Vec<String>, shares: &Rows) {
+    for mix in ["25/75", "25/35/40", "10/90"] {
+        let error = shares.value(&[mix, "share error, mean"]);
+        check(amiss, &format!("{mix}: mean share error"), error, 0.0..=3.0);
+        let total = shares.value(&[mix, "total"]);
+        check(amiss, &format!("{mix}: total"), total, 0.85..=1.1);
+    }
+}
+
+fn check_strict(amiss: &mut Vec<String>, strict: &Rows) {
+    let percent = strict.value(&["mean, of the whole device"]);
+    check(amiss, "strict 25 % alone", percent, 21.0..=26.0);
+}
+
+fn check_kill(amiss: &mut Vec<String>, kill: &Rows) {
+    if !kill.holds(&["the tenant that is killed had its part"]) {
+        amiss.push("the tenant that is killed had no part".into());
+    }
+    let resumed_ms = kill.value(&["the others resume, longest"]);
+    check(amiss, "ms until the others resume", resumed_ms, 0.0..=100.0);
+}
+
+#[test]
+fn a_strict_tenant_gets_its_part_and_the_part_of_a_killed_one_goes_to_the_others() {
+    let _alone = alone();
+    eventually(|| {
+        let rows = run(&["strict", "kill"], &[]);
+        let mut amiss = Vec::new();
+        check_strict(&mut amiss, &rows("strict"));
+        check_kill(&mut amiss, &rows("kill"));
+        amiss
+    });
+}
+
+/// A device that maps no memory of the host cannot make its queues wait: threads wait, and look
+/// themselves when work is done.
+#[test]
+fn shares_hold_where_threads_wait_in_place_of_queues() {
+    let _alone = alone();
+    eventually(|| {
+        let rows = run(&["shares"], &[("FCSP_SIM_NO_PIN", "1")]);
+        let mut amiss = Vec::new();
+        check_shares(&mut amiss, &rows("shares"));
+        amiss
+    });
+}
+
+#[test]
+#[ignore = "takes more than a minute"]
+fn every_limit_holds() {
+    let _alone = alone();
+    eventually(|| {
+        let rows = run(
+            &["shares", "streams", "graphs", "strict", "quota", "kill"],
+            &[],
+        );
+        let mut amiss = Vec::new();
+        check_shares(&mut amiss, &rows("shares"));
+        for suite in ["streams", "graphs"] {
+            let rows = rows(suite);
+            let error = rows.value(&["share error, mean"]);
+            check(
+                &mut amiss,
+                &format!("{suite}: mean share error"),
+                error,
+                0.0..=3.0,
+            );
+            let total = rows.value(&["total"]);
+            check(&mut amiss, &format!("{suite}: total"), total, 0.85..=1.1);
+        }
+        check_strict(&mut amiss, &rows("strict"));
+        check_kill(&mut amiss, &rows("kill"));
+        let quota = rows("quota");
+        assert_eq!(
+            quota.value(&["bytes over the quota, by the tenants' own"]),
+            0.0
+        );
+        assert!(quota.holds(&["the race reached the quota"]));
+        for family in ["malloc", "async", "create"] {
+            assert!(quota.holds(&[family, "refused at the quota, goes on after"]));
+        }
+        amiss
+    });
+}
