@@ -176,8 +176,8 @@ const SLICE_NS: u64 = us(100);
 /// Makes the calling thread fit to be an observer inside a foreign program: no signals, precise
 /// timers, soon on a busy processor. Linux only.
 pub fn prepare_thread() {
-    // SAFETY: the set is initialised by sigfillset before it is used; both calls only affect the
-    // calling thread.
+    // SAFETY: the set is initialised by sigfillset before it is used; the calls affect the
+    // calling thread only.
     unsafe {
         let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
         libc::sigfillset(all.as_mut_ptr());
