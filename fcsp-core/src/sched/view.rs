@@ -8,35 +8,15 @@ use super::segment::{SegmentState, reached};
 use super::shares::Promise;
 use crate::failpoint::failpoint;
 use crate::policy::Mode;
-use crate::region::layout::{
-    RegionLayout, SEGMENTS, SlotPages, SlotState, TENANTS_MAX, TenantState,
-};
-use crate::sync::{AtomicU64, Ordering};
-
-/// Indices whose bit is set.
-fn set_bits(words: &[AtomicU64]) -> impl Iterator<Item = usize> {
-    words.iter().enumerate().flat_map(|(i, word)| {
-        // Acquire pairs with whoever published the record behind the bit.
-        let mut bits = word.load(Ordering::Acquire);
-        std::iter::from_fn(move || {
-            let bit = bits.trailing_zeros() as usize;
-            (bits != 0).then(|| {
-                bits &= bits - 1;
-                i * 64 + bit
-            })
-        })
-    })
-}
+use crate::region::layout::{RegionLayout, SEGMENTS};
+use crate::region::scan::{SlotRef, live_slots, live_tenants};
+use crate::sync::Ordering;
 
 /// Reads the device's programs into `view`, reusing its memory.
 pub fn read(region: &RegionLayout, view: &mut View) {
     view.tenants.clear();
     view.processes.clear();
-    for index in set_bits(&*region.header.tenants_used) {
-        let tenant = &region.tenants[index];
-        if tenant.state.load(Ordering::Acquire) != TenantState::Live as u32 {
-            continue;
-        }
+    for (index, tenant) in live_tenants(region) {
         let promise = Promise {
             mode: Mode::from_number(tenant.mode.load(Ordering::Relaxed)),
             entitlement_ppm: tenant.entitlement_ppm.load(Ordering::Relaxed),
@@ -44,18 +24,14 @@ pub fn read(region: &RegionLayout, view: &mut View) {
             burst_max_ppm: tenant.burst_max_ppm.load(Ordering::Relaxed),
             active: false,
         };
+        let index = index.0 as usize;
         view.tenants.push(TenantView { index, promise });
     }
-    for slot in set_bits(&*region.header.slots_used) {
-        let pages = &region.slots[slot];
-        if pages.slot.state.load(Ordering::Acquire) == SlotState::Live as u32 {
-            view.processes.push(read_process(slot, pages));
-        }
-    }
+    view.processes.extend(live_slots(region).map(read_process));
 }
 
-fn read_process(index: usize, pages: &SlotPages) -> ProcessView {
-    let (slot, page) = (&pages.slot, &pages.page);
+fn read_process(found: SlotRef<'_>) -> ProcessView {
+    let (slot, page) = (found.slot, found.page);
     // Acquire pairs with the producer's Release: the segments up to `opened` can be read.
     let opened = slot.queue.opened.load(Ordering::Acquire);
     let retired = slot.compute.retired.load(Ordering::Relaxed);
@@ -68,9 +44,9 @@ fn read_process(index: usize, pages: &SlotPages) -> ProcessView {
         })
         .collect();
     ProcessView {
-        slot: index,
+        slot: found.index.0 as usize,
         generation: slot.generation.load(Ordering::Relaxed),
-        tenant: (slot.tenant.load(Ordering::Relaxed) as usize).min(TENANTS_MAX - 1),
+        tenant: found.tenant().0 as usize,
         opened,
         granted: page.grant.load(Ordering::Relaxed),
         retired,
@@ -180,9 +156,10 @@ pub fn publish(region: &RegionLayout, view: &View, arbiter: &Arbiter, now_ns: u6
 
 /// Takes over what the last arbiter charged.
 pub fn restore(region: &RegionLayout, arbiter: &mut Arbiter) {
-    for index in set_bits(&*region.header.tenants_used) {
-        let compute = &region.tenants[index].compute;
+    for (index, tenant) in live_tenants(region) {
+        let compute = &tenant.compute;
         let vtime_ns = compute.vtime_ns.load(Ordering::Relaxed);
-        arbiter.restore(index, vtime_ns, compute.device_ns.load(Ordering::Relaxed));
+        let device_ns = compute.device_ns.load(Ordering::Relaxed);
+        arbiter.restore(index.0 as usize, vtime_ns, device_ns);
     }
 }
