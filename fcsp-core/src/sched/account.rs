@@ -1,5 +1,6 @@
 //! What the arbiter remembers of tenants and processes between steps.
 
+use super::clock::us;
 use super::plan::ProcessView;
 use super::shares::{Share, WHOLE_PPM};
 
@@ -7,6 +8,13 @@ use super::shares::{Share, WHOLE_PPM};
 fn blend(old: u64, new: u64) -> u64 {
     if old == 0 { new } else { (old * 7 + new) / 8 }
 }
+
+/// Most that one late segment adds to the margin.
+const MARGIN_UP_NS_MAX: u64 = us(100);
+/// What a segment in time takes off it: about one in 25 is late then.
+const MARGIN_DOWN_NS: u64 = us(2);
+/// A program that would need more is not helped by more.
+const MARGIN_NS_MAX: u64 = us(1500);
 
 /// Device time of one tenant.
 #[derive(Clone, Debug, Default)]
@@ -95,6 +103,8 @@ pub struct ProcessAccount {
     pub error_ns: u64,
     /// Part of its segments that ended in a wait, thousandths.
     pub sync_milli: u64,
+    /// How much earlier than just in time its filling segments are granted.
+    pub margin_ns: u64,
     /// When it last had nothing left to run.
     pub drained_ns: u64,
     synced_seen: u32,
@@ -103,11 +113,11 @@ pub struct ProcessAccount {
 
 impl ProcessAccount {
     /// A process nothing is known of.
-    pub fn new(view: &ProcessView, vtime_ns: u64) -> Self {
+    pub fn new(view: &ProcessView, margin_ns: u64) -> Self {
         Self {
             generation: view.generation,
-            vtime_ns,
             ratio_milli: 1000,
+            margin_ns,
             synced_seen: view.synced,
             blocked_seen: view.blocked,
             ..Self::default()
@@ -168,9 +178,24 @@ impl ProcessAccount {
     }
 
     /// When a segment that began to fill at `opened_ns` is best granted: so late that its program
-    /// will have submitted everything by the time the device has run it, less `margin_ns`.
-    pub fn just_in_time_ns(&self, opened_ns: u64, margin_ns: u64) -> u64 {
-        let device = self.device_ns_mean + self.device_ns_mean / 8;
-        opened_ns + self.fill_ns.saturating_sub(device + margin_ns)
+    /// will have submitted everything by the time the device has run it, less the margin.
+    pub fn just_in_time_ns(&self, opened_ns: u64) -> u64 {
+        let lead_ns = self.device_ns_mean + self.margin_ns;
+        opened_ns + self.fill_ns.saturating_sub(lead_ns)
+    }
+
+    /// Learns from a segment that was granted while it filled, and whose last result came
+    /// `late_ns` after its last submission; `due_ns` is what the device would need for that alone.
+    ///
+    /// A quantile by stochastic approximation (Robbins and Monro, 1951): a late one moves the margin by
+    /// what it was late, one in time by a little the other way, so that few are late and the
+    /// neighbours lose no more than that takes.
+    pub fn learn_margin(&mut self, late_ns: u64, due_ns: u64) {
+        if late_ns > due_ns {
+            let step_ns = (late_ns - due_ns).min(MARGIN_UP_NS_MAX);
+            self.margin_ns = (self.margin_ns + step_ns).min(MARGIN_NS_MAX);
+        } else {
+            self.margin_ns = self.margin_ns.saturating_sub(MARGIN_DOWN_NS);
+        }
     }
 }

@@ -18,8 +18,11 @@ pub struct Tuning {
     pub turn_ns_max: u64,
     /// Longest segment of others beside a program that waits for its results.
     pub beside_interactive_ns: u64,
-    /// How much earlier than just in time a segment that is still filling is granted.
+    /// How much earlier than just in time a segment that is still filling is granted, before the
+    /// process's own margin is learnt.
     pub margin_ns: u64,
+    /// A last result this long after the last submission, and what the kernel itself takes, is in time.
+    pub late_ns: u64,
     /// A tenant without work for this long is idle.
     pub idle_ns: u64,
     /// Longest pause between two batches that keeps the turn.
@@ -45,8 +48,9 @@ impl Default for Tuning {
             cycle_ns_waiting: ms(10),
             turn_ns_min: us(500),
             turn_ns_max: ms(20),
-            beside_interactive_ns: us(400),
-            margin_ns: us(400),
+            beside_interactive_ns: us(250),
+            margin_ns: us(600),
+            late_ns: us(60),
             idle_ns: ms(200),
             think_ns_max: us(100),
             quiet_ns: us(200),
@@ -81,6 +85,7 @@ impl Tuning {
                 "turn_max" => &mut tuning.turn_ns_max,
                 "beside_interactive" => &mut tuning.beside_interactive_ns,
                 "margin" => &mut tuning.margin_ns,
+                "late" => &mut tuning.late_ns,
                 "idle" => &mut tuning.idle_ns,
                 "think_max" => &mut tuning.think_ns_max,
                 "quiet" => &mut tuning.quiet_ns,

@@ -70,6 +70,18 @@ impl Arbiter {
                     let device_ns = account.corrected_ns(segment.predicted_ns);
                     let fill_ns = segment.submitted_ns.saturating_sub(segment.opened_ns);
                     account.learn_habit(fill_ns, device_ns, process.synced, process.blocked);
+                    // Granted when it was due, as far as others' segments allow, and not by share.
+                    let due_ns = account.just_in_time_ns(segment.opened_ns)
+                        + self.tuning.beside_interactive_ns;
+                    let began_ns = turn.segment_started_ns;
+                    if account.interactive()
+                        && began_ns <= due_ns
+                        && began_ns < segment.submitted_ns
+                    {
+                        let late_ns = now.saturating_sub(segment.submitted_ns);
+                        let kernel_ns = device_ns / u64::from(segment.launches.max(1));
+                        account.learn_margin(late_ns, kernel_ns + self.tuning.late_ns);
+                    }
                     if had_no_gaps {
                         let handover = if turn.first_segment {
                             turn.handover_ns

@@ -39,7 +39,7 @@ impl Arbiter {
         for process in &view.processes {
             self.processes
                 .entry(process.slot)
-                .or_insert_with(|| ProcessAccount::new(process, 0));
+                .or_insert_with(|| ProcessAccount::new(process, self.tuning.margin_ns));
             let Some(account) = self.tenants.get_mut(&process.tenant) else {
                 continue;
             };

@@ -134,9 +134,7 @@ impl Arbiter {
                 continue;
             }
             let at = match segment.state {
-                SegmentState::Open => {
-                    account.just_in_time_ns(segment.opened_ns, self.tuning.margin_ns)
-                }
+                SegmentState::Open => account.just_in_time_ns(segment.opened_ns),
                 _ => now,
             };
             let list = if at <= now { &mut ready } else { &mut later };
