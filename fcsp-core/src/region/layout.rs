@@ -32,7 +32,7 @@ pub const CELLS_PER_SLOT: usize = 16;
 /// Queues of one process that can have work in open segments at the same time.
 pub const LANES: usize = 64;
 /// Segments of one process that the region remembers; more than a process may run ahead.
-pub const SEGMENTS: usize = 16;
+pub const SEGMENTS: usize = 32;
 /// Longest tenant name in bytes.
 pub const TENANT_NAME_MAX: usize = 64;
 /// Longest device identity in bytes (`GPU-` and a UUID for NVIDIA, a PCI address elsewhere).

@@ -13,7 +13,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::clock::now_ns;
+use super::clock::{now_ns, us};
 use super::cost::{Cost, CostKey, CostTable};
 use super::handshake;
 use super::lanes::Lanes;
@@ -27,7 +27,7 @@ use crate::region::layout::{GatePage, Header, RegionLayout, SEGMENTS, Segment, S
 use crate::sync::Ordering;
 
 /// Segments a process may be ahead of the device. A thread that wants more waits.
-pub const AHEAD: u32 = 4;
+pub const AHEAD: u32 = 24;
 /// Unanswered questions for an event or a queue after which a program counts as waiting.
 const QUERIES_BEFORE_SYNC: u32 = 8;
 /// Longest sleep of a thread that waits for room before it looks again by itself.
@@ -36,8 +36,16 @@ const ROOM_WAIT: Duration = Duration::from_millis(5);
 const LOOK: Duration = Duration::from_micros(50);
 /// The same, while the end is expected to be far away; expectations may be wrong.
 const LOOK_AHEAD: Duration = Duration::from_micros(500);
-/// One segment in this many is measured to learn what a hand-over costs.
-const SEGMENT_SAMPLE_EVERY: u32 = 8;
+/// What a submission of unknown cost counts at most, unless an eighth of a segment is more: a program
+/// may have [`AHEAD`] segments of such before the first is learnt.
+const PRIOR_NS_MAX: u64 = us(500);
+/// One segment in this many is measured to learn what a hand-over costs. Prime to the number of
+/// segments in a turn, so that the first of a turn, the one that tells, is among them.
+const SEGMENT_SAMPLE_EVERY: u32 = 5;
+/// Most that the first measurement of a hand-over is believed.
+const HANDOVER_NS_FIRST: u64 = us(200);
+/// Least step from one estimate of it to the next.
+const HANDOVER_STEP_NS: u64 = us(5);
 
 const _: () = assert!((AHEAD as usize) < SEGMENTS);
 
@@ -355,7 +363,8 @@ impl Producer {
     /// What a submission is expected to cost, and how long a segment may be.
     fn cost(&self, key: CostKey, prior_ns: u64) -> (Cost, u64) {
         let full_ns = u64::from(self.slot.gate.segment_us.load(Ordering::Relaxed)).max(1) * 1000;
-        (self.costs.expect(key, prior_ns.min(full_ns / 8)), full_ns)
+        let prior_ns = prior_ns.min(PRIOR_NS_MAX.max(full_ns / 8));
+        (self.costs.expect(key, prior_ns), full_ns)
     }
 
     /// The lock, with an open segment that a submission of `cost_ns` fits into, or room for one.
@@ -533,13 +542,13 @@ impl Producer {
         }
         let handover = finished.saturating_sub(granted).saturating_sub(device_ns);
         let old = self.slot.queue.handover_ns.load(Ordering::Relaxed);
-        // A hand-over of a millisecond and more is something else: a stopped program, a late look.
-        let new = if old == 0 {
-            handover
-        } else {
-            (old * 7 + handover) / 8
-        }
-        .min(1_000_000);
+        // Towards the median: what a late look or a stopped program adds once in a while says nothing.
+        let step = (old / 8).max(HANDOVER_STEP_NS);
+        let new = match old {
+            0 => handover.min(HANDOVER_NS_FIRST),
+            _ if handover > old => old + (handover - old).min(step),
+            _ => old - (old - handover).min(step),
+        };
         self.slot.queue.handover_ns.store(new, Ordering::Relaxed);
     }
 
