@@ -170,6 +170,11 @@ impl ProcessAccount {
         self.sync_milli >= 500
     }
 
+    /// True for a program that hardly ever waits for what it submits.
+    pub fn never_waits(&self) -> bool {
+        self.sync_milli < 100
+    }
+
     /// True for a program that submits again within `think_ns_max` of its last result, all at once.
     pub fn quick(&self, think_ns_max: u64) -> bool {
         self.think_ns != 0

@@ -16,6 +16,10 @@ pub struct Tuning {
     pub turn_ns_min: u64,
     /// Longest turn.
     pub turn_ns_max: u64,
+    /// Shortest part of a turn of a program that never waits: a segment costs some 2 µs of its processor.
+    pub segment_ns_min: u64,
+    /// Longest part.
+    pub segment_ns_max: u64,
     /// Longest segment of others beside a program that waits for its results.
     pub beside_interactive_ns: u64,
     /// How much earlier than just in time a segment that is still filling is granted, before the
@@ -48,6 +52,8 @@ impl Default for Tuning {
             cycle_ns_waiting: ms(10),
             turn_ns_min: us(500),
             turn_ns_max: ms(20),
+            segment_ns_min: us(250),
+            segment_ns_max: us(500),
             beside_interactive_ns: us(250),
             margin_ns: us(600),
             late_ns: us(60),
@@ -83,6 +89,8 @@ impl Tuning {
                 "cycle_waiting" => &mut tuning.cycle_ns_waiting,
                 "turn_min" => &mut tuning.turn_ns_min,
                 "turn_max" => &mut tuning.turn_ns_max,
+                "segment_min" => &mut tuning.segment_ns_min,
+                "segment_max" => &mut tuning.segment_ns_max,
                 "beside_interactive" => &mut tuning.beside_interactive_ns,
                 "margin" => &mut tuning.margin_ns,
                 "late" => &mut tuning.late_ns,

@@ -1,4 +1,4 @@
-//! Rounds: how long a turn and a segment are, and whose submissions form segments at all.
+//! Whose submissions form segments, and how long those are.
 
 use super::Arbiter;
 use super::retire::end;
@@ -6,44 +6,11 @@ use crate::policy::Mode;
 use crate::sched::account::ProcessAccount;
 use crate::sched::plan::{Gate, Grant, Plan, ProcessView, View};
 use crate::sched::segment::reached;
-use crate::sched::shares::WHOLE_PPM;
+
+/// How finely the turn of a program that never waits is divided.
+const SEGMENTS_PER_TURN: u64 = 8;
 
 impl Arbiter {
-    pub(super) fn turn_ns(&self, tenant: usize) -> u64 {
-        self.part_ns(self.round_ns(), tenant)
-    }
-
-    /// A tenant's turn in a round of that length.
-    pub(super) fn part_ns(&self, round_ns: u64, tenant: usize) -> u64 {
-        let share = self
-            .tenants
-            .get(&tenant)
-            .map_or(WHOLE_PPM, |a| a.share.share_ppm);
-        (round_ns * u64::from(share) / u64::from(WHOLE_PPM))
-            .clamp(self.tuning.turn_ns_min, self.tuning.turn_ns_max)
-    }
-
-    /// One round of turns, without its hand-overs. Looks at everybody: once a step is enough.
-    pub(super) fn round_ns(&self) -> u64 {
-        let working = self
-            .tenants
-            .values()
-            .filter(|account| account.had_work)
-            .count() as u64;
-        let handovers_ns = if working > 1 {
-            working * self.handover_ns
-        } else {
-            0
-        };
-        let somebody_waits = self.processes.values().any(ProcessAccount::waits);
-        let round_ns = if somebody_waits {
-            self.tuning.cycle_ns_waiting
-        } else {
-            self.tuning.cycle_ns
-        };
-        round_ns.saturating_sub(handovers_ns)
-    }
-
     /// Decides whose submissions form segments, and how long those are.
     pub(super) fn set_gates(&self, view: &View, alone: Option<usize>, plan: &mut Plan) {
         let round_ns = self.round_ns();
@@ -65,6 +32,11 @@ impl Arbiter {
             let mut length = self.part_ns(round_ns, process.tenant);
             if beside_interactive && !account.is_some_and(ProcessAccount::interactive) {
                 length = length.min(self.tuning.beside_interactive_ns);
+            } else if account.is_some_and(ProcessAccount::never_waits) {
+                // A turn can end at any of them. Programs that wait end theirs themselves.
+                let part_ns = length / SEGMENTS_PER_TURN;
+                let (least, most) = (self.tuning.segment_ns_min, self.tuning.segment_ns_max);
+                length = length.min(part_ns.clamp(least, most));
             }
             let ratio = account.map_or(1000, |a| a.ratio_milli);
             let segment_us = (length * 1000 / ratio / 1000).clamp(50, 100_000) as u32;

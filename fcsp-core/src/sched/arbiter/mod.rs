@@ -29,6 +29,7 @@ use super::tuning::Tuning;
 mod ahead;
 mod gates;
 mod retire;
+mod rounds;
 mod tenants;
 mod turns;
 mod wake;

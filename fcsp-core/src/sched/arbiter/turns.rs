@@ -58,14 +58,16 @@ impl Arbiter {
         if let Some(tenant) = self.tenants.get_mut(&process.tenant) {
             tenant.refund(handover_ns);
         }
-        let budget_ns = self.turn_ns(process.tenant);
         let kept = self.turn.take().filter(|_| choice.keeps);
-        let started_ns = kept.map_or(now, |turn| turn.started_ns);
+        let (started_ns, budget_ns) = match kept {
+            Some(turn) => (turn.started_ns, turn.budget_ns),
+            None => (now, self.budget_ns(now, process.tenant)),
+        };
         let left_ns = (started_ns + budget_ns).saturating_sub(now);
         let until_ns = choice
             .until_ns
             .map_or(left_ns, |until| until.saturating_sub(now));
-        let to = self.grant_up_to(process, from, until_ns);
+        let to = self.grant_up_to(process, from, until_ns.saturating_sub(handover_ns));
         self.turn = Some(Turn {
             slot: process.slot,
             tenant: process.tenant,
@@ -110,8 +112,10 @@ impl Arbiter {
     /// The waiting process that is furthest behind, and until when it may run before somebody who is
     /// further behind still, but whose time has not come, wants the device.
     fn choose<'a>(&self, now: u64, view: &'a View, plan: &Plan) -> Option<Choice<'a>> {
-        let mut ready: Vec<(u64, u64, &ProcessView)> = Vec::new();
-        let mut later: Vec<(u64, u64, &ProcessView)> = Vec::new();
+        let mut ready: Vec<Candidate<'a>> = Vec::new();
+        let mut later: Vec<Candidate<'a>> = Vec::new();
+        // Has nothing at this moment, but will: when that will be due at the earliest.
+        let mut expected: Vec<Candidate<'a>> = Vec::new();
         for process in &view.processes {
             if view.mode(process.tenant) == Mode::None {
                 continue;
@@ -128,6 +132,10 @@ impl Arbiter {
                 .iter()
                 .find(|s| s.number == first && s.launches > 0)
             else {
+                let idle_ns = now.saturating_sub(tenant.active_ns);
+                if account.interactive() && idle_ns <= self.tuning.think_ns_max {
+                    expected.push((tenant.vtime_ns, account.just_in_time_ns(now), process));
+                }
                 continue;
             };
             if !tenant.eligible() {
@@ -145,6 +153,9 @@ impl Arbiter {
             ));
         }
         ready.sort_by_key(|(vtime, own, process)| (*vtime, *own, process.slot));
+        if self.keeps_time() {
+            self.sort_by_place(&mut ready);
+        }
         later.sort_by_key(|(_, at, process)| (*at, process.slot));
         let keeps = self.turn.as_ref().and_then(|turn| {
             let (vtime, _, process) = ready.iter().find(|(_, _, p)| p.slot == turn.slot)?;
@@ -170,6 +181,7 @@ impl Arbiter {
                 let turn_ns = self.turn_ns(process.tenant);
                 let until_ns = later
                     .iter()
+                    .chain(&expected)
                     .filter(|(theirs, _, p)| {
                         p.tenant != process.tenant && *theirs <= vtime + turn_ns
                     })
@@ -190,6 +202,9 @@ impl Arbiter {
         }
     }
 }
+
+/// A process that could have a turn: its tenant's virtual time, its own, or when it is due.
+pub(super) type Candidate<'a> = (u64, u64, &'a ProcessView);
 
 struct Choice<'a> {
     process: &'a ProcessView,
