@@ -192,9 +192,6 @@ fn clear(tenant: &Tenant) {
         &tenant.memory.reclaimed_bytes,
         &tenant.compute.vtime_ns,
         &tenant.compute.device_ns,
-        &tenant.compute.ceiling_tokens_ns,
-        &tenant.compute.ceiling_filled_ns,
-        &tenant.compute.active_ns,
     ] {
         word.store(0, Ordering::Relaxed);
     }
