@@ -1,6 +1,6 @@
 //! A policy file that comes to tenants that live already.
 
-use super::{Limits, Policy};
+use super::{Limits, Policy, Priority};
 use crate::backend::DeviceInfo;
 
 impl Policy {
@@ -33,6 +33,7 @@ impl Policy {
         let mut limits = Limits {
             pools,
             burst_max,
+            low_priority: self.low_priority.unwrap_or(live.low_priority),
             named_in_policy: named.is_some(),
             ..live
         };
@@ -46,6 +47,14 @@ impl Policy {
             limits.quota_bytes = memory.quota_bytes(device.total_bytes);
         }
         limits.burst_max = named.burst_max.unwrap_or(burst_max);
+        // Nobody is high by its own environment any more once the file names it.
+        let open = if live.named_in_policy {
+            live.priority
+        } else {
+            live.priority.max(Priority::Normal)
+        };
+        limits.priority = named.priority.unwrap_or(open);
+        limits.weight = named.weight.unwrap_or(live.weight);
         limits.memory_mode = named
             .memory_mode
             .or(self.memory_mode)
@@ -85,6 +94,7 @@ mod tests {
         let live = Limits {
             mode: Mode::Strict,
             memory_mode: MemoryMode::Soft,
+            priority: Priority::High,
             ..Limits::default()
         };
         let amended = policy().amend("a", Some(0), &device(), live);
@@ -97,6 +107,17 @@ mod tests {
             (Mode::Strict, MemoryMode::Soft)
         );
         assert!(amended.named_in_policy);
+        assert_eq!(
+            amended.priority,
+            Priority::Normal,
+            "a file that names it bounds it"
+        );
+        let named = Limits {
+            named_in_policy: true,
+            ..live
+        };
+        let amended = policy().amend("a", Some(0), &device(), named);
+        assert_eq!(amended.priority, Priority::High, "the operator set it");
         let on_the_other = policy().amend("a", Some(1), &device(), live);
         assert_eq!(on_the_other.entitlement, Share::from_percent(10));
         let unnumbered = policy().amend("a", None, &device(), live);

@@ -4,14 +4,16 @@
 //! returns what is right together with an error for each thing that is wrong, and the caller, who
 //! knows whether to fail open or closed, decides what follows.
 
-use super::{Fail, MemoryAmount, MemoryMode, Mode, Pools, Share, ValueError, tenant_name};
+use super::{
+    Fail, MemoryAmount, MemoryMode, Mode, Pools, Priority, Share, ValueError, tenant_name,
+};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::str::FromStr;
 
 /// Variables that are read, with their meaning in a few words. `_DEV<n>` and `_<n>` stand for a
 /// device as the program numbers it.
-pub const VARIABLES: [(&str, &str); 16] = [
+pub const VARIABLES: [(&str, &str); 18] = [
     (tenant_name::VARIABLE, "whose limits hold"),
     (
         "FCSP_FAIL",
@@ -29,6 +31,7 @@ pub const VARIABLES: [(&str, &str); 16] = [
         "BUD_BURST_MAX_PCT",
         "most the tenant takes from the burst pool, percent",
     ),
+    ("BUD_PRIORITY", "high, normal or low"),
     (
         "CUDA_DEVICE_SM_LIMIT",
         "as HAMi-core reads it; 0 is no limit",
@@ -39,6 +42,10 @@ pub const VARIABLES: [(&str, &str); 16] = [
         "as HAMi-core reads it; 0 is no limit",
     ),
     ("CUDA_DEVICE_MEMORY_LIMIT_<n>", "the same for one device"),
+    (
+        "CUDA_TASK_PRIORITY",
+        "as HAMi-core reads it; 0 is high, 1 is low",
+    ),
     ("FCSP_POLICY", "path of the policy file"),
 ];
 
@@ -109,6 +116,8 @@ pub struct EnvSettings {
     pub shared: Option<Share>,
     /// `BUD_BURST_MAX_PCT`.
     pub burst_max: Option<Share>,
+    priority: Option<Priority>,
+    hami_priority: Option<Priority>,
     compute: PerDevice<Share>,
     memory: PerDevice<MemoryAmount>,
     hami_compute: PerDevice<Share>,
@@ -172,15 +181,22 @@ impl EnvSettings {
             .or_else(|| self.hami_memory.get(ordinal))
     }
 
+    /// Priority that is asked for.
+    pub fn priority(&self) -> Option<Priority> {
+        self.priority.or(self.hami_priority)
+    }
+
     fn take(&mut self, name: &str, value: &OsStr) -> Result<(), ValueError> {
-        /// The value as a `T`.
-        fn parse<T: FromStr<Err = ValueError>>(value: &OsStr) -> Result<T, ValueError> {
-            let text = value.to_str().ok_or_else(|| ValueError {
+        fn text(value: &OsStr) -> Result<&str, ValueError> {
+            value.to_str().ok_or_else(|| ValueError {
                 value: value.to_string_lossy().into_owned(),
                 what: "a setting",
                 fix: "it is not UTF-8".to_owned(),
-            })?;
-            text.parse()
+            })
+        }
+        /// The value as a `T`.
+        fn parse<T: FromStr<Err = ValueError>>(value: &OsStr) -> Result<T, ValueError> {
+            text(value)?.parse()
         }
         match name {
             tenant_name::VARIABLE => {
@@ -192,6 +208,10 @@ impl EnvSettings {
             "BUD_TENANT_FLOOR_PCT" => self.floor = Some(parse(value)?),
             "BUD_SHARED_POOL_PCT" => self.shared = Some(parse(value)?),
             "BUD_BURST_MAX_PCT" => self.burst_max = Some(parse(value)?),
+            "BUD_PRIORITY" => self.priority = Some(parse(value)?),
+            "CUDA_TASK_PRIORITY" => {
+                self.hami_priority = Some(Priority::from_hami(text(value)?)?);
+            }
             _ => {
                 let hami_memory = || {
                     // HAMi-core takes 0 for no limit.
@@ -268,6 +288,20 @@ mod tests {
         assert_eq!(settings.compute(1), Some(Share::from_percent(70)));
         assert_eq!(settings.memory(0), Some(MemoryAmount::Unlimited));
         assert_eq!(settings.memory(1), Some(MemoryAmount::Bytes(3000 << 20)));
+    }
+
+    #[test]
+    fn a_priority_of_our_own_goes_before_that_of_hami() {
+        let (settings, errors) = read(&[("CUDA_TASK_PRIORITY", "1")]);
+        assert_eq!((settings.priority(), errors), (Some(Priority::Low), vec![]));
+        let (settings, _) = read(&[("CUDA_TASK_PRIORITY", "1"), ("BUD_PRIORITY", "high")]);
+        assert_eq!(settings.priority(), Some(Priority::High));
+        let (settings, errors) = read(&[("BUD_PRIORITY", "0"), ("CUDA_TASK_PRIORITY", "2")]);
+        assert_eq!((settings.priority(), errors.len()), (None, 2));
+        assert_eq!(
+            errors[0].to_string(),
+            "BUD_PRIORITY=\"0\" is not a priority: use high, normal, low"
+        );
     }
 
     #[test]

@@ -5,7 +5,9 @@
 //! a warning of [`super::validate`]. `docs/policy.md` describes every key.
 
 use super::nearest::hint;
-use super::{Fail, MemoryAmount, MemoryMode, Mode, Pools, Share, validate};
+use super::{
+    Fail, LowPriority, MemoryAmount, MemoryMode, Mode, Pools, Priority, Share, Weight, validate,
+};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -52,6 +54,8 @@ pub struct Policy {
     pub mode: Option<Mode>,
     /// Memory mode of tenants that have none of their own.
     pub memory_mode: Option<MemoryMode>,
+    /// What a tenant of low priority has while others are active.
+    pub low_priority: Option<LowPriority>,
     /// Division of devices that have none of their own.
     pub pools: Option<Pools>,
     /// Devices with settings of their own, by identity or ordinal.
@@ -86,6 +90,10 @@ pub struct TenantPolicy {
     pub mode: Option<Mode>,
     /// Most it takes from the burst pool.
     pub burst_max: Option<Share>,
+    /// When it gets its part.
+    pub priority: Option<Priority>,
+    /// Its part of what tenants with compute leave; only for a tenant without.
+    pub weight: Option<Weight>,
     /// What happens when FCSP cannot do its work.
     pub fail: Option<Fail>,
     /// Other limits on some devices, by identity or ordinal.
@@ -161,6 +169,7 @@ impl Policy {
             fail: shape.fail,
             mode: shape.mode,
             memory_mode: shape.memory_mode,
+            low_priority: shape.low_priority,
             pools: pools(shape.pools)?,
             ..Self::default()
         };
@@ -226,6 +235,7 @@ struct Shape {
     fail: Option<Fail>,
     mode: Option<Mode>,
     memory_mode: Option<MemoryMode>,
+    low_priority: Option<LowPriority>,
     pools: Option<Spanned<PoolsShape>>,
     #[serde(default)]
     device: BTreeMap<String, DeviceShape>,
@@ -257,6 +267,8 @@ struct TenantShape {
     memory_mode: Option<MemoryMode>,
     mode: Option<Mode>,
     burst_max: Option<Share>,
+    priority: Option<Priority>,
+    weight: Option<Weight>,
     fail: Option<Fail>,
     #[serde(default)]
     device: BTreeMap<String, TenantDevicePolicy>,
@@ -272,6 +284,8 @@ impl TenantShape {
             memory_mode: self.memory_mode,
             mode: self.mode,
             burst_max: self.burst_max,
+            priority: self.priority,
+            weight: self.weight,
             fail: self.fail,
             devices: self.device,
         }

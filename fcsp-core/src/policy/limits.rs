@@ -4,7 +4,7 @@
 //! the ledger reads the quota, the arbiter reads the rest. So a change is a plain store per word
 //! followed by one step of `limits_epoch`; there is no lock that a killed writer could leave behind.
 
-use super::{Fail, MemoryMode, Mode, Share};
+use super::{Fail, LowPriority, MemoryMode, Mode, Priority, Share, Weight};
 use crate::region::layout::Tenant;
 use crate::sync::Ordering::{Relaxed, Release};
 
@@ -82,6 +82,12 @@ pub struct Limits {
     pub pools: Pools,
     /// Most it may take from the burst pool, as a share of the device.
     pub burst_max: Share,
+    /// When it gets its part.
+    pub priority: Priority,
+    /// What a low priority means.
+    pub low_priority: LowPriority,
+    /// Its part of what tenants with an entitlement leave, if it has none.
+    pub weight: Weight,
     /// Memory quota; `None` if there is none. Zero is a real quota of nothing.
     pub quota_bytes: Option<u64>,
     /// What happens to an allocation over the quota.
@@ -100,6 +106,9 @@ impl Default for Limits {
             entitlement: Share::ZERO,
             pools: Pools::DEFAULT,
             burst_max: Pools::DEFAULT.burst,
+            priority: Priority::default(),
+            low_priority: LowPriority::default(),
+            weight: Weight::default(),
             quota_bytes: None,
             memory_mode: MemoryMode::default(),
             fail: Fail::default(),
@@ -124,6 +133,11 @@ impl Limits {
             word.store(share.ppm(), Relaxed);
         }
         tenant.burst_max_ppm.store(self.burst_max.ppm(), Relaxed);
+        tenant.priority.store(self.priority.number(), Relaxed);
+        tenant
+            .low_priority
+            .store(self.low_priority.number(), Relaxed);
+        tenant.weight.store(self.weight.number(), Relaxed);
         tenant
             .quota_bytes
             .store(self.quota_bytes.unwrap_or(NO_QUOTA), Relaxed);
@@ -150,6 +164,9 @@ impl Limits {
                 burst: pool(2),
             },
             burst_max: Share::from_ppm(tenant.burst_max_ppm.load(Relaxed)),
+            priority: Priority::from_number(tenant.priority.load(Relaxed)),
+            low_priority: LowPriority::from_number(tenant.low_priority.load(Relaxed)),
+            weight: Weight::from_number(tenant.weight.load(Relaxed)),
             quota_bytes: (quota_bytes != NO_QUOTA).then_some(quota_bytes),
             memory_mode: MemoryMode::from_number(tenant.memory_mode.load(Relaxed)),
             fail: Fail::from_number(tenant.fail.load(Relaxed)),
@@ -214,12 +231,16 @@ mod tests {
             mode in 0_u32..4, entitlement in 0_u32..=1_000_000, pools in any_pools(),
             burst_max in 0_u32..=1_000_000, quota_bytes in proptest::option::of(0..u64::MAX),
             memory_mode in 0_u32..2, fail in 0_u32..2, named_in_policy: bool,
+            priority in 0_u32..3, low_priority in 0_u32..2, weight in 1_u32..=Weight::MAX,
         ) -> Limits {
             Limits {
                 mode: Mode::from_number(mode),
                 entitlement: Share::from_ppm(entitlement),
                 pools,
                 burst_max: Share::from_ppm(burst_max),
+                priority: Priority::from_number(priority),
+                low_priority: LowPriority::from_number(low_priority),
+                weight: Weight::from_number(weight),
                 quota_bytes,
                 memory_mode: MemoryMode::from_number(memory_mode),
                 fail: Fail::from_number(fail),

@@ -20,6 +20,7 @@ pub mod limits;
 pub mod memory;
 pub mod mode;
 mod nearest;
+pub mod priority;
 pub mod resolve;
 pub mod share;
 pub mod tenant_name;
@@ -30,6 +31,7 @@ pub use file::{Policy, PolicyError};
 pub use limits::{Limits, Pools};
 pub use memory::MemoryAmount;
 pub use mode::{Fail, MemoryMode, Mode};
+pub use priority::{LowPriority, Priority, Weight};
 pub use resolve::{Note, Resolved, resolve};
 pub use share::Share;
 

@@ -12,7 +12,7 @@
 
 use super::memory::show_bytes;
 use super::validate::ADAPTIVE_IS_BALANCED;
-use super::{EnvSettings, Fail, Limits, MemoryMode, Mode, Policy, Pools, Share};
+use super::{EnvSettings, Fail, Limits, MemoryMode, Mode, Policy, Pools, Priority, Share};
 use crate::backend::DeviceInfo;
 use std::fmt;
 
@@ -131,6 +131,14 @@ pub fn resolve(
         env.burst_max,
         |asked, allowed| asked <= allowed,
     );
+    let priority = bounds.lower(
+        "priority",
+        // Unlike the rest, what the file leaves out is not the environment's: a named tenant is
+        // normal unless the operator says otherwise.
+        named.map(|named| named.priority.unwrap_or_default()),
+        env.priority(),
+        |asked, allowed| asked >= allowed,
+    );
     let memory_mode = bounds.lower(
         "memory_mode",
         named.and_then(|named| named.memory_mode.or(policy?.memory_mode)),
@@ -176,6 +184,9 @@ pub fn resolve(
         entitlement,
         pools,
         burst_max: burst_max.unwrap_or(pools.burst),
+        priority: priority.unwrap_or(Priority::Normal),
+        low_priority: policy.and_then(|p| p.low_priority).unwrap_or_default(),
+        weight: named.and_then(|named| named.weight).unwrap_or_default(),
         quota_bytes,
         memory_mode: memory_mode
             .or(policy.and_then(|p| p.memory_mode))

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::backend::{SharingMode, Vendor};
+use crate::policy::LowPriority;
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -108,6 +109,41 @@ fn a_named_tenant_cannot_raise_its_limits() {
         resolved.notes[1].to_string(),
         "the environment asks for memory unlimited, the policy allows 6 GiB, and 6 GiB holds; \
          ask the operator to change the policy"
+    );
+}
+
+#[test]
+fn a_named_tenant_cannot_raise_its_priority() {
+    let high = env(&[("BUD_PRIORITY", "high")]);
+    let low = env(&[("CUDA_TASK_PRIORITY", "1")]);
+    let with = |priority: &str, env: &EnvSettings| {
+        let text = format!("low_priority = \"pause\"\n[[tenant]]\nname = \"a\"\n{priority}");
+        resolve("a", 0, &device(), Some(&policy(&text)), env)
+    };
+    let open = with("", &high);
+    assert_eq!(open.limits.priority, Priority::Normal);
+    assert_eq!(
+        open.notes[0].to_string(),
+        "the environment asks for priority high, the policy allows normal, and normal holds; \
+         ask the operator to change the policy"
+    );
+    assert_eq!(with("", &low).limits.priority, Priority::Low);
+    assert_eq!(
+        with("priority = \"high\"", &high).limits.priority,
+        Priority::High
+    );
+    let given = with("priority = \"high\"", &EnvSettings::default());
+    assert_eq!(given.limits.priority, Priority::High);
+    assert_eq!(given.limits.low_priority, LowPriority::Pause);
+    let lowered = with("priority = \"low\"\nweight = 3", &high).limits;
+    assert_eq!(
+        (lowered.priority, lowered.weight.number()),
+        (Priority::Low, 3)
+    );
+    let unnamed = resolve("b", 0, &device(), Some(&policy(NAMED)), &high);
+    assert_eq!(
+        (unnamed.limits.priority, unnamed.notes),
+        (Priority::High, vec![])
     );
 }
 

@@ -142,6 +142,15 @@ pub struct Tenant {
     pub fail: AtomicU32,
     /// 1 if a policy file names this tenant, so that its environment may lower but not raise.
     pub named_in_policy: AtomicU32,
+    /// [`crate::policy::Priority`] as a number.
+    pub priority: AtomicU32,
+    /// [`crate::policy::LowPriority`] as a number: what a low priority means here.
+    pub low_priority: AtomicU32,
+    /// Its part of what tenants with compute leave, relative to the other tenants without; 0 counts
+    /// as 1.
+    pub weight: AtomicU32,
+    /// Reserved, zero.
+    pub reserved: AtomicU32,
     /// Memory quota, bytes; `u64::MAX` means none. (0 is a real quota of nothing.)
     pub quota_bytes: AtomicU64,
     /// Raised with every change of a limit.
@@ -419,6 +428,7 @@ pub const fn layout_hash() -> u64 {
         offset_of!(Header, arbiter),
         offset_of!(ArbiterWords, vtime_ns),
         size_of::<Tenant>(),
+        offset_of!(Tenant, priority),
         offset_of!(Tenant, quota_bytes),
         offset_of!(Tenant, name),
         offset_of!(Tenant, used),

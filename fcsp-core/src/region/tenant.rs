@@ -178,6 +178,9 @@ fn clear(tenant: &Tenant) {
         &tenant.burst_max_ppm,
         &tenant.fail,
         &tenant.named_in_policy,
+        &tenant.priority,
+        &tenant.low_priority,
+        &tenant.weight,
         &tenant.compute.share_ppm,
         &tenant.compute.ceiling_ppm,
     ];
