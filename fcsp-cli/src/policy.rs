@@ -164,10 +164,11 @@ fn show() -> Result<Outcome> {
     let pools = policy.pools.unwrap_or_default();
     writeln!(
         stdout,
-        "  mode {}, memory {}, fail {}, pools {}/{}/{} (floor/shared/burst)",
+        "  mode {}, memory {}, fail {}, low priority {}, pools {}/{}/{} (floor/shared/burst)",
         policy.mode.unwrap_or_default(),
         policy.memory_mode.unwrap_or_default(),
         policy.fail.unwrap_or_default(),
+        policy.low_priority.unwrap_or_default(),
         pools.floor,
         pools.shared,
         pools.burst
@@ -187,6 +188,8 @@ fn show() -> Result<Outcome> {
         ("memory mode", Align::Left),
         ("mode", Align::Left),
         ("burst max", Align::Right),
+        ("priority", Align::Left),
+        ("weight", Align::Right),
     ]);
     for tenant in &policy.tenants {
         let word = |word: Option<&'static str>| or(word.map(str::to_owned), "-");
@@ -198,6 +201,8 @@ fn show() -> Result<Outcome> {
             word(tenant.memory_mode.map(|it| it.word())),
             word(tenant.mode.map(|it| it.word())),
             or(tenant.burst_max.map(|it| it.to_string()), "-"),
+            word(tenant.priority.map(|it| it.word())),
+            or(tenant.weight.map(|it| it.to_string()), "-"),
         ]);
         for (device, limits) in &tenant.devices {
             table.row([
@@ -205,6 +210,8 @@ fn show() -> Result<Outcome> {
                 device.clone(),
                 or(limits.compute.map(|it| it.to_string()), "-"),
                 or(limits.memory.map(|it| it.to_string()), "-"),
+                "-".to_owned(),
+                "-".to_owned(),
                 "-".to_owned(),
                 "-".to_owned(),
                 "-".to_owned(),

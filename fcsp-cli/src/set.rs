@@ -6,7 +6,7 @@ use crate::run::LimitArgs;
 use anyhow::{Result, bail};
 use fcsp_core::policy::memory::show_bytes;
 use fcsp_core::policy::validate::ADAPTIVE_IS_BALANCED;
-use fcsp_core::policy::{Limits, Mode, Share};
+use fcsp_core::policy::{Limits, Mode, Share, Weight};
 use fcsp_core::region::layout::Tenant;
 use fcsp_core::region::{Region, TenantIndex, scan, tenant};
 use std::io::Write;
@@ -18,6 +18,7 @@ Examples:
   fcsp set a --compute 60%
   fcsp set a --memory 4GiB --memory-mode soft
   fcsp set a --device GPU-8a56 --mode strict
+  fcsp set a --priority low
 
 What is not given stays as it is. The change holds as long as the tenant has processes or memory; to
 make it last, put it into the policy file.")]
@@ -29,14 +30,20 @@ pub struct Args {
     device: Option<String>,
     #[command(flatten)]
     limits: LimitArgs,
+    /// Part of what tenants with compute leave, 1 to 1000; counts while the tenant has no compute
+    #[arg(long, value_name = "WEIGHT")]
+    weight: Option<Weight>,
     #[command(flatten)]
     run_dir: RunDirArg,
 }
 
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<Outcome> {
-    if args.limits.is_empty() {
-        bail!("nothing to change; give --compute, --memory, --memory-mode, --mode or --burst-max");
+    if args.limits.is_empty() && args.weight.is_none() {
+        bail!(
+            "nothing to change; give --compute, --memory, --memory-mode, --mode, --burst-max, \
+             --priority or --weight"
+        );
     }
     let regions = args.run_dir.open()?;
     for (_, error) in &regions.unusable {
@@ -51,7 +58,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     for region in &candidates {
         if let Some(index) = tenant::find(region, &args.tenant) {
             // Everything is checked before anything is written.
-            changes.push(Change::plan(region, index, &args.limits)?);
+            changes.push(Change::plan(region, index, args)?);
         }
     }
     if changes.is_empty() {
@@ -81,13 +88,16 @@ pub struct Change<'a> {
 
 impl<'a> Change<'a> {
     /// What `asked` makes of the tenant's limits; an error if that cannot be.
-    fn plan(region: &'a Region, index: TenantIndex, asked: &LimitArgs) -> Result<Self> {
+    fn plan(region: &'a Region, index: TenantIndex, args: &Args) -> Result<Self> {
+        let asked = &args.limits;
         let before = Limits::load(region.tenant(index));
         let total_bytes = region.device().total_bytes;
         let after = Limits {
             mode: asked.mode.unwrap_or(before.mode),
             entitlement: asked.compute.unwrap_or(before.entitlement),
             burst_max: asked.burst_max.unwrap_or(before.burst_max),
+            priority: asked.priority.unwrap_or(before.priority),
+            weight: args.weight.unwrap_or(before.weight),
             quota_bytes: match asked.memory {
                 Some(memory) => memory.quota_bytes(total_bytes),
                 None => before.quota_bytes,
@@ -221,6 +231,21 @@ pub fn describe(before: &Limits, after: &Limits) -> String {
             "burst-max",
             before.burst_max.to_string(),
             after.burst_max.to_string(),
+        ),
+        (
+            "priority",
+            before.priority.to_string(),
+            after.priority.to_string(),
+        ),
+        (
+            "low-priority",
+            before.low_priority.to_string(),
+            after.low_priority.to_string(),
+        ),
+        (
+            "weight",
+            before.weight.to_string(),
+            after.weight.to_string(),
         ),
         ("fail", before.fail.to_string(), after.fail.to_string()),
     ];

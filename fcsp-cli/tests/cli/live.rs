@@ -1,7 +1,7 @@
 //! `fcsp status`, `set` and `policy apply` on a live region.
 
 use crate::node::{DEVICE, GIB, Node, fcsp_in, stderr, stdout};
-use fcsp_core::policy::{Mode, Share};
+use fcsp_core::policy::{Mode, Priority, Share};
 use fcsp_core::region::Attachment;
 use fcsp_core::sync::Ordering::Relaxed;
 
@@ -25,6 +25,10 @@ fn status_shows_who_is_there_and_what_they_have() {
         .find(|tenant| tenant["name"] == "a")
         .expect("shown");
     assert_eq!(a["entitled"], 0.25);
+    assert_eq!(
+        (&a["priority"], &a["weight"]),
+        (&"normal".into(), &serde_json::Value::Null)
+    );
     assert_eq!(a["quota_bytes"], 8 * GIB);
     assert_eq!(a["processes"].as_array().map(Vec::len), Some(0));
     let b = tenants
@@ -32,6 +36,7 @@ fn status_shows_who_is_there_and_what_they_have() {
         .find(|tenant| tenant["name"] == "b")
         .expect("shown");
     assert_eq!(b["quota_bytes"], serde_json::Value::Null);
+    assert_eq!(b["weight"], 1);
     assert_eq!(b["processes"][0]["pid"], std::process::id());
     assert_eq!(b["processes"][0]["same_pid_namespace"], true);
     drop(attachment);
@@ -110,6 +115,30 @@ fn set_changes_what_is_given_and_nothing_else() {
         doorbell,
         "the bell rang"
     );
+}
+
+#[test]
+fn set_changes_who_goes_first() {
+    let node = Node::new();
+    node.tenant("a", 25, GIB);
+    node.tenant("b", 0, GIB);
+    let output = node.fcsp(&["set", "a", "--priority", "high"]);
+    assert_eq!(
+        stdout(&output),
+        format!("a on {DEVICE}: priority normal -> high\n")
+    );
+    assert_eq!(node.limits("a").priority, Priority::High);
+    assert!(node.fcsp(&["set", "b", "--weight", "3"]).status.success());
+    let text = stdout(&node.fcsp(&["status", "--interval", "0.05"]));
+    assert!(text.contains("high") && text.contains("weight 3"), "{text}");
+    let bad = node.fcsp(&["set", "a", "--priority", "urgent"]);
+    assert_eq!(bad.status.code(), Some(2));
+    assert!(
+        stderr(&bad).contains("use high, normal, low"),
+        "{}",
+        stderr(&bad)
+    );
+    assert_eq!(node.limits("a").priority, Priority::High);
 }
 
 #[test]

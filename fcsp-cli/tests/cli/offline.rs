@@ -49,6 +49,8 @@ fn run_prepares_the_environment_and_becomes_the_program() {
             "soft",
             "--mode",
             "strict",
+            "--priority",
+            "low",
             "--run-dir",
             "/tmp",
             "--simulated",
@@ -67,6 +69,7 @@ fn run_prepares_the_environment_and_becomes_the_program() {
         "BUD_MEMORY_LIMIT=1610612736".into(),
         "BUD_MEMORY_LIMIT_MODE=soft".into(),
         "BUD_ISOLATION_MODE=strict".into(),
+        "BUD_PRIORITY=low".into(),
     ] {
         assert!(
             text.lines().any(|it| it == line),
@@ -165,7 +168,7 @@ fn policy_show_says_that_there_is_none() {
     let file = directory.path().join("p.toml");
     fs::write(
         &file,
-        "[[tenant]]\nname = \"a\"\ncompute = 25\nmemory = \"8G\"\n",
+        "[[tenant]]\nname = \"a\"\ncompute = 25\nmemory = \"8G\"\npriority = \"high\"\n",
     )
     .expect("writes");
     let output = Command::new(env!("CARGO_BIN_EXE_fcsp"))
@@ -176,6 +179,10 @@ fn policy_show_says_that_there_is_none() {
     let text = stdout(&output);
     assert!(
         text.contains("mode balanced") && text.contains("25%") && text.contains("8 GiB"),
+        "{text}"
+    );
+    assert!(
+        text.contains("low priority floor") && text.contains("high"),
         "{text}"
     );
     if !Path::new("/etc/fcsp/policy.toml").exists() {
