@@ -7,7 +7,7 @@ use crate::table::{Align, Table};
 use anyhow::{Context, Result};
 use fcsp_core::backend::{self, DeviceInfo};
 use fcsp_core::policy::file::{DEFAULT_PATH, VARIABLE};
-use fcsp_core::policy::{Limits, Policy};
+use fcsp_core::policy::{Limits, Policy, Profile};
 use fcsp_core::region::scan;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -173,6 +173,13 @@ fn show() -> Result<Outcome> {
         pools.shared,
         pools.burst
     )?;
+    let tenants = policy.tenants.iter().map(|tenant| tenant.profile);
+    let mut profiles: Vec<Profile> = tenants.chain([policy.profile]).flatten().collect();
+    profiles.sort_by_key(|profile| profile.word());
+    profiles.dedup();
+    for profile in profiles {
+        writeln!(stdout, "  profile {}", profile.describe())?;
+    }
     for (device, settings) in &policy.devices {
         let mode = or(settings.mode.map(|mode| format!("mode {mode}")), "");
         let pools = settings
@@ -183,6 +190,7 @@ fn show() -> Result<Outcome> {
     let mut table = Table::new(&[
         ("tenant", Align::Left),
         ("device", Align::Left),
+        ("profile", Align::Left),
         ("compute", Align::Right),
         ("memory", Align::Right),
         ("memory mode", Align::Left),
@@ -196,6 +204,7 @@ fn show() -> Result<Outcome> {
         table.row([
             tenant.name.clone(),
             "every".to_owned(),
+            word(tenant.profile.map(Profile::word)),
             or(tenant.compute.map(|it| it.to_string()), "-"),
             or(tenant.memory.map(|it| it.to_string()), "-"),
             word(tenant.memory_mode.map(|it| it.word())),
@@ -208,6 +217,7 @@ fn show() -> Result<Outcome> {
             table.row([
                 tenant.name.clone(),
                 device.clone(),
+                "-".to_owned(),
                 or(limits.compute.map(|it| it.to_string()), "-"),
                 or(limits.memory.map(|it| it.to_string()), "-"),
                 "-".to_owned(),

@@ -192,6 +192,35 @@ fn policy_show_says_that_there_is_none() {
 }
 
 #[test]
+fn policy_show_says_what_a_profile_stands_for() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let file = directory.path().join("p.toml");
+    let text = "profile = \"serving\"\nmode = \"adaptive\"\n\
+                [[tenant]]\nname = \"a\"\nprofile = \"high-isolation\"\ncompute = 25\n";
+    fs::write(&file, text).expect("writes");
+    let output = Command::new(env!("CARGO_BIN_EXE_fcsp"))
+        .args(["policy", "show"])
+        .env("FCSP_POLICY", &file)
+        .output()
+        .expect("fcsp starts");
+    let text = stdout(&output);
+    for line in [
+        "mode adaptive, ",
+        "pools 40%/30%/30% ",
+        "  profile high-isolation is mode strict, pools 100%/0%/0%, burst max 0%\n",
+        "  profile serving is mode balanced, pools 40%/30%/30%, burst max 30%\n",
+    ] {
+        assert!(text.contains(line), "{line} is missing in\n{text}");
+    }
+    let row = text.lines().find(|line| line.contains("every"));
+    let row = row.expect("the tenant has a row");
+    assert!(
+        row.contains("high-isolation") && row.contains("strict"),
+        "{row}"
+    );
+}
+
+#[test]
 fn doctor_finds_a_broken_library_and_unread_variables() {
     let tree = tree();
     let output = Command::new(tree.path().join("bin/fcsp"))

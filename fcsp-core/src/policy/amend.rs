@@ -23,7 +23,7 @@ impl Policy {
             .flatten()
             .collect();
         let named = self.tenant(tenant);
-        let pools = self.pools_of(&keys).unwrap_or(live.pools);
+        let pools = self.pools_of(named, &keys).unwrap_or(live.pools);
         // A tenant without a maximum of its own may take all of the burst pool, whatever its size.
         let burst_max = if live.burst_max == live.pools.burst {
             pools.burst

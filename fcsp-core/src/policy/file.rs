@@ -6,7 +6,8 @@
 
 use super::nearest::hint;
 use super::{
-    Fail, LowPriority, MemoryAmount, MemoryMode, Mode, Pools, Priority, Share, Weight, validate,
+    Fail, LowPriority, MemoryAmount, MemoryMode, Mode, Pools, Priority, Profile, Share, Weight,
+    validate,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -48,6 +49,8 @@ pub enum PolicyError {
 pub struct Policy {
     /// Where it was read from.
     pub path: PathBuf,
+    /// Where `mode` and `pools` come from as far as they are not written out.
+    pub profile: Option<Profile>,
     /// What happens when FCSP cannot do its work.
     pub fail: Option<Fail>,
     /// Mode of tenants that have none of their own.
@@ -80,6 +83,8 @@ pub struct TenantPolicy {
     pub name: String,
     /// Line of the file that names it, from 1.
     pub line: usize,
+    /// Where `mode`, `pools` and `burst_max` come from as far as they are not written out.
+    pub profile: Option<Profile>,
     /// Entitlement to compute on every device.
     pub compute: Option<Share>,
     /// Memory quota on every device.
@@ -88,6 +93,8 @@ pub struct TenantPolicy {
     pub memory_mode: Option<MemoryMode>,
     /// How compute is shared.
     pub mode: Option<Mode>,
+    /// Division of the device as far as it concerns this tenant; of its profile.
+    pub pools: Option<Pools>,
     /// Most it takes from the burst pool.
     pub burst_max: Option<Share>,
     /// When it gets its part.
@@ -151,6 +158,7 @@ impl Policy {
             let at = error.span().map_or(0, |span| span.start);
             wrong(at, explain(error.message()))
         })?;
+        let of_profile = shape.profile.map(Profile::pools);
         let pools = |shape: Option<Spanned<PoolsShape>>| {
             shape
                 .map(|shape| {
@@ -160,17 +168,21 @@ impl Policy {
                         shared,
                         burst,
                     } = shape.into_inner();
-                    Pools::complete(floor, shared, burst).map_err(|what| wrong(at, what))
+                    let pools = of_profile.unwrap_or_default();
+                    pools
+                        .override_with(floor, shared, burst)
+                        .map_err(|what| wrong(at, what))
                 })
                 .transpose()
         };
         let mut policy = Self {
             path: path.to_owned(),
+            profile: shape.profile,
             fail: shape.fail,
-            mode: shape.mode,
+            mode: shape.mode.or(shape.profile.map(Profile::mode)),
             memory_mode: shape.memory_mode,
             low_priority: shape.low_priority,
-            pools: pools(shape.pools)?,
+            pools: pools(shape.pools)?.or(of_profile),
             ..Self::default()
         };
         for (device, shape) in shape.device {
@@ -204,10 +216,12 @@ impl Policy {
             .or(self.mode)
     }
 
-    /// Pools of the device that `keys` name, if the file says anything about it.
-    pub(super) fn pools_of(&self, keys: &[&str]) -> Option<Pools> {
-        keys.iter()
-            .find_map(|key| self.devices.get(*key)?.pools)
+    /// Pools for `tenant` on the device that `keys` name, if the file says anything about them.
+    pub(super) fn pools_of(&self, tenant: Option<&TenantPolicy>, keys: &[&str]) -> Option<Pools> {
+        let of_device = || keys.iter().find_map(|key| self.devices.get(*key)?.pools);
+        tenant
+            .and_then(|tenant| tenant.pools)
+            .or_else(of_device)
             .or(self.pools)
     }
 }
@@ -232,6 +246,7 @@ impl TenantPolicy {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Shape {
+    profile: Option<Profile>,
     fail: Option<Fail>,
     mode: Option<Mode>,
     memory_mode: Option<MemoryMode>,
@@ -262,6 +277,7 @@ struct DeviceShape {
 #[serde(deny_unknown_fields)]
 struct TenantShape {
     name: Spanned<String>,
+    profile: Option<Profile>,
     compute: Option<Share>,
     memory: Option<MemoryAmount>,
     memory_mode: Option<MemoryMode>,
@@ -279,11 +295,13 @@ impl TenantShape {
         TenantPolicy {
             name: self.name.into_inner(),
             line,
+            profile: self.profile,
             compute: self.compute,
             memory: self.memory,
             memory_mode: self.memory_mode,
-            mode: self.mode,
-            burst_max: self.burst_max,
+            mode: self.mode.or(self.profile.map(Profile::mode)),
+            pools: self.profile.map(Profile::pools),
+            burst_max: self.burst_max.or(self.profile.map(Profile::burst_max)),
             priority: self.priority,
             weight: self.weight,
             fail: self.fail,

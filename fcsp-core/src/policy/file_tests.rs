@@ -97,7 +97,7 @@ fn a_misspelt_key_is_named_with_its_place_and_what_was_meant() {
     assert_eq!(
         error("[[tenant]]\nname = \"a\"\ncomptue = 25\n"),
         "p.toml:3:1: unknown key \"comptue\"; did you mean \"compute\"?; the keys here are \
-         name, compute, memory, memory_mode, mode, burst_max, priority, weight, fail, device"
+         name, profile, compute, memory, memory_mode, mode, burst_max, priority, weight, fail, device"
     );
 }
 
@@ -154,6 +154,52 @@ fn strict_promises_beyond_the_device_are_refused() {
     );
     let on_one = "[tenant.device.\"1\"]\ncompute = 50\n";
     assert!(error(&two(60, 40, on_one)).contains("110% on device \"1\""));
+}
+
+#[test]
+fn a_profile_stands_for_what_is_not_written_out() {
+    let policy = parse("profile = \"serving\"\n").expect("valid");
+    assert_eq!(policy.mode, Some(Mode::Balanced));
+    assert_eq!(policy.pools, Some(Profile::Serving.pools()));
+    let policy = parse("profile = \"development\"\nmode = \"balanced\"\n[pools]\nfloor = 20\n");
+    let policy = policy.expect("valid");
+    assert_eq!(policy.mode, Some(Mode::Balanced));
+    let pools = policy.pools.expect("given");
+    let percents = [pools.floor, pools.shared, pools.burst].map(|it| it.ppm() / 10_000);
+    assert_eq!(percents, [20, 30, 50], "what is left out is the profile's");
+}
+
+#[test]
+fn a_tenants_profile_is_its_own() {
+    let text = "profile = \"development\"\n[device.\"1\"]\nmode = \"none\"\n\
+                [[tenant]]\nname = \"a\"\nprofile = \"high-isolation\"\ncompute = 40\n\
+                [[tenant]]\nname = \"b\"\nprofile = \"serving\"\nburst_max = 5\n";
+    let policy = parse(text).expect("valid");
+    let (a, b) = (policy.tenant("a"), policy.tenant("b"));
+    assert_eq!(policy.mode_of(a, &["1"]), Some(Mode::Strict));
+    assert_eq!(
+        policy.pools_of(a, &["1"]),
+        Some(Profile::HighIsolation.pools())
+    );
+    assert_eq!(a.and_then(|a| a.burst_max), Some(Share::ZERO));
+    assert_eq!(b.and_then(|b| b.burst_max), Some(Share::from_percent(5)));
+    assert_eq!(policy.mode_of(None, &["1"]), Some(Mode::None));
+    assert_eq!(policy.mode_of(None, &["0"]), Some(Mode::Adaptive));
+    assert_eq!(
+        policy.pools_of(None, &["0"]),
+        Some(Profile::Development.pools())
+    );
+}
+
+#[test]
+fn an_unknown_profile_is_told_the_three() {
+    assert_eq!(
+        error("profile = \"servign\"\n"),
+        "p.toml:1:11: \"servign\" is not a profile: use development, serving, high-isolation; \
+         did you mean \"serving\"?"
+    );
+    let idle = "profile = \"high-isolation\"\n[[tenant]]\nname = \"a\"\n";
+    assert!(error(idle).contains("has no compute: it could never run"));
 }
 
 #[test]

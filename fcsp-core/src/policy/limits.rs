@@ -27,9 +27,19 @@ impl Pools {
         burst: Share::from_percent(40),
     };
 
-    /// Pools of which only some are given. A missing one has its default, or what is left if that
-    /// is less; the last missing one takes all that is left. The error says what is wrong.
+    /// Pools of which only some are given, beside the default: [`Pools::override_with`].
     pub fn complete(
+        floor: Option<Share>,
+        shared: Option<Share>,
+        burst: Option<Share>,
+    ) -> Result<Self, String> {
+        Self::DEFAULT.override_with(floor, shared, burst)
+    }
+
+    /// Pools of which only some are given. A missing one is as in `self`, or what is left if that is
+    /// less; the last missing one takes all that is left. The error says what is wrong.
+    pub fn override_with(
+        self,
         floor: Option<Share>,
         shared: Option<Share>,
         burst: Option<Share>,
@@ -58,9 +68,9 @@ impl Pools {
             })
         };
         Ok(Self {
-            floor: complete(floor, Self::DEFAULT.floor),
-            shared: complete(shared, Self::DEFAULT.shared),
-            burst: complete(burst, Self::DEFAULT.burst),
+            floor: complete(floor, self.floor),
+            shared: complete(shared, self.shared),
+            burst: complete(burst, self.burst),
         })
     }
 }

@@ -21,6 +21,7 @@ pub mod memory;
 pub mod mode;
 mod nearest;
 pub mod priority;
+pub mod profile;
 pub mod resolve;
 pub mod share;
 pub mod tenant_name;
@@ -32,6 +33,7 @@ pub use limits::{Limits, Pools};
 pub use memory::MemoryAmount;
 pub use mode::{Fail, MemoryMode, Mode};
 pub use priority::{LowPriority, Priority, Weight};
+pub use profile::Profile;
 pub use resolve::{Note, Resolved, resolve};
 pub use share::Share;
 

@@ -99,7 +99,7 @@ pub fn resolve(
     let named = policy.and_then(|policy| policy.tenant(tenant));
     let mut notes = Vec::new();
 
-    let pools_of_policy = policy.and_then(|policy| policy.pools_of(&keys));
+    let pools_of_policy = policy.and_then(|policy| policy.pools_of(named, &keys));
     if pools_of_policy.is_some() && (env.floor.is_some() || env.shared.is_some()) {
         notes.push(Note::PoolsFromPolicy);
     }

@@ -218,10 +218,10 @@ fn strict_without_compute_is_balanced_and_says_so() {
 
 #[test]
 fn the_three_profiles_of_the_documentation_resolve() {
-    for (mode, [floor, shared, burst_max]) in [
-        ("adaptive", [10, 30, 60]),
-        ("balanced", [40, 30, 30]),
-        ("strict", [100, 0, 0]),
+    for (profile, mode, [floor, shared, burst_max]) in [
+        ("development", "adaptive", [10, 30, 60]),
+        ("serving", "balanced", [40, 30, 30]),
+        ("high-isolation", "strict", [100, 0, 0]),
     ] {
         let [floor_text, shared_text, burst_text] =
             [floor, shared, burst_max].map(|percent: u32| percent.to_string());
@@ -232,12 +232,22 @@ fn the_three_profiles_of_the_documentation_resolve() {
             ("BUD_SHARED_POOL_PCT", &shared_text),
             ("BUD_BURST_MAX_PCT", &burst_text),
         ]);
-        let limits = resolve("x", 0, &device(), None, &asked).limits;
-        assert_eq!(limits.mode.word(), mode);
-        assert_eq!(limits.pools.floor, Share::from_percent(floor));
-        assert_eq!(limits.pools.shared, Share::from_percent(shared));
-        assert_eq!(limits.pools.burst, Share::from_percent(burst_max));
-        assert_eq!(limits.burst_max, Share::from_percent(burst_max));
+        let whole = policy(&format!("profile = \"{profile}\"\n"));
+        let of_tenant = policy(&format!(
+            "[[tenant]]\nname = \"x\"\nprofile = \"{profile}\"\ncompute = 30\n"
+        ));
+        let compute = env(&[("BUD_SM_LIMIT", "30")]);
+        for limits in [
+            resolve("x", 0, &device(), None, &asked).limits,
+            resolve("x", 0, &device(), Some(&whole), &compute).limits,
+            resolve("x", 0, &device(), Some(&of_tenant), &EnvSettings::default()).limits,
+        ] {
+            assert_eq!(limits.mode.word(), mode);
+            assert_eq!(limits.pools.floor, Share::from_percent(floor));
+            assert_eq!(limits.pools.shared, Share::from_percent(shared));
+            assert_eq!(limits.pools.burst, Share::from_percent(burst_max));
+            assert_eq!(limits.burst_max, Share::from_percent(burst_max));
+        }
     }
 }
 
