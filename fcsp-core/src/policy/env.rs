@@ -5,7 +5,8 @@
 //! knows whether to fail open or closed, decides what follows.
 
 use super::{
-    Fail, MemoryAmount, MemoryMode, Mode, Pools, Priority, Share, ValueError, tenant_name,
+    Fail, MemoryAmount, MemoryMode, Mode, Pools, Priority, Share, Unheeded, ValueError,
+    tenant_name, unheeded,
 };
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -13,7 +14,7 @@ use std::str::FromStr;
 
 /// Variables that are read, with their meaning in a few words. `_DEV<n>` and `_<n>` stand for a
 /// device as the program numbers it.
-pub const VARIABLES: [(&str, &str); 18] = [
+pub const VARIABLES: [(&str, &str); 19] = [
     (tenant_name::VARIABLE, "whose limits hold"),
     (
         "FCSP_FAIL",
@@ -30,6 +31,10 @@ pub const VARIABLES: [(&str, &str); 18] = [
     (
         "BUD_BURST_MAX_PCT",
         "most the tenant takes from the burst pool, percent",
+    ),
+    (
+        "BUD_ADAPTIVE_SM_MAX_BURST_PCT",
+        "most an adaptive tenant may have of the device, percent",
     ),
     ("BUD_PRIORITY", "high, normal or low"),
     (
@@ -116,6 +121,10 @@ pub struct EnvSettings {
     pub shared: Option<Share>,
     /// `BUD_BURST_MAX_PCT`.
     pub burst_max: Option<Share>,
+    /// `BUD_ADAPTIVE_SM_MAX_BURST_PCT`.
+    pub adaptive_max: Option<Share>,
+    /// Variables that look like ours and have no effect, by name.
+    pub unheeded: Vec<Unheeded>,
     priority: Option<Priority>,
     hami_priority: Option<Priority>,
     compute: PerDevice<Share>,
@@ -130,7 +139,7 @@ impl EnvSettings {
         Self::read(std::env::vars_os())
     }
 
-    /// Reads the settings among `variables`; those it does not know and empty ones are passed over.
+    /// Reads the settings among `variables`; those of others and empty ones are passed over.
     pub fn read(
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> (Self, Vec<EnvError>) {
@@ -164,6 +173,9 @@ impl EnvSettings {
             (settings.floor, settings.shared) = (None, None);
         }
         errors.sort_by(|a, b| a.variable.cmp(&b.variable));
+        settings
+            .unheeded
+            .sort_by(|a, b| a.variable.cmp(&b.variable));
         (settings, errors)
     }
 
@@ -208,6 +220,7 @@ impl EnvSettings {
             "BUD_TENANT_FLOOR_PCT" => self.floor = Some(parse(value)?),
             "BUD_SHARED_POOL_PCT" => self.shared = Some(parse(value)?),
             "BUD_BURST_MAX_PCT" => self.burst_max = Some(parse(value)?),
+            "BUD_ADAPTIVE_SM_MAX_BURST_PCT" => self.adaptive_max = Some(parse(value)?),
             "BUD_PRIORITY" => self.priority = Some(parse(value)?),
             "CUDA_TASK_PRIORITY" => {
                 self.hami_priority = Some(Priority::from_hami(text(value)?)?);
@@ -235,7 +248,13 @@ impl EnvSettings {
                         self.hami_memory
                             .take(name, ("CUDA_DEVICE_MEMORY_LIMIT", "_"), hami_memory)
                     });
-                return taken.unwrap_or(Ok(()));
+                return match taken {
+                    Some(taken) => taken,
+                    None => {
+                        self.unheeded.extend(unheeded::remark(name, value)?);
+                        Ok(())
+                    }
+                };
             }
         }
         Ok(())
@@ -339,11 +358,27 @@ mod tests {
     fn empty_and_foreign_variables_are_passed_over() {
         let (settings, errors) = read(&[
             ("BUD_SM_LIMIT", ""),
-            ("BUD_SM_LIMIT_DEVICE", "x"),
-            ("BUD_MEMORY_LIMITS", "x"),
+            ("CUDA_DEVICE_SM_LIMIT_X", "x"),
             ("PATH", "x"),
         ]);
         assert_eq!((settings, errors), (EnvSettings::default(), Vec::new()));
+    }
+
+    #[test]
+    fn what_looks_like_ours_and_has_no_effect_is_remarked() {
+        let (settings, errors) = read(&[
+            ("BUD_SM_LIMIT_DEVICE", "x"),
+            ("BUD_COOPERATIVE_MODE", "1"),
+            ("BATCH_TOKENS_DEFAULT_SIZE", "64"),
+            ("BUD_USE_PID_CONTROLLER", "maybe"),
+        ]);
+        let names: Vec<_> = settings.unheeded.iter().map(|it| &it.variable).collect();
+        assert_eq!(names, ["BATCH_TOKENS_DEFAULT_SIZE", "BUD_SM_LIMIT_DEVICE"]);
+        assert_eq!(errors.len(), 1);
+        assert_eq!(
+            errors[0].to_string(),
+            "BUD_USE_PID_CONTROLLER=\"maybe\" is not a switch: use 1 or 0"
+        );
     }
 
     #[test]

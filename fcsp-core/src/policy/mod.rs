@@ -25,6 +25,7 @@ pub mod profile;
 pub mod resolve;
 pub mod share;
 pub mod tenant_name;
+pub mod unheeded;
 pub mod validate;
 
 pub use env::{EnvError, EnvSettings};
@@ -36,6 +37,7 @@ pub use priority::{LowPriority, Priority, Weight};
 pub use profile::Profile;
 pub use resolve::{Note, Resolved, resolve};
 pub use share::Share;
+pub use unheeded::Unheeded;
 
 /// A text that is not the value it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -12,7 +12,9 @@
 
 use super::memory::show_bytes;
 use super::validate::ADAPTIVE_IS_BALANCED;
-use super::{EnvSettings, Fail, Limits, MemoryMode, Mode, Policy, Pools, Priority, Share};
+use super::{
+    EnvSettings, Fail, Limits, MemoryMode, Mode, Policy, Pools, Priority, Share, Unheeded,
+};
 use crate::backend::DeviceInfo;
 use std::fmt;
 
@@ -50,6 +52,13 @@ pub enum Note {
     StrictWithoutCompute,
     /// Adaptive was asked for, which this version does not have.
     AdaptiveIsBalanced,
+    /// `BUD_ADAPTIVE_SM_MAX_BURST_PCT` is less than what the floor and shared pools give.
+    AdaptiveMaxRaised {
+        /// What holds.
+        least: Share,
+    },
+    /// A variable without an effect.
+    Unheeded(Unheeded),
 }
 
 impl fmt::Display for Note {
@@ -82,6 +91,12 @@ impl fmt::Display for Note {
                  set BUD_SM_LIMIT",
             ),
             Self::AdaptiveIsBalanced => f.write_str(ADAPTIVE_IS_BALANCED),
+            Self::AdaptiveMaxRaised { least } => write!(
+                f,
+                "BUD_ADAPTIVE_SM_MAX_BURST_PCT is less than the floor and the shared pool together, \
+                 so {least} holds; make those pools smaller, or use strict mode"
+            ),
+            Self::Unheeded(unheeded) => unheeded.fmt(f),
         }
     }
 }
@@ -170,6 +185,15 @@ pub fn resolve(
     if mode == Mode::Adaptive {
         notes.push(Note::AdaptiveIsBalanced);
     }
+    let mut burst_max = burst_max.unwrap_or(pools.burst);
+    if let Some(most) = env.adaptive_max.filter(|_| mode == Mode::Adaptive) {
+        let least = pools.burst.rest();
+        if most < least {
+            notes.push(Note::AdaptiveMaxRaised { least });
+        }
+        burst_max = burst_max.min(Share::from_ppm(most.ppm().saturating_sub(least.ppm())));
+    }
+    notes.extend(env.unheeded.iter().cloned().map(Note::Unheeded));
     let quota_bytes = quota
         .map(|quota| quota.0)
         .filter(|bytes| *bytes != u64::MAX);
@@ -183,7 +207,7 @@ pub fn resolve(
         mode,
         entitlement,
         pools,
-        burst_max: burst_max.unwrap_or(pools.burst),
+        burst_max,
         priority: priority.unwrap_or(Priority::Normal),
         low_priority: policy.and_then(|p| p.low_priority).unwrap_or_default(),
         weight: named.and_then(|named| named.weight).unwrap_or_default(),

@@ -217,6 +217,42 @@ fn strict_without_compute_is_balanced_and_says_so() {
 }
 
 #[test]
+fn an_adaptive_tenant_can_be_given_a_maximum() {
+    let with = |mode: &str, most: &str| {
+        let asked = env(&[
+            ("BUD_ISOLATION_MODE", mode),
+            ("BUD_ADAPTIVE_SM_MAX_BURST_PCT", most),
+        ]);
+        let mut resolved = resolve("x", 0, &device(), None, &asked);
+        resolved
+            .notes
+            .retain(|note| *note != Note::AdaptiveIsBalanced);
+        (resolved.limits.burst_max.ppm() / 10_000, resolved.notes)
+    };
+    // Floor and shared pool give 60 %.
+    assert_eq!(with("adaptive", "100"), (40, vec![]));
+    assert_eq!(with("adaptive", "75"), (15, vec![]));
+    assert_eq!(with("balanced", "75"), (40, vec![]));
+    let least = Share::from_percent(60);
+    assert_eq!(
+        with("adaptive", "50"),
+        (0, vec![Note::AdaptiveMaxRaised { least }])
+    );
+}
+
+#[test]
+fn a_variable_without_effect_is_noted() {
+    let asked = env(&[("BUD_OBSERVER_INTERVAL_US", "2000")]);
+    let notes = resolve("x", 0, &device(), None, &asked).notes;
+    assert_eq!(
+        notes[0].to_string(),
+        "BUD_OBSERVER_INTERVAL_US is set and has no effect: the observer is woken by what happens \
+         and looks at no interval"
+    );
+    assert_eq!(notes.len(), 1);
+}
+
+#[test]
 fn the_three_profiles_of_the_documentation_resolve() {
     for (profile, mode, [floor, shared, burst_max]) in [
         ("development", "adaptive", [10, 30, 60]),
