@@ -2,12 +2,13 @@
 
 use crate::exit::Outcome;
 use crate::regions::RunDirArg;
-use crate::set::{self, Change};
+use crate::set;
 use crate::table::{Align, Table};
 use anyhow::{Context, Result};
 use fcsp_core::backend::{self, DeviceInfo};
 use fcsp_core::policy::file::{DEFAULT_PATH, VARIABLE};
-use fcsp_core::policy::{Limits, Policy, Profile};
+use fcsp_core::policy::live::{self, Change};
+use fcsp_core::policy::{Policy, Profile};
 use fcsp_core::region::scan;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -116,29 +117,30 @@ fn apply(file: &Path, run_dir: &RunDirArg) -> Result<Outcome> {
         tracing::warn!("{error}");
     }
     let devices = devices();
+    let locks = live::lock(&regions.usable)?;
     let mut planned = Vec::new();
-    for region in &regions.usable {
+    for (region, lock) in regions.usable.iter().zip(&locks) {
         let device = region.device();
         let ordinal = devices.iter().position(|it| it.id == device.id);
         let ordinal = ordinal.and_then(|ordinal| u32::try_from(ordinal).ok());
-        let changes: Vec<(String, Change<'_>)> = scan::live_tenants(region.layout())
-            .map(|(index, page)| {
-                let name = page.name.read();
-                let after = policy.amend(&name, ordinal, &device, Limits::load(page));
-                (name, Change::to(region, index, after))
+        let changes: Vec<Change<'_>> = scan::live_tenants(region.layout())
+            .map(|(index, _)| {
+                Change::plan(region, lock, index, |name, limits| {
+                    policy.amend(name, ordinal, &device, limits)
+                })
             })
             .collect();
-        let all: Vec<&Change<'_>> = changes.iter().map(|(_, change)| change).collect();
-        set::check(region, &all).context("the file cannot be put in force")?;
+        live::check(region, &changes).context("the file cannot be put in force")?;
         planned.extend(changes);
     }
     let live = planned.len();
-    planned.retain(|(_, change)| change.before != change.after);
-    for (_, change) in &planned {
+    planned.retain(|change| change.before != change.after);
+    for change in &planned {
         change.make();
     }
-    for (name, change) in &planned {
-        change.report(name)?;
+    drop(locks);
+    for change in &planned {
+        set::report(change)?;
     }
     writeln!(
         std::io::stdout(),

@@ -162,6 +162,30 @@ fn set_refuses_promises_that_cannot_be_kept() {
 }
 
 #[test]
+fn two_changes_at_the_same_instant_both_hold() {
+    let node = Node::new();
+    node.tenant("a", 25, 8 * GIB);
+    let lock = node.region.lock_limits().expect("nobody holds it");
+    std::thread::scope(|scope| {
+        let changes = [["--compute", "60%"], ["--memory", "4G"]].map(|[option, value]| {
+            let node = &node;
+            scope.spawn(move || node.fcsp(&["set", "a", option, value]))
+        });
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        // Neither has read what it will write back, or it could undo what the other wrote.
+        assert!(changes.iter().all(|change| !change.is_finished()));
+        drop(lock);
+        for change in changes {
+            let output = change.join().expect("runs");
+            assert!(output.status.success(), "{}", stderr(&output));
+        }
+    });
+    let limits = node.limits("a");
+    assert_eq!(limits.entitlement, Share::from_percent(60));
+    assert_eq!(limits.quota_bytes, Some(4 * GIB));
+}
+
+#[test]
 fn set_names_the_tenants_there_are() {
     let node = Node::new();
     node.tenant("team-a", 25, GIB);

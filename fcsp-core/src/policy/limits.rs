@@ -2,7 +2,8 @@
 //!
 //! Every limit is a word of its own on the tenant's page, and nobody needs two of them to agree:
 //! the ledger reads the quota, the arbiter reads the rest. So a change is a plain store per word
-//! followed by one step of `limits_epoch`; there is no lock that a killed writer could leave behind.
+//! followed by one step of `limits_epoch`. Readers take no lock; those who change limits of live
+//! tenants keep out of each other's way ([`super::live`]).
 
 use super::{Fail, LowPriority, MemoryMode, Mode, Priority, Share, Weight};
 use crate::region::layout::Tenant;

@@ -6,7 +6,8 @@
 //!
 //! On the path of a call it stands at the very beginning: when a program first touches a device,
 //! the preload library reads the [`file`](mod@file) and the [`env`](mod@env), makes [`Limits`] of
-//! the two ([`resolve()`]) and writes them into the region. The operator's tools do the same when a limit changes.
+//! the two ([`resolve()`]) and writes them into the region. What changes while programs run goes
+//! through [`live`].
 //! Everything here is pure except [`Policy::find`], [`EnvSettings::from_process`] and
 //! [`tenant_name::from_process`], which read what their names say.
 
@@ -17,6 +18,8 @@ mod docs_tests;
 pub mod env;
 pub mod file;
 pub mod limits;
+#[cfg(not(loom))]
+pub mod live;
 pub mod memory;
 pub mod mode;
 mod nearest;

@@ -9,6 +9,7 @@
 //! | 0 … 1023 | the process in that slot, for as long as it lives |
 //! | 1024 … 2047 | whoever gives back what that slot held, for as long as that takes |
 //! | 2048 | whoever makes or removes a tenant, likewise |
+//! | 2049 | whoever changes limits of live tenants, likewise |
 //!
 //! The descriptors lie in someone else's process. The program may close them, or put a file of its
 //! own in their place with `dup2`; so each use first asks whether the descriptor is still ours: of
@@ -45,6 +46,9 @@ impl Byte {
 
     /// Held by whoever makes or removes a tenant.
     pub(super) const TENANTS: Self = Self(2 * SLOTS_MAX as libc::off_t);
+
+    /// Held by whoever changes limits.
+    pub(super) const LIMITS: Self = Self(2 * SLOTS_MAX as libc::off_t + 1);
 
     const fn range(self) -> std::ops::Range<libc::off_t> {
         self.0..self.0 + 1

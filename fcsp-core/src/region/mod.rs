@@ -15,6 +15,8 @@ mod attach;
 mod error;
 pub mod layout;
 #[cfg(not(loom))]
+mod limits_lock;
+#[cfg(not(loom))]
 pub mod liveness;
 #[cfg(not(loom))]
 mod locks;
@@ -40,6 +42,8 @@ pub mod text;
 pub use attach::{Attachment, SEARCH_EVERY_NS};
 #[cfg(not(loom))]
 pub use error::RegionError;
+#[cfg(not(loom))]
+pub use limits_lock::LimitsLock;
 #[cfg(not(loom))]
 pub use map::{Listed, Region, list};
 #[cfg(not(loom))]
