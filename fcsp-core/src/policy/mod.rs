@@ -14,6 +14,8 @@
 mod amend;
 mod decimal;
 #[cfg(test)]
+mod docs_shares_tests;
+#[cfg(test)]
 mod docs_tests;
 pub mod env;
 pub mod file;
