@@ -4,12 +4,11 @@ use crate::exit::Outcome;
 use crate::regions::RunDirArg;
 use crate::set;
 use crate::table::{Align, Table};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use fcsp_core::backend::{self, DeviceInfo};
 use fcsp_core::policy::file::{DEFAULT_PATH, VARIABLE};
-use fcsp_core::policy::live::{self, Change};
+use fcsp_core::policy::live;
 use fcsp_core::policy::{Policy, Profile};
-use fcsp_core::region::scan;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -117,36 +116,21 @@ fn apply(file: &Path, run_dir: &RunDirArg) -> Result<Outcome> {
         tracing::warn!("{error}");
     }
     let devices = devices();
-    let locks = live::lock(&regions.usable)?;
-    let mut planned = Vec::new();
-    for (region, lock) in regions.usable.iter().zip(&locks) {
-        let device = region.device();
-        let ordinal = devices.iter().position(|it| it.id == device.id);
-        let ordinal = ordinal.and_then(|ordinal| u32::try_from(ordinal).ok());
-        let changes: Vec<Change<'_>> = scan::live_tenants(region.layout())
-            .map(|(index, _)| {
-                Change::plan(region, lock, index, |name, limits| {
-                    policy.amend(name, ordinal, &device, limits)
-                })
-            })
-            .collect();
-        live::check(region, &changes).context("the file cannot be put in force")?;
-        planned.extend(changes);
-    }
-    let live = planned.len();
-    planned.retain(|change| change.before != change.after);
-    for change in &planned {
-        change.make();
-    }
-    drop(locks);
-    for change in &planned {
+    let ordinal = |id: &str| {
+        let ordinal = devices.iter().position(|device| device.id == id);
+        ordinal.and_then(|ordinal| u32::try_from(ordinal).ok())
+    };
+    let changes = live::put_in_force(&policy, &regions.usable, &ordinal, &|_| true)?;
+    let mut changed = 0;
+    for change in changes.iter().filter(|change| change.is_felt()) {
         set::report(change)?;
+        changed += 1;
     }
     writeln!(
         std::io::stdout(),
-        "{}: in force, {} of {live} live tenant(s) changed",
+        "{}: in force, {changed} of {} live tenant(s) changed",
         file.display(),
-        planned.len()
+        changes.len()
     )?;
     Ok(Outcome::Good)
 }

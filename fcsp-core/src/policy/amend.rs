@@ -35,6 +35,12 @@ impl Policy {
             burst_max,
             low_priority: self.low_priority.unwrap_or(live.low_priority),
             named_in_policy: named.is_some(),
+            // Another file that is put in force once is not the one the tenant goes by.
+            edition: if self.edition.same_file(live.edition) {
+                self.edition
+            } else {
+                live.edition
+            },
             ..live
         };
         limits.fail = self.fail.unwrap_or(live.fail);

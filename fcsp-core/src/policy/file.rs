@@ -6,11 +6,12 @@
 
 use super::nearest::hint;
 use super::{
-    Fail, LowPriority, MemoryAmount, MemoryMode, Mode, Pools, Priority, Profile, Share, Weight,
-    validate,
+    Edition, Fail, LowPriority, MemoryAmount, MemoryMode, Mode, Pools, Priority, Profile, Share,
+    Weight, validate,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
@@ -18,6 +19,14 @@ use toml::Spanned;
 pub const VARIABLE: &str = "FCSP_POLICY";
 /// Where the policy file is when the variable is unset.
 pub const DEFAULT_PATH: &str = "/etc/fcsp/policy.toml";
+
+/// Where this process's policy file is, and whether it must be there.
+pub fn path_of_process() -> (PathBuf, bool) {
+    match std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
+        Some(path) => (path.into(), true),
+        None => (DEFAULT_PATH.into(), false),
+    }
+}
 
 /// Why there is no policy although there should be one.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +58,8 @@ pub enum PolicyError {
 pub struct Policy {
     /// Where it was read from.
     pub path: PathBuf,
+    /// Which edition of it; none if the text did not come from a file.
+    pub edition: Edition,
     /// Where `mode` and `pools` come from as far as they are not written out.
     pub profile: Option<Profile>,
     /// What happens when FCSP cannot do its work.
@@ -121,9 +132,9 @@ impl Policy {
     /// Finds and reads the policy file: the one that `FCSP_POLICY` names, which must then exist,
     /// else [`DEFAULT_PATH`]. `None` if there is none. Reads the file system.
     pub fn find() -> Result<Option<Self>, PolicyError> {
-        match std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
-            Some(path) => Self::read(Path::new(&path)).map(Some),
-            None => match Self::read(Path::new(DEFAULT_PATH)) {
+        match path_of_process() {
+            (path, true) => Self::read(&path).map(Some),
+            (path, false) => match Self::read(&path) {
                 Err(PolicyError::Unreadable { source, .. })
                     if source.kind() == std::io::ErrorKind::NotFound =>
                 {
@@ -136,11 +147,22 @@ impl Policy {
 
     /// Reads the file at `path`.
     pub fn read(path: &Path) -> Result<Self, PolicyError> {
-        let text = std::fs::read_to_string(path).map_err(|source| PolicyError::Unreadable {
+        let read = || {
+            let mut file = std::fs::File::open(path)?;
+            // Before the text: what is written meanwhile makes another edition.
+            let edition = Edition::of(path, &file.metadata()?)?;
+            let mut text = String::new();
+            file.read_to_string(&mut text)?;
+            Ok((edition, text))
+        };
+        let (edition, text) = read().map_err(|source| PolicyError::Unreadable {
             path: path.to_owned(),
             source,
         })?;
-        Self::parse(path, &text)
+        Ok(Self {
+            edition,
+            ..Self::parse(path, &text)?
+        })
     }
 
     /// Reads `text`; `path` is for messages.

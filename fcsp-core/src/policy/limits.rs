@@ -5,7 +5,7 @@
 //! followed by one step of `limits_epoch`. Readers take no lock; those who change limits of live
 //! tenants keep out of each other's way ([`super::live`]).
 
-use super::{Fail, LowPriority, MemoryMode, Mode, Priority, Share, Weight};
+use super::{Edition, Fail, LowPriority, MemoryMode, Mode, Priority, Share, Weight};
 use crate::region::layout::Tenant;
 use crate::sync::Ordering::{Relaxed, Release};
 
@@ -107,6 +107,8 @@ pub struct Limits {
     pub fail: Fail,
     /// A policy file names this tenant, so its environment may lower these but not raise them.
     pub named_in_policy: bool,
+    /// Which policy file they come from.
+    pub edition: Edition,
 }
 
 impl Default for Limits {
@@ -124,6 +126,7 @@ impl Default for Limits {
             memory_mode: MemoryMode::default(),
             fail: Fail::default(),
             named_in_policy: false,
+            edition: Edition::NONE,
         }
     }
 }
@@ -157,6 +160,7 @@ impl Limits {
         tenant
             .named_in_policy
             .store(u32::from(self.named_in_policy), Relaxed);
+        tenant.policy_edition.store(self.edition.number(), Relaxed);
         // Release: publishes the words above to whoever reads the new epoch with Acquire.
         tenant.limits_epoch.fetch_add(1, Release);
     }
@@ -182,6 +186,7 @@ impl Limits {
             memory_mode: MemoryMode::from_number(tenant.memory_mode.load(Relaxed)),
             fail: Fail::from_number(tenant.fail.load(Relaxed)),
             named_in_policy: tenant.named_in_policy.load(Relaxed) != 0,
+            edition: Edition::from_number(tenant.policy_edition.load(Relaxed)),
         }
     }
 }
@@ -243,6 +248,7 @@ mod tests {
             burst_max in 0_u32..=1_000_000, quota_bytes in proptest::option::of(0..u64::MAX),
             memory_mode in 0_u32..2, fail in 0_u32..2, named_in_policy: bool,
             priority in 0_u32..3, low_priority in 0_u32..2, weight in 1_u32..=Weight::MAX,
+            edition: u64,
         ) -> Limits {
             Limits {
                 mode: Mode::from_number(mode),
@@ -256,6 +262,7 @@ mod tests {
                 memory_mode: MemoryMode::from_number(memory_mode),
                 fail: Fail::from_number(fail),
                 named_in_policy,
+                edition: Edition::from_number(edition),
             }
         }
     }

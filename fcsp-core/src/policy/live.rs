@@ -5,8 +5,9 @@
 //! at the same instant neither undoes the other. Programs read limits without any lock.
 
 use super::memory::show_bytes;
-use super::{Limits, Mode, Share};
+use super::{Limits, Mode, Policy, Share};
 use crate::region::{LimitsLock, Region, RegionError, TenantIndex, scan};
+use crate::sync::Ordering::Relaxed;
 
 /// A change of one tenant on one device, not yet made.
 #[derive(Debug)]
@@ -70,6 +71,16 @@ impl<'a> Change<'a> {
     pub fn make(&self) {
         self.after.store(self.region.tenant(self.index));
         self.region.ring();
+    }
+
+    /// True if the tenant gets other limits, and not only the same ones from another edition.
+    pub fn is_felt(&self) -> bool {
+        let edition = self.before.edition;
+        self.before
+            != Limits {
+                edition,
+                ..self.after
+            }
     }
 
     /// The region.
@@ -152,6 +163,56 @@ pub fn check(region: &Region, changes: &[Change<'_>]) -> Result<(), Impossible> 
         });
     }
     Ok(())
+}
+
+/// Puts a policy file in force for the live tenants of `regions` that it `concerns`: for all of
+/// them, or, if what it says cannot be, for none. `ordinal` gives the number of a device by its
+/// identity, for what the file says by number. Blocks as [`Region::lock_limits`].
+///
+/// # Errors
+/// If what it says cannot be given beside what the others have, or the regions cannot be locked.
+pub fn put_in_force<'a>(
+    policy: &Policy,
+    regions: &'a [Region],
+    ordinal: &dyn Fn(&str) -> Option<u32>,
+    concerns: &dyn Fn(&Limits) -> bool,
+) -> Result<Vec<Change<'a>>, NotInForce> {
+    let locks = lock(regions)?;
+    let mut planned = Vec::new();
+    for (region, lock) in regions.iter().zip(&locks) {
+        let device = region.device();
+        let ordinal = ordinal(&device.id);
+        let changes: Vec<Change<'_>> = scan::live_tenants(region.layout())
+            .filter(|(_, page)| concerns(&Limits::load(page)))
+            .map(|(index, _)| {
+                Change::plan(region, lock, index, |name, limits| {
+                    policy.amend(name, ordinal, &device, limits)
+                })
+            })
+            .collect();
+        check(region, &changes)?;
+        planned.extend(changes);
+    }
+    for region in regions {
+        let fail = policy.fail.unwrap_or_default();
+        // Relaxed: a number alone.
+        region.layout().header.fail.store(fail.number(), Relaxed);
+    }
+    for change in planned.iter().filter(|it| it.before != it.after) {
+        change.make();
+    }
+    Ok(planned)
+}
+
+/// Why a policy file was not put in force.
+#[derive(Debug, thiserror::Error)]
+pub enum NotInForce {
+    /// It promises what cannot be given.
+    #[error("the file cannot be put in force: {0}")]
+    Impossible(#[from] Impossible),
+    /// A region cannot be used.
+    #[error(transparent)]
+    Region(#[from] RegionError),
 }
 
 /// The locks of several regions, taken in their order: whoever takes them in the order of

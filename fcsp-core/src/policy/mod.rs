@@ -9,7 +9,7 @@
 //! the two ([`resolve()`]) and writes them into the region. What changes while programs run goes
 //! through [`live`].
 //! Everything here is pure except [`Policy::find`], [`EnvSettings::from_process`] and
-//! [`tenant_name::from_process`], which read what their names say.
+//! [`tenant_name::from_process`], which read what their names say, and [`live`] and [`mod@watch`].
 
 mod amend;
 mod decimal;
@@ -17,6 +17,7 @@ mod decimal;
 mod docs_shares_tests;
 #[cfg(test)]
 mod docs_tests;
+pub mod edition;
 pub mod env;
 pub mod file;
 pub mod limits;
@@ -32,7 +33,10 @@ pub mod share;
 pub mod tenant_name;
 pub mod unheeded;
 pub mod validate;
+#[cfg(not(loom))]
+pub mod watch;
 
+pub use edition::Edition;
 pub use env::{EnvError, EnvSettings};
 pub use file::{Policy, PolicyError};
 pub use limits::{Limits, Pools};

@@ -217,6 +217,7 @@ pub fn resolve(
             .unwrap_or_default(),
         fail: fail.unwrap_or_default(),
         named_in_policy: named.is_some(),
+        edition: policy.map(|policy| policy.edition).unwrap_or_default(),
     };
     Resolved { limits, notes }
 }

@@ -155,6 +155,8 @@ pub struct Tenant {
     pub quota_bytes: AtomicU64,
     /// Raised with every change of a limit.
     pub limits_epoch: AtomicU64,
+    /// [`crate::policy::Edition`] of the policy file that the limits come from, as a number.
+    pub policy_edition: AtomicU64,
     /// Name, UTF-8, padded with zeros.
     pub name: Text<{ TENANT_NAME_MAX / 8 }>,
     /// The ledger's word: bytes in use and who changed it last. See [`crate::ledger`].

@@ -47,6 +47,9 @@ impl Byte {
     /// Held by whoever makes or removes a tenant.
     pub(super) const TENANTS: Self = Self(2 * SLOTS_MAX as libc::off_t);
 
+    /// Held by whoever has a duty; of a file of its own, see [`super::duty`].
+    pub(super) const DUTY: Self = Self(0);
+
     /// Held by whoever changes limits.
     pub(super) const LIMITS: Self = Self(2 * SLOTS_MAX as libc::off_t + 1);
 
@@ -183,6 +186,17 @@ impl Description {
                 Ok(false)
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Locks `byte`, waiting for its holder for as long as it takes, in the kernel.
+    pub(super) fn lock(&self, byte: Byte) -> io::Result<()> {
+        loop {
+            let mut lock = flock(libc::F_WRLCK, byte.range());
+            match fcntl(self.fd, libc::F_OFD_SETLKW, &mut lock) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                locked => return locked,
+            }
         }
     }
 

@@ -12,6 +12,8 @@
 #[cfg(not(loom))]
 mod attach;
 #[cfg(not(loom))]
+mod duty;
+#[cfg(not(loom))]
 mod error;
 pub mod layout;
 #[cfg(not(loom))]
@@ -40,6 +42,8 @@ pub mod text;
 
 #[cfg(not(loom))]
 pub use attach::{Attachment, SEARCH_EVERY_NS};
+#[cfg(not(loom))]
+pub use duty::Duty;
 #[cfg(not(loom))]
 pub use error::RegionError;
 #[cfg(not(loom))]

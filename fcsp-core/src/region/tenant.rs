@@ -189,6 +189,7 @@ fn clear(tenant: &Tenant) {
     }
     for word in [
         &tenant.quota_bytes,
+        &tenant.policy_edition,
         &tenant.memory.peak_bytes,
         &tenant.memory.refused,
         &tenant.memory.over_quota,
