@@ -130,7 +130,7 @@ impl Crowd {
                 entitlement_ppm: 10_000,
                 pools_ppm: [200_000, 400_000, 400_000],
                 burst_max_ppm: 1_000_000,
-                active: false,
+                ..Promise::default()
             },
         };
         let process = |slot| ProcessView {

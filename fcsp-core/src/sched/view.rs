@@ -7,7 +7,7 @@ use super::producer::AHEAD;
 use super::segment::{SegmentState, reached};
 use super::shares::Promise;
 use crate::failpoint::failpoint;
-use crate::policy::Mode;
+use crate::policy::{LowPriority, Mode, Priority, Weight};
 use crate::region::layout::{RegionLayout, SEGMENTS};
 use crate::region::scan::{SlotRef, live_slots, live_tenants};
 use crate::sync::Ordering;
@@ -22,6 +22,9 @@ pub fn read(region: &RegionLayout, view: &mut View) {
             entitlement_ppm: tenant.entitlement_ppm.load(Ordering::Relaxed),
             pools_ppm: [0, 1, 2].map(|i: usize| tenant.pools_ppm[i].load(Ordering::Relaxed)),
             burst_max_ppm: tenant.burst_max_ppm.load(Ordering::Relaxed),
+            priority: Priority::from_number(tenant.priority.load(Ordering::Relaxed)),
+            low_priority: LowPriority::from_number(tenant.low_priority.load(Ordering::Relaxed)),
+            weight: Weight::from_number(tenant.weight.load(Ordering::Relaxed)).number(),
             active: false,
         };
         let index = index.0 as usize;
