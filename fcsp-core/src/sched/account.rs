@@ -3,12 +3,15 @@
 use super::clock::us;
 use super::plan::ProcessView;
 use super::shares::{Share, WHOLE_PPM};
+use crate::policy::Priority;
 
 /// Moving average with weight 1/8.
 fn blend(old: u64, new: u64) -> u64 {
     if old == 0 { new } else { (old * 7 + new) / 8 }
 }
 
+/// Share at which a paused tenant is charged for what ran on.
+const PAUSED_PPM: u32 = WHOLE_PPM / 100;
 /// Most that one late segment adds to the margin.
 const MARGIN_UP_NS_MAX: u64 = us(100);
 /// What a segment in time takes off it: about one in 25 is late then.
@@ -33,6 +36,8 @@ pub struct TenantAccount {
     pub had_work: bool,
     /// What it may have now.
     pub share: Share,
+    /// Who goes before it.
+    pub priority: Priority,
 }
 
 impl TenantAccount {
@@ -40,8 +45,17 @@ impl TenantAccount {
     pub fn charge(&mut self, ns: u64) {
         self.device_ns += ns;
         self.tokens_ns -= ns as i64;
-        let share = u64::from(self.share.share_ppm.max(1));
-        self.vtime_ns += (u128::from(ns) * u128::from(WHOLE_PPM) / u128::from(share)) as u64;
+        self.vtime_ns += self.virtual_ns(ns);
+    }
+
+    /// Device time as virtual time.
+    fn virtual_ns(&self, ns: u64) -> u64 {
+        // What still ran when it was paused is not to be paid for for ever.
+        let share = match self.share {
+            Share { paused: true, .. } => PAUSED_PPM,
+            Share { share_ppm, .. } => share_ppm.max(1),
+        };
+        (u128::from(ns) * u128::from(WHOLE_PPM) / u128::from(share)) as u64
     }
 
     /// Gives back device time charged too much.
@@ -49,9 +63,7 @@ impl TenantAccount {
         let ns = ns.min(self.device_ns);
         self.device_ns -= ns;
         self.tokens_ns += ns as i64;
-        let share = u64::from(self.share.share_ppm.max(1));
-        let vtime = (u128::from(ns) * u128::from(WHOLE_PPM) / u128::from(share)) as u64;
-        self.vtime_ns = self.vtime_ns.saturating_sub(vtime);
+        self.vtime_ns = self.vtime_ns.saturating_sub(self.virtual_ns(ns));
     }
 
     /// Adds the tokens of the time since the last fill, at most `burst_ns` in all.
@@ -67,14 +79,18 @@ impl TenantAccount {
         self.filled_ns = now_ns;
     }
 
-    /// True unless the ceiling holds the tenant back.
+    /// True unless the ceiling or its priority holds the tenant back.
     pub fn eligible(&self) -> bool {
+        !self.share.paused && self.within_ceiling()
+    }
+
+    fn within_ceiling(&self) -> bool {
         self.share.ceiling_ppm >= WHOLE_PPM || self.tokens_ns > 0
     }
 
     /// When the ceiling will let it run again.
     pub fn eligible_at_ns(&self, now_ns: u64) -> u64 {
-        if self.eligible() {
+        if self.within_ceiling() {
             return now_ns;
         }
         let missing = (1 - self.tokens_ns) as u128 * u128::from(WHOLE_PPM);
@@ -87,6 +103,8 @@ impl TenantAccount {
 pub struct ProcessAccount {
     /// Whose habits.
     pub generation: u32,
+    /// Index of its tenant's page.
+    pub tenant: usize,
     /// Virtual time among the processes of its tenant.
     pub vtime_ns: u64,
     /// Device time charged.
@@ -116,6 +134,7 @@ impl ProcessAccount {
     pub fn new(view: &ProcessView, margin_ns: u64) -> Self {
         Self {
             generation: view.generation,
+            tenant: view.tenant,
             ratio_milli: 1000,
             margin_ns,
             synced_seen: view.synced,

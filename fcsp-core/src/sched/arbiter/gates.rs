@@ -12,7 +12,7 @@ const SEGMENTS_PER_TURN: u64 = 8;
 
 impl Arbiter {
     /// Decides whose submissions form segments, and how long those are.
-    pub(super) fn set_gates(&self, view: &View, alone: Option<usize>, plan: &mut Plan) {
+    pub(super) fn set_gates(&self, now: u64, view: &View, alone: Option<usize>, plan: &mut Plan) {
         let round_ns = self.round_ns();
         let is_interactive = |slot| {
             let account: Option<&ProcessAccount> = self.processes.get(slot);
@@ -30,8 +30,12 @@ impl Arbiter {
             let beside_interactive = interactive.iter().any(|it| *it != process.tenant);
             let account = self.processes.get(&process.slot);
             let mut length = self.part_ns(round_ns, process.tenant);
-            if beside_interactive && !account.is_some_and(ProcessAccount::interactive) {
+            if self.is_soon_preempted(now, process.tenant)
+                || beside_interactive && !account.is_some_and(ProcessAccount::interactive)
+            {
                 length = length.min(self.tuning.beside_interactive_ns);
+            } else if self.may_be_preempted(process.tenant) {
+                length = length.min(self.tuning.segment_ns_max);
             } else if account.is_some_and(ProcessAccount::never_waits) {
                 // A turn can end at any of them. Programs that wait end theirs themselves.
                 let part_ns = length / SEGMENTS_PER_TURN;

@@ -32,6 +32,7 @@ mod retire;
 mod rounds;
 mod tenants;
 mod turns;
+mod urgent;
 mod wake;
 
 /// The turn in progress.
@@ -108,7 +109,7 @@ impl Arbiter {
         self.retire(now_ns, view, &mut plan);
         self.forget_strays(view, &mut plan);
         let alone = self.share(now_ns, view);
-        self.set_gates(view, alone, &mut plan);
+        self.set_gates(now_ns, view, alone, &mut plan);
         if let Some(tenant) = alone {
             self.let_pass(now_ns, tenant, view, &mut plan);
         }

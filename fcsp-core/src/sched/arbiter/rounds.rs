@@ -8,7 +8,8 @@
 
 use super::Arbiter;
 use super::turns::Candidate;
-use crate::sched::account::ProcessAccount;
+use crate::policy::Priority;
+use crate::sched::account::{ProcessAccount, TenantAccount};
 use crate::sched::clock::us;
 use crate::sched::shares::WHOLE_PPM;
 
@@ -56,10 +57,13 @@ impl Arbiter {
         self.processes.values().any(ProcessAccount::waits)
     }
 
-    /// Whether turns keep to the clock: several tenants work, none of them waits, and no ceiling
-    /// breaks their order.
+    /// Whether turns keep to the clock: several tenants work, none of them waits, and no ceiling and no
+    /// priority breaks their order.
     pub(super) fn keeps_time(&self) -> bool {
-        let free = |index| self.tenants[&index].share.ceiling_ppm >= WHOLE_PPM;
+        let free = |index| {
+            let account: &TenantAccount = &self.tenants[&index];
+            account.share.ceiling_ppm >= WHOLE_PPM && account.priority == Priority::Normal
+        };
         self.working().nth(1).is_some() && !self.somebody_waits() && self.working().all(free)
     }
 

@@ -82,7 +82,8 @@ impl Arbiter {
         }
     }
 
-    /// Brings shares up to date. Returns the tenant that is alone, if one is and nothing limits it.
+    /// Brings shares up to date. Returns the tenant that is alone, if one is, nothing limits it, and
+    /// nobody may come whom it would have to make way for at once.
     pub(super) fn share(&mut self, now: u64, view: &View) -> Option<usize> {
         let idle_ns = self.tuning.idle_ns;
         let active = |a: &TenantAccount| a.active_ns != 0 && now - a.active_ns.min(now) < idle_ns;
@@ -102,6 +103,7 @@ impl Arbiter {
             let burst_ns = self.part_ns(round_ns, tenant.index);
             if let Some(account) = self.tenants.get_mut(&tenant.index) {
                 account.share = share;
+                account.priority = tenant.promise.priority;
                 account.fill(now, burst_ns);
             }
         }
@@ -113,6 +115,6 @@ impl Arbiter {
             .map(|(t, _)| t.index);
         let one = enforced.next()?;
         let whole = self.tenants.get(&one)?.share.ceiling_ppm >= WHOLE_PPM;
-        (enforced.next().is_none() && whole).then_some(one)
+        (enforced.next().is_none() && whole && !self.may_be_preempted(one)).then_some(one)
     }
 }

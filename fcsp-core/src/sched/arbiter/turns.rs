@@ -22,6 +22,10 @@ impl Arbiter {
             let has_more = reached(process.opened, next);
             self.learn_thinking(process, next);
             if has_more && reached(process.granted, next) {
+                let found = self.candidates(now, view, plan);
+                if found.ready.iter().any(|it| self.is_urgent(it, process)) {
+                    return self.cut_short(process, next, plan);
+                }
                 self.extend(view, process, plan);
                 return self.run_ahead(now, process, plan);
             }
@@ -109,13 +113,9 @@ impl Arbiter {
         })
     }
 
-    /// The waiting process that is furthest behind, and until when it may run before somebody who is
-    /// further behind still, but whose time has not come, wants the device.
-    fn choose<'a>(&self, now: u64, view: &'a View, plan: &Plan) -> Option<Choice<'a>> {
-        let mut ready: Vec<Candidate<'a>> = Vec::new();
-        let mut later: Vec<Candidate<'a>> = Vec::new();
-        // Has nothing at this moment, but will: when that will be due at the earliest.
-        let mut expected: Vec<Candidate<'a>> = Vec::new();
+    /// Who could have a turn, now or later.
+    pub(super) fn candidates<'a>(&self, now: u64, view: &'a View, plan: &Plan) -> Candidates<'a> {
+        let mut found = Candidates::default();
         for process in &view.processes {
             if view.mode(process.tenant) == Mode::None {
                 continue;
@@ -134,7 +134,8 @@ impl Arbiter {
             else {
                 let idle_ns = now.saturating_sub(tenant.active_ns);
                 if account.interactive() && idle_ns <= self.tuning.think_ns_max {
-                    expected.push((tenant.vtime_ns, account.just_in_time_ns(now), process));
+                    let due_ns = account.just_in_time_ns(now);
+                    found.expected.push((tenant.vtime_ns, due_ns, process));
                 }
                 continue;
             };
@@ -145,43 +146,52 @@ impl Arbiter {
                 SegmentState::Open => account.just_in_time_ns(segment.opened_ns),
                 _ => now,
             };
-            let list = if at <= now { &mut ready } else { &mut later };
-            list.push((
-                tenant.vtime_ns,
-                if at <= now { account.vtime_ns } else { at },
-                process,
-            ));
+            if at <= now {
+                let candidate = (tenant.vtime_ns, account.vtime_ns, process);
+                found.ready.push(candidate);
+            } else {
+                found.later.push((tenant.vtime_ns, at, process));
+            }
         }
+        let ready = &mut found.ready;
         ready.sort_by_key(|(vtime, own, process)| (*vtime, *own, process.slot));
         if self.keeps_time() {
-            self.sort_by_place(&mut ready);
+            self.sort_by_place(ready);
+        } else {
+            self.sort_by_priority(ready);
         }
-        later.sort_by_key(|(_, at, process)| (*at, process.slot));
+        found
+            .later
+            .sort_by_key(|(_, at, process)| (*at, process.slot));
+        found
+    }
+
+    /// The waiting process that is furthest behind, and until when it may run before somebody who is
+    /// further behind still, but whose time has not come, wants the device.
+    fn choose<'a>(&self, now: u64, view: &'a View, plan: &Plan) -> Option<Choice<'a>> {
+        let found = self.candidates(now, view, plan);
         let keeps = self.turn.as_ref().and_then(|turn| {
-            let (vtime, _, process) = ready.iter().find(|(_, _, p)| p.slot == turn.slot)?;
-            let pressed = ready.iter().any(|(theirs, _, p)| {
-                p.tenant != process.tenant
-                    && theirs <= vtime
-                    && self.processes[&p.slot].interactive()
-            });
-            if pressed {
+            let (_, _, process) = *found.ready.iter().find(|(_, _, p)| p.slot == turn.slot)?;
+            if found.ready.iter().any(|it| self.is_urgent(it, process)) {
                 return None;
             }
             let left_ns = (turn.started_ns + turn.budget_ns).saturating_sub(now);
             let next = plan.retired(process).wrapping_add(1);
             let segment = process.segments.iter().find(|s| s.number == next)?;
             let fits = left_ns >= self.expected_ns(process.slot, segment) / 2 && left_ns > 0;
-            fits.then_some(*process)
+            fits.then_some(process)
         });
-        let first = ready
+        let first = found
+            .ready
             .iter()
             .find(|(_, _, p)| keeps.is_none_or(|k| k.slot == p.slot));
         match first {
             Some((vtime, _, process)) => {
                 let turn_ns = self.turn_ns(process.tenant);
-                let until_ns = later
+                let until_ns = found
+                    .later
                     .iter()
-                    .chain(&expected)
+                    .chain(&found.expected)
                     .filter(|(theirs, _, p)| {
                         p.tenant != process.tenant && *theirs <= vtime + turn_ns
                     })
@@ -194,13 +204,24 @@ impl Arbiter {
                 })
             }
             // Nobody else could use the device meanwhile, so waiting would serve nobody.
-            None => later.first().map(|(_, _, process)| Choice {
+            None => found.later.first().map(|(_, _, process)| Choice {
                 process,
                 until_ns: None,
                 keeps: false,
             }),
         }
     }
+}
+
+/// Who could have a turn.
+#[derive(Default)]
+pub(super) struct Candidates<'a> {
+    /// At once; who goes first stands first.
+    pub(super) ready: Vec<Candidate<'a>>,
+    /// At the time that stands in the second place; the next one stands first.
+    pub(super) later: Vec<Candidate<'a>>,
+    /// Has nothing at this moment, but will: when that will be due at the earliest.
+    expected: Vec<Candidate<'a>>,
 }
 
 /// A process that could have a turn: its tenant's virtual time, its own, or when it is due.

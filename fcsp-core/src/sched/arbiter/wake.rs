@@ -37,6 +37,12 @@ impl Arbiter {
                 at(now + self.tuning.poll_ns);
             }
         }
+        if self.turn.is_some()
+            && waiting.len() > 1
+            && let Some(due_ns) = self.next_due_ns(now, view, plan)
+        {
+            at(due_ns);
+        }
         if !waiting.is_empty() || self.turn.is_some() {
             at(now + self.tuning.sleep_ns_max);
         }

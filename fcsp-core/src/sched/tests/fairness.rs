@@ -9,10 +9,7 @@ fn saturate(ns: u64) -> Kind {
 }
 
 fn strict(percent: u32) -> Limits {
-    Limits {
-        mode: Mode::Strict,
-        percent,
-    }
+    Limits::of(Mode::Strict, percent)
 }
 
 fn decoder() -> Kind {
@@ -203,10 +200,7 @@ fn a_strict_tenant_leaves_the_rest_to_a_balanced_one() {
 
 #[test]
 fn a_tenant_without_limits_is_never_gated() {
-    let none = Limits {
-        mode: Mode::None,
-        percent: 0,
-    };
+    let none = Limits::of(Mode::None, 0);
     // The simulated device does not slice time, so a neighbour that never pauses would keep it.
     let bursts = Kind::Bursts {
         kernels: 2,

@@ -4,6 +4,7 @@
 
 mod device;
 mod fairness;
+mod priorities;
 mod programs;
 mod properties;
 mod scenarios;

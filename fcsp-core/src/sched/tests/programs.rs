@@ -2,7 +2,7 @@
 
 use super::device::{Device, Queue};
 use crate::backend::QueueId;
-use crate::policy::Mode;
+use crate::policy::{LowPriority, Mode, Priority};
 use crate::region::layout::{RegionLayout, SlotState, TenantState};
 use crate::sched::arbiter::Arbiter;
 use crate::sched::clock::{us, virtual_time};
@@ -72,12 +72,26 @@ pub struct Node {
 pub struct Limits {
     pub mode: Mode,
     pub percent: u32,
+    pub priority: Priority,
+    pub low_priority: LowPriority,
 }
 
 pub fn balanced(percent: u32) -> Limits {
-    Limits {
-        mode: Mode::Balanced,
-        percent,
+    Limits::of(Mode::Balanced, percent)
+}
+
+impl Limits {
+    pub fn of(mode: Mode, percent: u32) -> Self {
+        Self {
+            mode,
+            percent,
+            priority: Priority::Normal,
+            low_priority: LowPriority::Floor,
+        }
+    }
+
+    pub fn with(self, priority: Priority) -> Self {
+        Self { priority, ..self }
     }
 }
 
@@ -98,6 +112,12 @@ impl Node {
                 for (pool, ppm) in tenant.pools_ppm.iter().zip([200_000, 400_000, 400_000]) {
                     pool.store(ppm, Ordering::Relaxed);
                 }
+                tenant
+                    .priority
+                    .store(limits.priority.number(), Ordering::Relaxed);
+                tenant
+                    .low_priority
+                    .store(limits.low_priority.number(), Ordering::Relaxed);
                 tenant.burst_max_ppm.store(1_000_000, Ordering::Relaxed);
                 tenant
                     .state

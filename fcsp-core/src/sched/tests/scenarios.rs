@@ -117,10 +117,7 @@ fn one_kernel_at_a_time_gets_its_share_beside_long_kernels() {
 
 #[test]
 fn strict_alone_gets_its_entitlement_smoothly() {
-    let strict = Limits {
-        mode: Mode::Strict,
-        percent: 25,
-    };
+    let strict = Limits::of(Mode::Strict, 25);
     let mut node = Node::new(&[(strict, Kind::Saturate(vec![us(250)]))]);
     node.run(ms(500));
     let windows: Vec<f64> = (0..30)
