@@ -117,6 +117,26 @@ pub const PINGPONG: Program = Program {
     args: &["pingpong"],
 };
 
+/// 500 µs kernels.
+pub const SATURATE_COARSE: Program = Program {
+    name: "500 µs",
+    args: &["saturate", "--kernel-us", "500"],
+};
+
+/// A server: every 4 ms and what it takes a request, one kernel, waited for.
+pub const REQUESTS: Program = Program {
+    name: "requests of 500 µs",
+    args: &[
+        "decode",
+        "--kernels",
+        "1",
+        "--kernel-us",
+        "500",
+        "--cpu-us",
+        "4000",
+    ],
+};
+
 /// A context and 256 MiB.
 pub const IDLE: Program = Program {
     name: "idle",
