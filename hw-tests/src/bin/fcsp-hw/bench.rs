@@ -38,12 +38,13 @@ pub struct Bench {
     pub calibration: Calibration,
     /// Whether to be brief.
     pub quick: bool,
+    cases: Vec<String>,
     alone: RefCell<HashMap<Program, Alone>>,
 }
 
 impl Bench {
-    /// Measures the idle device.
-    pub fn prepare(site: Site, quick: bool) -> Result<Self> {
+    /// Measures the idle device. `cases` are those to run; all of them if there are none.
+    pub fn prepare(site: Site, quick: bool, cases: Vec<String>) -> Result<Self> {
         let command = vec![
             site.load().into(),
             "calibrate".into(),
@@ -67,6 +68,7 @@ impl Bench {
             site,
             calibration,
             quick,
+            cases,
             alone: RefCell::default(),
         })
     }
@@ -74,6 +76,11 @@ impl Bench {
     /// `full`, or `quick` if the run is to be brief.
     pub fn either<T>(&self, full: T, quick: T) -> T {
         if self.quick { quick } else { full }
+    }
+
+    /// Whether the case called `name` is to run.
+    pub fn selects(&self, name: &str) -> bool {
+        self.cases.is_empty() || self.cases.iter().any(|it| it == name)
     }
 
     /// The command line of `program` for a measurement of `seconds`.
