@@ -6,11 +6,13 @@ mod frameworks;
 mod kill;
 mod latency;
 mod overhead;
+mod programs;
 mod python;
 mod quota;
 mod shares;
 mod slicing;
 mod strict;
+mod witness;
 
 use anyhow::Result;
 
@@ -112,6 +114,13 @@ pub const ALL: &[Suite] = &[
         about: "do frameworks do under a quota what they do natively, as fast?",
         run: frameworks::run,
         cases: frameworks::names,
+        on_request: true,
+    },
+    Suite {
+        name: "programs",
+        about: "do CUDA programs, family by family of calls, and the vendor's tools behave as natively?",
+        run: programs::run,
+        cases: programs::names,
         on_request: true,
     },
 ];

@@ -10,6 +10,7 @@ use super::cases::Case;
 use super::protocol::Opening;
 use crate::bench::Bench;
 use crate::child::Child;
+use crate::suites::witness::SHARE_PCT;
 use crate::tenant::{Limits, Sharing, Tenant};
 
 /// Importing a framework from a cold disk, its context, compiling what the case runs, eight at once.
@@ -18,8 +19,6 @@ const READY_WITHIN: Duration = Duration::from_secs(120);
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// Taking contexts and helper processes down.
 const END_WITHIN: Duration = Duration::from_secs(20);
-/// Of each tenant; the active ones share the device equally.
-pub const SHARE_PCT: u32 = 20;
 /// For cases that are not asked about memory.
 const ROOM_BYTES: u64 = 16 << 30;
 
@@ -64,9 +63,7 @@ impl Actor {
         }
         let side = if fcsp { "fcsp" } else { "native" };
         // What is compiled under FCSP is compiled anew, and not taken from the native run.
-        let caches = bench
-            .site
-            .scratch_file(&format!("cache-{}-{side}", case.name));
+        let caches = bench.site.disk_file(&format!("cache-{}-{side}", case.name));
         for (variable, dir) in [
             ("TORCHINDUCTOR_CACHE_DIR", "inductor"),
             ("TRITON_CACHE_DIR", "triton"),

@@ -10,7 +10,6 @@ mod cases;
 mod judge;
 mod protocol;
 mod trial;
-mod witness;
 
 use anyhow::{Context, Result};
 use std::fs;
@@ -19,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use self::cases::Case;
 use self::trial::Trial;
-use self::witness::{Neighbour, Witness};
+use super::witness::{Neighbour, Witness};
 use crate::bench::Bench;
 use crate::result::{Row, SuiteResult, Verdict};
 
@@ -144,7 +143,7 @@ fn run_batch(
 }
 
 fn unpack(bench: &Bench) -> Result<PathBuf> {
-    let dir = bench.site.scratch_file("compat");
+    let dir = bench.site.disk_file("compat");
     fs::create_dir_all(&dir)?;
     for (name, text) in SCRIPTS {
         fs::write(dir.join(name), text)

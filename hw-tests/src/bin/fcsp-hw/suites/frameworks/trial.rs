@@ -12,9 +12,9 @@ use super::actor::Actor;
 use super::cases::{Case, Speed};
 use super::judge::{self, Pair};
 use super::protocol::{Digest, Opening, Pace, Results, Views};
-use super::witness::Witness;
 use crate::bench::Bench;
 use crate::result::{Row, SuiteResult, Verdict};
+use crate::suites::witness::Witness;
 
 /// Turns of each program.
 const TURNS: usize = 12;

@@ -1,4 +1,4 @@
-//! Who else is there: somebody who looks at the device's memory from outside every tenant, and a
+//! Who else is there while a program is looked at: somebody who looks at the device's memory from outside every tenant, and a
 //! tenant that keeps the device busy.
 
 use anyhow::{Context, Result};
@@ -7,12 +7,13 @@ use fcsp_hw_tests::record::Record;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::actor::SHARE_PCT;
 use crate::bench::Bench;
 use crate::child::Child;
 use crate::programs::{Program, SATURATE};
 use crate::tenant::{Limits, Sharing, Tenant};
 
+/// Of each tenant; the active ones share the device equally.
+pub const SHARE_PCT: u32 = 20;
 const WATCH: Program = Program {
     name: "watch",
     args: &["watch", "--sample-ms", "5"],
