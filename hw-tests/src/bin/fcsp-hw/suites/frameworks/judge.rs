@@ -4,7 +4,7 @@ use fcsp_hw_tests::stats::median;
 
 use super::cases::{Case, Speed};
 use super::protocol::{Digest, Pace, Value, View};
-use crate::result::{Bar, Row};
+use crate::result::{Bar, Row, quote};
 
 /// How much of native speed a program keeps.
 const SPEED_AT_LEAST: f64 = 0.99;
@@ -12,8 +12,6 @@ const SPEED_AT_LEAST: f64 = 0.99;
 const POOL_PART: f64 = 0.75;
 /// Pools are of whole pages.
 const POOL_TOLERANCE: f64 = 0.01;
-/// How many differing quantities a row quotes.
-const QUOTED: usize = 3;
 
 /// A turn of each, one right after the other.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
@@ -57,13 +55,7 @@ pub fn same(measure: String, native: &[Digest], found: &[Digest], all: bool) -> 
             (exact, close) => format!("{exact} equal to the bit, {close} within {within:e}"),
         }
     } else {
-        let quoted = differing.iter().take(QUOTED).cloned();
-        let more = differing.len().saturating_sub(QUOTED);
-        let mut text = quoted.collect::<Vec<_>>().join("; ");
-        if more > 0 {
-            text.push_str(&format!("; {more} more"));
-        }
-        text
+        quote(&differing)
     };
     Row::fact(measure, text, differing.is_empty())
 }
@@ -188,16 +180,18 @@ pub fn quota(case: &Case, views: &[View]) -> Vec<Row> {
     rows
 }
 
-/// The most that the program held of the first device, as somebody outside counted.
-pub fn outside(case: &Case, held_bytes: u64) -> Row {
+/// The most that the program held of the first device, as somebody outside counted. Less than what it
+/// says itself cannot be, so that the count is wrong then.
+pub fn outside(case: &Case, views: &[View], held_bytes: u64) -> Row {
     let quota_bytes = case.quotas[0];
+    let own_bytes = views.first().map_or(0, |view| view.held_bytes);
     Row::fact(
         format!(
             "{}: seen from outside it stays within the quota",
             case.title
         ),
         format!("{} at most; quota {}", mib(held_bytes), mib(quota_bytes)),
-        held_bytes <= quota_bytes,
+        (own_bytes.max(1)..=quota_bytes).contains(&held_bytes),
     )
 }
 
@@ -341,13 +335,13 @@ mod tests {
     fn a_device_that_was_not_looked_at_is_a_miss() {
         let rows = quota(&case(Speed::None), &[]);
         assert_eq!(rows[0].verdict, Verdict::Miss);
+        let seen = |held_bytes| outside(&case(Speed::None), &[view()], held_bytes).verdict;
+        assert_eq!(seen(QUOTA_BYTES), Verdict::Pass);
+        assert_eq!(seen(QUOTA_BYTES + 1), Verdict::Miss);
         assert_eq!(
-            outside(&case(Speed::None), QUOTA_BYTES + 1).verdict,
-            Verdict::Miss
-        );
-        assert_eq!(
-            outside(&case(Speed::None), QUOTA_BYTES).verdict,
-            Verdict::Pass
+            seen((7 << 30) - 1),
+            Verdict::Miss,
+            "less than it held itself"
         );
     }
 }

@@ -167,19 +167,20 @@ impl<'a> Trial<'a> {
             self.end();
             return;
         }
-        let mut from_to = None;
+        let mut pressed = None;
         self.step("quota", |it, both| {
             let from_ns = now_ns();
             let found: Views = both.fcsp.ask("quota").map_err(Stop::Fcsp)?;
-            from_to = Some((from_ns, now_ns()));
+            let to_ns = now_ns();
             it.rows.extend(judge::quota(it.case, &found.views));
             it.details
                 .push(json!({ "case": it.case.name, "views": found }));
+            pressed = Some((from_ns, to_ns, found.views));
             Ok(())
         });
         self.end();
         // What it gave back by ending is what it held.
-        if let Some((from_ns, to_ns)) = from_to {
+        if let Some((from_ns, to_ns, views)) = pressed {
             let row = witness.peak_above_now(from_ns, to_ns).map_or_else(
                 |error| Row {
                     verdict: Verdict::Error,
@@ -188,7 +189,7 @@ impl<'a> Trial<'a> {
                         format!("{error:#}"),
                     )
                 },
-                |held_bytes| judge::outside(self.case, held_bytes),
+                |held_bytes| judge::outside(self.case, &views, held_bytes),
             );
             self.rows.push(row);
         }

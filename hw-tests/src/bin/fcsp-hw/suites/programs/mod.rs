@@ -92,8 +92,13 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
         toolkit.compile(&bench.site, &source, target, build)
     };
     let mut compared = Vec::new();
-    for name in COMPARED.into_iter().filter(|name| bench.selects(name)) {
-        for build in Build::ALL {
+    for build in Build::ALL {
+        if let Some(reason) = toolkit.lacks(build) {
+            let all = format!("CUDA programs, {}", build.name());
+            result.row(Row::skipped(all, reason));
+            continue;
+        }
+        for name in COMPARED.into_iter().filter(|name| bench.selects(name)) {
             compared.push((name, build, compile(name, build)));
         }
     }
@@ -193,7 +198,8 @@ fn refusals(bench: &Bench, program: &Path, result: &mut SuiteResult) -> Result<(
             held_bytes >> 20,
             QUOTA_BYTES >> 20
         ),
-        held_bytes <= QUOTA_BYTES,
+        // It was refused near the quota, so that less says that nothing was seen.
+        (QUOTA_BYTES / 2..=QUOTA_BYTES).contains(&held_bytes),
     ));
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::result::{Row, Verdict};
+use crate::result::{Row, Verdict, quote};
 
 /// A family of calls and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,17 +79,14 @@ pub fn compare(title: &str, native: &Output, found: &Output) -> Vec<Row> {
             (Outcome::Ok(_), Some(Outcome::Ok(_))) => same += 1,
         }
     }
-    if same > 0 || rows.is_empty() {
+    if same > 0 {
+        let text = format!(
+            "{same} of {} families",
+            native.families.len() - absent.len()
+        );
         rows.insert(
             0,
-            Row::fact(
-                format!("{title}: same output as native"),
-                format!(
-                    "{same} of {} families",
-                    native.families.len() - absent.len()
-                ),
-                same > 0,
-            ),
+            Row::fact(format!("{title}: same output as native"), text, true),
         );
     }
     if !found.complete {
@@ -102,7 +99,7 @@ pub fn compare(title: &str, native: &Output, found: &Output) -> Vec<Row> {
     if !absent.is_empty() {
         rows.push(Row::skipped(
             format!("{title}: what fails natively too"),
-            absent.join("; "),
+            quote(&absent),
         ));
     }
     rows

@@ -75,6 +75,12 @@ impl Toolkit {
         })
     }
 
+    /// Why programs cannot be built so, if they cannot.
+    pub fn lacks(&self, build: Build) -> Option<&'static str> {
+        let lacks = build == Build::Shared && self.library("libcudart.so").is_none();
+        lacks.then_some("the toolkit has no shared runtime")
+    }
+
     /// The arguments of the compiler for one program.
     fn arguments(
         &self,
@@ -215,7 +221,7 @@ mod tests {
             "{usual}"
         );
         assert!(
-            text(&found, Build::Shared).is_err(),
+            text(&found, Build::Shared).is_err() && found.lacks(Build::Shared).is_some(),
             "there is no shared runtime"
         );
         for name in [
