@@ -42,7 +42,7 @@ inline void check(CUresult status, const char *call) {
 
 inline void expect(bool holds, const char *what) {
     if (!holds) {
-        throw Failure{std::string(what) + " does not hold"};
+        throw Failure{std::string("this does not hold: ") + what};
     }
 }
 

@@ -73,6 +73,33 @@ impl Bench {
         })
     }
 
+    /// A frame without a device, for programs that need none.
+    #[cfg(test)]
+    pub fn without_device(site: Site) -> Self {
+        use fcsp_hw_tests::record::DeviceInfo;
+        Self {
+            site,
+            calibration: Calibration {
+                device: DeviceInfo {
+                    name: "none".into(),
+                    cuda_version: 13_000,
+                    driver_version: None,
+                    simulated: false,
+                },
+                iters_per_us: 1.0,
+                iters_per_us_runs: Vec::new(),
+                launch_ns: 0,
+                round_trip_ns: 0,
+                grid_blocks: 1,
+                block_threads: 1,
+                multiprocessors: 1,
+            },
+            quick: true,
+            cases: Vec::new(),
+            alone: RefCell::default(),
+        }
+    }
+
     /// `full`, or `quick` if the run is to be brief.
     pub fn either<T>(&self, full: T, quick: T) -> T {
         if self.quick { quick } else { full }

@@ -15,8 +15,6 @@ use crate::tenant::{Limits, Sharing, Tenant};
 
 /// Importing a framework from a cold disk, its context, compiling what the case runs, eight at once.
 const READY_WITHIN: Duration = Duration::from_secs(120);
-/// Any answer. A question takes seconds; this is for programs that hang.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// Taking contexts and helper processes down.
 const END_WITHIN: Duration = Duration::from_secs(20);
 /// For cases that are not asked about memory.
@@ -25,6 +23,7 @@ const ROOM_BYTES: u64 = 16 << 30;
 /// A process of a case. Ends, with all it started, when dropped.
 pub struct Actor {
     child: Child,
+    answer_within: Duration,
 }
 
 impl Actor {
@@ -82,7 +81,10 @@ impl Actor {
         let label = format!("{}-{side}", case.name);
         let mut child = Child::spawn(&label, command, &bench.site.log_file(&label))?;
         child.say("prepare")?;
-        Ok(Self { child })
+        Ok(Self {
+            child,
+            answer_within: case.answer_within,
+        })
     }
 
     /// Waits until it is ready, or says why it cannot be.
@@ -95,7 +97,11 @@ impl Actor {
 
     /// Puts a question and waits for its answer.
     pub fn ask<T: DeserializeOwned>(&mut self, question: &str) -> Result<T> {
-        parse(&self.child.ask(question, Instant::now() + ANSWER_WITHIN)?)
+        parse(
+            &self
+                .child
+                .ask(question, Instant::now() + self.answer_within)?,
+        )
     }
 
     /// Lets it end by itself.

@@ -1,5 +1,7 @@
 //! The cases: what runs, in which environment, and what is asked of it.
 
+use std::time::Duration;
+
 /// What becomes of a case's speed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Speed {
@@ -35,6 +37,8 @@ pub struct Case {
     pub simulated: bool,
     /// How many devices it uses.
     pub devices: usize,
+    /// The bound on each answer. A question takes seconds; this is for programs that hang.
+    pub answer_within: Duration,
 }
 
 const GIB: u64 = 1 << 30;
@@ -59,6 +63,7 @@ impl Case {
             quotas: &[],
             simulated: false,
             devices: 1,
+            answer_within: Duration::from_secs(60),
         }
     }
 }

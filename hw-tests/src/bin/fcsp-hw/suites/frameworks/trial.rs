@@ -263,3 +263,7 @@ fn quiet_cpus() -> String {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     format!("{}-{}", cpus.saturating_sub(4), cpus - 1)
 }
+
+#[cfg(test)]
+#[path = "trial_tests.rs"]
+mod tests;

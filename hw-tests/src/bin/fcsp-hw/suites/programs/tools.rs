@@ -154,7 +154,8 @@ fn profiled(lines: &[String]) -> Option<String> {
     let names: Vec<&str> = lines
         .iter()
         .filter_map(|line| line.strip_prefix("==PROF== Profiling "))
-        .map(|rest| rest.split(':').next().unwrap_or(rest).trim())
+        // In quotes: names of kernels have colons of their own.
+        .map(|rest| rest.split('"').nth(1).unwrap_or(rest))
         .collect();
     (!names.is_empty()).then(|| names.join(", "))
 }
@@ -230,8 +231,8 @@ mod tests {
     #[test]
     fn the_profiler_names_its_kernels() {
         let text = "==PROF== Connected to process 5\n\
-                    ==PROF== Profiling \"fill\" - 0: 0%....100% - 8 passes\n";
-        assert_eq!(profiled(&lines(text)).as_deref(), Some("\"fill\" - 0"));
+                    ==PROF== Profiling \"a::fill\" - 0: 0%....100% - 8 passes\n";
+        assert_eq!(profiled(&lines(text)).as_deref(), Some("a::fill"));
         assert_eq!(profiled(&lines("==ERROR== no permission")), None);
     }
 
