@@ -179,11 +179,14 @@ class MemPool:
         note(results, "outside of it", product + self.a)
 
     def quota(self):
+        # One of its own, which goes with what is in it: a pool that lives keeps what was free in it.
+        pools = [torch.cuda.MemPool()]
+
         def take(length_bytes):
-            with torch.cuda.use_mem_pool(self.pool):
+            with torch.cuda.use_mem_pool(pools[0]):
                 return torch.empty(length_bytes, dtype=torch.uint8, device=DEVICE)
 
-        return nets.quota(take)
+        return nets.quota(take, pools.clear)
 
 
 class Libraries:

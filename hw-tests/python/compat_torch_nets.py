@@ -74,8 +74,9 @@ def note(results, name, tensor, rtol=None):
         results.close(name, tensor.double().flatten().tolist(), rtol)
 
 
-def quota(take=None, devices=(0,)):
-    """PyTorch's own view of each device's memory."""
+def quota(take=None, release=None, devices=(0,)):
+    """PyTorch's own view of each device's memory. `take` allocates otherwise than by the usual allocator;
+    `release` is called when all that it took is free."""
     views = []
     for index in devices:
         device = torch.device("cuda", index)
@@ -92,6 +93,8 @@ def quota(take=None, devices=(0,)):
 
         def give_back(held, device=device):
             held.clear()
+            if release:
+                release()
             gc.collect()
             torch.cuda.synchronize(device)
             torch.cuda.empty_cache()

@@ -97,7 +97,11 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
             }
             continue;
         }
+        let batch_began = Instant::now();
         run_batch(bench, batch, &scripts, result)?;
+        let names: Vec<&str> = batch.iter().map(|case| case.name).collect();
+        let seconds = batch_began.elapsed().as_secs_f64();
+        eprintln!("  {}: {seconds:.0} s", names.join(", "));
     }
     Ok(())
 }

@@ -88,7 +88,7 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     // All at once: the compiler is one thread.
     let compile = |name: &str, build: Build| -> Compiling {
         let source = sources.join(format!("{name}.cu"));
-        let target = sources.join(format!("{name} {}", build.name()));
+        let target = sources.join(format!("{name} {}", build.name()).replace(' ', "-"));
         toolkit.compile(&bench.site, &source, target, build)
     };
     let mut compared = Vec::new();
@@ -227,11 +227,7 @@ impl Running {
         } else {
             Sharing::Native
         };
-        let name = program
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .replace(' ', "-");
+        let name = program.file_name().unwrap_or_default().to_string_lossy();
         let tenant = Tenant::new(name.clone(), sharing, command);
         let mut command = tenant.to_command(&bench.site, run_dir);
         // The program's device 0 is the one that this harness was given.

@@ -153,7 +153,7 @@ impl Toolkit {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        let label = format!("compile-{}", label.replace(' ', "-"));
+        let label = format!("compile-{label}");
         let started = self
             .arguments(source, &target, build)
             .and_then(|arguments| {
