@@ -110,11 +110,13 @@ static uint64_t use_pool(const Message &message, int file) {
     cudaMemPool_t pool;
     CHECK(cudaMemPoolImportFromShareableHandle(&pool, reinterpret_cast<void *>(intptr_t(file)),
                                                cudaMemHandleTypePosixFileDescriptor, 0));
-    // A pool that was imported lets nobody in by itself.
     cudaMemAccessDesc access = {};
     access.location.type = cudaMemLocationTypeDevice;
-    access.flags = cudaMemAccessFlagsProtReadWrite;
-    CHECK(cudaMemPoolSetAccess(pool, &access, 1));
+    CHECK(cudaMemPoolGetAccess(&access.flags, pool, &access.location));
+    if (access.flags != cudaMemAccessFlagsProtReadWrite) {
+        access.flags = cudaMemAccessFlagsProtReadWrite;
+        CHECK(cudaMemPoolSetAccess(pool, &access, 1));
+    }
     void *memory;
     cudaMemPoolPtrExportData pointer = message.pointer;
     CHECK(cudaMemPoolImportPointer(&memory, pool, &pointer));

@@ -188,6 +188,11 @@ fn shares_hold_where_threads_wait_in_place_of_queues() {
 fn a_python_program_that_calls_the_driver_gives_the_same_and_keeps_its_quota() {
     let _alone = alone();
     let rows = run(&["frameworks"], &[])("frameworks");
+    if Command::new("python3").arg("--version").output().is_err() {
+        // Not a pass of anything, and told as such.
+        assert_eq!(rows.row(&["ctypes"])["verdict"], "SKIPPED");
+        return;
+    }
     for promise in [
         "same result as native",
         "same result beside a saturating tenant",

@@ -14,6 +14,7 @@ mod trial;
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use self::cases::Case;
@@ -81,6 +82,15 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
         } else {
             selected.push(case);
         }
+    }
+    let python = &bench.site.python;
+    if let Err(error) = Command::new(python).arg("--version").output() {
+        let reason = format!("no Python at {}: {error}", python.display());
+        let skipped = selected
+            .iter()
+            .map(|it| Row::skipped(it.title, reason.clone()));
+        result.rows.extend(skipped);
+        return Ok(());
     }
     let scripts = unpack(bench)?;
     let cpus = std::thread::available_parallelism()?.get();

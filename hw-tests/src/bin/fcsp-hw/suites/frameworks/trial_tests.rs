@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -33,8 +34,11 @@ fn script(fault: Option<&Fault>) -> String {
     )
 }
 
-/// Carries out all steps that need no device; the verdicts, and the text of the last row.
+/// Carries out all steps that need no device; the verdicts, and the text of the last row. One at a time:
+/// scratch space belongs to the process.
 fn carry_out(fault: Option<&Fault>) -> (Vec<Verdict>, String) {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = TempDir::new().expect("a temporary directory");
     // An install tree in form: what is preloaded from it is empty, which the loader says and ignores.
     for file in ["bin/fcsp-load", "lib/libfcsp-cuda.so", "case.sh"] {

@@ -52,14 +52,16 @@ impl Output {
 /// Compares two runs of a program. A row for all families that are the same, one for each that is not,
 /// and one for those that give nothing natively either.
 pub fn compare(title: &str, native: &Output, found: &Output) -> Vec<Row> {
-    let mut rows = Vec::new();
-    if !native.complete || native.families.is_empty() {
-        return vec![Row {
+    let error = |text: String| {
+        vec![Row {
             verdict: Verdict::Error,
-            ..Row::info(title, "the native program did not come to its end")
-        }];
+            ..Row::info(title, text)
+        }]
+    };
+    if !native.complete {
+        return error("the native program did not come to its end".into());
     }
-    let (mut same, mut absent) = (0, Vec::new());
+    let (mut rows, mut same, mut absent) = (Vec::new(), 0, Vec::new());
     for (family, expected) in &native.families {
         let measure = || format!("{title}: {family}");
         match (expected, found.families.get(family)) {
@@ -78,6 +80,9 @@ pub fn compare(title: &str, native: &Output, found: &Output) -> Vec<Row> {
             }
             (Outcome::Ok(_), Some(Outcome::Ok(_))) => same += 1,
         }
+    }
+    if absent.len() == native.families.len() {
+        return error(format!("nothing works natively: {}", quote(&absent)));
     }
     if same > 0 {
         let text = format!(
@@ -185,7 +190,8 @@ mod tests {
         let native = "ok a: 1\nno b: unsupported\nend";
         assert_eq!(verdicts(native, native), [Verdict::Pass, Verdict::Skipped]);
         let nothing = "no b: unsupported\nend";
-        assert_eq!(verdicts(nothing, nothing), [Verdict::Skipped]);
+        assert_eq!(verdicts(nothing, nothing), [Verdict::Error]);
+        assert_eq!(verdicts("end", GOOD), [Verdict::Error]);
         assert_eq!(verdicts("ok a: 1", GOOD), [Verdict::Error]);
         assert_eq!(verdicts("", ""), [Verdict::Error]);
     }
