@@ -7,8 +7,8 @@ use super::clock::{ms, us};
 pub struct Tuning {
     /// One round of turns among saturating tenants, hand-overs included; each turn is its share of
     /// it. A divisor of 100 ms, so that windows of that length hold whole rounds. A hand-over costs
-    /// 0.16 ms on an H200 (driver 580.159), so two tenants lose 1.7 % to it and three 2.5 %
-    /// (10 ms: 3.1 % and 4.6 %).
+    /// 0.16 ms on an H200 and an H100 (driver 580.159), so three tenants lose 1.9 % to it (20 ms:
+    /// 2.4 %, 10 ms: 4.8 %).
     pub cycle_ns: u64,
     /// The same while a program that waits for its results is about.
     pub cycle_ns_waiting: u64,
@@ -48,10 +48,10 @@ pub struct Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         Self {
-            cycle_ns: ms(20),
+            cycle_ns: ms(25),
             cycle_ns_waiting: ms(10),
             turn_ns_min: us(500),
-            turn_ns_max: ms(20),
+            turn_ns_max: ms(25),
             segment_ns_min: us(250),
             segment_ns_max: us(500),
             beside_interactive_ns: us(250),

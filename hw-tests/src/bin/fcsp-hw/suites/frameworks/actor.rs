@@ -49,6 +49,7 @@ impl Actor {
                     _ => None,
                 },
                 isolation: "balanced",
+                priority: "normal",
             })
         } else {
             Sharing::Native
