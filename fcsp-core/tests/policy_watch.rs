@@ -5,7 +5,7 @@ mod common;
 use common::{Helper, region, role, say, soon};
 use fcsp_core::policy::watch::{self, Event};
 use fcsp_core::policy::{Edition, Limits, Policy, Share};
-use fcsp_core::region::{Duty, Region, TenantIndex, tenant};
+use fcsp_core::region::{Region, TenantIndex, tenant};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use tempfile::TempDir;
 #[ignore = "run by the other tests in processes of their own"]
 fn helper_process() {
     if let Some((_, dir)) = role() {
-        let duty = Duty::open(&dir, "policy").expect("a lock file");
-        say("waits");
         let path = dir.join("policy.toml");
+        let duty = watch::queue(&dir, &path).expect("a lock file");
+        say("waits");
         watch::run(&duty, &dir, &path, &|_| None, &mut |event| {
             say(&format!("{event:?}"));
         });
@@ -88,7 +88,7 @@ impl Node {
         std::thread::spawn(move || {
             // SAFETY: asks for the thread's id; touches no memory.
             id.send(unsafe { libc::gettid() }).ok();
-            let duty = Duty::open(&dir, "policy").expect("a lock file");
+            let duty = watch::queue(&dir, &path).expect("a lock file");
             watch::run(&duty, &dir, &path, &|_| None, &mut |event| {
                 // The test may be over.
                 report.send(event).ok();
@@ -269,6 +269,10 @@ fn another_file_is_nobody_elses_business() {
     fs::write(&elsewhere, text(80)).expect("writes");
     settle(id);
     assert_eq!(node.limits().entitlement, Share::from_percent(50));
+    // And does not keep those from watching who go by this one.
+    let (_reports, _) = node.watch(node.path());
+    node.replace(55);
+    node.soon_has(55);
 }
 
 #[test]

@@ -14,8 +14,6 @@ use fcsp_preload::log;
 
 use crate::device;
 
-/// What the processes of a run directory call the duty among themselves.
-const DUTY: &str = "policy";
 /// Stack of the thread: as much as an observer's, and it reads a file now and then.
 const STACK_BYTES: usize = 256 * 1024;
 
@@ -32,7 +30,7 @@ pub fn start(run_dir: &Path) {
     let unwatched = |error: &dyn core::fmt::Display| {
         log::warn!("{} is not watched by this process: {error}", path.display());
     };
-    let duty = match Duty::open(run_dir, DUTY) {
+    let duty = match watch::queue(run_dir, &path) {
         Ok(duty) => Box::into_raw(Box::new(duty)),
         Err(error) => return unwatched(&error),
     };
