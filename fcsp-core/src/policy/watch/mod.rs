@@ -75,6 +75,7 @@ pub fn run(
         .map_err(|error| error.to_string())
         .and_then(|()| watch.follow().map_err(|error| error.to_string()));
     if let Err(error) = ended {
+        duty.give_up();
         (watch.report)(Event::Unwatched(format!(
             "{} is not watched: {error}; changes take effect with fcsp policy apply",
             path.display()
