@@ -5,7 +5,7 @@ mod common;
 use common::{Helper, region, role, say, soon};
 use fcsp_core::policy::watch::{self, Event};
 use fcsp_core::policy::{Edition, Limits, Policy, Share};
-use fcsp_core::region::{Duty, Region, TenantIndex, tenant};
+use fcsp_core::region::{Region, TenantIndex, tenant};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,10 +16,22 @@ use tempfile::TempDir;
 #[test]
 #[ignore = "run by the other tests in processes of their own"]
 fn helper_process() {
-    if let Some((_, dir)) = role() {
-        let duty = Duty::open(&dir, "policy").expect("a lock file");
-        say("waits");
+    if let Some((role, dir)) = role() {
         let path = dir.join("policy.toml");
+        let duty = watch::queue(&dir, &path).expect("a lock file");
+        if role == "parent" {
+            duty.wait().expect("nobody has it");
+            // SAFETY: the child closes one descriptor and sleeps until it is killed.
+            if unsafe { libc::fork() } == 0 {
+                duty.abandon_after_fork();
+                say(&format!("child {}", std::process::id()));
+                loop {
+                    // SAFETY: sleeps; touches no memory.
+                    unsafe { libc::pause() };
+                }
+            }
+        }
+        say("waits");
         watch::run(&duty, &dir, &path, &|_| None, &mut |event| {
             say(&format!("{event:?}"));
         });
@@ -88,7 +100,7 @@ impl Node {
         std::thread::spawn(move || {
             // SAFETY: asks for the thread's id; touches no memory.
             id.send(unsafe { libc::gettid() }).ok();
-            let duty = Duty::open(&dir, "policy").expect("a lock file");
+            let duty = watch::queue(&dir, &path).expect("a lock file");
             watch::run(&duty, &dir, &path, &|_| None, &mut |event| {
                 // The test may be over.
                 report.send(event).ok();
@@ -269,6 +281,10 @@ fn another_file_is_nobody_elses_business() {
     fs::write(&elsewhere, text(80)).expect("writes");
     settle(id);
     assert_eq!(node.limits().entitlement, Share::from_percent(50));
+    // And does not keep those from watching who go by this one.
+    let (_reports, _) = node.watch(node.path());
+    node.replace(55);
+    node.soon_has(55);
 }
 
 #[test]
@@ -343,6 +359,40 @@ fn another_process_goes_on_when_the_watcher_is_killed() {
     node.replace(80);
     second.hear("Changed");
     assert_eq!(node.limits().entitlement, Share::from_percent(80));
+}
+
+#[test]
+fn a_fork_child_does_not_keep_the_duty_of_its_dead_parent() {
+    let node = Node::new();
+    node.write(50);
+    node.resolve(50);
+    let mut parent = Helper::spawn("parent", node.dir.path(), &[]);
+    let child = parent.hear("child").parse().expect("a process id");
+    parent.kill();
+    let (_reports, _) = node.watch(node.path());
+    node.replace(60);
+    node.soon_has(60);
+    // SAFETY: sends a signal to the child above, which sleeps until then.
+    assert_eq!(unsafe { libc::kill(child, libc::SIGKILL) }, 0);
+}
+
+#[test]
+fn one_that_cannot_watch_leaves_it_to_the_next() {
+    let node = Node::new();
+    node.write(50);
+    node.resolve(50);
+    let duty = watch::queue(node.dir.path(), &node.path()).expect("a lock file");
+    duty.wait().expect("nobody has it");
+    let (_reports, _) = node.watch(node.path());
+    node.replace(60);
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(
+        node.limits().entitlement,
+        Share::from_percent(50),
+        "it waits"
+    );
+    duty.give_up();
+    node.soon_has(60);
 }
 
 #[test]

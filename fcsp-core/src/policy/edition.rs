@@ -35,16 +35,6 @@ impl Edition {
     /// # Errors
     /// If the system does not tell in which directory it is.
     pub fn of(path: &Path, text: &Metadata) -> io::Result<Self> {
-        let directory = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        // A file that is replaced by another keeps its directory and its name, and so it does under
-        // another path in a container.
-        let directory = std::fs::metadata(directory)?;
-        let mut place = fnv(FNV_BASIS, &directory.dev().to_le_bytes());
-        place = fnv(place, &directory.ino().to_le_bytes());
-        place = fnv(place, path.file_name().unwrap_or_default().as_bytes());
         let facts = [
             text.dev(),
             text.ino(),
@@ -57,7 +47,7 @@ impl Edition {
             .fold(FNV_BASIS, |hash, fact| fnv(hash, &fact.to_le_bytes()));
         // Neither half is 0, so it is not none.
         Ok(Self(
-            (u64::from(folded(place)) << 32) | u64::from(folded(written)),
+            (u64::from(place(path)?) << 32) | u64::from(folded(written)),
         ))
     }
 
@@ -75,6 +65,32 @@ impl Edition {
     pub const fn number(self) -> u64 {
         self.0
     }
+}
+
+/// A number for where the file at `path` is or would be. A file that is replaced by another keeps its
+/// directory and its name, and so it does under another path in a container. Reads the file system.
+///
+/// # Errors
+/// If the system does not tell.
+pub fn place(path: &Path) -> io::Result<u32> {
+    // The nearest directory that is there, and the way from it.
+    for above in path.ancestors().skip(1) {
+        let directory = if above.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            above
+        };
+        let directory = match std::fs::metadata(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            found => found?,
+        };
+        let below = path.strip_prefix(above).unwrap_or(path);
+        let mut place = fnv(FNV_BASIS, &directory.dev().to_le_bytes());
+        place = fnv(place, &directory.ino().to_le_bytes());
+        place = fnv(place, below.as_os_str().as_bytes());
+        return Ok(folded(place));
+    }
+    Err(io::ErrorKind::NotFound.into())
 }
 
 const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
@@ -97,6 +113,14 @@ mod tests {
     use std::fs;
 
     #[test]
+    fn a_file_that_is_not_there_yet_has_its_place() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let place = |path: &str| place(&directory.path().join(path)).expect("tells");
+        assert_eq!(place("etc/policy.toml"), place("etc/policy.toml"));
+        assert_ne!(place("etc/policy.toml"), place("policy.toml"));
+    }
+
+    #[test]
     fn a_new_text_is_a_new_edition_of_the_same_file() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("policy.toml");
@@ -109,6 +133,10 @@ mod tests {
         fs::write(&fresh, "b").expect("writes");
         let elsewhere = Edition::at(&fresh).expect("tells");
         assert!(!elsewhere.same_file(first));
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(directory.path(), &link).expect("links");
+        let by_another_path = Edition::at(&link.join("policy.toml")).expect("tells");
+        assert_eq!(by_another_path, first);
         fs::rename(&fresh, &path).expect("renames");
         let second = Edition::at(&path).expect("tells");
         assert!(second != first && second.same_file(first));

@@ -45,6 +45,14 @@ impl Duty {
             .map_err(RegionError::io("lock", &self.path))
     }
 
+    /// Leaves the duty to the next, for one that cannot do it.
+    pub fn give_up(&self) {
+        // A descriptor that is not ours any more holds nothing of ours.
+        if self.description.is_ours() {
+            self.description.unlock(Byte::DUTY).ok();
+        }
+    }
+
     /// In a fork child: closes the descriptor that it inherited, and with which it would keep the duty
     /// from others when its parent is gone.
     pub fn abandon_after_fork(&self) {

@@ -23,6 +23,7 @@ use fcsp_core::sched::tuning::Tuning;
 use fcsp_preload::{fork, log};
 
 use crate::hooks::cuda;
+use crate::policy_watch;
 use crate::queue::Pages;
 
 /// Most devices one process can use.
@@ -348,6 +349,9 @@ fn observe(attachment: &'static Arc<Attachment>, bench: &'static Bench) -> std::
         let peers = RegionPeers {
             region: attachment.region(),
         };
+        if let Some(run_dir) = peers.region.path().parent() {
+            policy_watch::start(run_dir);
+        }
         let me = attachment.slot_index().0 as usize;
         observer::run(peers.region.layout(), me, &peers, bench, &tuning());
     };
@@ -421,5 +425,6 @@ fn forget_all() {
     for place in &DEVICES {
         place.store(ptr::null_mut(), Ordering::Release);
     }
+    policy_watch::forget_after_fork();
     ATTACHING.store(false, Ordering::Release);
 }

@@ -1,6 +1,6 @@
 //! The policy file that is edited while programs run.
 //!
-//! One process of a run directory watches the file for all ([`Duty`]): a thread of it sleeps in the
+//! Of the processes in a run directory that go by a file, one watches it for all ([`Duty`]): a thread of it sleeps in the
 //! kernel until the file is written or replaced, then puts it in force for the tenants that live
 //! ([`live::put_in_force`]) and sleeps again. The same thread of every other process sleeps until the
 //! watcher is gone. So an edit is in force within some tens of milliseconds, also for a program that
@@ -12,8 +12,8 @@
 mod notify;
 
 use super::live::{self, Change};
-use super::{Edition, Limits, Policy};
-use crate::region::{self, Duty, Region};
+use super::{Edition, Limits, Policy, edition};
+use crate::region::{self, Duty, Region, RegionError};
 use notify::Notifier;
 use std::path::Path;
 use std::time::Duration;
@@ -40,6 +40,19 @@ pub enum Event {
     Unwatched(String),
 }
 
+/// Queues among the processes of the run directory that go by the file at `path`. Does not wait yet.
+///
+/// # Errors
+/// As [`Duty::open`], or if the system does not tell where the file is.
+pub fn queue(run_dir: &Path, path: &Path) -> Result<Duty, RegionError> {
+    let place = edition::place(path).map_err(|source| RegionError::Io {
+        action: "find",
+        path: path.to_owned(),
+        source,
+    })?;
+    Duty::open(run_dir, &format!("policy-{place:08x}"))
+}
+
 /// Watches the policy file at `path` for the regions under `run_dir`, when it is this process's turn
 /// to. `ordinal` gives the number that a device has here, by its identity. Comes back only if the file
 /// cannot be watched; call it on a thread of its own. The file as it is when the watch begins is put in
@@ -62,6 +75,7 @@ pub fn run(
         .map_err(|error| error.to_string())
         .and_then(|()| watch.follow().map_err(|error| error.to_string()));
     if let Err(error) = ended {
+        duty.give_up();
         (watch.report)(Event::Unwatched(format!(
             "{} is not watched: {error}; changes take effect with fcsp policy apply",
             path.display()
