@@ -10,7 +10,7 @@ use crate::driver::{Gpu, gpu};
 use crate::graph::NodeKind;
 use crate::handles::Table;
 use crate::memory::{self, ALIGN_BYTES, Allocation, Kind};
-use crate::pool_chunks::{Chunks, growth_bytes};
+use crate::pool_chunks::Chunks;
 use crate::stream::{Stream, resolve};
 use cuda_sys::{
     CUdevice, CUdeviceptr, CUmemAccessDesc, CUmemLocation, CUmemLocationType, CUmemPool_attribute,
@@ -76,7 +76,9 @@ impl Pool {
         let mut state = self.lock();
         let order = stream.order();
         if !state.chunks.take(bytes, order, address) {
-            let more_bytes = growth_bytes(bytes).ok_or(rc::OUT_OF_MEMORY)?;
+            let chunk_bytes = self.gpu.device.config().pool_chunk_bytes;
+            let more_bytes = bytes.checked_next_multiple_of(chunk_bytes);
+            let more_bytes = more_bytes.ok_or(rc::OUT_OF_MEMORY)?;
             let reserved_bytes = state.chunks.reserved_bytes();
             let fits = state.limit_bytes == 0 || reserved_bytes + more_bytes <= state.limit_bytes;
             require(fits, rc::OUT_OF_MEMORY)?;

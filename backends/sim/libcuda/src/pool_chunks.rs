@@ -5,8 +5,6 @@
 //! the free has run; and a chunk goes back to the device only after a synchronization that found all of it
 //! free. Pure bookkeeping: no device, no locks.
 
-/// What a pool grows by.
-pub const CHUNK_BYTES: u64 = 32 << 20;
 /// Pieces begin at multiples of this.
 const ALIGN_BYTES: u64 = 512;
 
@@ -43,11 +41,6 @@ fn chunk_bytes(chunk: &[Piece]) -> u64 {
 /// What an allocation takes of a chunk; nothing if no device could have it.
 fn piece_bytes(bytes: u64) -> Option<u64> {
     bytes.checked_next_multiple_of(ALIGN_BYTES)
-}
-
-/// By how much a pool grows that has no room for `bytes`.
-pub fn growth_bytes(bytes: u64) -> Option<u64> {
-    bytes.checked_next_multiple_of(CHUNK_BYTES)
 }
 
 impl Chunks {
@@ -176,7 +169,7 @@ mod tests {
     fn alloc(chunks: &mut Chunks, mib: u64, stream: u64, address: u64) {
         let bytes = mib * MIB;
         if !chunks.take(bytes, stream, address) {
-            chunks.grow(growth_bytes(bytes).expect("a possible size"));
+            chunks.grow(bytes.next_multiple_of(32 * MIB));
             assert!(chunks.take(bytes, stream, address));
         }
     }
