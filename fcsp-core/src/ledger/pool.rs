@@ -151,13 +151,15 @@ impl PoolCharge {
         }
     }
 
-    /// Brings the charge in line with the driver's figure. Waits for another thread that is about it, some
-    /// microseconds at most.
-    pub fn settle(&self, figure: impl FnMut() -> Option<u64>, correct: impl FnMut(i64)) -> Settled {
-        match self.enter() {
-            Some(taken) => self.settle_rounds(taken, figure, correct),
-            None => Settled::default(),
-        }
+    /// Brings the charge in line with the driver's figure. Waits for another thread that is about it, but not
+    /// for long: then it is `None`.
+    pub fn settle(
+        &self,
+        figure: impl FnMut() -> Option<u64>,
+        correct: impl FnMut(i64),
+    ) -> Option<Settled> {
+        let taken = self.enter()?;
+        Some(self.settle_rounds(taken, figure, correct))
     }
 
     /// The pool is gone: gives what was charged for it, which is the caller's now. `None`, and nothing
