@@ -6,6 +6,7 @@
 //! driver itself takes; `procaddr` answers the driver's own symbol lookup. Mechanism (wrappers,
 //! `dlsym`, guard, panic border) is `fcsp_preload`'s, decisions are `fcsp_core`'s.
 
+mod activity;
 mod capture;
 mod context;
 mod device;
@@ -21,6 +22,8 @@ mod memory_code;
 mod memory_contexts;
 mod memory_graph;
 mod memory_pool;
+mod memory_pool_reuse;
+mod memory_pool_settle;
 mod memory_pool_table;
 mod memory_vmm;
 mod procaddr;

@@ -16,6 +16,7 @@ use fcsp_preload::log;
 use crate::device::Device;
 use crate::hooks::nvml;
 use crate::memory_contexts;
+use crate::memory_pool_table as table;
 
 /// When to look after something changed.
 const LOOKS: [Duration; 4] = [
@@ -50,6 +51,11 @@ pub fn watch(device: &'static Device) {
     }
 }
 
+/// True if the management library knows this process, so that what leaves the device is noticed.
+pub fn sees_us(device: &Device) -> bool {
+    device.seen.load(Ordering::Acquire)
+}
+
 /// Tells the watchers that a context or code came or went.
 pub fn changed(_device: &Device) {
     CHANGES.fetch_add(1, Ordering::Release);
@@ -70,6 +76,7 @@ fn follow(device: &'static Device) {
     };
     let mut seen = CHANGES.load(Ordering::Acquire);
     let mut looks = 0;
+    let mut last = None;
     loop {
         let pause = LOOKS.get(looks).copied().unwrap_or(LOOK_EVERY);
         futex::wait(&CHANGES, seen, Some(pause));
@@ -81,19 +88,25 @@ fn follow(device: &'static Device) {
             std::thread::sleep(LOOKS[0]);
             (seen, looks) = (now, 1);
         }
-        reconcile(device, handle);
+        last = reconcile(device, handle, last);
     }
 }
 
-/// Brings the charge for memory outside allocations up to date.
-fn reconcile(device: &Device, handle: nvmlDevice_t) {
+/// Brings the charge for memory outside allocations up to date. Gives what was found if nothing happened
+/// meanwhile, for the next look: the charge is lowered only as far as two looks agree, because an allocation
+/// from a pool is not seen between its reservation and its call.
+fn reconcile(device: &Device, handle: nvmlDevice_t, last: Option<u64>) -> Option<u64> {
     let ledger = device.ledger();
+    let quiet_before = device.activity.quiet();
     let before = ledger.slot_bytes();
     let real_bytes = match bytes_of_this_process(handle) {
-        Some(bytes) => bytes,
+        Some(bytes) => {
+            device.seen.store(true, Ordering::Release);
+            bytes
+        }
         // The library lists processes that have a context.
         None if !memory_contexts::any_on(device.ordinal) => 0,
-        None => return,
+        None => return None,
     };
     let charged_bytes = device.overhead_bytes.load(Ordering::Acquire);
     let after = ledger.slot_bytes();
@@ -101,21 +114,27 @@ fn reconcile(device: &Device, handle: nvmlDevice_t) {
     let tracked = before.max(after).saturating_sub(charged_bytes);
     let difference = real_bytes.saturating_sub(tracked);
     // While other threads allocate and free, the difference is too small by what came and went during
-    // the look. Then it may raise the charge, not lower it.
-    let overhead_bytes = if before == after {
-        difference
+    // the look, or is on its way. Then it may raise the charge, not lower it.
+    let quiet = quiet_before.is_some() && quiet_before == device.activity.quiet();
+    let quiet = before == after && quiet && !table::any_busy(device);
+    let floor_bytes = if quiet {
+        last.unwrap_or(charged_bytes).min(charged_bytes)
     } else {
-        difference.max(charged_bytes)
+        charged_bytes
     };
+    let overhead_bytes = difference.max(floor_bytes);
+    // Wrapping, and not a store: a context may be charged at this instant.
+    let correction = overhead_bytes.wrapping_sub(charged_bytes);
     device
         .overhead_bytes
-        .store(overhead_bytes, Ordering::Release);
-    ledger.adjust(overhead_bytes as i64 - charged_bytes as i64);
+        .fetch_add(correction, Ordering::AcqRel);
+    ledger.adjust(correction as i64);
     if tracked == 0 {
         // Nothing but contexts and code: what the next process will need, too.
         let known = &device.attachment.region().layout().header.context_bytes;
-        known.fetch_max(overhead_bytes, Ordering::Relaxed);
+        known.fetch_max(difference, Ordering::Relaxed);
     }
+    quiet.then_some(difference)
 }
 
 /// Charges what a context is expected to take, before it is made: the most that any took on this
