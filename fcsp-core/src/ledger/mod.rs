@@ -13,6 +13,8 @@ pub mod live;
 #[cfg(not(loom))]
 pub(crate) mod locks;
 #[cfg(all(loom, test))]
+mod loom_pool;
+#[cfg(all(loom, test))]
 mod loom_tests;
 pub mod pool;
 pub mod word;
