@@ -29,7 +29,7 @@ use crate::device::{self, Device};
 use crate::hooks::cuda;
 use crate::memory_charge::{When, charged, credited_by, give_back, key_at, remember, reserve};
 use crate::memory_graph;
-use crate::memory_pool_reuse::{self as reuse, Block};
+use crate::memory_pool_reuse::{self as reuse, Block, Relying};
 use crate::memory_pool_settle::{self as settle, correct, note_use};
 use crate::memory_pool_table::{
     Doomed, Found, HOST, Pool, UNKNOWN_POOL, current, current_changed, enter, find_or_enter,
@@ -56,14 +56,25 @@ struct Request {
 impl Request {
     /// Reserves what the call can take; gives how much that is.
     #[inline]
-    fn make_room<const PER_THREAD: bool>(&self) -> Result<Worst, CUresult> {
-        if reuse::is_watched() && reuse::take::<PER_THREAD>(self.stream, self.tag, self.bytes) {
-            return Ok(Worst::NOTHING);
+    fn make_room<const PER_THREAD: bool>(&self) -> Result<(Worst, Option<Relying>), CUresult> {
+        if reuse::is_watched()
+            && let Some(relying) = self.rely::<PER_THREAD>()
+        {
+            return Ok((Worst::NOTHING, Some(relying)));
         }
-        match self.device.attachment.try_reserve(self.most.bytes()) {
-            Ok(()) => Ok(self.most),
-            Err(_) => self.find_room::<PER_THREAD>(),
-        }
+        let room = match self.device.attachment.try_reserve(self.most.bytes()) {
+            Ok(()) => self.most,
+            Err(_) => self.find_room::<PER_THREAD>()?,
+        };
+        Ok((room, None))
+    }
+
+    /// A block that this stream freed, and that nobody else can be given meanwhile.
+    #[cold]
+    fn rely<const PER_THREAD: bool>(&self) -> Option<Relying> {
+        let relying = reuse::take::<PER_THREAD>(self.stream, self.tag, self.bytes)?;
+        // Nor by a call that began before anybody watched.
+        (!self.pool.charge.is_busy()).then_some(relying)
     }
 
     #[cold]
@@ -144,7 +155,6 @@ impl Request {
         }
         wait_for::<PER_THREAD>(self.stream);
         settle::settle_all();
-        reuse::forget(self.tag);
     }
 }
 
@@ -157,6 +167,7 @@ fn wait_for<const PER_THREAD: bool>(stream: CUstream) {
     };
     let Some(wait) = wait else { return };
     sync::about_to_wait();
+    settle::about_to_wait();
     let _undisturbed = Undisturbed::enter();
     // SAFETY: the program's own stream; the driver checks it. If it does not wait, nothing is freed, and
     // the request is refused.
@@ -169,6 +180,7 @@ fn wait_for_all() {
     let wait = cuda::cuCtxSynchronize.get().filter(|_| !capture::any());
     let Some(wait) = wait else { return };
     sync::about_to_wait();
+    settle::about_to_wait();
     // SAFETY: no arguments. If it does not wait, nothing is freed, and the request is refused.
     sync::waited(unsafe { wait() });
 }
@@ -189,6 +201,7 @@ unsafe fn allocate<const PER_THREAD: bool>(
         memory_graph::note_node();
         return allocate();
     }
+    reuse::note_thread();
     // SAFETY: called after the driver has answered.
     let key_of = |result| unsafe { key_at(result, address, |it| it) };
     let Some((tag, pool)) = pool() else {
@@ -210,11 +223,12 @@ unsafe fn allocate<const PER_THREAD: bool>(
         most,
     };
     for _ in 0..ATTEMPTS_MAX {
-        let worst = match request.make_room::<PER_THREAD>() {
-            Ok(worst) => worst,
+        let (worst, relying) = match request.make_room::<PER_THREAD>() {
+            Ok(room) => room,
             Err(refusal) => return refusal,
         };
         let (result, settled) = request.call(worst, &allocate);
+        drop(relying);
         if result != CUresult::CUDA_SUCCESS {
             return result;
         }
@@ -292,6 +306,7 @@ pub unsafe fn free_async<const PER_THREAD: bool>(
         // A node that frees when the graph is launched; the memory is the graph's.
         return free();
     }
+    reuse::note_thread();
     let block = Block::at(dptr);
     // A plain allocation is the device's again some time after the stream gets here.
     let result = credited_by(dptr, free, |device, live| {
@@ -330,13 +345,10 @@ pub unsafe fn trim_to(
     pool: CUmemoryPool,
     min_bytes_to_keep: usize,
 ) -> CUresult {
+    settle::about_to_wait();
     // SAFETY: the program's own call, passed on.
     let result = unsafe { real(pool, min_bytes_to_keep) };
-    if result == CUresult::CUDA_SUCCESS {
-        settle::settle_all();
-        reuse::forget_all();
-    }
-    result
+    settle::waited(result)
 }
 
 /// # Safety

@@ -2,15 +2,20 @@
 //!
 //! A stream takes again what it freed before, and the pool does not grow (H100, driver 580.159, November 2026). So
 //! where there is no room for a pool to grow, an allocation that is not larger than a block the same stream
-//! freed into the same pool, and did not take again, needs none. Should the driver have given the block to
-//! another stream meanwhile, the pool grows after all, and [`crate::memory_pool`] undoes that.
+//! freed into the same pool, and did not take again, needs none.
 //!
-//! Kept only once the quota was met, because the driver must be asked how large a freed block is. A small
-//! table of hints: where two streams share a place the later one has it, and races lose or keep a
-//! hint too many, which costs time and nothing else. Relaxed throughout for the same reason.
+//! That is certain only while nobody else touches the pools: another stream may be given the block once it is
+//! free, and whoever waits for the device makes the pool give it back. So blocks are remembered for one
+//! stream at a time and forgotten at every wait, and in a process in which a second thread allocates, frees or
+//! waits they are not remembered any more. That thread waits for the calls that rely on a block
+//! ([`note_thread`]). What is left is a thread that began to wait before any pool was in use; should the
+//! pool grow for that reason, [`crate::memory_pool`] undoes it.
+//!
+//! All of it begins once the quota was met, because the driver must be asked how large a freed block is.
 
+use core::cell::Cell;
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use cuda_sys::{CUdeviceptr, CUmemoryPool, CUpointer_attribute, CUresult, CUstream};
 
@@ -18,33 +23,29 @@ use crate::hooks::cuda;
 use crate::memory_pool_table as table;
 use crate::queue::queue_of;
 
-const STREAMS_MAX: usize = 64;
 const BLOCKS_MAX: usize = 8;
 /// What is taken of a block at least, and in steps of this: the driver's pages.
 const BLOCK_ALIGN_BYTES: u64 = 2 << 20;
-/// No stream and pool have this.
+/// No stream and pool, and no thread, have this.
 const NOBODY: u64 = 0;
 
-struct Stream {
-    /// Which stream, and which pool.
-    owner: AtomicU64,
-    /// Bytes of blocks it can take again; 0 for none.
-    blocks: [AtomicU64; BLOCKS_MAX],
-}
-
-static STREAMS: [Stream; STREAMS_MAX] = [const {
-    Stream {
-        owner: AtomicU64::new(NOBODY),
-        blocks: [const { AtomicU64::new(0) }; BLOCKS_MAX],
-    }
-}; STREAMS_MAX];
-
+/// The stream and pool whose blocks are remembered.
+static OWNER: AtomicU64 = AtomicU64::new(NOBODY);
+/// Bytes of blocks it can take again; 0 for none.
+static BLOCKS: [AtomicU64; BLOCKS_MAX] = [const { AtomicU64::new(0) }; BLOCKS_MAX];
 /// Whether the quota was met by stream-ordered allocations.
 static WATCHED: AtomicBool = AtomicBool::new(false);
+/// The only thread seen since.
+static THREAD: AtomicU64 = AtomicU64::new(NOBODY);
+/// Whether there was another one.
+static SHARED: AtomicBool = AtomicBool::new(false);
+/// Calls under way that rely on a block.
+static RELYING: AtomicU32 = AtomicU32::new(0);
 
 /// True once frees are to be noted.
 #[inline]
 pub fn is_watched() -> bool {
+    // Relaxed: a thread that sees it late is one that is not noticed yet.
     WATCHED.load(Ordering::Relaxed)
 }
 
@@ -53,17 +54,52 @@ pub fn watch() {
     WATCHED.store(true, Ordering::Relaxed);
 }
 
-/// A stream with a pool's tag. Streams are addresses of less than 55 bits, or numbers with the top bit set.
-fn owner_of<const PER_THREAD: bool>(stream: CUstream, tag: u8) -> Option<u64> {
-    const TAG_SHIFT: u32 = 55;
-    let queue = queue_of::<PER_THREAD>(stream)?.0;
-    Some(queue & !(0xff << TAG_SHIFT) | u64::from(tag) << TAG_SHIFT)
+/// A number of the calling thread.
+fn thread() -> u64 {
+    thread_local! {
+        static NUMBER: Cell<u64> = const { Cell::new(NOBODY) };
+    }
+    static NEXT: AtomicU64 = AtomicU64::new(NOBODY + 1);
+    let mut number = NUMBER.get();
+    if number == NOBODY {
+        number = NEXT.fetch_add(1, Ordering::Relaxed);
+        NUMBER.set(number);
+    }
+    number
 }
 
-fn place_of(owner: u64) -> &'static Stream {
-    // Handles are addresses: their low bits say little (the multiplier is 2⁶⁴ divided by the golden ratio).
-    let spread = owner.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-    &STREAMS[spread as usize % STREAMS_MAX]
+/// The calling thread is about to allocate, to free in stream order, or to wait. Call it first.
+#[inline]
+pub fn note_thread() {
+    if is_watched() {
+        note_watched_thread();
+    }
+}
+
+#[cold]
+fn note_watched_thread() {
+    if SHARED.load(Ordering::Relaxed) {
+        return;
+    }
+    let me = thread();
+    let first = THREAD.compare_exchange(NOBODY, me, Ordering::Relaxed, Ordering::Relaxed);
+    if first.is_ok() || first == Err(me) {
+        return;
+    }
+    // SeqCst, with those in `take`: either that call sees this, or this sees that call.
+    SHARED.store(true, Ordering::SeqCst);
+    while RELYING.load(Ordering::SeqCst) > 0 {
+        std::thread::yield_now();
+    }
+}
+
+/// A stream with a pool's tag. Streams are addresses of less than 55 bits, or numbers with the top bit set.
+fn owner_of<const PER_THREAD: bool>(stream: CUstream, tag: u8) -> u64 {
+    const TAG_SHIFT: u32 = 55;
+    match queue_of::<PER_THREAD>(stream) {
+        Some(queue) => queue.0 & !(0xff << TAG_SHIFT) | u64::from(tag) << TAG_SHIFT,
+        None => NOBODY,
+    }
 }
 
 /// A block that is about to be freed in stream order: its pool's tag and its bytes.
@@ -73,7 +109,8 @@ impl Block {
     /// What the driver knows of the block at `address`, if frees are noted.
     #[inline]
     pub fn at(address: CUdeviceptr) -> Option<Self> {
-        if is_watched() {
+        // Relaxed: once shared, nothing is remembered, and what is asked in vain costs time only.
+        if is_watched() && !SHARED.load(Ordering::Relaxed) {
             Self::ask(address)
         } else {
             None
@@ -105,17 +142,12 @@ impl Block {
 
     /// It was freed in `stream`.
     pub fn freed<const PER_THREAD: bool>(self, stream: CUstream) {
-        let Some(owner) = owner_of::<PER_THREAD>(stream, self.0) else {
-            return;
-        };
-        let place = place_of(owner);
-        if place.owner.swap(owner, Ordering::Relaxed) != owner {
-            for block in &place.blocks {
-                block.store(0, Ordering::Relaxed);
-            }
+        let owner = owner_of::<PER_THREAD>(stream, self.0);
+        // Relaxed, here and below: blocks are used while there is one thread.
+        if OWNER.swap(owner, Ordering::Relaxed) != owner {
+            clear();
         }
-        let smallest = place
-            .blocks
+        let smallest = BLOCKS
             .iter()
             .min_by_key(|block| block.load(Ordering::Relaxed));
         if let Some(block) = smallest {
@@ -124,53 +156,63 @@ impl Block {
     }
 }
 
-/// Takes a block of at least `bytes` that `stream` freed into the pool with that tag; false if there is none.
-pub fn take<const PER_THREAD: bool>(stream: CUstream, tag: u8, bytes: u64) -> bool {
-    let Some(owner) = owner_of::<PER_THREAD>(stream, tag) else {
-        return false;
-    };
-    let place = place_of(owner);
-    if place.owner.load(Ordering::Relaxed) != owner {
-        return false;
+/// A call that relies on a block; others are kept out while this lives.
+pub struct Relying(());
+
+impl Drop for Relying {
+    fn drop(&mut self) {
+        RELYING.fetch_sub(1, Ordering::SeqCst);
     }
-    let fitting = place
-        .blocks
+}
+
+/// Takes a block of at least `bytes` that `stream` freed into the pool with that tag. `None` if there is none: then
+/// the call may be given any block, and none is remembered any more.
+pub fn take<const PER_THREAD: bool>(stream: CUstream, tag: u8, bytes: u64) -> Option<Relying> {
+    if OWNER.load(Ordering::Relaxed) == NOBODY {
+        return None;
+    }
+    RELYING.fetch_add(1, Ordering::SeqCst);
+    let relying = Relying(());
+    if SHARED.load(Ordering::SeqCst) {
+        return None;
+    }
+    let ours = OWNER.load(Ordering::Relaxed) == owner_of::<PER_THREAD>(stream, tag);
+    let fitting = BLOCKS
         .iter()
+        .filter(|_| ours)
         .map(|block| (block, block.load(Ordering::Relaxed)))
         .filter(|(_, block_bytes)| *block_bytes >= bytes)
         .min_by_key(|(_, block_bytes)| *block_bytes);
-    fitting.is_some_and(|(block, block_bytes)| {
-        // What is left of it can be taken, too.
-        let taken_bytes = bytes.next_multiple_of(BLOCK_ALIGN_BYTES);
-        let left_bytes = block_bytes.saturating_sub(taken_bytes);
-        block
-            .compare_exchange(
-                block_bytes,
-                left_bytes,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            )
-            .is_ok()
-    })
+    let Some((block, block_bytes)) = fitting else {
+        forget();
+        return None;
+    };
+    // What is left of it can be taken, too.
+    let taken_bytes = bytes.next_multiple_of(BLOCK_ALIGN_BYTES);
+    block.store(block_bytes.saturating_sub(taken_bytes), Ordering::Relaxed);
+    Some(relying)
 }
 
-/// The pool with that tag has given memory back: what was freed into it may be gone.
-pub fn forget(tag: u8) {
-    forget_if(|owner| owner >> 55 & 0xff == u64::from(tag));
-}
-
-/// Nothing can be taken again.
-pub fn forget_all() {
-    forget_if(|_| true);
-}
-
-fn forget_if(concerns: impl Fn(u64) -> bool) {
-    if !is_watched() {
-        return;
+/// Pools may have given memory back, or are about to: what was freed into them may be gone.
+#[inline]
+pub fn forget() {
+    if is_watched() {
+        OWNER.store(NOBODY, Ordering::Relaxed);
+        clear();
     }
-    for stream in &STREAMS {
-        if concerns(stream.owner.load(Ordering::Relaxed)) {
-            stream.owner.store(NOBODY, Ordering::Relaxed);
-        }
+}
+
+fn clear() {
+    for block in &BLOCKS {
+        block.store(0, Ordering::Relaxed);
     }
+}
+
+/// In the child of a fork, which has one thread, a new one.
+pub fn forget_in_child() {
+    forget();
+    WATCHED.store(false, Ordering::Relaxed);
+    SHARED.store(false, Ordering::Relaxed);
+    THREAD.store(NOBODY, Ordering::Relaxed);
+    RELYING.store(0, Ordering::Relaxed);
 }

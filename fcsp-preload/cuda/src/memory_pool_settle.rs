@@ -76,18 +76,22 @@ pub fn settle_all() {
     }
     let mut any = false;
     for device in device::attached() {
-        for (tag, pool) in table::of_device(device) {
+        for (_, pool) in table::of_device(device) {
             let settled = settle(device, pool);
             any |= settled.reserved_bytes != Some(0) || pool.charge.is_busy();
-            if settled.released_bytes > 0 {
-                reuse::forget(tag);
-            }
         }
         any |= device.leaving_bytes.load(Ordering::Relaxed) > 0 || memory_graph::keeps(device);
     }
     if any {
         note_use();
     }
+}
+
+/// A thread is about to wait, whereupon pools may give memory back.
+#[inline]
+pub fn about_to_wait() {
+    reuse::note_thread();
+    reuse::forget();
 }
 
 /// A thread has waited: pools may have given memory back.
@@ -105,7 +109,7 @@ pub fn shed(device: &Device) -> bool {
         return false;
     }
     let mut any = memory_graph::shed(device);
-    for (tag, pool) in table::of_device(device) {
+    for (_, pool) in table::of_device(device) {
         let settled = settle(device, pool);
         any |= settled.released_bytes > 0;
         if settled.reserved_bytes == Some(0) {
@@ -118,10 +122,8 @@ pub fn shed(device: &Device) -> bool {
                 let _figure_tells = unsafe { trim(handle, 0) };
             }
         };
-        if settle_after(device, pool, trim).released_bytes > 0 {
-            reuse::forget(tag);
-            any = true;
-        }
+        reuse::forget();
+        any |= settle_after(device, pool, trim).released_bytes > 0;
     }
     any
 }
@@ -191,5 +193,5 @@ pub fn forget(device: &Device) {
     if bytes > 0 {
         device.ledger().release(bytes);
     }
-    reuse::forget_all();
+    reuse::forget();
 }

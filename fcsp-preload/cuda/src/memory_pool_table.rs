@@ -12,6 +12,7 @@ use fcsp_preload::log;
 use crate::device::{self, DEVICES_MAX, Device};
 use crate::hooks::cuda;
 use crate::memory_contexts::TAGS_MAX;
+use crate::memory_pool_reuse as reuse;
 
 /// Tag of what was allocated from a pool that has no place here.
 pub const UNKNOWN_POOL: u8 = u8::MAX;
@@ -382,6 +383,7 @@ pub fn forget_in_child() {
     }
     current_changed(None);
     ENTERING.store(false, Ordering::Release);
+    reuse::forget_in_child();
 }
 
 /// Held while a pool is entered. Not a mutex: a fork must be able to clear it in the child.

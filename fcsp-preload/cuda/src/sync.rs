@@ -55,6 +55,7 @@ fn told_no(result: CUresult) -> CUresult {
 /// As `cuCtxSynchronize`.
 pub unsafe fn context(real: fn_types::cuCtxSynchronize) -> CUresult {
     about_to_wait();
+    memory_pool_settle::about_to_wait();
     let leaving = Leaving::take();
     // SAFETY: the program's own call, passed on.
     let result = waited(unsafe { real() });
@@ -67,6 +68,7 @@ pub unsafe fn context(real: fn_types::cuCtxSynchronize) -> CUresult {
 /// As `cuStreamSynchronize`.
 pub unsafe fn stream(real: fn_types::cuStreamSynchronize, h_stream: CUstream) -> CUresult {
     about_to_wait();
+    memory_pool_settle::about_to_wait();
     // SAFETY: the program's own call, passed on.
     memory_pool_settle::waited(waited(unsafe { real(h_stream) }))
 }
@@ -84,6 +86,7 @@ pub unsafe fn event(real: fn_types::cuEventSynchronize, h_event: CUevent) -> CUr
     if !device::all_pass() && !has_happened() {
         about_to_wait();
     }
+    memory_pool_settle::about_to_wait();
     // SAFETY: the program's own call, passed on.
     memory_pool_settle::waited(waited(unsafe { real(h_event) }))
 }

@@ -52,14 +52,21 @@ fn of(gpu: &Gpu) -> MutexGuard<'_, GraphMemory> {
     gpu.graph_memory.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-/// Takes memory out of what is kept, or from the device.
+/// Takes memory out of what is kept, or from the device. Not locked meanwhile: work that ends when the device
+/// is full may let go of graphs.
 fn take(gpu: &'static Gpu, bytes: u64) -> Outcome {
-    let mut graphs = of(gpu);
-    let kept_bytes = graphs.kept_bytes.min(bytes);
-    memory::charge(gpu, bytes - kept_bytes)?;
-    graphs.kept_bytes -= kept_bytes;
-    graphs.used_bytes += bytes;
-    Ok(())
+    let kept_bytes = {
+        let mut graphs = of(gpu);
+        let kept_bytes = graphs.kept_bytes.min(bytes);
+        graphs.kept_bytes -= kept_bytes;
+        graphs.used_bytes += bytes;
+        kept_bytes
+    };
+    memory::charge(gpu, bytes - kept_bytes).inspect_err(|_| {
+        let mut graphs = of(gpu);
+        graphs.kept_bytes += kept_bytes;
+        graphs.used_bytes -= bytes;
+    })
 }
 
 fn keep(held: &mut Vec<(&'static Gpu, u64)>) {
