@@ -24,7 +24,7 @@ use fcsp_preload::{fork, log};
 
 use crate::activity::Activity;
 use crate::hooks::cuda;
-use crate::memory_graph::GraphCharge;
+use crate::memory_graph_charge::GraphCharge;
 use crate::memory_pool_table;
 use crate::queue::Pages;
 

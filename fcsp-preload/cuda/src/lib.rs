@@ -21,6 +21,7 @@ mod memory_charge;
 mod memory_code;
 mod memory_contexts;
 mod memory_graph;
+mod memory_graph_charge;
 mod memory_pool;
 mod memory_pool_reuse;
 mod memory_pool_settle;

@@ -5,18 +5,17 @@
 //! and the driver then keeps it. A launch cannot say "out of memory" in a way programs expect, so the
 //! charge is made where they do expect it, for as long as the executable graph lives, and for all its
 //! nodes at once: conservative, because nodes may come to share memory. What the driver keeps beyond
-//! that, until `cuDeviceGraphMemTrim`, it tells ([`settle`]); it is charged too, and trimmed before anything is
+//! that, until `cuDeviceGraphMemTrim`, it tells ([`crate::memory_graph_charge`]); it is charged too, and trimmed before anything is
 //! refused. A program that never makes such a node pays for none of this.
 
 use core::ffi::{c_char, c_ulonglong};
 use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
-use std::sync::PoisonError;
 
 use cuda_sys::{
     CUDA_GRAPH_INSTANTIATE_PARAMS, CUDA_MEM_ALLOC_NODE_PARAMS, CUdevice, CUgraph, CUgraphEdgeData,
-    CUgraphExec, CUgraphMem_attribute, CUgraphNode, CUgraphNodeParams, CUgraphNodeType,
-    CUmemLocationType, CUresult, fn_types,
+    CUgraphExec, CUgraphNode, CUgraphNodeParams, CUgraphNodeType, CUmemLocationType, CUresult,
+    fn_types,
 };
 use fcsp_core::ledger::live::Live;
 
@@ -24,7 +23,7 @@ use crate::device::{self, Device};
 use crate::hooks::cuda;
 use crate::memory_charge::{blocks, remember, reserve};
 use crate::memory_contexts::NO_CONTEXT;
-use crate::memory_pool_settle::{correct, note_use};
+use crate::memory_graph_charge::{Change, settle};
 
 /// True once the process made a node that allocates.
 static ANY: AtomicBool = AtomicBool::new(false);
@@ -117,71 +116,6 @@ impl Needs {
     }
 }
 
-/// What graphs have of a device.
-#[derive(Debug, Default)]
-pub struct GraphCharge {
-    /// What living executable graphs were charged.
-    needs_bytes: u64,
-    /// What the driver has beyond that, which is charged as well.
-    kept_bytes: u64,
-}
-
-/// The needs of living graphs change by `difference_bytes`, which is in the ledger already or still: charges
-/// what the driver has beyond them. Behind a lock: graphs are instantiated seldom.
-fn settle(device: &Device, difference_bytes: i64) {
-    let mut charge = device.graphs.lock().unwrap_or_else(PoisonError::into_inner);
-    charge.needs_bytes = charge.needs_bytes.saturating_add_signed(difference_bytes);
-    let Some(reserved_bytes) = reserved_bytes(device) else {
-        return;
-    };
-    let kept_bytes = reserved_bytes.saturating_sub(charge.needs_bytes);
-    let before = core::mem::replace(&mut charge.kept_bytes, kept_bytes);
-    if kept_bytes != before {
-        correct(device, kept_bytes.wrapping_sub(before) as i64);
-        note_use();
-    }
-}
-
-/// Bytes that the driver has for graphs.
-fn reserved_bytes(device: &Device) -> Option<u64> {
-    let attribute = CUgraphMem_attribute::CU_GRAPH_MEM_ATTR_RESERVED_MEM_CURRENT;
-    let mut bytes = 0_u64;
-    let ask = cuda::cuDeviceGetGraphMemAttribute.get()?;
-    // SAFETY: the driver writes a 64-bit number.
-    let result = unsafe { ask(device.ordinal, attribute, (&raw mut bytes).cast()) };
-    (result == CUresult::CUDA_SUCCESS).then_some(bytes)
-}
-
-/// True if the driver has memory for graphs that do not need it.
-pub fn keeps(device: &Device) -> bool {
-    kept_bytes(device) > 0
-}
-
-fn kept_bytes(device: &Device) -> u64 {
-    let charge = device.graphs.lock();
-    charge.unwrap_or_else(PoisonError::into_inner).kept_bytes
-}
-
-/// Makes the driver give back what it keeps for graphs; true if that was anything.
-pub fn shed(device: &Device) -> bool {
-    let before = kept_bytes(device);
-    if before == 0 {
-        return false;
-    }
-    if let Some(trim) = cuda::cuDeviceGraphMemTrim.get() {
-        // SAFETY: an ordinal; if the driver does not do it, its figure says so.
-        let _figure_tells = unsafe { trim(device.ordinal) };
-    }
-    settle(device, 0);
-    kept_bytes(device) < before
-}
-
-/// The last context of `device` is gone, and its graphs with it; gives what was charged beside them.
-pub fn forget(device: &Device) -> u64 {
-    let mut charge = device.graphs.lock().unwrap_or_else(PoisonError::into_inner);
-    core::mem::take(&mut *charge).kept_bytes
-}
-
 /// Instantiates `graph` as the driver does, within the quota.
 ///
 /// # Safety
@@ -201,7 +135,7 @@ unsafe fn instantiate(
         if result == CUresult::CUDA_SUCCESS {
             // It comes to the device with the first launch.
             device.activity.note_lazy();
-            settle(device, bytes as i64);
+            settle(device, &Change::Instantiated(bytes));
             // SAFETY: the driver accepted and filled the pointer.
             let key = unsafe { *place } as u64;
             let kind = NO_CONTEXT;
@@ -275,7 +209,7 @@ pub unsafe fn exec_destroy(real: fn_types::cuGraphExecDestroy, exec: CUgraphExec
     for (device, live) in taken {
         if result == CUresult::CUDA_SUCCESS {
             // The driver keeps the memory for other graphs.
-            settle(device, -(live.bytes as i64));
+            settle(device, &Change::Destroyed(live.bytes));
             device.ledger().release(live.bytes);
         } else {
             remember(device, &device.allocations, exec as u64, live);
@@ -358,7 +292,7 @@ pub unsafe fn trim(real: fn_types::cuDeviceGraphMemTrim, dev: CUdevice) -> CUres
     if result == CUresult::CUDA_SUCCESS
         && let Some(device) = device::attached().find(|device| device.ordinal == dev)
     {
-        settle(device, 0);
+        settle(device, &Change::Trimmed);
     }
     result
 }

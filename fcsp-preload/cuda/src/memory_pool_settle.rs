@@ -16,7 +16,7 @@ use fcsp_core::ledger::pool::Settled;
 
 use crate::device::{self, Device};
 use crate::hooks::cuda;
-use crate::memory_graph;
+use crate::memory_graph_charge as graphs;
 use crate::memory_pool_reuse as reuse;
 use crate::memory_pool_table::{self as table, Pool};
 use crate::usage;
@@ -80,7 +80,7 @@ pub fn settle_all() {
             let settled = settle(device, pool);
             any |= settled.reserved_bytes != Some(0) || pool.charge.is_busy();
         }
-        any |= device.leaving_bytes.load(Ordering::Relaxed) > 0 || memory_graph::keeps(device);
+        any |= device.leaving_bytes.load(Ordering::Relaxed) > 0 || graphs::keeps(device);
     }
     if any {
         note_use();
@@ -108,7 +108,7 @@ pub fn shed(device: &Device) -> bool {
     if !in_use() {
         return false;
     }
-    let mut any = memory_graph::shed(device);
+    let mut any = graphs::shed(device);
     for (_, pool) in table::of_device(device) {
         let settled = settle(device, pool);
         any |= settled.released_bytes > 0;
@@ -159,19 +159,25 @@ impl Leaving {
     /// Takes it, if there is anything.
     pub fn take() -> Self {
         let device = in_use().then(device::current).flatten();
-        Self(device.map(|device| (device, device.leaving_bytes.swap(0, Ordering::AcqRel))))
+        Self(device.map(|device| {
+            graphs::about_to_wait(device);
+            (device, device.leaving_bytes.swap(0, Ordering::AcqRel))
+        }))
     }
 
     /// The wait is over, with that result.
     pub fn waited(self, result: CUresult) {
-        match self.0 {
-            None | Some((_, 0)) => {}
-            Some((device, bytes)) if result == CUresult::CUDA_SUCCESS => {
-                device.ledger().release(bytes);
-            }
-            Some((device, bytes)) => {
-                device.leaving_bytes.fetch_add(bytes, Ordering::AcqRel);
-            }
+        let Some((device, bytes)) = self.0 else {
+            return;
+        };
+        graphs::waited(device, result == CUresult::CUDA_SUCCESS);
+        if bytes == 0 {
+            return;
+        }
+        if result == CUresult::CUDA_SUCCESS {
+            device.ledger().release(bytes);
+        } else {
+            device.leaving_bytes.fetch_add(bytes, Ordering::AcqRel);
         }
     }
 }
@@ -188,7 +194,7 @@ pub fn learn(device: &Device) {
 /// The last context of `device` is gone, and what its pools had with it.
 pub fn forget(device: &Device) {
     let bytes = table::forget(device)
-        + memory_graph::forget(device)
+        + graphs::forget(device)
         + device.leaving_bytes.swap(0, Ordering::AcqRel);
     if bytes > 0 {
         device.ledger().release(bytes);
