@@ -82,6 +82,8 @@ pub struct Settled {
     pub short_bytes: u64,
     /// Bytes that were given back to the ledger.
     pub released_bytes: u64,
+    /// Whether more or less is charged for the pool than before.
+    pub changed: bool,
 }
 
 fn over(word: u64) -> u64 {
@@ -227,6 +229,7 @@ impl PoolCharge {
             settled.reserved_bytes = now.reserved_bytes;
             settled.short_bytes += now.short_bytes;
             settled.released_bytes += now.released_bytes;
+            settled.changed |= now.changed;
             let mut word = self.word.load(Ordering::Relaxed);
             taken = loop {
                 let again = over(word) != 0 && round < ROUNDS_MAX;
@@ -271,6 +274,7 @@ impl PoolCharge {
                 reserved_bytes: Some(reserved_bytes),
                 short_bytes: 0,
                 released_bytes,
+                changed: reserved_bytes != before_bytes,
             };
         }
         // Acquire: read after the figure, so that every call with growth in it is here.
@@ -286,6 +290,7 @@ impl PoolCharge {
             reserved_bytes: Some(reserved_bytes),
             short_bytes,
             released_bytes: 0,
+            changed: true,
         }
     }
 }

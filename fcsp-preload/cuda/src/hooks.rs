@@ -128,6 +128,7 @@ fcsp_preload::hooks! {
     gate cuStreamEndCapture_ptsz => capture::end, "what comes after is gated again";
 
     sync cuCtxSynchronize => sync::context, unless nothing_to_do, "waits for the device";
+    sync cuCtxSynchronize_v2 => sync::context_of, unless nothing_to_do, "waits for the device";
     sync cuStreamSynchronize => sync::stream, unless nothing_to_do, "waits for a stream";
     sync cuStreamSynchronize_ptsz => sync::stream, unless nothing_to_do, "waits for a stream";
     sync cuEventSynchronize => sync::event, unless nothing_to_do, "waits for an event";

@@ -73,6 +73,7 @@ pub fn settle(device: &Device, change: &Change) {
     let kept_bytes = charge.kept_after(change, reserved_bytes);
     let before = core::mem::replace(&mut charge.kept_bytes, kept_bytes);
     if kept_bytes != before {
+        device.activity.note();
         correct(device, kept_bytes.wrapping_sub(before) as i64);
         note_use();
     }

@@ -117,6 +117,9 @@ impl Request {
             .pool
             .charge
             .finish(worst, figure, |bytes| correct(self.device, bytes));
+        if settled.changed {
+            self.device.activity.note();
+        }
         if settled.reserved_bytes != Some(0) {
             note_use();
         }

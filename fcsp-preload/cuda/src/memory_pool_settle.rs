@@ -41,8 +41,8 @@ pub fn note_use() {
 }
 
 /// Adds a difference of bytes to what the tenant is charged.
+#[inline]
 pub fn correct(device: &Device, bytes: i64) {
-    device.activity.note();
     if bytes < 0 {
         device.ledger().release(bytes.unsigned_abs());
     } else {
@@ -62,9 +62,14 @@ fn settle_after(device: &Device, pool: &Pool, change: impl Fn()) -> Settled {
         pool.reserved_bytes()
     };
     // While another thread keeps at it nothing is known.
-    pool.charge
+    let settled = pool
+        .charge
         .settle(figure, |bytes| correct(device, bytes))
-        .unwrap_or_default()
+        .unwrap_or_default();
+    if settled.changed {
+        device.activity.note();
+    }
+    settled
 }
 
 /// Brings all pools of the process in line.

@@ -6,11 +6,11 @@
 
 use core::ffi::c_void;
 
-use cuda_sys::{CUdeviceptr, CUevent, CUresult, CUstream, fn_types};
+use cuda_sys::{CUcontext, CUdeviceptr, CUevent, CUresult, CUstream, fn_types};
 
 use crate::hooks::cuda;
 use crate::memory_pool_settle::{self, Leaving};
-use crate::queue::CudaGate;
+use crate::queue::{CudaGate, current_context};
 use crate::{capture, device};
 
 /// True if a wait concerns neither the scheduler nor the account of any pool.
@@ -50,17 +50,37 @@ fn told_no(result: CUresult) -> CUresult {
     result
 }
 
+/// Waits for everything of a context, by `wait`.
+fn for_all(wait: impl FnOnce() -> CUresult) -> CUresult {
+    about_to_wait();
+    memory_pool_settle::about_to_wait();
+    let leaving = Leaving::take();
+    let result = waited(wait());
+    leaving.waited(result);
+    memory_pool_settle::waited(result)
+}
+
 /// # Safety
 ///
 /// As `cuCtxSynchronize`.
 pub unsafe fn context(real: fn_types::cuCtxSynchronize) -> CUresult {
-    about_to_wait();
-    memory_pool_settle::about_to_wait();
-    let leaving = Leaving::take();
     // SAFETY: the program's own call, passed on.
-    let result = waited(unsafe { real() });
-    leaving.waited(result);
-    memory_pool_settle::waited(result)
+    for_all(|| unsafe { real() })
+}
+
+/// # Safety
+///
+/// As `cuCtxSynchronize_v2`: of that context, or the current one for null.
+pub unsafe fn context_of(real: fn_types::cuCtxSynchronize_v2, ctx: CUcontext) -> CUresult {
+    // What leaves the current context's device is not waited for in another.
+    if !ctx.is_null() && current_context() != ctx {
+        about_to_wait();
+        memory_pool_settle::about_to_wait();
+        // SAFETY: the program's own call, passed on.
+        return memory_pool_settle::waited(waited(unsafe { real(ctx) }));
+    }
+    // SAFETY: as above.
+    for_all(|| unsafe { real(ctx) })
 }
 
 /// # Safety

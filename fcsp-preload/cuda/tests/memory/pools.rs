@@ -146,9 +146,10 @@ fn stream_ordered_memory_is_charged_and_given_back() {
 fn a_free_counts_once_somebody_has_waited() {
     TENANT.run(crate::here!(), |cuda| {
         let stream = new_stream(cuda);
-        let waits: [&dyn Fn(); 4] = [
+        let waits: [&dyn Fn(); 5] = [
             &|| ok!(cuda, cuStreamSynchronize(stream)),
             &|| ok!(cuda, cuCtxSynchronize()),
+            &|| ok!(cuda, cuCtxSynchronize_v2(null_mut())),
             &|| {
                 let mut event = null_mut();
                 ok!(cuda, cuEventCreate(&mut event, 0));
