@@ -93,8 +93,6 @@ fn gone(ending: Option<Ending>, device: Option<&'static Device>) {
         if known {
             usage::release_context(device);
         }
-        // What it freed, and what it had, may have left pools that go on.
-        memory_pool_settle::settle_all();
         if !memory_contexts::any_on(device.ordinal) {
             // What was allocated in contexts we did not know, or from pools, has no context left.
             memory_charge::sweep(device, |_| true);
@@ -103,6 +101,8 @@ fn gone(ending: Option<Ending>, device: Option<&'static Device>) {
         }
         usage::changed(device);
     }
+    // What the context had may have left pools that go on; those of devices without one are forgotten.
+    memory_pool_settle::settle_all();
 }
 
 /// Runs `end`; if the driver agrees, the context of `ending` is gone.

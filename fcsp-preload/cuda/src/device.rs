@@ -47,13 +47,10 @@ pub struct Device {
     pub pages: Pages,
     /// What the tenant is charged for memory outside this process's allocations: contexts, code.
     pub overhead_bytes: AtomicU64,
-    /// What is charged for memory that was freed and has not left the device; only where nobody else
-    /// says when it has.
+    /// What is charged for memory that was freed and may not have left the device yet.
     pub leaving_bytes: AtomicU64,
     /// What is charged for memory of graphs.
     pub graphs: Mutex<GraphCharge>,
-    /// Whether the management library was found to know this process.
-    pub seen: AtomicBool,
     /// Whether the account can be compared with the driver's figure now.
     pub activity: Activity,
     /// Live allocations by device address or handle, with what each ends with.
@@ -259,7 +256,6 @@ fn make(ordinal: CUdevice) -> Result<&'static Device, String> {
         overhead_bytes: AtomicU64::new(0),
         leaving_bytes: AtomicU64::new(0),
         graphs: Mutex::default(),
-        seen: AtomicBool::new(false),
         activity: Activity::new(),
         allocations: LiveMap::new(),
         id: info.id,

@@ -6,8 +6,8 @@
 //! 40 ns. A program that uses no pool pays one load for all of it.
 //!
 //! Beside pools, memory can be on its way back to the device out of our sight: what a destroyed pool had, and
-//! plain allocations that were freed in stream order. It stays charged until the management library says
-//! otherwise, or until a wait for the whole context if that does not know the process.
+//! plain allocations that were freed in stream order. It stays charged until a wait for the whole context, or
+//! until the management library says otherwise ([`crate::usage`]).
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,6 +16,7 @@ use fcsp_core::ledger::pool::Settled;
 
 use crate::device::{self, Device};
 use crate::hooks::cuda;
+use crate::memory_contexts;
 use crate::memory_graph_charge as graphs;
 use crate::memory_pool_reuse as reuse;
 use crate::memory_pool_table::{self as table, Pool};
@@ -146,14 +147,9 @@ pub fn give_back_later(device: &Device, bytes: u64) {
     if bytes == 0 {
         return;
     }
-    if usage::sees_us(device) {
-        // Counted with what the management library is asked about.
-        device.overhead_bytes.fetch_add(bytes, Ordering::AcqRel);
-        usage::changed(device);
-    } else {
-        device.leaving_bytes.fetch_add(bytes, Ordering::AcqRel);
-        note_use();
-    }
+    device.leaving_bytes.fetch_add(bytes, Ordering::AcqRel);
+    note_use();
+    usage::changed(device);
 }
 
 /// What will have gone back to the device of the calling thread's context once all its work is done. Taken
@@ -163,7 +159,9 @@ pub struct Leaving(Option<(&'static Device, u64)>);
 impl Leaving {
     /// Takes it, if there is anything.
     pub fn take() -> Self {
-        let device = in_use().then(device::current).flatten();
+        // With a second context, work on the device goes on after the wait.
+        let known = in_use() && memory_contexts::is_only();
+        let device = known.then(device::current).flatten();
         Self(device.map(|device| {
             graphs::about_to_wait(device);
             (device, device.leaving_bytes.swap(0, Ordering::AcqRel))

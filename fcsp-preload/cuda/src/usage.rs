@@ -51,11 +51,6 @@ pub fn watch(device: &'static Device) {
     }
 }
 
-/// True if the management library knows this process, so that what leaves the device is noticed.
-pub fn sees_us(device: &Device) -> bool {
-    device.seen.load(Ordering::Acquire)
-}
-
 /// Tells the watchers that a context or code came or went.
 pub fn changed(_device: &Device) {
     CHANGES.fetch_add(1, Ordering::Release);
@@ -100,15 +95,13 @@ fn reconcile(device: &Device, handle: nvmlDevice_t, last: Option<u64>) -> Option
     let quiet_before = device.activity.quiet();
     let before = ledger.slot_bytes();
     let real_bytes = match bytes_of_this_process(handle) {
-        Some(bytes) => {
-            device.seen.store(true, Ordering::Release);
-            bytes
-        }
+        Some(bytes) => bytes,
         // The library lists processes that have a context.
         None if !memory_contexts::any_on(device.ordinal) => 0,
         None => return None,
     };
-    let charged_bytes = device.overhead_bytes.load(Ordering::Acquire);
+    let leaving_bytes = device.leaving_bytes.load(Ordering::Acquire);
+    let charged_bytes = device.overhead_bytes.load(Ordering::Acquire) + leaving_bytes;
     let after = ledger.slot_bytes();
     // An allocation on its way is in the ledger before it is on the device.
     let tracked = before.max(after).saturating_sub(charged_bytes);
@@ -122,9 +115,12 @@ fn reconcile(device: &Device, handle: nvmlDevice_t, last: Option<u64>) -> Option
     } else {
         charged_bytes
     };
-    let overhead_bytes = difference.max(floor_bytes);
-    // Wrapping, and not a store: a context may be charged at this instant.
-    let correction = overhead_bytes.wrapping_sub(charged_bytes);
+    let mut wanted_bytes = difference.max(floor_bytes);
+    if wanted_bytes < charged_bytes && !has_left(device, leaving_bytes) {
+        wanted_bytes = charged_bytes;
+    }
+    // Two's complement, and not a store: a context may be charged at this instant.
+    let correction = wanted_bytes.wrapping_sub(charged_bytes);
     device
         .overhead_bytes
         .fetch_add(correction, Ordering::AcqRel);
@@ -135,6 +131,22 @@ fn reconcile(device: &Device, handle: nvmlDevice_t, last: Option<u64>) -> Option
         known.fetch_max(difference, Ordering::Relaxed);
     }
     quiet.then_some(difference)
+}
+
+/// What was leaving the device is counted with what is left there from now on. False if that has changed.
+fn has_left(device: &Device, leaving_bytes: u64) -> bool {
+    let moved = device.leaving_bytes.compare_exchange(
+        leaving_bytes,
+        0,
+        Ordering::AcqRel,
+        Ordering::Relaxed,
+    );
+    if moved.is_ok() {
+        device
+            .overhead_bytes
+            .fetch_add(leaving_bytes, Ordering::AcqRel);
+    }
+    moved.is_ok()
 }
 
 /// Charges what a context is expected to take, before it is made: the most that any took on this

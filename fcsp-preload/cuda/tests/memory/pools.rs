@@ -397,6 +397,34 @@ fn a_destroyed_pool_is_charged_while_something_of_it_lives() {
 }
 
 #[test]
+fn what_a_destroyed_pool_had_is_given_back_once_it_is_seen_to_be_gone() {
+    let managed = Program {
+        nvml: true,
+        ..TENANT
+    };
+    managed.run(crate::here!(), |cuda| {
+        let stream = new_stream(cuda);
+        let pool = new_pool(cuda);
+        let address = alloc_from(cuda, 100, pool);
+        ok!(cuda, cuMemPoolDestroy(pool));
+        ok!(cuda, cuMemFreeAsync(address, stream));
+        // Not a wait for everything: the management library must tell.
+        ok!(cuda, cuStreamSynchronize(stream));
+        let start = Instant::now();
+        while cuda.charged_mib() > 0 {
+            assert!(
+                start.elapsed() < Duration::from_secs(10),
+                "it stays charged"
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let again = alloc(cuda, 1400);
+        assert_eq!(cuda.charged_mib(), 1408);
+        free(cuda, again);
+    });
+}
+
+#[test]
 fn more_pools_than_are_known_are_charged_all_the_same() {
     TENANT.run(crate::here!(), |cuda| {
         let pools: Vec<_> = (0..140).map(|_| new_pool(cuda)).collect();
