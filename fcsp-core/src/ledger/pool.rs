@@ -122,7 +122,16 @@ impl PoolCharge {
             .fetch_add(worst.0 << UNDER_WAY_SHIFT, Ordering::Relaxed);
     }
 
-    /// A call that was begun is over, whether or not the driver did what it asked for.
+    /// The driver refused a call that was begun: the pool did not grow. The caller gives its worst case back to
+    /// the ledger afterwards. Needs no figure, which a driver may not give any more when it refuses everything.
+    #[inline]
+    pub fn cancel(&self, worst: Worst) {
+        // Relaxed: there is nothing to publish.
+        self.word
+            .fetch_sub(worst.0 << UNDER_WAY_SHIFT, Ordering::Relaxed);
+    }
+
+    /// A call that was begun is over, and the driver did what it asked for.
     #[inline]
     pub fn finish(
         &self,

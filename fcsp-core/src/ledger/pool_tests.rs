@@ -36,6 +36,8 @@ enum Step {
     Do,
     /// The oldest call that is done ends.
     Finish,
+    /// The driver refuses the oldest call not done.
+    Refuse,
     /// The driver releases some chunks.
     Shrink(u64),
     Settle,
@@ -47,6 +49,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => begin.prop_map(|(worst, growth)| Step::Begin { worst, growth }),
         3 => Just(Step::Do),
         3 => Just(Step::Finish),
+        1 => Just(Step::Refuse),
         1 => (0..8_u64).prop_map(Step::Shrink),
         1 => Just(Step::Settle),
     ];
@@ -88,7 +91,12 @@ proptest! {
                 Step::Settle => {
                     pool.settle(figure, correct);
                 }
-                Step::Do | Step::Finish => {}
+                Step::Refuse if !begun.is_empty() => {
+                    let (worst, _) = begun.remove(0);
+                    pool.cancel(worst);
+                    correct(-(worst.bytes() as i64));
+                }
+                Step::Do | Step::Finish | Step::Refuse => {}
             }
             prop_assert!(ledger.load(Ordering::SeqCst) as u64 >= driver.figure());
         }

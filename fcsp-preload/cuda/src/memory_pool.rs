@@ -112,6 +112,10 @@ impl Request {
     fn call(&self, worst: Worst, allocate: impl Fn() -> CUresult) -> (CUresult, Settled) {
         self.pool.charge.begin(worst);
         let result = allocate();
+        if result != CUresult::CUDA_SUCCESS {
+            self.refused(worst);
+            return (result, Settled::default());
+        }
         let figure = || self.pool.reserved_bytes();
         let settled = self
             .pool
@@ -124,6 +128,16 @@ impl Request {
             note_use();
         }
         (result, settled)
+    }
+
+    /// The driver refused: gives back what was reserved. It may have waited by itself before.
+    #[cold]
+    fn refused(&self, worst: Worst) {
+        self.pool.charge.cancel(worst);
+        if worst != Worst::NOTHING {
+            self.device.ledger().release(worst.bytes());
+        }
+        settle::settle(self.device, self.pool);
     }
 
     /// The pool grew by more than was reserved for it: true if the quota does not have that.

@@ -143,6 +143,27 @@ fn stream_ordered_memory_is_charged_and_given_back() {
 }
 
 #[test]
+fn what_the_driver_refuses_is_not_charged() {
+    let crowded = Program {
+        device_mib: 1024,
+        ..TENANT
+    };
+    crowded.run(crate::here!(), |cuda| {
+        let one = alloc(cuda, 100);
+        for _ in 0..3 {
+            let bytes = (700 * MIB) as usize;
+            let refused = cu!(cuda, cuMemAllocAsync(&mut 0, bytes, null_mut()));
+            assert_eq!(refused, CUresult::CUDA_ERROR_OUT_OF_MEMORY);
+            assert_eq!(cuda.charged_mib(), 128);
+        }
+        let bad = cu!(cuda, cuMemAllocAsync(&mut 0, 0, null_mut()));
+        assert_eq!(bad, CUresult::CUDA_ERROR_INVALID_VALUE);
+        free(cuda, one);
+        assert_eq!(cuda.charged_mib(), 0);
+    });
+}
+
+#[test]
 fn a_free_counts_once_somebody_has_waited() {
     TENANT.run(crate::here!(), |cuda| {
         let stream = new_stream(cuda);
