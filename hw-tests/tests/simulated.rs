@@ -236,6 +236,21 @@ fn every_limit_holds() {
             0.0
         );
         assert!(quota.holds(&["the race reached the quota"]));
+        for family in [
+            "malloc",
+            "pitch",
+            "managed",
+            "async",
+            "from-pool",
+            "create",
+            "map",
+            "array",
+            "mipmap",
+            "graph",
+        ] {
+            let measure = format!("{family} alone: bytes over the quota by NVML");
+            assert_eq!(quota.value(&[&measure]), 0.0, "{family}");
+        }
         for family in ["malloc", "async", "create"] {
             assert!(quota.holds(&[family, "refused at the quota, goes on after"]));
         }

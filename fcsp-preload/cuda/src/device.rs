@@ -7,7 +7,7 @@
 
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use cuda_sys::{CUdevice, CUresult, CUuuid};
 use fcsp_core::backend::{DeviceInfo, SharingMode, Vendor};
@@ -22,7 +22,10 @@ use fcsp_core::sched::producer::Producer;
 use fcsp_core::sched::tuning::Tuning;
 use fcsp_preload::{fork, log};
 
+use crate::activity::Activity;
 use crate::hooks::cuda;
+use crate::memory_graph_charge::GraphCharge;
+use crate::memory_pool_table;
 use crate::policy_watch;
 use crate::queue::Pages;
 
@@ -45,6 +48,12 @@ pub struct Device {
     pub pages: Pages,
     /// What the tenant is charged for memory outside this process's allocations: contexts, code.
     pub overhead_bytes: AtomicU64,
+    /// What is charged for memory that was freed and may not have left the device yet.
+    pub leaving_bytes: AtomicU64,
+    /// What is charged for memory of graphs.
+    pub graphs: Mutex<GraphCharge>,
+    /// Whether the account can be compared with the driver's figure now.
+    pub activity: Activity,
     /// Live allocations by device address or handle, with what each ends with.
     pub allocations: LiveMap,
 }
@@ -246,6 +255,9 @@ fn make(ordinal: CUdevice) -> Result<&'static Device, String> {
         producer: Producer::new(layout, me.0 as usize, bench),
         pages: Pages::new(attachment.page()),
         overhead_bytes: AtomicU64::new(0),
+        leaving_bytes: AtomicU64::new(0),
+        graphs: Mutex::default(),
+        activity: Activity::new(),
         allocations: LiveMap::new(),
         id: info.id,
         attachment,
@@ -426,5 +438,6 @@ fn forget_all() {
         place.store(ptr::null_mut(), Ordering::Release);
     }
     policy_watch::forget_after_fork();
+    memory_pool_table::forget_in_child();
     ATTACHING.store(false, Ordering::Release);
 }

@@ -11,6 +11,7 @@ use cuda_sys::{
 };
 
 use crate::device::all_pass;
+use crate::sync::nothing_to_do;
 use crate::{
     capture, context, info, info_nvml, launch, memory, memory_array, memory_code, memory_graph,
     memory_pool, memory_vmm, procaddr, sync,
@@ -43,7 +44,8 @@ fcsp_preload::hooks! {
     account cuMemFreeAsync_ptsz => memory_pool::free_async::<true>, "gives device memory back in stream order";
     account cuMemPoolCreate => memory_pool::create, "whose memory is allocated from it";
     account cuMemPoolDestroy => memory_pool::destroy, "gives back what the pool kept";
-    account cuMemPoolSetAttribute => memory_pool::set_attribute, "what a pool keeps after a free stays charged";
+    account cuMemGetDefaultMemPool => memory_pool::get_of, "tells pools of host memory";
+    account cuMemGetMemPool => memory_pool::get_of, "tells pools of host memory";
     account cuMemPoolTrimTo => memory_pool::trim_to, "gives back what the pool kept";
     account cuDeviceSetMemPool => memory_pool::set_current, "which pool stream-ordered allocations come from";
     account cuMemSetMemPool => memory_pool::set_current_of, "which pool stream-ordered allocations come from";
@@ -125,10 +127,11 @@ fcsp_preload::hooks! {
     gate cuStreamEndCapture => capture::end, "what comes after is gated again";
     gate cuStreamEndCapture_ptsz => capture::end, "what comes after is gated again";
 
-    sync cuCtxSynchronize => sync::context, unless all_pass, "waits for the device";
-    sync cuStreamSynchronize => sync::stream, unless all_pass, "waits for a stream";
-    sync cuStreamSynchronize_ptsz => sync::stream, unless all_pass, "waits for a stream";
-    sync cuEventSynchronize => sync::event, unless all_pass, "waits for an event";
+    sync cuCtxSynchronize => sync::context, unless nothing_to_do, "waits for the device";
+    sync cuCtxSynchronize_v2 => sync::context_of, unless nothing_to_do, "waits for the device";
+    sync cuStreamSynchronize => sync::stream, unless nothing_to_do, "waits for a stream";
+    sync cuStreamSynchronize_ptsz => sync::stream, unless nothing_to_do, "waits for a stream";
+    sync cuEventSynchronize => sync::event, unless nothing_to_do, "waits for an event";
     sync cuStreamQuery => sync::stream_query, unless all_pass, "polling is waiting";
     sync cuStreamQuery_ptsz => sync::stream_query, unless all_pass, "polling is waiting";
     sync cuEventQuery => sync::event_query, unless all_pass, "polling is waiting";
@@ -145,6 +148,7 @@ fcsp_preload::hooks! {
     forward cuCtxGetDevice, "handlers ask for the device";
     forward cuCtxPopCurrent_v2, "handlers write to another context's default stream";
     forward cuCtxPushCurrent_v2, "handlers write to another context's default stream";
+    forward cuDeviceGetGraphMemAttribute, "what graphs have of their device";
     forward cuDeviceGetDefaultMemPool, "whose device a pool is";
     forward cuDeviceGetMemPool, "which pool stream-ordered allocations come from";
     forward cuDeviceGetName, "names the device in its region";
@@ -161,7 +165,9 @@ fcsp_preload::hooks! {
     forward cuGraphNodeGetType, "which nodes of a graph allocate";
     forward cuMemHostGetDevicePointer_v2, "where the device sees the gate";
     forward cuMemHostRegister_v2, "host memory is not the device's";
-    forward cuMemPoolGetAttribute, "what a pool keeps";
+    forward cuMemGetAddressRange_v2, "how large a freed block is";
+    forward cuMemPoolGetAttribute, "what a pool has of its device";
+    forward cuPointerGetAttribute, "which pool a freed block is of";
     forward cuStreamCreate, "joins other threads' default streams";
     forward cuStreamIsCapturing, "what is captured is not gated";
     forward cuStreamIsCapturing_ptsz, "what is captured is not gated";

@@ -21,6 +21,7 @@ use fcsp_core::sync;
 
 use crate::device::{self, DEVICES_MAX, Device};
 use crate::hooks::nvml;
+use crate::memory_pool_settle;
 
 /// How often a region that does not exist is looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -184,7 +185,10 @@ impl View {
     /// What the tenant may have and has left, if it has a quota.
     pub fn quota_and_free(&self) -> Option<(u64, u64)> {
         let (quota_bytes, used_bytes) = match self {
-            Self::Attached(device) => (device.quota_bytes()?, device.ledger().used_bytes()),
+            Self::Attached(device) => {
+                memory_pool_settle::settle_all();
+                (device.quota_bytes()?, device.ledger().used_bytes())
+            }
             Self::Watched(watched) => match watched.tenant() {
                 Some((region, index)) => {
                     let page = region.tenant(index);

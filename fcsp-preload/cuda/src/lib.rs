@@ -6,6 +6,7 @@
 //! driver itself takes; `policy_watch` follows the policy file; `procaddr` answers the driver's own symbol lookup. Mechanism (wrappers,
 //! `dlsym`, guard, panic border) is `fcsp_preload`'s, decisions are `fcsp_core`'s.
 
+mod activity;
 mod capture;
 mod context;
 mod device;
@@ -20,7 +21,10 @@ mod memory_charge;
 mod memory_code;
 mod memory_contexts;
 mod memory_graph;
+mod memory_graph_charge;
 mod memory_pool;
+mod memory_pool_reuse;
+mod memory_pool_settle;
 mod memory_pool_table;
 mod memory_vmm;
 mod policy_watch;

@@ -339,6 +339,7 @@ exports! {
     call cuGraphAddMemAllocNode => graph_memory::add_alloc;
     call cuGraphAddMemFreeNode => graph_memory::add_free;
     call cuGraphMemAllocNodeGetParams => graph_memory::params;
+    call cuDeviceGetGraphMemAttribute => graph_memory::attribute;
     call cuDeviceGraphMemTrim => graph_memory::trim;
     call cuGraphChildGraphNodeGetGraph => graph::child;
     call cuGraphGetNodes => graph::nodes;

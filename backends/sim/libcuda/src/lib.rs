@@ -35,6 +35,7 @@ mod occupancy;
 mod pinning;
 mod pointer;
 mod pool;
+mod pool_chunks;
 mod procaddr;
 mod ptx;
 mod stream;

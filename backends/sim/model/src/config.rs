@@ -3,7 +3,7 @@
 //! Owns: the names and defaults of the `FCSP_SIM_*` variables. Read once per process, when the
 //! first device is opened.
 
-use crate::calibration::{BOARD_MEMORY_BYTES, DRIVER_RESERVE_BYTES};
+use crate::calibration::{BOARD_MEMORY_BYTES, DRIVER_RESERVE_BYTES, POOL_CHUNK_BYTES};
 use std::path::PathBuf;
 
 /// Devices beyond this number are not simulated.
@@ -33,6 +33,8 @@ pub struct Config {
     /// Refuse to pin memory of the program's own (`FCSP_SIM_NO_PIN=1`), as a device without a path
     /// to host memory would.
     pub no_pin: bool,
+    /// What memory pools grow by (`FCSP_SIM_POOL_CHUNK_BYTES`, default 32 MiB).
+    pub pool_chunk_bytes: u64,
 }
 
 impl Config {
@@ -66,6 +68,9 @@ impl Config {
             cpu_cost: get("FCSP_SIM_CPU_COST").is_some_and(|v| v == "1"),
             kernel_ns: number("FCSP_SIM_KERNEL_NS"),
             no_pin: get("FCSP_SIM_NO_PIN").is_some_and(|v| v == "1"),
+            pool_chunk_bytes: number("FCSP_SIM_POOL_CHUNK_BYTES")
+                .filter(|bytes| *bytes > 0)
+                .unwrap_or(POOL_CHUNK_BYTES),
         }
     }
 }

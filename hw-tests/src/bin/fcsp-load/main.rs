@@ -9,6 +9,7 @@ mod cli;
 mod gpu;
 mod lanes;
 mod memory;
+mod memory_kinds;
 mod modes;
 mod nvml;
 mod random;
