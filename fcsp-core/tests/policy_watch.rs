@@ -367,13 +367,21 @@ fn a_fork_child_does_not_keep_the_duty_of_its_dead_parent() {
     node.write(50);
     node.resolve(50);
     let mut parent = Helper::spawn("parent", node.dir.path(), &[]);
-    let child = parent.hear("child").parse().expect("a process id");
+    let _ends_with_the_test = Orphan(parent.hear("child").parse().expect("a process id"));
     parent.kill();
     let (_reports, _) = node.watch(node.path());
     node.replace(60);
     node.soon_has(60);
-    // SAFETY: sends a signal to the child above, which sleeps until then.
-    assert_eq!(unsafe { libc::kill(child, libc::SIGKILL) }, 0);
+}
+
+/// A process that sleeps until it is killed.
+struct Orphan(i32);
+
+impl Drop for Orphan {
+    fn drop(&mut self) {
+        // SAFETY: sends a signal to a process that ends by nothing else.
+        unsafe { libc::kill(self.0, libc::SIGKILL) };
+    }
 }
 
 #[test]
