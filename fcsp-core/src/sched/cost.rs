@@ -23,6 +23,10 @@ pub const TOKEN_FACTOR: u64 = 32;
 pub struct CostKey(u64);
 
 impl CostKey {
+    /// Work whose guess holds for ever, because measuring the submission would say nothing of it: it
+    /// stands for others that went before it untouched.
+    pub const UNMEASURED: Self = Self(2);
+
     /// A key from what identifies the work: function address and launch shape, or a graph handle.
     #[inline]
     pub fn new(parts: &[u64]) -> Self {

@@ -43,6 +43,8 @@ mod sampler;
 pub mod segment;
 pub mod shares;
 #[cfg(not(loom))]
+mod stalls;
+#[cfg(not(loom))]
 pub mod tuning;
 #[cfg(not(loom))]
 pub mod view;

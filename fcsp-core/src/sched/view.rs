@@ -1,6 +1,7 @@
 //! Between the region and the arbiter: reads what the processes tell, writes what was decided.
 
 use super::arbiter::Arbiter;
+use super::clock::{ms, us};
 use super::handshake::{end_segment, read_segment, wake_sleepers};
 use super::plan::{Plan, ProcessView, TenantView, View};
 use super::producer::AHEAD;
@@ -9,7 +10,7 @@ use super::shares::Promise;
 use crate::failpoint::failpoint;
 use crate::policy::Mode;
 use crate::region::layout::{
-    RegionLayout, SEGMENTS, SlotPages, SlotState, TENANTS_MAX, TenantState,
+    GatePage, RegionLayout, SEGMENTS, SlotPages, SlotState, TENANTS_MAX, TenantState,
 };
 use crate::sync::{AtomicU64, Ordering};
 
@@ -28,8 +29,18 @@ fn set_bits(words: &[AtomicU64]) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Reads the device's programs into `view`, reusing its memory.
-pub fn read(region: &RegionLayout, view: &mut View) {
+/// Longest time that work which stands behind something is kept from the arbiter once it is its
+/// process's oldest. What it stands behind may itself need what comes after: a thread that waits for
+/// room before it writes the word, say. Longer than a collective waits in a job that is well.
+const HIDDEN_NS_MAX: u64 = ms(100);
+/// How often to look whether the device has come to such work: nobody rings then. Costs the arbiter
+/// some 2 % of a processor while there is any, and the work half of it in delay.
+const ARRIVAL_POLL_NS: u64 = us(250);
+
+/// Reads the device's programs into `view`, reusing its memory. True if some have work that the
+/// device has yet to come to, which is not shown.
+pub fn read(region: &RegionLayout, view: &mut View, now_ns: u64) -> bool {
+    let mut hides = false;
     view.tenants.clear();
     view.processes.clear();
     for index in set_bits(&*region.header.tenants_used) {
@@ -49,16 +60,60 @@ pub fn read(region: &RegionLayout, view: &mut View) {
     for slot in set_bits(&*region.header.slots_used) {
         let pages = &region.slots[slot];
         if pages.slot.state.load(Ordering::Acquire) == SlotState::Live as u32 {
-            view.processes.push(read_process(slot, pages));
+            let (process, hides_some) = read_process(slot, pages, now_ns);
+            hides |= hides_some;
+            view.processes.push(process);
         }
     }
+    hides
 }
 
-fn read_process(index: usize, pages: &SlotPages) -> ProcessView {
+/// When to look again: as planned, or earlier if there is work that the device has yet to come to.
+pub fn wake_ns(planned: Option<u64>, hides: bool, now_ns: u64) -> Option<u64> {
+    let arrival = hides.then_some(now_ns + ARRIVAL_POLL_NS);
+    planned.into_iter().chain(arrival).min()
+}
+
+/// The newest segment to show: those from the first on that the device has yet to come to, and that
+/// is not granted, are nobody's business.
+fn newest_shown(page: &GatePage, opened: u32, retired: u32, now_ns: u64) -> u32 {
+    let awaited = page.arrival.awaited.load(Ordering::Relaxed);
+    let pending = opened.wrapping_sub(retired).min(AHEAD + 1);
+    if awaited == 0 {
+        return opened;
+    }
+    // Acquire pairs with the device's write: what stood before it in its queue is over.
+    let arrived = page.arrival.arrived.load(Ordering::Acquire);
+    let granted = page.grant.load(Ordering::Relaxed);
+    let hidden = (1..=pending)
+        .map(|i| retired.wrapping_add(i))
+        .find(|number| {
+            let is_awaited = awaited & 1 << (*number as usize % SEGMENTS) != 0;
+            is_awaited && !reached(arrived, *number) && !reached(granted, *number)
+        });
+    let Some(hidden) = hidden else { return opened };
+    let before = hidden.wrapping_sub(1);
+    if before == retired {
+        let place = |number: u32| &page.segments[number as usize % SEGMENTS];
+        let oldest_since_ns = place(hidden)
+            .opened_ns
+            .load(Ordering::Relaxed)
+            .max(place(before).finished_ns.load(Ordering::Relaxed));
+        if now_ns.saturating_sub(oldest_since_ns) >= HIDDEN_NS_MAX {
+            return opened;
+        }
+    }
+    before
+}
+
+fn read_process(index: usize, pages: &SlotPages, now_ns: u64) -> (ProcessView, bool) {
     let (slot, page) = (&pages.slot, &pages.page);
     // Acquire pairs with the producer's Release: the segments up to `opened` can be read.
     let opened = slot.queue.opened.load(Ordering::Acquire);
     let retired = slot.compute.retired.load(Ordering::Relaxed);
+    let shown = newest_shown(page, opened, retired, now_ns);
+    let hides = shown != opened;
+    let opened = shown;
     let pending = opened.wrapping_sub(retired).min(AHEAD + 1);
     let segments = (1..=pending)
         .map(|i| retired.wrapping_add(i))
@@ -67,7 +122,7 @@ fn read_process(index: usize, pages: &SlotPages) -> ProcessView {
             read_segment(segment, &page.done, number)
         })
         .collect();
-    ProcessView {
+    let process = ProcessView {
         slot: index,
         generation: slot.generation.load(Ordering::Relaxed),
         tenant: (slot.tenant.load(Ordering::Relaxed) as usize).min(TENANTS_MAX - 1),
@@ -80,7 +135,8 @@ fn read_process(index: usize, pages: &SlotPages) -> ProcessView {
         looks: slot.queue.sleepers.load(Ordering::Relaxed) != 0,
         handover_ns: slot.queue.handover_ns.load(Ordering::Relaxed),
         segments,
-    }
+    };
+    (process, hides)
 }
 
 /// Carries a plan out. Grants are written last, each behind what it publishes.
