@@ -83,17 +83,11 @@ impl CostTable {
                 // Relaxed: cost and count travel in one word; nothing else hangs on it.
                 let value = entry.value.load(Ordering::Relaxed);
                 let samples = (value >> COST_BITS) as u32;
-                if samples == 0 {
-                    Cost {
-                        ns: prior_ns,
-                        samples,
-                    }
-                } else {
-                    Cost {
-                        ns: value & COST_MASK,
-                        samples,
-                    }
-                }
+                let ns = match value & COST_MASK {
+                    0 => prior_ns,
+                    learnt => learnt,
+                };
+                Cost { ns, samples }
             }
             None => Cost {
                 ns: prior_ns,
@@ -120,6 +114,14 @@ impl CostTable {
         entry
             .value
             .store(samples << COST_BITS | new, Ordering::Relaxed);
+    }
+
+    /// What was learnt of `key` is only a guess from now on: the next measurement takes its place.
+    pub fn relearn(&self, key: CostKey) {
+        if let Some(entry) = self.find(key) {
+            // Relaxed: a measurement that comes between is lost, which is harmless.
+            entry.value.fetch_and(COST_MASK, Ordering::Relaxed);
+        }
     }
 
     fn slots(&self, key: CostKey) -> impl Iterator<Item = &Entry> {
@@ -203,6 +205,20 @@ mod tests {
         (0..40).for_each(|_| table.learn(key, 300_000));
         let ns = table.expect(key, 0).ns;
         assert!((295_000..=300_000).contains(&ns), "{ns}");
+    }
+
+    #[test]
+    fn what_is_to_be_learnt_anew_keeps_its_cost_until_it_is() {
+        let table = CostTable::default();
+        let key = CostKey::new(&[11]);
+        (0..10).for_each(|_| table.learn(key, 100_000));
+        table.relearn(key);
+        let cost = |ns, samples| Cost { ns, samples };
+        assert_eq!(table.expect(key, 7), cost(100_000, 0));
+        table.learn(key, 900_000);
+        assert_eq!(table.expect(key, 7), cost(900_000, 1));
+        table.relearn(CostKey::new(&[12]));
+        assert_eq!(table.expect(CostKey::new(&[12]), 7), cost(7, 0));
     }
 
     proptest! {

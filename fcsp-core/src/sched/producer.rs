@@ -266,6 +266,12 @@ impl Producer {
         self.learn(gate, &mut state);
     }
 
+    /// Work of kind `key` is no longer what was measured: the old cost is the guess until it is measured
+    /// again, which happens at the next submission. Wait-free.
+    pub fn relearn(&self, key: CostKey) {
+        self.costs.relearn(key);
+    }
+
     /// A thread has waited for the device: where only threads can tell what is done, it looks.
     pub fn waited(&self, gate: &dyn StreamGate) {
         self.look(gate, &mut self.lock());

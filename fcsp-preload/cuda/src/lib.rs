@@ -7,13 +7,19 @@
 //! `dlsym`, guard, panic border) is `fcsp_preload`'s, decisions are `fcsp_core`'s.
 
 mod capture;
+mod communication;
 mod context;
+mod copy;
+mod copy_batch;
 mod device;
+mod fill;
+mod graph;
 mod hooks;
 mod info;
 mod info_nvml;
 mod info_tenant;
 mod launch;
+mod launch_legacy;
 mod memory;
 mod memory_array;
 mod memory_charge;
@@ -23,10 +29,13 @@ mod memory_graph;
 mod memory_pool;
 mod memory_pool_table;
 mod memory_vmm;
+mod order;
 mod procaddr;
 mod queue;
 mod start;
 mod sync;
+mod transfer;
+mod turn;
 mod usage;
 
 pub use hooks::{CUDA, NVML};
