@@ -74,8 +74,8 @@ pub fn wake_ns(planned: Option<u64>, hides: bool, now_ns: u64) -> Option<u64> {
     planned.into_iter().chain(arrival).min()
 }
 
-/// The newest segment to show: those from the first on that the device has yet to come to, and that
-/// is not granted, are nobody's business.
+/// The newest segment to show: those from the first on that the device has yet to come to are nobody's
+/// business. If they were granted ahead, the grant is taken back with the turn.
 fn newest_shown(page: &GatePage, opened: u32, retired: u32, now_ns: u64) -> u32 {
     let awaited = page.arrival.awaited.load(Ordering::Relaxed);
     let pending = opened.wrapping_sub(retired).min(AHEAD + 1);
@@ -84,12 +84,11 @@ fn newest_shown(page: &GatePage, opened: u32, retired: u32, now_ns: u64) -> u32 
     }
     // Acquire pairs with the device's write: what stood before it in its queue is over.
     let arrived = page.arrival.arrived.load(Ordering::Acquire);
-    let granted = page.grant.load(Ordering::Relaxed);
     let hidden = (1..=pending)
         .map(|i| retired.wrapping_add(i))
         .find(|number| {
             let is_awaited = awaited & 1 << (*number as usize % SEGMENTS) != 0;
-            is_awaited && !reached(arrived, *number) && !reached(granted, *number)
+            is_awaited && !reached(arrived, *number)
         });
     let Some(hidden) = hidden else { return opened };
     let before = hidden.wrapping_sub(1);

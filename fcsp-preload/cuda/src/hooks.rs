@@ -13,9 +13,9 @@ use cuda_sys::{
 
 use crate::device::all_pass;
 use crate::{
-    capture, communication, context, copy, copy_batch, fill, graph, info, info_nvml, launch,
-    launch_legacy, memory, memory_array, memory_code, memory_graph, memory_pool, memory_vmm, order,
-    procaddr, sync,
+    capture, communication, context, copy, copy_batch, fill, graph, info, info_nvml,
+    info_utilization, launch, launch_legacy, memory, memory_array, memory_code, memory_graph,
+    memory_pool, memory_vmm, order, procaddr, sync,
 };
 
 fcsp_preload::hooks! {
@@ -334,6 +334,8 @@ fcsp_preload::hooks! {
     virtualize nvmlDeviceGetMPSComputeRunningProcesses_v2 => info_nvml::processes::<nvmlProcessInfo_v2_t>, "the tenant's own processes only";
     virtualize nvmlDeviceGetMPSComputeRunningProcesses_v3 => info_nvml::processes::<nvmlProcessInfo_t>, "the tenant's own processes only";
     virtualize nvmlDeviceGetRunningProcessDetailList => info_nvml::details, "the tenant's own processes only";
+    virtualize nvmlDeviceGetUtilizationRates => info_utilization::rates, "the tenant's use of what it may have now";
+    virtualize nvmlDeviceGetSamples => info_utilization::samples, "of utilization, the tenant's own";
     virtualize nvmlDeviceGetProcessUtilization => info_nvml::utilization, "the tenant's own processes only";
     virtualize nvmlDeviceGetProcessesUtilizationInfo => info_nvml::utilization_info, "the tenant's own processes only";
 

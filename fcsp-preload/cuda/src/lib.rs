@@ -18,6 +18,7 @@ mod hooks;
 mod info;
 mod info_nvml;
 mod info_tenant;
+mod info_utilization;
 mod launch;
 mod launch_legacy;
 mod memory;

@@ -6,7 +6,7 @@ use crate::sched::clock::{ms, us};
 use crate::sync::AtomicU32;
 
 /// Two devices with a rank each of two jobs, in another order on each.
-fn two_jobs(tells: bool) -> [Node; 2] {
+fn two_jobs(tells: bool, waits_every: u32) -> [Node; 2] {
     let word = || -> &'static AtomicU32 { Box::leak(Box::new(AtomicU32::new(0))) };
     let (x, y) = ([word(), word()], [word(), word()]);
     let rank = |words: [&'static AtomicU32; 2], at: usize| Kind::Rank {
@@ -15,6 +15,7 @@ fn two_jobs(tells: bool) -> [Node; 2] {
         mine: words[at],
         theirs: words[1 - at],
         tells,
+        waits_every,
     };
     let half = balanced(50);
     [
@@ -44,22 +45,25 @@ fn overdue(nodes: &[Node; 2]) -> u32 {
 
 #[test]
 fn jobs_that_wait_for_each_other_share_both_devices() {
-    let mut nodes = two_jobs(true);
-    run(&mut nodes, ms(100));
-    let done = run(&mut nodes, ms(1000));
-    assert_eq!(overdue(&nodes), 0, "no turn waited for a collective");
-    for device in &done {
-        let total: u64 = device.iter().sum();
-        assert!(total > ms(800), "{done:?}");
-        let share = device[0] as f64 / total as f64;
-        assert!((share - 0.5).abs() < 0.05, "{done:?}");
+    for waits_every in [u32::MAX, 4, 1] {
+        let mut nodes = two_jobs(true, waits_every);
+        run(&mut nodes, ms(100));
+        let done = run(&mut nodes, ms(1000));
+        let all = format!("waits every {waits_every}: {done:?}");
+        assert_eq!(overdue(&nodes), 0, "a turn waited for a collective; {all}");
+        for device in &done {
+            let total: u64 = device.iter().sum();
+            assert!(total > ms(800), "{all}");
+            let share = device[0] as f64 / total as f64;
+            assert!((share - 0.5).abs() < 0.05, "{all}");
+        }
     }
 }
 
 /// Why the scheduler is told: what it cannot see it can only give up on.
 #[test]
 fn collectives_that_nobody_tells_of_end_by_the_bound() {
-    let mut nodes = two_jobs(false);
+    let mut nodes = two_jobs(false, u32::MAX);
     let done = run(&mut nodes, ms(1000));
     assert!(overdue(&nodes) > 0, "{done:?}");
     assert!(nodes[0].programs[0].meetings > 0, "but they go on");
@@ -75,6 +79,7 @@ fn a_peer_that_never_comes_is_given_up_on_and_costs_the_neighbour_little() {
         mine: word(),
         theirs: word(),
         tells: true,
+        waits_every: u32::MAX,
     };
     let busy = Kind::Saturate(vec![us(250)]);
     let mut node = Node::new(&[(balanced(50), lonely), (balanced(50), busy)]);

@@ -46,6 +46,8 @@ pub enum Kind {
         mine: &'static AtomicU32,
         theirs: &'static AtomicU32,
         tells: bool,
+        /// Waits for the result of one in this many.
+        waits_every: u32,
     },
     /// Attached, does nothing.
     Idle,
@@ -283,7 +285,13 @@ impl Program {
                     mine,
                     theirs,
                     tells,
+                    waits_every,
                 } => {
+                    if self.waiting && self.queue.len() > 0 {
+                        self.cpu_free_ns = now + TICK_NS;
+                        return;
+                    }
+                    self.waiting = false;
                     if self.in_step == kernels {
                         self.in_step = 0;
                         self.meetings += 1;
@@ -292,6 +300,13 @@ impl Program {
                         }
                         self.queue.write(QueueId(1), mine, self.meetings);
                         self.queue.wait(QueueId(1), theirs, self.meetings);
+                        if self.meetings.is_multiple_of(waits_every) {
+                            if self.producer.gated() {
+                                self.producer.sync(&self.queue);
+                            }
+                            self.waiting = true;
+                            continue;
+                        }
                     }
                     if self.queue.len() > 1000 || !self.has_room(region, me, 7) {
                         self.cpu_free_ns = now + TICK_NS;
