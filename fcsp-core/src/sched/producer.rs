@@ -267,8 +267,9 @@ impl Producer {
     }
 
     /// Work of kind `key` is no longer what was measured: the old cost is the guess until it is measured
-    /// again, which happens at the next submission. Wait-free.
+    /// again, which happens at the next submission. Does not block.
     pub fn relearn(&self, key: CostKey) {
+        self.lock().sampler.drop_all(Subject::Submission(key));
         self.costs.relearn(key);
     }
 

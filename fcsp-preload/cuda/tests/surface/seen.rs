@@ -137,11 +137,6 @@ impl<'a> Gated<'a> {
         queue.opened.load(Acquire) != queue.closed.load(Acquire)
     }
 
-    /// Segments given up on.
-    pub fn overdue(&self) -> u32 {
-        self.slot.slot.compute.overdue.load(Acquire)
-    }
-
     /// The page that the device sees.
     pub fn page(&self) -> &'static GatePage {
         &self.slot.page

@@ -244,6 +244,5 @@ fn a_copy_that_waits_comes_back_from_behind_an_open_segment() {
             ok!(cuda, cuMemcpyHtoD_v2(device, place, LARGE));
         }
         assert!(began.elapsed() < Duration::from_secs(5));
-        assert_eq!(it.overdue(), 0);
     });
 }

@@ -44,7 +44,11 @@ fn a_tenant_that_uses_its_half_is_busy_and_then_is_not() {
             assert!(all_of_its >= Some(70), "{all_of_its:?}");
             stop.store(true, Relaxed);
         });
-        busy();
+        // The last answer may still be of the time before.
+        for _ in 0..2 {
+            std::thread::sleep(Duration::from_millis(200));
+            busy();
+        }
         std::thread::sleep(Duration::from_millis(300));
         let idle = busy();
         assert!(idle <= 10, "{idle}");
