@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(of("cuMemAlloc_v2"), Some(alloc));
         let launch = ("libcuda", "gate", "open");
         assert_eq!(of("cuLaunchKernel"), Some(launch));
-        assert_eq!(of("cuInit"), Some(("libcuda", "forward", None)));
+        assert_eq!(of("cuInit"), Some(("libcuda", "forward", "open")));
         let memory = ("libnvidia-ml", "virtualize", "open");
         assert_eq!(of("nvmlDeviceGetMemoryInfo"), Some(memory));
     }
