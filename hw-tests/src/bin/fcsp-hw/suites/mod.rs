@@ -36,7 +36,7 @@ pub const ALL: &[Suite] = &[
     },
     Suite {
         name: "streams",
-        about: "also with mixed kernels on every kind of stream?",
+        about: "also with mixed kernels on every kind of stream, and with every way to submit work?",
         run: shares::streams,
     },
     Suite {
