@@ -199,7 +199,7 @@ fn arbiter(c: &mut Criterion) {
         let region = region(count);
         let mut seen = View::default();
         c.bench_with_input(BenchmarkId::new("view::read", count), &(), |b, ()| {
-            b.iter(|| view::read(black_box(region), &mut seen));
+            b.iter(|| view::read(black_box(region), &mut seen, now_ns()));
         });
     }
 }

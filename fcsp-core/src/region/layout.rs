@@ -313,8 +313,21 @@ pub struct GatePage {
     pub grant: Line<AtomicU32>,
     /// Newest segment finished on each lane; written by the device.
     pub done: [AtomicU32; LANES],
+    /// Which segments the device must come to before they are anybody's business.
+    pub arrival: Line<Arrival>,
     /// The newest segments, by number modulo [`SEGMENTS`].
     pub segments: [Line<Segment>; SEGMENTS],
+}
+
+/// Which segments of a process stand behind something that only others can end, and how far the
+/// device has come.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Arrival {
+    /// Newest of those segments whose gate the device has come to; written by the device.
+    pub arrived: AtomicU32,
+    /// The segments, a bit each, by number modulo [`SEGMENTS`]; written by the process.
+    pub awaited: AtomicU32,
 }
 
 /// A batch of submissions that is granted and charged as one.
@@ -448,6 +461,7 @@ pub const fn layout_hash() -> u64 {
         offset_of!(Cell, sums),
         size_of::<GatePage>(),
         offset_of!(GatePage, done),
+        offset_of!(GatePage, arrival),
         offset_of!(GatePage, segments),
         size_of::<Segment>(),
     ];
@@ -474,4 +488,5 @@ const _: () = {
     assert!(SLOTS_MAX <= 1 << 10 && CELLS_PER_SLOT <= 1 << 4);
     assert!(size_of::<UsedWord>() == 16);
     assert!(LANES == 64);
+    assert!(SEGMENTS <= 32, "a bit each in Arrival::awaited");
 };

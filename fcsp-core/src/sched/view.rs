@@ -1,6 +1,7 @@
 //! Between the region and the arbiter: reads what the processes tell, writes what was decided.
 
 use super::arbiter::Arbiter;
+use super::clock::{ms, us};
 use super::handshake::{end_segment, read_segment, wake_sleepers};
 use super::plan::{Plan, ProcessView, TenantView, View};
 use super::producer::AHEAD;
@@ -8,12 +9,22 @@ use super::segment::{SegmentState, reached};
 use super::shares::Promise;
 use crate::failpoint::failpoint;
 use crate::policy::{LowPriority, Mode, Priority, Weight};
-use crate::region::layout::{RegionLayout, SEGMENTS};
+use crate::region::layout::{GatePage, RegionLayout, SEGMENTS};
 use crate::region::scan::{SlotRef, live_slots, live_tenants};
 use crate::sync::Ordering;
 
-/// Reads the device's programs into `view`, reusing its memory.
-pub fn read(region: &RegionLayout, view: &mut View) {
+/// Longest time that work which stands behind something is kept from the arbiter once it is its
+/// process's oldest. What it stands behind may itself need what comes after: a thread that waits for
+/// room before it writes the word, say. Longer than a collective waits in a job that is well.
+const HIDDEN_NS_MAX: u64 = ms(100);
+/// How often to look whether the device has come to such work: nobody rings then. Costs the arbiter
+/// some 2 % of a processor while there is any, and the work half of it in delay.
+const ARRIVAL_POLL_NS: u64 = us(250);
+
+/// Reads the device's programs into `view`, reusing its memory. True if some have work that the
+/// device has yet to come to, which is not shown.
+pub fn read(region: &RegionLayout, view: &mut View, now_ns: u64) -> bool {
+    let mut hides = false;
     view.tenants.clear();
     view.processes.clear();
     for (index, tenant) in live_tenants(region) {
@@ -30,14 +41,59 @@ pub fn read(region: &RegionLayout, view: &mut View) {
         let index = index.0 as usize;
         view.tenants.push(TenantView { index, promise });
     }
-    view.processes.extend(live_slots(region).map(read_process));
+    for found in live_slots(region) {
+        let (process, hides_some) = read_process(found, now_ns);
+        hides |= hides_some;
+        view.processes.push(process);
+    }
+    hides
 }
 
-fn read_process(found: SlotRef<'_>) -> ProcessView {
+/// When to look again: as planned, or earlier if there is work that the device has yet to come to.
+pub fn wake_ns(planned: Option<u64>, hides: bool, now_ns: u64) -> Option<u64> {
+    let arrival = hides.then_some(now_ns + ARRIVAL_POLL_NS);
+    planned.into_iter().chain(arrival).min()
+}
+
+/// The newest segment to show: those from the first on that the device has yet to come to are nobody's
+/// business. If they were granted ahead, the grant is taken back with the turn.
+fn newest_shown(page: &GatePage, opened: u32, retired: u32, now_ns: u64) -> u32 {
+    let awaited = page.arrival.awaited.load(Ordering::Relaxed);
+    let pending = opened.wrapping_sub(retired).min(AHEAD + 1);
+    if awaited == 0 {
+        return opened;
+    }
+    // Acquire pairs with the device's write: what stood before it in its queue is over.
+    let arrived = page.arrival.arrived.load(Ordering::Acquire);
+    let hidden = (1..=pending)
+        .map(|i| retired.wrapping_add(i))
+        .find(|number| {
+            let is_awaited = awaited & 1 << (*number as usize % SEGMENTS) != 0;
+            is_awaited && !reached(arrived, *number)
+        });
+    let Some(hidden) = hidden else { return opened };
+    let before = hidden.wrapping_sub(1);
+    if before == retired {
+        let place = |number: u32| &page.segments[number as usize % SEGMENTS];
+        let oldest_since_ns = place(hidden)
+            .opened_ns
+            .load(Ordering::Relaxed)
+            .max(place(before).finished_ns.load(Ordering::Relaxed));
+        if now_ns.saturating_sub(oldest_since_ns) >= HIDDEN_NS_MAX {
+            return opened;
+        }
+    }
+    before
+}
+
+fn read_process(found: SlotRef<'_>, now_ns: u64) -> (ProcessView, bool) {
     let (slot, page) = (found.slot, found.page);
     // Acquire pairs with the producer's Release: the segments up to `opened` can be read.
     let opened = slot.queue.opened.load(Ordering::Acquire);
     let retired = slot.compute.retired.load(Ordering::Relaxed);
+    let shown = newest_shown(page, opened, retired, now_ns);
+    let hides = shown != opened;
+    let opened = shown;
     let pending = opened.wrapping_sub(retired).min(AHEAD + 1);
     let segments = (1..=pending)
         .map(|i| retired.wrapping_add(i))
@@ -46,7 +102,7 @@ fn read_process(found: SlotRef<'_>) -> ProcessView {
             read_segment(segment, &page.done, number)
         })
         .collect();
-    ProcessView {
+    let process = ProcessView {
         slot: found.index.0 as usize,
         generation: slot.generation.load(Ordering::Relaxed),
         tenant: found.tenant().0 as usize,
@@ -59,7 +115,8 @@ fn read_process(found: SlotRef<'_>) -> ProcessView {
         looks: slot.queue.sleepers.load(Ordering::Relaxed) != 0,
         handover_ns: slot.queue.handover_ns.load(Ordering::Relaxed),
         segments,
-    }
+    };
+    (process, hides)
 }
 
 /// Carries a plan out. Grants are written last, each behind what it publishes.

@@ -14,7 +14,7 @@ use crate::device::Device;
 use crate::hooks::cuda;
 use crate::memory_contexts::{self, Ending};
 use crate::queue::{CudaGate, queue_of};
-use crate::{device, memory_charge, memory_pool_settle, usage};
+use crate::{communication, device, memory_charge, memory_pool_settle, usage};
 
 /// Makes a context on a device: attaches it, charges what a context takes, and settles.
 fn make(ordinal: CUdevice, exists: bool, create: impl FnOnce() -> CUresult) -> CUresult {
@@ -87,6 +87,8 @@ fn gone(ending: Option<Ending>, device: Option<&'static Device>) {
     if let Some(ending) = ending {
         ending.over();
     }
+    // Its code went with it.
+    communication::forget();
     for device in device::attached().filter(|it| device.is_none_or(|one| core::ptr::eq(*it, one))) {
         device.producer.reset();
         device.pages.forget();

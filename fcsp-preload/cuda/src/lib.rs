@@ -8,13 +8,20 @@
 
 mod activity;
 mod capture;
+mod communication;
 mod context;
+mod copy;
+mod copy_batch;
 mod device;
+mod fill;
+mod graph;
 mod hooks;
 mod info;
 mod info_nvml;
 mod info_tenant;
+mod info_utilization;
 mod launch;
+mod launch_legacy;
 mod memory;
 mod memory_array;
 mod memory_charge;
@@ -27,11 +34,14 @@ mod memory_pool_reuse;
 mod memory_pool_settle;
 mod memory_pool_table;
 mod memory_vmm;
+mod order;
 mod policy_watch;
 mod procaddr;
 mod queue;
 mod start;
 mod sync;
+mod transfer;
+mod turn;
 mod usage;
 
 pub use hooks::{CUDA, NVML};

@@ -34,7 +34,7 @@ use crate::memory_pool_settle::{self as settle, correct, note_use};
 use crate::memory_pool_table::{
     Doomed, Found, HOST, Pool, UNKNOWN_POOL, current, current_changed, enter, find_or_enter,
 };
-use crate::sync;
+use crate::turn;
 
 /// How often a thread lets others run before a stream-ordered allocation is refused: what their calls
 /// reserve and do not use is back within microseconds.
@@ -183,12 +183,12 @@ fn wait_for<const PER_THREAD: bool>(stream: CUstream) {
         cuda::cuStreamSynchronize.get()
     };
     let Some(wait) = wait else { return };
-    sync::about_to_wait();
+    turn::about_to_wait();
     settle::about_to_wait();
     let _undisturbed = Undisturbed::enter();
     // SAFETY: the program's own stream; the driver checks it. If it does not wait, nothing is freed, and
     // the request is refused.
-    sync::waited(unsafe { wait(stream) });
+    turn::waited(unsafe { wait(stream) });
 }
 
 /// Waits for everything of the calling thread's context: other streams have freed what this one needs.
@@ -196,10 +196,10 @@ fn wait_for_all() {
     // It is refused while anything is captured, and spoils the capture.
     let wait = cuda::cuCtxSynchronize.get().filter(|_| !capture::any());
     let Some(wait) = wait else { return };
-    sync::about_to_wait();
+    turn::about_to_wait();
     settle::about_to_wait();
     // SAFETY: no arguments. If it does not wait, nothing is freed, and the request is refused.
-    sync::waited(unsafe { wait() });
+    turn::waited(unsafe { wait() });
 }
 
 /// # Safety

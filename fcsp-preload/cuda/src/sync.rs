@@ -4,40 +4,18 @@
 //! and its end seen. A thread that would not have to wait ends nothing. After a wait memory pools may have given
 //! memory back. While nobody is gated and no pool is in use these are not reached.
 
-use core::ffi::c_void;
-
-use cuda_sys::{CUcontext, CUdeviceptr, CUevent, CUresult, CUstream, fn_types};
+use cuda_sys::{CUcontext, CUevent, CUresult, CUstream, fn_types};
 
 use crate::hooks::cuda;
 use crate::memory_pool_settle::{self, Leaving};
 use crate::queue::{CudaGate, current_context};
+use crate::turn::{about_to_wait, waited};
 use crate::{capture, device};
 
 /// True if a wait concerns neither the scheduler nor the account of any pool.
 #[inline]
 pub fn nothing_to_do() -> bool {
     device::all_pass() && !memory_pool_settle::in_use()
-}
-
-/// Tells the scheduler that this thread is about to wait.
-pub fn about_to_wait() {
-    if capture::any() {
-        // Waiting is illegal for what is captured, and for the rest a quiet segment is judged by time.
-        return;
-    }
-    for device in device::attached().filter(|device| device.producer.gated()) {
-        device.producer.sync(&CudaGate(&device.pages));
-    }
-}
-
-/// Tells the scheduler that this thread has waited.
-pub fn waited(result: CUresult) -> CUresult {
-    if !capture::any() {
-        for device in device::attached().filter(|device| device.producer.gated()) {
-            device.producer.waited(&CudaGate(&device.pages));
-        }
-    }
-    result
 }
 
 /// Tells the scheduler that this thread asked and was told no.
@@ -125,61 +103,4 @@ pub unsafe fn stream_query(real: fn_types::cuStreamQuery, h_stream: CUstream) ->
 pub unsafe fn event_query(real: fn_types::cuEventQuery, h_event: CUevent) -> CUresult {
     // SAFETY: the program's own call, passed on.
     told_no(unsafe { real(h_event) })
-}
-
-/// # Safety
-///
-/// As `cuMemcpyDtoH_v2`.
-pub unsafe fn device_to_host(
-    real: fn_types::cuMemcpyDtoH_v2,
-    dst_host: *mut c_void,
-    src_device: CUdeviceptr,
-    byte_count: usize,
-) -> CUresult {
-    about_to_wait();
-    // SAFETY: the program's own call, passed on.
-    waited(unsafe { real(dst_host, src_device, byte_count) })
-}
-
-/// # Safety
-///
-/// As `cuMemcpyDtoHAsync_v2`. With pageable memory the driver waits after all.
-pub unsafe fn device_to_host_async(
-    real: fn_types::cuMemcpyDtoHAsync_v2,
-    dst_host: *mut c_void,
-    src_device: CUdeviceptr,
-    byte_count: usize,
-    h_stream: CUstream,
-) -> CUresult {
-    about_to_wait();
-    // SAFETY: the program's own call, passed on.
-    waited(unsafe { real(dst_host, src_device, byte_count, h_stream) })
-}
-
-/// # Safety
-///
-/// As `cuMemcpyHtoD_v2`.
-pub unsafe fn host_to_device(
-    real: fn_types::cuMemcpyHtoD_v2,
-    dst_device: CUdeviceptr,
-    src_host: *const c_void,
-    byte_count: usize,
-) -> CUresult {
-    about_to_wait();
-    // SAFETY: the program's own call, passed on.
-    waited(unsafe { real(dst_device, src_host, byte_count) })
-}
-
-/// # Safety
-///
-/// As `cuMemcpy`.
-pub unsafe fn copy(
-    real: fn_types::cuMemcpy,
-    dst: CUdeviceptr,
-    src: CUdeviceptr,
-    byte_count: usize,
-) -> CUresult {
-    about_to_wait();
-    // SAFETY: the program's own call, passed on.
-    waited(unsafe { real(dst, src, byte_count) })
 }

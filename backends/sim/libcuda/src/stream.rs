@@ -95,10 +95,7 @@ impl Stream {
         if capture::add(self, &node)? {
             return Ok(());
         }
-        match node.op() {
-            Some(op) => self.submit([op]),
-            None => Ok(()),
-        }
+        self.submit(node.ops())
     }
 
     /// Waits for everything submitted so far.

@@ -154,6 +154,17 @@ driver_api! {
     graph_exec_destroy = cuGraphExecDestroy as "cuGraphExecDestroy",
     graph_instantiate = cuGraphInstantiateWithFlags as "cuGraphInstantiateWithFlags",
     graph_launch = cuGraphLaunch as "cuGraphLaunch",
+    graph_exec_update = cuGraphExecUpdate_v2 as "cuGraphExecUpdate",
+    library_load_data = cuLibraryLoadData as "cuLibraryLoadData",
+    library_get_kernel = cuLibraryGetKernel as "cuLibraryGetKernel",
+    func_set_block_shape = cuFuncSetBlockShape as "cuFuncSetBlockShape",
+    param_set_size = cuParamSetSize as "cuParamSetSize",
+    param_set_i = cuParamSeti as "cuParamSeti",
+    param_set_v = cuParamSetv as "cuParamSetv",
+    launch_grid_async = cuLaunchGridAsync as "cuLaunchGridAsync",
+    mem_set_async = cuMemsetD8Async as "cuMemsetD8Async",
+    mem_copy_async = cuMemcpyDtoDAsync_v2 as "cuMemcpyDtoDAsync",
+    stream_write_value = cuStreamWriteValue64_v2 as "cuStreamWriteValue64",
 }
 
 /// Looks up addresses in one of the two ways.

@@ -6,6 +6,7 @@
 
 mod api;
 mod cli;
+mod families;
 mod gpu;
 mod lanes;
 mod memory;

@@ -60,7 +60,7 @@ pub const ALL: &[Suite] = &[
     ),
     Suite::whole(
         "streams",
-        "also with mixed kernels on every kind of stream?",
+        "also with mixed kernels on every kind of stream, and with every way to submit work?",
         shares::streams,
     ),
     Suite::whole(
