@@ -145,6 +145,7 @@ impl Crowd {
             blocked: 0,
             looks: false,
             handover_ns: us(100),
+            guessed: 0,
             segments: vec![segment(1), segment(2)],
         };
         Self {

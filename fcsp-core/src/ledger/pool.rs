@@ -13,7 +13,9 @@
 //! reads the driver's figure, and keeps the smaller of the figure and `charged + over`. A call that is over
 //! before `over` was taken has all its growth in the figure; a call that is not is covered by its own worst
 //! case. So at no instant does the ledger hold less than the pool has. It holds more only while calls are
-//! under way.
+//! under way or not settled.
+//!
+//! A call that is over may also be left unsettled ([`PoolCharge::defer`]), up to a bound.
 //!
 //! A figure beyond all three means that a worst case was none, or that the pool grew by calls nobody
 //! saw. The difference is charged at once and reported as `short`.
@@ -129,6 +131,21 @@ impl PoolCharge {
         // Relaxed: there is nothing to publish.
         self.word
             .fetch_sub(worst.0 << UNDER_WAY_SHIFT, Ordering::Relaxed);
+    }
+
+    /// As [`PoolCharge::finish`], but leaves the settling to a later call: a figure and what it gives back to
+    /// the ledger cost more than all the rest. False, and nothing is changed, if more than `most_bytes` would
+    /// be over and not settled then.
+    #[inline]
+    pub fn defer(&self, worst: Worst, most_bytes: u64) -> bool {
+        let left = |word: u64| {
+            let after = word - (worst.0 << UNDER_WAY_SHIFT) + worst.0;
+            (over(after) * UNIT_BYTES <= most_bytes).then_some(after)
+        };
+        // Release: the driver's answer is before this for whoever takes the units.
+        self.word
+            .fetch_update(Ordering::Release, Ordering::Relaxed, left)
+            .is_ok()
     }
 
     /// A call that was begun is over, and the driver did what it asked for.

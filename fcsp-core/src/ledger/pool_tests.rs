@@ -36,6 +36,8 @@ enum Step {
     Do,
     /// The oldest call that is done ends.
     Finish,
+    /// The oldest call that is done ends, and is not settled if no more than so many chunks are then.
+    Defer(u64),
     /// The driver refuses the oldest call not done.
     Refuse,
     /// The driver releases some chunks.
@@ -49,6 +51,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => begin.prop_map(|(worst, growth)| Step::Begin { worst, growth }),
         3 => Just(Step::Do),
         3 => Just(Step::Finish),
+        3 => (0..12_u64).prop_map(Step::Defer),
         1 => Just(Step::Refuse),
         1 => (0..8_u64).prop_map(Step::Shrink),
         1 => Just(Step::Settle),
@@ -84,6 +87,15 @@ proptest! {
                     let settled = pool.finish(done.remove(0), figure, correct);
                     prop_assert_eq!(settled.short_bytes, 0);
                 }
+                Step::Defer(chunks) if !done.is_empty() => {
+                    let before = ledger.load(Ordering::SeqCst);
+                    let worst = done.remove(0);
+                    if pool.defer(worst, chunks * CHUNK) {
+                        prop_assert_eq!(ledger.load(Ordering::SeqCst), before);
+                    } else {
+                        pool.finish(worst, figure, correct);
+                    }
+                }
                 Step::Shrink(chunks) => {
                     let bytes = (chunks * CHUNK).min(driver.figure());
                     driver.reserved_bytes.fetch_sub(bytes as i64, Ordering::SeqCst);
@@ -96,7 +108,7 @@ proptest! {
                     pool.cancel(worst);
                     correct(-(worst.bytes() as i64));
                 }
-                Step::Do | Step::Finish | Step::Refuse => {}
+                Step::Do | Step::Finish | Step::Defer(_) | Step::Refuse => {}
             }
             prop_assert!(ledger.load(Ordering::SeqCst) as u64 >= driver.figure());
         }
@@ -182,6 +194,9 @@ fn threads_that_allocate_at_once_are_never_charged_too_little() {
                         if random.is_multiple_of(5) {
                             *reserved /= 2;
                         }
+                    }
+                    if random & 32 == 0 && pool.defer(worst, 8 * CHUNK) {
+                        continue;
                     }
                     let settled = pool.finish(worst, figure, correct);
                     assert_eq!(settled.short_bytes, 0, "thread {thread}");

@@ -275,6 +275,8 @@ pub struct SlotQueue {
     pub synced: AtomicU32,
     /// Times a thread had to wait for room.
     pub blocked: AtomicU32,
+    /// Newest segment whose expected length is a guess in part: something in it was never measured.
+    pub guessed: AtomicU32,
 }
 
 /// What the arbiter keeps about a process.
@@ -453,6 +455,7 @@ pub const fn layout_hash() -> u64 {
         offset_of!(Slot, robust),
         offset_of!(Slot, gate),
         offset_of!(Slot, queue),
+        offset_of!(SlotQueue, guessed),
         offset_of!(Slot, compute),
         offset_of!(Slot, cells),
         size_of::<UsedWord>(),

@@ -48,6 +48,8 @@ pub struct ProcessView {
     pub looks: bool,
     /// What a hand-over costs it, as it measured.
     pub handover_ns: u64,
+    /// Newest segment whose expected length is a guess in part.
+    pub guessed: u32,
     /// Segments after `retired`, oldest first.
     pub segments: Vec<SegmentView>,
 }

@@ -173,6 +173,13 @@ impl Producer {
         open.entered += 1;
         open.predicted_ns += cost.ns;
         state.queries = 0;
+        if cost.samples == 0 {
+            // Relaxed: a hint.
+            self.slot
+                .queue
+                .guessed
+                .store(open.number, Ordering::Relaxed);
+        }
         let segment = self.segment(open.number);
         handshake::join_segment(segment, open.predicted_ns, now, open.launches);
         failpoint!("sched.enter.joined");

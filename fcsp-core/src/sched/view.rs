@@ -114,6 +114,7 @@ fn read_process(found: SlotRef<'_>, now_ns: u64) -> (ProcessView, bool) {
         blocked: slot.queue.blocked.load(Ordering::Relaxed),
         looks: slot.queue.sleepers.load(Ordering::Relaxed) != 0,
         handover_ns: slot.queue.handover_ns.load(Ordering::Relaxed),
+        guessed: slot.queue.guessed.load(Ordering::Relaxed),
         segments,
     };
     (process, hides)

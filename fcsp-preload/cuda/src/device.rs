@@ -70,6 +70,18 @@ impl Device {
     pub fn quota_bytes(&self) -> Option<u64> {
         Some(self.ledger().quota_bytes()).filter(|quota| *quota != u64::MAX)
     }
+
+    /// How much a pool may be charged beyond what it has, to be settled later: less than a hundredth of the
+    /// quota, and nothing once seven eighths of it are used.
+    #[inline]
+    pub fn slack_bytes(&self) -> u64 {
+        const MOST_BYTES: u64 = 256 << 20;
+        let quota_bytes = self.ledger().quota_bytes();
+        if self.ledger().free_bytes() < quota_bytes / 8 {
+            return 0;
+        }
+        (quota_bytes / 128).min(MOST_BYTES)
+    }
 }
 
 static DEVICES: [AtomicPtr<Device>; DEVICES_MAX] =

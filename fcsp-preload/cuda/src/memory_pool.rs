@@ -2,7 +2,7 @@
 //!
 //! A pool is charged what its driver says it has, never less ([`fcsp_core::ledger::pool`] has the argument). An
 //! allocation reserves the most by which its pool can grow, calls the driver, and gives back what was too
-//! much; a free changes nothing by itself, because the driver keeps the memory until somebody waits for the
+//! much, at once or, while there is room, some calls later; a free changes nothing by itself, because the driver keeps the memory until somebody waits for the
 //! device, or longer ([`crate::memory_pool_settle`]). So what is allocated from a pool has no entry among the
 //! live allocations, except where the program made the pool and can destroy it.
 //!
@@ -114,6 +114,10 @@ impl Request {
         let result = allocate();
         if result != CUresult::CUDA_SUCCESS {
             self.refused(worst);
+            return (result, Settled::default());
+        }
+        if !reuse::is_watched() && self.pool.charge.defer(worst, self.device.slack_bytes()) {
+            note_use();
             return (result, Settled::default());
         }
         let figure = || self.pool.reserved_bytes();

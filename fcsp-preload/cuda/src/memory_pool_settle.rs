@@ -1,7 +1,7 @@
 //! Bringing what is charged for pools in line with what they really have, and making them give up what they
 //! do not use.
 //!
-//! When: after every allocation from a pool (that pool), when a thread has waited for the device, when the program asks
+//! When: after an allocation from a pool (that pool; while the quota has room, after some), when a thread has waited for the device, when the program asks
 //! how much memory is left, after a plain free, and before anything is refused. The driver's figure costs
 //! 40 ns. A program that uses no pool pays one load for all of it.
 //!

@@ -72,7 +72,7 @@ impl Arbiter {
                     account.learn_habit(fill_ns, device_ns, process.synced, process.blocked);
                     // Granted when it was due, as far as others' segments allow, and not by share.
                     let due_ns = account.just_in_time_ns(segment.opened_ns)
-                        + self.tuning.beside_interactive_ns;
+                        + 2 * self.tuning.beside_interactive_ns;
                     let began_ns = turn.segment_started_ns;
                     if account.interactive()
                         && began_ns <= due_ns
@@ -82,7 +82,8 @@ impl Arbiter {
                         let kernel_ns = device_ns / u64::from(segment.launches.max(1));
                         account.learn_margin(late_ns, kernel_ns + self.tuning.late_ns);
                     }
-                    if had_no_gaps {
+                    let measured = reached(segment.number, process.guessed.wrapping_add(1));
+                    if had_no_gaps && measured {
                         let handover = if turn.first_segment {
                             turn.handover_ns
                         } else {

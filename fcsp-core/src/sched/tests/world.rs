@@ -305,6 +305,7 @@ impl Process {
                 blocked: 0,
                 looks: false,
                 handover_ns: 0,
+                guessed: FIRST,
                 segments: Vec::new(),
             },
             pending: VecDeque::new(),
