@@ -505,7 +505,11 @@ impl Producer {
 
     fn sleep_while(&self, nap: Duration, is_needed: impl Fn() -> bool) {
         let queue = &self.slot.queue;
-        handshake::sleep_while(&queue.room, &queue.sleepers, Some(nap), is_needed);
+        handshake::sleep_while(&queue.room, &queue.sleepers, Some(nap), &is_needed);
+        if nap == ROOM_WAIT && is_needed() {
+            // So long without anything: whatever put the arbiter to sleep, it looks again.
+            self.ring();
+        }
     }
 
     fn segment(&self, number: u32) -> &'static Segment {

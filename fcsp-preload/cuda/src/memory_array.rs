@@ -20,6 +20,9 @@ use crate::memory_contexts::tag_of_current;
 /// GPU since Tesla, in the public descriptions of the open-source drivers).
 const TILE_WIDTH_BYTES: u64 = 64;
 const TILE_ROWS: u64 = 8;
+/// Tiles are stacked, 16 high at most and no higher than the array needs (same source); an array is as high as
+/// whole stacks.
+const STACK_TILES_MAX: u64 = 16;
 
 /// What an array is made of.
 #[derive(Clone, Copy)]
@@ -95,7 +98,9 @@ impl Shape {
         let rows = if self.height == 0 {
             1
         } else {
-            rows.checked_next_multiple_of(TILE_ROWS).unwrap_or(u64::MAX)
+            let tiles = rows.div_ceil(TILE_ROWS).min(STACK_TILES_MAX);
+            rows.checked_next_multiple_of(tiles.next_power_of_two() * TILE_ROWS)
+                .unwrap_or(u64::MAX)
         };
         row_bits
             .div_ceil(8)

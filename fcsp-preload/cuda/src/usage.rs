@@ -31,6 +31,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// What the first context on a device is expected to take, before one was measured: 518 MiB on an
 /// H200 with driver 580.159.
 const CONTEXT_BYTES_GUESS: u64 = 518 << 20;
+/// What is charged beyond what was seen: what the driver may take for itself before the next look. While
+/// processes raced at their quota on an H100 (driver 580.159, Nov 2026) they had up to 9.1 MiB each
+/// of it: page tables of mappings, streams, first launches.
+pub const GROWTH_BYTES: u64 = 12 << 20;
 /// Most processes asked about on one device.
 const PROCESSES_MAX: usize = 512;
 
@@ -115,7 +119,11 @@ fn reconcile(device: &Device, handle: nvmlDevice_t, last: Option<u64>) -> Option
     } else {
         charged_bytes
     };
-    let mut wanted_bytes = difference.max(floor_bytes);
+    let expected_bytes = match difference {
+        0 => 0,
+        bytes => bytes + GROWTH_BYTES,
+    };
+    let mut wanted_bytes = expected_bytes.max(floor_bytes);
     if wanted_bytes < charged_bytes && !has_left(device, leaving_bytes) {
         wanted_bytes = charged_bytes;
     }
@@ -130,7 +138,7 @@ fn reconcile(device: &Device, handle: nvmlDevice_t, last: Option<u64>) -> Option
         let known = &device.attachment.region().layout().header.context_bytes;
         known.fetch_max(difference, Ordering::Relaxed);
     }
-    quiet.then_some(difference)
+    quiet.then_some(expected_bytes)
 }
 
 /// What was leaving the device is counted with what is left there from now on. False if that has changed.
@@ -149,23 +157,22 @@ fn has_left(device: &Device, leaving_bytes: u64) -> bool {
     moved.is_ok()
 }
 
-/// Charges what a context is expected to take, before it is made: the most that any took on this
-/// device so far. False if that is known and does not fit into the quota.
+/// What the first context of a process takes: the most that any took on this device so far, and what it may
+/// come to take. True if it was measured.
+fn context_bytes(device: &Device) -> (u64, bool) {
+    let header = &device.attachment.region().layout().header;
+    match header.context_bytes.load(Ordering::Relaxed) {
+        0 => (CONTEXT_BYTES_GUESS + GROWTH_BYTES, false),
+        known => (known + GROWTH_BYTES, true),
+    }
+}
+
+/// Charges what a context is expected to take, before it is made. False if that is known and does not
+/// fit into the quota.
 pub fn reserve_context(device: &Device) -> bool {
-    let known = device
-        .attachment
-        .region()
-        .layout()
-        .header
-        .context_bytes
-        .load(Ordering::Relaxed);
-    let bytes = if known == 0 {
-        CONTEXT_BYTES_GUESS
-    } else {
-        known
-    };
+    let (bytes, known) = context_bytes(device);
     if device.attachment.reserve(bytes).is_err() {
-        if known != 0 {
+        if known {
             log::error!(
                 "a context on {} takes {bytes} bytes, more than the quota has left; raise the memory quota",
                 device.id
@@ -181,18 +188,7 @@ pub fn reserve_context(device: &Device) -> bool {
 
 /// Gives back what [`reserve_context`] charged: the driver did not make the context, or it is gone.
 pub fn release_context(device: &Device) {
-    let known = device
-        .attachment
-        .region()
-        .layout()
-        .header
-        .context_bytes
-        .load(Ordering::Relaxed);
-    let bytes = if known == 0 {
-        CONTEXT_BYTES_GUESS
-    } else {
-        known
-    };
+    let (bytes, _) = context_bytes(device);
     let charged =
         device
             .overhead_bytes

@@ -1,7 +1,7 @@
 //! Does what the tenant is charged agree with what the driver says the process uses, whatever the
 //! program does? Random programs, with the device's own count as the judge.
 
-use crate::support::{CONTEXT_BYTES, Library, MIB, Program, TENANT};
+use crate::support::{Library, MIB, Program, TAKEN_MIB, TENANT};
 use cuda_sys::{
     CUDA_ARRAY_DESCRIPTOR, CUarray_format, CUcontext, CUmemAllocationProp, CUmemLocationType,
     CUmemPool_attribute, CUmemPoolProps, CUmemoryPool, CUresult, CUstream, nvmlProcessInfo_t,
@@ -203,7 +203,7 @@ fn used_mib() -> u64 {
     );
     assert_eq!((listed, count), (good, 1), "this process is alone");
     assert_eq!(infos[0].pid, std::process::id());
-    (infos[0].usedGpuMemory - CONTEXT_BYTES) / MIB
+    infos[0].usedGpuMemory / MIB - TAKEN_MIB
 }
 
 fn new_pool(cuda: &Library) -> CUmemoryPool {
@@ -342,7 +342,7 @@ fn threads_that_race_for_pool_memory_never_use_more_than_the_quota() {
         let most_mib = looks.iter().max().expect("some looks");
         assert!(refused > 0, "nobody met the quota");
         assert!(looks.len() > 10, "{} looks", looks.len());
-        assert!(*most_mib <= 2048 - 518, "{most_mib} MiB were used");
+        assert!(*most_mib <= 2048 - TAKEN_MIB, "{most_mib} MiB were used");
         assert_eq!((cuda.charged_mib(), used_mib()), (0, 0));
     });
 }

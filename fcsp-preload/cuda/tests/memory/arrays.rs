@@ -1,6 +1,6 @@
 //! Arrays and mipmapped arrays.
 
-use crate::support::{Program, TENANT};
+use crate::support::{CONTEXT_MIB, Program, TENANT};
 use cuda_sys::{
     CUDA_ARRAY_DESCRIPTOR, CUDA_ARRAY3D_DESCRIPTOR, CUDA_ARRAY3D_LAYERED, CUarray_format,
     CUcontext, CUresult,
@@ -90,7 +90,7 @@ fn arrays_end_with_their_context() {
             cuda,
             cuMipmappedArrayCreate(&mut null_mut(), &deep(2048, 2048, 0, 0), 1)
         );
-        assert_eq!(cuda.charged_mib(), 518 + 256 + 64);
+        assert_eq!(cuda.charged_mib(), CONTEXT_MIB + 256 + 64);
         ok!(cuda, cuCtxDestroy_v2(other));
         ok!(cuda, cuCtxSetCurrent(primary));
         assert_eq!(cuda.charged_mib(), 0);

@@ -1,6 +1,6 @@
 //! What a context leaves behind.
 
-use crate::support::TENANT;
+use crate::support::{CONTEXT_MIB, TENANT};
 use cuda_sys::CUcontext;
 use std::ptr::null_mut;
 
@@ -10,10 +10,10 @@ fn a_destroyed_context_gives_back_its_own_memory_only() {
         let kept = cuda.alloc_mib(100);
         let mut other: CUcontext = null_mut();
         ok!(cuda, cuCtxCreate_v2(&mut other, 0, 0));
-        assert_eq!(cuda.charged_mib(), 518 + 100, "a second context");
+        assert_eq!(cuda.charged_mib(), CONTEXT_MIB + 100, "a second context");
         cuda.alloc_mib(200);
         ok!(cuda, cuMemAllocAsync(&mut 0, 2 << 20, null_mut()));
-        assert_eq!(cuda.charged_mib(), 518 + 100 + 200 + 32);
+        assert_eq!(cuda.charged_mib(), CONTEXT_MIB + 100 + 200 + 32);
         ok!(cuda, cuCtxDestroy_v2(other));
         let mut primary: CUcontext = null_mut();
         ok!(cuda, cuDevicePrimaryCtxRetain(&mut primary, 0));
@@ -38,7 +38,7 @@ fn a_context_that_is_not_there_gives_nothing_back() {
             cuda_sys::CUresult::CUDA_SUCCESS,
             "it is a primary one"
         );
-        assert_eq!(cuda.charged_mib(), 518 + 100);
+        assert_eq!(cuda.charged_mib(), CONTEXT_MIB + 100);
         // And a context that went on after a refusal still ends properly.
         ok!(cuda, cuCtxDestroy_v2(other));
         ok!(cuda, cuCtxSetCurrent(primary));

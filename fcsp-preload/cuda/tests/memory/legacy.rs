@@ -1,7 +1,7 @@
 //! Functions of the first CUDA releases, with 32-bit addresses and sizes. The simulated driver lacks them,
 //! so the driver here is a few lines of C.
 
-use crate::support::{CONTEXT_BYTES, Driver, Library, MIB, Program, TENANT};
+use crate::support::{CONTEXT_BYTES, CONTEXT_MIB, Driver, Library, MIB, Program, TENANT};
 use cuda_sys::{
     CUDA_ARRAY_DESCRIPTOR_v1, CUDA_ARRAY3D_DESCRIPTOR_v1, CUarray_format, CUcontext, CUresult,
 };
@@ -87,7 +87,11 @@ fn the_last_detachment_ends_a_context() {
         ok!(cuda, cuCtxAttach(&mut again, 0));
         assert_eq!(again, second);
         ok!(cuda, cuCtxDetach(second));
-        assert_eq!(charged_mib(cuda), 518 + 100, "one reference is left");
+        assert_eq!(
+            charged_mib(cuda),
+            CONTEXT_MIB + 100,
+            "one reference is left"
+        );
         ok!(cuda, cuCtxDetach(second));
         ok!(cuda, cuCtxSetCurrent(first));
         assert_eq!(charged_mib(cuda), 0);

@@ -1,6 +1,6 @@
 //! What the management library tells a tenant's programs, and others.
 
-use crate::support::{CONTEXT_BYTES, Library, MIB, Program, TENANT};
+use crate::support::{CONTEXT_MIB, Library, MIB, Program, TENANT};
 use cuda_sys::{nvmlDevice_t, nvmlMemory_t, nvmlMemory_v2_t, nvmlProcessInfo_t, nvmlReturn_t};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -134,8 +134,6 @@ fn works(cuda: &Library) -> bool {
     assert_eq!(end, 0);
     true
 }
-
-const CONTEXT_MIB: u64 = CONTEXT_BYTES / MIB;
 
 #[test]
 fn a_tenant_sees_its_quota_and_its_own_processes() {

@@ -54,6 +54,6 @@ fn an_edited_quota_comes_to_a_program_that_is_alone() {
             cuda,
             cuMemAlloc_v2(&mut 0, (1024 * MIB - CONTEXT_BYTES) as usize + 1)
         );
-        cuda.alloc_mib(500);
+        cuda.alloc_mib(490);
     });
 }

@@ -1,6 +1,6 @@
 //! Memory of another process, and a device beside another.
 
-use crate::support::{Library, Program, TENANT};
+use crate::support::{CONTEXT_MIB, Library, Program, TENANT};
 use cuda_sys::{CUcontext, CUipcMemHandle};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
@@ -53,14 +53,14 @@ fn memory_of_another_process_is_not_charged_twice() {
         }
         assert_eq!(
             cuda.charged_mib(),
-            518 + 100,
+            CONTEXT_MIB + 100,
             "the exporter's, of the same tenant"
         );
         let mut address = 0;
         ok!(cuda, cuIpcOpenMemHandle_v2(&mut address, handle, 1));
-        assert_eq!(cuda.charged_mib(), 518 + 100);
+        assert_eq!(cuda.charged_mib(), CONTEXT_MIB + 100);
         ok!(cuda, cuIpcCloseMemHandle(address));
-        assert_eq!(cuda.charged_mib(), 518 + 100);
+        assert_eq!(cuda.charged_mib(), CONTEXT_MIB + 100);
         drop(exporter.stdin.take());
         exporter.wait().expect("ends");
     });

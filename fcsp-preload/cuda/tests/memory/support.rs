@@ -12,7 +12,11 @@ use cuda_sys::CUcontext;
 /// A mebibyte.
 pub const MIB: u64 = 1 << 20;
 /// What a context is charged where the management library is not asked: what one takes on an H200.
-pub const CONTEXT_BYTES: u64 = 518 * MIB;
+pub const CONTEXT_BYTES: u64 = CONTEXT_MIB * MIB;
+/// The same in MiB: what it takes, and what the driver may come to take for itself.
+pub const CONTEXT_MIB: u64 = TAKEN_MIB + 12;
+/// What a context takes of the simulated device.
+pub const TAKEN_MIB: u64 = 518;
 /// Set in the program.
 const CHILD: &str = "FCSP_TEST_CHILD";
 /// What the program says at its end: without it nothing was tested.
