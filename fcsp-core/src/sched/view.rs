@@ -10,10 +10,12 @@ use crate::failpoint::failpoint;
 use crate::policy::{LowPriority, Mode, Priority, Weight};
 use crate::region::layout::{RegionLayout, SEGMENTS};
 use crate::region::scan::{SlotRef, live_slots, live_tenants};
+use crate::region::sharing;
 use crate::sync::Ordering;
 
 /// Reads the device's programs into `view`, reusing its memory.
 pub fn read(region: &RegionLayout, view: &mut View) {
+    view.sharing = sharing::in_force(region).0;
     view.tenants.clear();
     view.processes.clear();
     for (index, tenant) in live_tenants(region) {
