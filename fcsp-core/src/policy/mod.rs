@@ -26,6 +26,7 @@ pub mod live;
 pub mod memory;
 pub mod mode;
 mod nearest;
+pub mod partition;
 pub mod priority;
 pub mod profile;
 pub mod resolve;
