@@ -10,7 +10,7 @@
 #![allow(missing_docs)]
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use fcsp_core::backend::{Elapsed, Marker, QueueId, StreamGate};
+use fcsp_core::backend::{Elapsed, Marker, QueueId, SharingMode, StreamGate};
 use fcsp_core::policy::Mode;
 use fcsp_core::region::layout::{RegionLayout, Slot, SlotState, TenantState};
 use fcsp_core::sched::SegmentState;
@@ -151,6 +151,7 @@ impl Crowd {
         Self {
             arbiter: Arbiter::new(Tuning::default()),
             view: View {
+                sharing: SharingMode::Exclusive,
                 tenants: (0..count).map(tenant).collect(),
                 processes: (0..count).map(process).collect(),
             },

@@ -48,9 +48,10 @@ impl fmt::Display for Vendor {
 
 /// How work of different processes can overlap on a device.
 #[repr(u32)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SharingMode {
     /// One process at a time (NVIDIA without MPS, Intel): the lease is exclusive.
+    #[default]
     Exclusive = 0,
     /// Processes truly run together (NVIDIA under MPS, AMD).
     Concurrent = 1,
@@ -77,7 +78,7 @@ pub struct DeviceInfo {
     pub name: String,
     /// Device memory, bytes.
     pub total_bytes: u64,
-    /// How processes overlap on it now.
+    /// How processes overlap on it: from inside a program, whether this one can run beside others.
     pub sharing: SharingMode,
     /// True for a simulated device: results obtained on it say so.
     pub simulated: bool,

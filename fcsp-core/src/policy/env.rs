@@ -186,6 +186,12 @@ impl EnvSettings {
             .or_else(|| self.hami_compute.get(ordinal))
     }
 
+    /// Devices, as the program numbers them, for which compute is asked for on their own.
+    pub(super) fn numbered_for_compute(&self) -> impl Iterator<Item = u32> {
+        let ours = self.compute.one.keys();
+        ours.chain(self.hami_compute.one.keys()).copied()
+    }
+
     /// Memory that device `ordinal`, as the program numbers it, is asked for.
     pub fn memory(&self, ordinal: u32) -> Option<MemoryAmount> {
         self.memory

@@ -7,7 +7,7 @@
 use super::nearest::hint;
 use super::{
     Edition, Fail, LowPriority, MemoryAmount, MemoryMode, Mode, Pools, Priority, Profile, Share,
-    Weight, validate,
+    Sharing, Weight, validate,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -70,6 +70,8 @@ pub struct Policy {
     pub memory_mode: Option<MemoryMode>,
     /// What a tenant of low priority has while others are active.
     pub low_priority: Option<LowPriority>,
+    /// How programs share devices that have no word of their own.
+    pub sharing: Option<Sharing>,
     /// Division of devices that have none of their own.
     pub pools: Option<Pools>,
     /// Devices with settings of their own, by identity or ordinal.
@@ -83,6 +85,8 @@ pub struct Policy {
 pub struct DevicePolicy {
     /// Mode of tenants that have none of their own.
     pub mode: Option<Mode>,
+    /// How programs share it.
+    pub sharing: Option<Sharing>,
     /// Division of the device.
     pub pools: Option<Pools>,
 }
@@ -204,12 +208,14 @@ impl Policy {
             mode: shape.mode.or(shape.profile.map(Profile::mode)),
             memory_mode: shape.memory_mode,
             low_priority: shape.low_priority,
+            sharing: shape.sharing,
             pools: pools(shape.pools)?.or(of_profile),
             ..Self::default()
         };
         for (device, shape) in shape.device {
             let of_device = DevicePolicy {
                 mode: shape.mode,
+                sharing: shape.sharing,
                 pools: pools(shape.pools)?,
             };
             policy.devices.insert(device, of_device);
@@ -273,6 +279,7 @@ struct Shape {
     mode: Option<Mode>,
     memory_mode: Option<MemoryMode>,
     low_priority: Option<LowPriority>,
+    sharing: Option<Sharing>,
     pools: Option<Spanned<PoolsShape>>,
     #[serde(default)]
     device: BTreeMap<String, DeviceShape>,
@@ -292,6 +299,7 @@ struct PoolsShape {
 #[serde(deny_unknown_fields)]
 struct DeviceShape {
     mode: Option<Mode>,
+    sharing: Option<Sharing>,
     pools: Option<Spanned<PoolsShape>>,
 }
 

@@ -6,7 +6,7 @@
 
 use super::memory::show_bytes;
 use super::{Limits, Mode, Policy, Share};
-use crate::region::{LimitsLock, Region, RegionError, TenantIndex, scan};
+use crate::region::{LimitsLock, Region, RegionError, TenantIndex, scan, sharing};
 use crate::sync::Ordering::Relaxed;
 
 /// A change of one tenant on one device, not yet made.
@@ -197,6 +197,14 @@ pub fn put_in_force<'a>(
         let fail = policy.fail.unwrap_or_default();
         // Relaxed: a number alone.
         region.layout().header.fail.store(fail.number(), Relaxed);
+        let id = region.device().id;
+        let number = ordinal(&id).map(|ordinal| ordinal.to_string());
+        let keys: Vec<&str> = [Some(id.as_str()), number.as_deref()]
+            .into_iter()
+            .flatten()
+            .collect();
+        sharing::want(region.layout(), policy.sharing_on(&keys));
+        region.ring();
     }
     for change in planned.iter().filter(|it| it.before != it.after) {
         change.make();

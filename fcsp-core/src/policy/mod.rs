@@ -26,10 +26,12 @@ pub mod live;
 pub mod memory;
 pub mod mode;
 mod nearest;
+pub mod partition;
 pub mod priority;
 pub mod profile;
 pub mod resolve;
 pub mod share;
+pub mod sharing;
 pub mod tenant_name;
 pub mod unheeded;
 pub mod validate;
@@ -46,6 +48,7 @@ pub use priority::{LowPriority, Priority, Weight};
 pub use profile::Profile;
 pub use resolve::{Note, Resolved, resolve};
 pub use share::Share;
+pub use sharing::Sharing;
 pub use unheeded::Unheeded;
 
 /// A text that is not the value it should be.

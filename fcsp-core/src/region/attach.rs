@@ -10,6 +10,7 @@ use super::locks::{Byte, Description};
 use super::owner::OwnerMark;
 use super::process::Process;
 use super::{Region, RegionError, SlotIndex, TenantIndex, reclaim, scan, tenant};
+use crate::backend::SharingMode;
 use crate::failpoint::failpoint;
 use crate::ledger::locks::CellLocks;
 use crate::ledger::{Ledger, Refused};
@@ -354,6 +355,9 @@ fn fill(
     page.start_ticks
         .store(process.start_ticks, Ordering::Relaxed);
     page.command.write(&process.command);
+    let takes_turns = region.sharing == SharingMode::Exclusive;
+    page.takes_turns
+        .store(takes_turns.into(), Ordering::Relaxed);
     page.robust.futex.store(0, Ordering::Relaxed);
     clear(page, offset_of!(Slot, gate)..offset_of!(Slot, cells));
     clear(&pages.page, 0..size_of::<GatePage>());

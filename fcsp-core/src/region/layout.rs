@@ -21,7 +21,7 @@ pub const PAGE_BYTES: usize = 4096;
 /// `"FCSPRGN\0"` read as a little-endian word.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"FCSPRGN\0");
 /// Raised whenever the meaning of a field changes; a region of another version is refused.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Tenants one device can have at a time.
 pub const TENANTS_MAX: usize = 128;
 /// Processes one device can have at a time. The ledger's tag holds a slot in 10 bits.
@@ -77,11 +77,12 @@ pub struct Header {
     pub context_bytes: AtomicU64,
     /// [`crate::policy::Fail`] as a number, as the last good policy file said for everybody.
     pub fail: AtomicU32,
-    /// Reserved, zero.
-    pub reserved: AtomicU32,
+    /// [`crate::policy::Sharing`] as a number: what the operator wants of the device.
+    pub sharing_wanted: AtomicU32,
     /// [`crate::backend::Vendor`] as a number.
     pub vendor: AtomicU32,
-    /// [`crate::backend::SharingMode`] as a number.
+    /// [`crate::backend::SharingMode`] as a number: concurrent once a process has attached that can
+    /// run beside others. What is in force: [`super::sharing`].
     pub sharing: AtomicU32,
     /// Vendor's identity of the device.
     pub device_id: Text<{ DEVICE_ID_MAX / 8 }>,
@@ -215,6 +216,10 @@ pub struct Slot {
     pub start_ticks: AtomicU64,
     /// First 16 bytes of the command's name.
     pub command: Text<2>,
+    /// 1 if the process cannot run at the same time as others (on NVIDIA: it is no client of MPS).
+    pub takes_turns: AtomicU32,
+    /// Reserved, zero.
+    pub reserved: AtomicU32,
     /// A robust futex held by a thread of the process: the kernel marks it however the process ends.
     pub robust: Line<RobustWord>,
     /// What the process's threads read before each submission.
@@ -440,6 +445,7 @@ pub const fn layout_hash() -> u64 {
         offset_of!(RegionLayout, tenants),
         offset_of!(RegionLayout, slots),
         size_of::<Header>(),
+        offset_of!(Header, sharing),
         offset_of!(Header, slots_used),
         offset_of!(Header, doorbell),
         offset_of!(Header, arbiter),
@@ -452,6 +458,7 @@ pub const fn layout_hash() -> u64 {
         offset_of!(Tenant, compute),
         offset_of!(TenantCompute, share_ppm),
         size_of::<Slot>(),
+        offset_of!(Slot, takes_turns),
         offset_of!(Slot, robust),
         offset_of!(Slot, gate),
         offset_of!(Slot, queue),

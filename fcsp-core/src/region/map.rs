@@ -31,6 +31,8 @@ pub struct Region {
     map: MmapRaw,
     path: PathBuf,
     vendor: Vendor,
+    /// How this process shares the device, as it reported when it made or opened the region.
+    pub(super) sharing: SharingMode,
     pub(super) locks: LockFile,
 }
 
@@ -52,7 +54,7 @@ impl Region {
             "{}.{REGION_EXTENSION}",
             file_stem(device.vendor, &device.id)
         ));
-        let region = match Self::open(&path) {
+        let mut region = match Self::open(&path) {
             Err(RegionError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 publish(&path.with_extension(LOCK_EXTENSION), |_, _| Ok(()))?;
                 failpoint!("region.make.lock_published");
@@ -69,13 +71,17 @@ impl Region {
                 expected: device.id.clone(),
             });
         }
-        // MPS may have been started or stopped since the region was made. Relaxed: a number alone.
-        header
-            .sharing
-            .store(device.sharing as u32, Ordering::Relaxed);
+        // MPS may have been started since the region was made. Not lowered here: others may still run
+        // under it, and each slot says whether its process does. Relaxed: a number alone.
+        if device.sharing == SharingMode::Concurrent {
+            header
+                .sharing
+                .store(device.sharing as u32, Ordering::Relaxed);
+        }
         header
             .total_bytes
             .store(device.total_bytes, Ordering::Relaxed);
+        region.sharing = device.sharing;
         Ok(region)
     }
 
@@ -112,6 +118,8 @@ impl Region {
             map,
             path: path.to_owned(),
             vendor,
+            // Tools are on no device, so they are in nobody's way.
+            sharing: SharingMode::Concurrent,
             locks: LockFile::open(&path.with_extension(LOCK_EXTENSION))?,
         })
     }

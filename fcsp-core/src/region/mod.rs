@@ -37,6 +37,8 @@ mod run_dir;
 #[cfg(not(loom))]
 pub mod scan;
 #[cfg(not(loom))]
+pub mod sharing;
+#[cfg(not(loom))]
 pub mod tenant;
 pub mod text;
 

@@ -3,11 +3,14 @@
 use super::SegmentState;
 use super::segment::reached;
 use super::shares::Promise;
+use crate::backend::SharingMode;
 use crate::policy::Mode;
 
 /// The device's programs at one instant, read from the region by [`super::view`].
 #[derive(Clone, Debug, Default)]
 pub struct View {
+    /// Whether processes may run together now.
+    pub sharing: SharingMode,
     /// Live tenants.
     pub tenants: Vec<TenantView>,
     /// Live processes.

@@ -11,6 +11,7 @@ use crate::failpoint::failpoint;
 use crate::policy::{LowPriority, Mode, Priority, Weight};
 use crate::region::layout::{GatePage, RegionLayout, SEGMENTS};
 use crate::region::scan::{SlotRef, live_slots, live_tenants};
+use crate::region::sharing;
 use crate::sync::Ordering;
 
 /// Longest time that work which stands behind something is kept from the arbiter once it is its
@@ -25,6 +26,7 @@ const ARRIVAL_POLL_NS: u64 = us(250);
 /// device has yet to come to, which is not shown.
 pub fn read(region: &RegionLayout, view: &mut View, now_ns: u64) -> bool {
     let mut hides = false;
+    view.sharing = sharing::in_force(region).0;
     view.tenants.clear();
     view.processes.clear();
     for (index, tenant) in live_tenants(region) {

@@ -205,6 +205,7 @@ impl World {
         let view = View {
             tenants: self.tenants.clone(),
             processes: living.map(Process::read).collect(),
+            ..View::default()
         };
         let before = self.charged_ns();
         let plan = self.arbiter.step(now, &view);
