@@ -25,7 +25,7 @@ fn attach(dir: &Path, can: SharingMode) -> Attachment {
 fn in_force(process: &Attachment) -> (SharingMode, Because) {
     let layout = process.region().layout();
     let mut view = View::default();
-    view::read(layout, &mut view);
+    view::read(layout, &mut view, fcsp_core::sched::clock::now_ns());
     let found = sharing::in_force(layout);
     assert_eq!(view.sharing, found.0, "the arbiter sees the same");
     found

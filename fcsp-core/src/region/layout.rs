@@ -249,12 +249,18 @@ pub struct RobustWord {
 #[repr(C)]
 #[derive(Debug)]
 pub struct SlotGate {
-    /// 0: submissions pass untouched. 1: they form segments. Written by the arbiter (and by the
-    /// process itself when it closes its own gate on waking).
+    /// 0: submissions pass untouched. [`GATED`]: they form segments. [`GATED_BESIDE_OTHERS`]: the same,
+    /// and what they take is not measured. Written by the arbiter (and by the process itself when it
+    /// closes its own gate on waking).
     pub gated: AtomicU32,
     /// Predicted device time a segment may hold, microseconds; written by the arbiter.
     pub segment_us: AtomicU32,
 }
+
+/// Submissions form segments.
+pub const GATED: u32 = 1;
+/// Submissions form segments and run at the same time as other processes'.
+pub const GATED_BESIDE_OTHERS: u32 = 2;
 
 /// A process's account of what it submitted. Written by the process only.
 #[repr(C)]

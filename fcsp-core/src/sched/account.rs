@@ -26,6 +26,8 @@ pub struct TenantAccount {
     pub vtime_ns: u64,
     /// Device time charged.
     pub device_ns: u64,
+    /// What its finished segments were expected to take.
+    pub work_ns: u64,
     /// Tokens left under the ceiling, nanoseconds of device time.
     pub tokens_ns: i64,
     /// When tokens were last added.

@@ -133,6 +133,8 @@ pub struct Gate {
     pub slot: usize,
     /// Whether its submissions form segments.
     pub gated: bool,
+    /// Whether what its submissions take is to be measured: not beside others.
+    pub measures: bool,
     /// Predicted device time a segment may hold, microseconds.
     pub segment_us: u32,
 }

@@ -24,7 +24,9 @@ use super::stalls::Stalls;
 use super::watch::Watches;
 use crate::backend::{QueueId, StreamGate};
 use crate::failpoint::failpoint;
-use crate::region::layout::{GatePage, Header, RegionLayout, SEGMENTS, Segment, Slot, SlotPages};
+use crate::region::layout::{
+    GATED_BESIDE_OTHERS, GatePage, Header, RegionLayout, SEGMENTS, Segment, Slot, SlotPages,
+};
 use crate::sync::Ordering;
 
 /// Segments a process may be ahead of the device. A thread that wants more waits.
@@ -605,7 +607,12 @@ impl Producer {
     }
 
     fn learn(&self, gate: &dyn StreamGate, state: &mut State) {
-        match state.sampler.poll(gate) {
+        let measured = state.sampler.poll(gate);
+        // Relaxed: what was measured just before or after a change is one of many.
+        if self.slot.gate.gated.load(Ordering::Relaxed) == GATED_BESIDE_OTHERS {
+            return;
+        }
+        match measured {
             Some((Subject::Submission(key), ns)) => self.costs.learn(key, ns),
             Some((Subject::Segment(number), device_ns)) => self.learn_handover(number, device_ns),
             None => {}

@@ -47,6 +47,7 @@ impl Arbiter {
             plan.gate.push(Gate {
                 slot: process.slot,
                 gated,
+                measures: !self.together.is_on(),
                 segment_us,
             });
         }

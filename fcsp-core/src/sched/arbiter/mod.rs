@@ -31,6 +31,7 @@ mod gates;
 mod retire;
 mod rounds;
 mod tenants;
+mod together;
 mod turns;
 mod urgent;
 mod wake;
@@ -65,6 +66,7 @@ pub struct Arbiter {
     /// What a hand-over costs, as the processes measured it, on average.
     handover_ns: u64,
     vtime_ns: u64,
+    together: together::Together,
 }
 
 impl Arbiter {
@@ -107,9 +109,15 @@ impl Arbiter {
         self.meet(now_ns, view);
         self.charge(now_ns);
         self.retire(now_ns, view, &mut plan);
-        self.forget_strays(view, &mut plan);
         let alone = self.share(now_ns, view);
+        let together = self.runs_together(now_ns, view, &mut plan);
         self.set_gates(now_ns, view, alone, &mut plan);
+        if together {
+            self.run_together(now_ns, view, &mut plan);
+            plan.wake_ns = self.wake_together(now_ns);
+            return plan;
+        }
+        self.forget_strays(view, &mut plan);
         if let Some(tenant) = alone {
             self.let_pass(now_ns, tenant, view, &mut plan);
         }

@@ -20,6 +20,7 @@ impl Arbiter {
             .iter()
             .any(|p| p.slot != turn.slot && p.has_work());
         let mut given_up = false;
+        let mut work_ns = 0;
         for segment in process.granted_segments() {
             let expected = account.corrected_ns(segment.predicted_ns)
                 + if turn.first_segment {
@@ -63,6 +64,7 @@ impl Arbiter {
                 break;
             }
             if finished {
+                work_ns += account.corrected_ns(segment.predicted_ns);
                 if segment.done {
                     // Complete before it began, or, where threads wait for the grant, soon after.
                     let complete_ns = segment.submitted_ns.saturating_sub(turn.segment_started_ns);
@@ -103,6 +105,9 @@ impl Arbiter {
             });
             turn.segment_started_ns = now;
             turn.first_segment = false;
+        }
+        if let Some(tenant) = self.tenants.get_mut(&turn.tenant) {
+            tenant.work_ns += work_ns;
         }
     }
 

@@ -109,12 +109,17 @@ impl StreamGate for Queue {
     }
 }
 
+/// What runs of one process.
+type Running = Option<(u64, u64)>;
+
 #[derive(Debug, Default)]
 pub struct Device {
     current: usize,
-    running: Option<(usize, u64)>,
-    free_at_ns: u64,
+    running: Running,
     draws: u64,
+    free_at_ns: u64,
+    /// Where processes run at once: by how many percent a kernel takes longer beside others, and what runs.
+    beside: Option<(u64, Vec<Running>)>,
 }
 
 /// A number below `below`, the same for the same `draw`: splitmix64 (Steele, Lea and Flood: Fast
@@ -127,11 +132,23 @@ fn random(draw: u64, below: u64) -> u64 {
 }
 
 impl Device {
+    /// A device on which processes run at once; a kernel takes `slower_percent` longer beside others.
+    pub fn concurrent(slower_percent: u64) -> Self {
+        Self {
+            beside: Some((slower_percent, Vec::new())),
+            ..Self::default()
+        }
+    }
+
     /// Lets the device work until now.
     pub fn advance(&mut self, queues: &[&Queue]) {
         let now = now_ns();
+        if self.beside.is_some() {
+            return self.advance_beside(queues, now);
+        }
         loop {
             if let Some((at, ns)) = self.running {
+                let at = at as usize;
                 if self.free_at_ns > now {
                     return;
                 }
@@ -151,8 +168,32 @@ impl Device {
             };
             let ns = ns - ns / 50 + random(!self.draws, (ns / 25).max(1));
             self.current = at;
-            self.running = Some((at, ns));
+            self.running = Some((at as u64, ns));
             self.free_at_ns = start + switch + ns;
+        }
+    }
+
+    /// Each process runs one kernel at a time, beside those of the others.
+    fn advance_beside(&mut self, queues: &[&Queue], now: u64) {
+        let Some((slower_percent, running)) = &mut self.beside else {
+            return;
+        };
+        running.resize(queues.len(), None);
+        for (at, queue) in queues.iter().enumerate() {
+            let mut free_ns = now.saturating_sub(us(5));
+            loop {
+                if let Some((work_ns, end_ns)) = running[at] {
+                    if end_ns > now {
+                        break;
+                    }
+                    queue.finish(work_ns, end_ns);
+                    (running[at], free_ns) = (None, end_ns);
+                }
+                let Some(work_ns) = queue.front() else { break };
+                let others = running.iter().flatten().count() as u64;
+                let longer_ns = work_ns * *slower_percent * others.min(1) / 100;
+                running[at] = Some((work_ns, free_ns + work_ns + longer_ns));
+            }
         }
     }
 }

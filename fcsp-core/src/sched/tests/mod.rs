@@ -9,4 +9,5 @@ mod priorities;
 mod programs;
 mod properties;
 mod scenarios;
+mod together;
 mod world;

@@ -1,7 +1,7 @@
 //! Programs, as far as the scheduler sees them, and the node they run on.
 
 use super::device::{Device, Queue};
-use crate::backend::{QueueId, StreamGate};
+use crate::backend::{QueueId, SharingMode, StreamGate};
 use crate::policy::{LowPriority, Mode, Priority};
 use crate::region::layout::{RegionLayout, SlotState, TenantState};
 use crate::sched::arbiter::Arbiter;
@@ -171,6 +171,18 @@ impl Node {
             rung: 0,
             steps: 0,
         }
+    }
+
+    /// The same on a device on which processes can run at once; a kernel takes `slower_percent` longer
+    /// beside others.
+    pub fn concurrent(slower_percent: u64, programs: &[(Limits, Kind)]) -> Self {
+        let node = Self {
+            device: Device::concurrent(slower_percent),
+            ..Self::new(programs)
+        };
+        let sharing = &node.region.header.sharing;
+        sharing.store(SharingMode::Concurrent as u32, Ordering::Relaxed);
+        node
     }
 
     pub fn set_percent(&self, tenant: usize, percent: u32) {

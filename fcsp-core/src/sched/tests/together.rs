@@ -1,0 +1,66 @@
+//! Devices on which processes can run at once: together where that is better for everybody, else in turns.
+
+use super::programs::{Kind, Node, balanced};
+use crate::sched::clock::{ms, us};
+
+fn saturate() -> Kind {
+    Kind::Saturate(vec![us(250)])
+}
+
+/// What each got of the device, after `settle_ms`.
+fn parts(node: &mut Node, settle_ms: u64) -> Vec<f64> {
+    node.run(ms(settle_ms));
+    let done = node.run(ms(2_000));
+    done.iter()
+        .map(|ns| *ns as f64 / ms(2_000) as f64)
+        .collect()
+}
+
+#[test]
+fn programs_that_leave_each_other_alone_run_together() {
+    let programs = [(balanced(50), saturate()), (balanced(50), saturate())];
+    let got = parts(&mut Node::concurrent(20, &programs), 1_500);
+    println!("simulated: together, each 20 % slower beside the other, {got:.3?}");
+    assert!(got.iter().all(|part| *part >= 0.75), "{got:.3?}");
+}
+
+#[test]
+fn programs_that_gain_nothing_take_turns_at_their_shares() {
+    let programs = [(balanced(25), saturate()), (balanced(75), saturate())];
+    let got = parts(&mut Node::concurrent(110, &programs), 3_000);
+    println!("simulated: together, each 110 % slower beside the other, {got:.3?}");
+    // A trial of 0.2 s falls into the two seconds, in which both have half.
+    assert!((got[0] - 0.25).abs() <= 0.04, "{got:.3?}");
+    assert!(got[0] + got[1] >= 0.9, "{got:.3?}");
+}
+
+#[test]
+fn nobody_has_less_than_in_turns_for_the_others_sake() {
+    // Together both would have 0.69: more in total, and less than the second's share.
+    let programs = [(balanced(10), saturate()), (balanced(90), saturate())];
+    let got = parts(&mut Node::concurrent(45, &programs), 3_000);
+    println!("simulated: 10 and 90 %, each 45 % slower beside the other, {got:.3?}");
+    assert!(got[1] >= 0.84, "{got:.3?}");
+}
+
+#[test]
+fn together_ends_with_the_neighbour_and_begins_again_with_the_next() {
+    let programs = [(balanced(50), saturate()), (balanced(50), saturate())];
+    let mut node = Node::concurrent(20, &programs);
+    node.programs[1].until_ns = ms(2_000);
+    let both = parts(&mut node, 1_000);
+    assert!(both[0] >= 0.75, "{both:.3?}");
+    let alone = parts(&mut node, 500);
+    assert!(alone[0] >= 0.99, "{alone:.3?}");
+}
+
+#[test]
+fn a_device_that_runs_one_at_a_time_is_never_tried() {
+    let programs = [(balanced(25), saturate()), (balanced(75), saturate())];
+    let mut node = Node::new(&programs);
+    node.run(ms(500));
+    for _ in 0..20 {
+        let done = node.run(ms(100));
+        assert!(done[0] <= ms(27), "{done:?}");
+    }
+}
