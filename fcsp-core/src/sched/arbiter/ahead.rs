@@ -68,16 +68,7 @@ impl Arbiter {
         if !repeats || !eligible || time_left < account.device_ns_mean + account.think_ns {
             return;
         }
-        let to = plan.retired(process).wrapping_add(AHEAD);
-        let from = plan.granted(process).wrapping_add(1);
-        if reached(to, from) {
-            plan.grant.push(Grant {
-                slot: process.slot,
-                from,
-                to,
-                first_of_turn: false,
-            });
-        }
+        grant_ahead(process, plan);
     }
 
     /// Takes back what was granted ahead of a turn that is over.
@@ -85,12 +76,7 @@ impl Arbiter {
         let Some(process) = view.process(turn.slot) else {
             return;
         };
-        if !reached(process.opened, process.granted) {
-            plan.revoke.push(SegmentRef {
-                slot: turn.slot,
-                number: process.opened,
-            });
-        }
+        take_back(process, process.opened, plan);
     }
 
     /// True if the drained holder should keep its turn a moment longer.
@@ -117,5 +103,29 @@ impl Arbiter {
             turn.hold_until_ns = now + patience;
         }
         others_wait && now < turn.hold_until_ns
+    }
+}
+
+/// Grants a process everything it may open now, so that nothing of it waits.
+pub(super) fn grant_ahead(process: &ProcessView, plan: &mut Plan) {
+    let to = plan.retired(process).wrapping_add(AHEAD);
+    let from = plan.granted(process).wrapping_add(1);
+    if reached(to, from) {
+        plan.grant.push(Grant {
+            slot: process.slot,
+            from,
+            to,
+            first_of_turn: false,
+        });
+    }
+}
+
+/// Takes back what a process was granted behind the segment `last`.
+pub(super) fn take_back(process: &ProcessView, last: u32, plan: &mut Plan) {
+    if !reached(last, process.granted) {
+        plan.revoke.push(SegmentRef {
+            slot: process.slot,
+            number: last,
+        });
     }
 }

@@ -1,6 +1,7 @@
 //! What is over: segments that finished, that were given up on, and that nobody asks for any more.
 
 use super::Arbiter;
+use super::ahead::take_back;
 use crate::sched::plan::{Plan, ProcessView, Retire, SegmentRef, SegmentView, View};
 use crate::sched::segment::{SegmentState, reached};
 
@@ -124,12 +125,7 @@ impl Arbiter {
             for segment in process.granted_segments() {
                 end(process, segment, plan);
             }
-            if !reached(process.opened, process.granted) {
-                plan.revoke.push(SegmentRef {
-                    slot: process.slot,
-                    number: process.opened,
-                });
-            }
+            take_back(process, process.opened, plan);
         }
     }
 }

@@ -16,13 +16,13 @@
 use std::collections::BTreeMap;
 
 use super::Arbiter;
+use super::ahead::{grant_ahead, take_back};
 use super::gates::pass;
 use super::retire::end;
 use crate::backend::SharingMode;
 use crate::policy::{Mode, Priority};
 use crate::sched::clock::ms;
-use crate::sched::plan::{Grant, Plan, SegmentRef, View};
-use crate::sched::producer::AHEAD;
+use crate::sched::plan::{Plan, View};
 use crate::sched::segment::{SegmentState, reached};
 use crate::sched::shares::WHOLE_PPM;
 
@@ -236,17 +236,7 @@ impl Arbiter {
                 }
                 end(process, segment, plan);
             }
-            // Ahead of what is opened, so that nothing ever waits.
-            let to = plan.retired(process).wrapping_add(AHEAD);
-            let from = process.granted.wrapping_add(1);
-            if reached(to, from) {
-                plan.grant.push(Grant {
-                    slot: process.slot,
-                    from,
-                    to,
-                    first_of_turn: false,
-                });
-            }
+            grant_ahead(process, plan);
         }
     }
 
@@ -254,12 +244,7 @@ impl Arbiter {
     /// together.
     fn part(&mut self, view: &View, plan: &mut Plan) {
         for process in &view.processes {
-            if !reached(process.opened, process.granted) {
-                plan.revoke.push(SegmentRef {
-                    slot: process.slot,
-                    number: process.opened,
-                });
-            }
+            take_back(process, process.opened, plan);
         }
         let working = || self.tenants.values().filter(|it| it.had_work);
         let level_ns = working().map(|it| it.vtime_ns).max();

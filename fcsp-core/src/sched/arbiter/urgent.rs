@@ -5,12 +5,12 @@
 //! tenant has not had more than its share. For their sake the holder's grants are taken back behind the
 //! segment that runs, so an urgent process waits for one segment and a hand-over, whatever was granted.
 
+use super::ahead::take_back;
 use super::turns::Candidate;
 use super::{Arbiter, Turn};
 use crate::policy::Priority;
 use crate::sched::account::TenantAccount;
-use crate::sched::plan::{Plan, ProcessView, SegmentRef, View};
-use crate::sched::segment::reached;
+use crate::sched::plan::{Plan, ProcessView, View};
 
 impl Arbiter {
     /// Whether the candidate is not to wait until the turn of `holder` is over.
@@ -49,12 +49,7 @@ impl Arbiter {
 
     /// Takes back what the holder was granted behind the segment `running`.
     pub(super) fn cut_short(&mut self, process: &ProcessView, running: u32, plan: &mut Plan) {
-        if !reached(running, process.granted) {
-            plan.revoke.push(SegmentRef {
-                slot: process.slot,
-                number: running,
-            });
-        }
+        take_back(process, running, plan);
         if let Some(Turn { budget_ns, .. }) = &mut self.turn {
             *budget_ns = 0;
         }
