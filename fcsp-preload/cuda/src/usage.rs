@@ -31,6 +31,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// What the first context on a device is expected to take, before one was measured: 518 MiB on an
 /// H200 with driver 580.159.
 const CONTEXT_BYTES_GUESS: u64 = 518 << 20;
+/// What a context of a client of MPS is expected to take. Most of a context is then the server's, once
+/// for all clients, so it is certainly less; how much less was not measured, and until it is, a client
+/// is charged as if it were none.
+const CONTEXT_BYTES_MPS: u64 = CONTEXT_BYTES_GUESS;
 /// Most processes asked about on one device.
 const PROCESSES_MAX: usize = 512;
 
@@ -125,7 +129,7 @@ fn reconcile(device: &Device, handle: nvmlDevice_t, last: Option<u64>) -> Option
         .overhead_bytes
         .fetch_add(correction, Ordering::AcqRel);
     ledger.adjust(correction as i64);
-    if tracked == 0 {
+    if tracked == 0 && !is_mps_client(device) {
         // Nothing but contexts and code: what the next process will need, too.
         let known = &device.attachment.region().layout().header.context_bytes;
         known.fetch_max(difference, Ordering::Relaxed);
@@ -149,23 +153,34 @@ fn has_left(device: &Device, leaving_bytes: u64) -> bool {
     moved.is_ok()
 }
 
-/// Charges what a context is expected to take, before it is made: the most that any took on this
-/// device so far. False if that is known and does not fit into the quota.
+/// What a context is expected to take: the most that any took on this device so far. Without a
+/// measurement, or under MPS, where the driver shows the server's use and not the client's, a guess.
+#[derive(Clone, Copy)]
+enum Expected {
+    Measured(u64),
+    Guess(u64),
+}
+
+fn expected(device: &Device) -> Expected {
+    let header = &device.attachment.region().layout().header;
+    match header.context_bytes.load(Ordering::Relaxed) {
+        _ if is_mps_client(device) => Expected::Guess(CONTEXT_BYTES_MPS),
+        0 => Expected::Guess(CONTEXT_BYTES_GUESS),
+        known => Expected::Measured(known),
+    }
+}
+
+fn is_mps_client(device: &Device) -> bool {
+    device.attachment.slot().takes_turns.load(Ordering::Relaxed) == 0
+}
+
+/// Charges what a context is expected to take, before it is made. False if that is known and does not
+/// fit into the quota.
 pub fn reserve_context(device: &Device) -> bool {
-    let known = device
-        .attachment
-        .region()
-        .layout()
-        .header
-        .context_bytes
-        .load(Ordering::Relaxed);
-    let bytes = if known == 0 {
-        CONTEXT_BYTES_GUESS
-    } else {
-        known
-    };
+    let expected = expected(device);
+    let (Expected::Measured(bytes) | Expected::Guess(bytes)) = expected;
     if device.attachment.reserve(bytes).is_err() {
-        if known != 0 {
+        if matches!(expected, Expected::Measured(_)) {
             log::error!(
                 "a context on {} takes {bytes} bytes, more than the quota has left; raise the memory quota",
                 device.id
@@ -181,18 +196,7 @@ pub fn reserve_context(device: &Device) -> bool {
 
 /// Gives back what [`reserve_context`] charged: the driver did not make the context, or it is gone.
 pub fn release_context(device: &Device) {
-    let known = device
-        .attachment
-        .region()
-        .layout()
-        .header
-        .context_bytes
-        .load(Ordering::Relaxed);
-    let bytes = if known == 0 {
-        CONTEXT_BYTES_GUESS
-    } else {
-        known
-    };
+    let (Expected::Measured(bytes) | Expected::Guess(bytes)) = expected(device);
     let charged =
         device
             .overhead_bytes
