@@ -106,7 +106,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         } => {
             let place = place(run_dir)?;
             if *simulated {
-                start::simulated(&place)
+                start::simulated(&place, *timeout)
             } else {
                 start::daemon(&place, devices, *timeout)
             }

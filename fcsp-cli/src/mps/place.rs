@@ -2,10 +2,11 @@
 
 use anyhow::{Context, Result, bail};
 use fcsp_backend_nvidia::partition::{self, MpsDaemon};
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Longest path of a socket, with its end (`sockaddr_un`, unix(7)).
 const SOCKET_PATH_BYTES_MAX: usize = 108;
@@ -52,6 +53,29 @@ impl Place {
             logs: root.join("log"),
             root,
         })
+    }
+
+    /// Keeps others from starting or stopping a daemon here until the file is dropped. A lock of the run
+    /// directory itself, so that nothing is left behind.
+    ///
+    /// # Errors
+    /// If somebody else holds it longer than `bound`, or there is no run directory.
+    pub fn lock(&self, bound: Duration) -> Result<File> {
+        let run_dir = self.root.parent().context("a run directory is no root")?;
+        let unusable = || format!("cannot use {}", run_dir.display());
+        let file = File::open(run_dir).with_context(unusable)?;
+        let deadline = Instant::now() + bound;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::Error(error)) => return Err(error).with_context(unusable),
+                Err(TryLockError::WouldBlock) if Instant::now() >= deadline => bail!(
+                    "another fcsp mps start or stop is at work in {}",
+                    run_dir.display()
+                ),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
     }
 
     /// What is there now. A few system calls.
@@ -120,6 +144,11 @@ impl Place {
     /// If the file system refuses.
     pub fn remove_pipes(&self) -> Result<()> {
         remove(&self.pipes)
+    }
+
+    /// Whether a daemon has left logs.
+    pub fn has_logs(&self) -> bool {
+        fs::read_dir(&self.logs).is_ok_and(|mut files| files.next().is_some())
     }
 
     /// Removes the logs, too, and the directory if nothing else is in it.

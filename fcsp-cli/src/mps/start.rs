@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 /// Starts the daemon unless it runs, and waits until it answers.
 pub fn daemon(place: &Place, devices: &[String], bound: Duration) -> Result<Outcome> {
+    let _alone = place.lock(bound)?;
     match place.state() {
         State::Running => return already(place),
         State::Simulated => bail!(
@@ -71,7 +72,8 @@ pub fn daemon(place: &Place, devices: &[String], bound: Duration) -> Result<Outc
 }
 
 /// Lets the programs of simulated devices run together.
-pub fn simulated(place: &Place) -> Result<Outcome> {
+pub fn simulated(place: &Place, bound: Duration) -> Result<Outcome> {
+    let _alone = place.lock(bound)?;
     match place.state() {
         State::Running => bail!(
             "an MPS daemon for real devices runs in {}",

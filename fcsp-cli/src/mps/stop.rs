@@ -13,6 +13,7 @@ const FORCE_AFTER_S: u64 = 2;
 
 /// Stops the daemon, or what stands for one, and removes its pipes.
 pub fn stop(place: &Place, force: bool, purge: bool, bound: Duration) -> Result<Outcome> {
+    let _alone = place.lock(bound)?;
     let state = place.state();
     start::refuse(place, state)?;
     let did = match state {
@@ -32,11 +33,11 @@ pub fn stop(place: &Place, force: bool, purge: bool, bound: Duration) -> Result<
         _ => "no MPS daemon runs here",
     };
     place.remove_pipes()?;
-    let logs = if purge {
+    if purge || !place.has_logs() {
         place.remove_logs()?;
-        String::new()
-    } else if place.logs.exists() {
-        format!("; its logs are in {}", place.logs.display())
+    }
+    let logs = if place.has_logs() {
+        format!("; logs are in {}", place.logs.display())
     } else {
         String::new()
     };

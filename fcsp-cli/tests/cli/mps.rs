@@ -164,7 +164,7 @@ fn stop_leaves_the_logs_and_nothing_else() {
     let mps = Mps::started();
     let text = stdout(&mps.fcsp(&["mps", "stop"]));
     assert!(
-        text.starts_with("MPS daemon stopped; its logs are in "),
+        text.starts_with("MPS daemon stopped; logs are in "),
         "{text}"
     );
     assert!(!mps.path("pipe").exists() && mps.path("log/control.log").exists());
@@ -284,9 +284,34 @@ fn on_simulated_devices_nothing_is_started_and_all_say_so() {
         &mps.fcsp(&["mps", "start"]),
         "is in use for simulated devices",
     );
-    let text = stdout(&mps.fcsp(&["mps", "stop", "--purge"]));
+    let text = stdout(&mps.fcsp(&["mps", "stop"]));
     assert_eq!(text, "simulated MPS is off; no daemon ran\n");
     assert_eq!(fs::read_dir(mps.run_dir.path()).expect("reads").count(), 0);
+}
+
+#[test]
+fn of_two_that_start_at_once_one_finds_the_others_daemon() {
+    let mps = Mps::new();
+    let start = || mps.command(&["mps", "start"]);
+    let outputs = std::thread::scope(|scope| {
+        let started = [(); 4].map(|()| scope.spawn(|| start().output().expect("fcsp starts")));
+        started.map(|it| it.join().expect("runs"))
+    });
+    let said: Vec<String> = outputs.iter().map(stdout).collect();
+    let count = |what: &str| said.iter().filter(|text| text.starts_with(what)).count();
+    assert_eq!(
+        (
+            count("MPS daemon started"),
+            count("the MPS daemon runs already")
+        ),
+        (1, 3),
+        "{said:?}"
+    );
+    let held = fs::File::open(mps.run_dir.path()).expect("opens");
+    held.lock().expect("locks");
+    let late = mps.fcsp(&["mps", "stop", "--timeout", "0.2"]);
+    refused(&late, "another fcsp mps start or stop is at work");
+    drop(held);
 }
 
 /// The environment that `fcsp run` gives a program. The libraries of the tree are only there.
