@@ -10,6 +10,7 @@ mod doctor;
 mod exit;
 mod hooks;
 mod install;
+mod mps;
 mod policy;
 mod regions;
 mod run;
@@ -37,6 +38,7 @@ Examples:
   fcsp demo                                     three tenants, measured, on a GPU or a simulated one
   fcsp run --tenant a --compute 25% --memory 8GiB -- python train.py
   fcsp status --watch                           who gets what
+  fcsp mps start                                programs run together from now on (NVIDIA)
   fcsp set a --compute 60%                      while it runs
 
 Exit codes:
@@ -53,6 +55,7 @@ enum Command {
     Status(status::Args),
     Set(set::Args),
     Policy(policy::Args),
+    Mps(mps::Args),
     Doctor(doctor::Args),
     Demo(demo::Args),
     Hooks(hooks::Args),
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Set(args) => set::run(&args),
         Command::Policy(args) => policy::run(&args),
+        Command::Mps(args) => mps::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Hooks(args) => hooks::run(&args),

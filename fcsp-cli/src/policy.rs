@@ -150,11 +150,12 @@ fn show() -> Result<Outcome> {
     let pools = policy.pools.unwrap_or_default();
     writeln!(
         stdout,
-        "  mode {}, memory {}, fail {}, low priority {}, pools {}/{}/{} (floor/shared/burst)",
+        "  mode {}, memory {}, fail {}, low priority {}, sharing {}, pools {}/{}/{} (floor/shared/burst)",
         policy.mode.unwrap_or_default(),
         policy.memory_mode.unwrap_or_default(),
         policy.fail.unwrap_or_default(),
         policy.low_priority.unwrap_or_default(),
+        policy.sharing.unwrap_or_default(),
         pools.floor,
         pools.shared,
         pools.burst
@@ -167,11 +168,13 @@ fn show() -> Result<Outcome> {
         writeln!(stdout, "  profile {}", profile.describe())?;
     }
     for (device, settings) in &policy.devices {
-        let mode = or(settings.mode.map(|mode| format!("mode {mode}")), "");
+        let mode = settings.mode.map(|mode| format!("mode {mode}"));
+        let sharing = settings.sharing.map(|sharing| format!("sharing {sharing}"));
         let pools = settings
             .pools
             .map(|pools| format!("pools {}/{}/{}", pools.floor, pools.shared, pools.burst));
-        writeln!(stdout, "  device {device}: {mode} {}", or(pools, ""))?;
+        let words: Vec<String> = [mode, sharing, pools].into_iter().flatten().collect();
+        writeln!(stdout, "  device {device}: {}", words.join(", "))?;
     }
     let mut table = Table::new(&[
         ("tenant", Align::Left),

@@ -5,6 +5,8 @@
 
 use crate::exit::{Outcome, WithCode};
 use crate::install::{self, Install};
+use crate::mps;
+use crate::regions::RunDirArg;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use fcsp_core::policy::{
@@ -25,7 +27,11 @@ Examples:
   fcsp run --simulated --compute 25% -- fcsp-load saturate
 
 What is not given here comes from the environment (BUD_SM_LIMIT and others) and from the policy
-file; docs/policy.md has all of it. Programs started with the same --tenant share its limits.")]
+file; docs/policy.md has all of it. Programs started with the same --tenant share its limits.
+
+After fcsp mps start the program runs beside the others of the same run directory, on a part of the
+device as large as the most its tenant may have. A fatal fault of one then ends all of them.
+CUDA_MPS_PIPE_DIRECTORY and CUDA_MPS_ACTIVE_THREAD_PERCENTAGE are left alone where they are set.")]
 pub struct Args {
     /// Whose limits hold [default: the container, or a job of its own]
     #[arg(long, value_name = "NAME", value_parser = parse_tenant)]
@@ -96,10 +102,28 @@ pub fn run(args: &Args) -> Result<Outcome> {
     if let Some(run_dir) = &args.run_dir {
         command.env("FCSP_RUN_DIR", absolute(run_dir)?);
     }
-    if let Some(path) = &args.policy {
-        // A bad file is better known before the program starts.
-        Policy::read(path)?;
-        command.env(file::VARIABLE, absolute(path)?);
+    let policy = match &args.policy {
+        Some(path) => {
+            // A bad file is better known before the program starts.
+            let policy = Policy::read(path)?;
+            command.env(file::VARIABLE, absolute(path)?);
+            Some(policy)
+        }
+        // The program tells what is wrong with one that it finds by itself.
+        None => Policy::find().unwrap_or_default(),
+    };
+    let run_dir = RunDirArg {
+        run_dir: args.run_dir.clone(),
+    };
+    match run_dir.path() {
+        Ok(run_dir) => mps::join(
+            &mut command,
+            &run_dir,
+            args.simulated.is_some(),
+            policy.as_ref(),
+        ),
+        // The program meets the same error and does what its policy says about failing.
+        Err(error) => tracing::info!("{error:#}"),
     }
     for (name, value) in command.get_envs() {
         let value = value.unwrap_or(OsStr::new("(unset)"));

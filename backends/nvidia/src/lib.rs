@@ -2,9 +2,8 @@
 //!
 //! This crate asks the management library (NVML) about devices: it lists them, reads their load and
 //! tells how programs can overlap on them. It launches nothing and limits nothing. The operator's
-//! tools open it through the registration below; the preload library uses only what needs no library
-//! of its own ([`device::id_of_uuid`], [`partition::sharing_mode`], [`error::OUT_OF_MEMORY`]),
-//! because inside a program the driver is already there.
+//! tools open it through the registration below. The preload library does not use it: inside a program
+//! the driver is already there.
 //!
 //! Nothing links to a vendor library: both are found at run time, so everything builds and starts on
 //! machines without a GPU.

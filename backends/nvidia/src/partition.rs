@@ -5,15 +5,18 @@ use crate::nvml::{Nvml, call};
 use cuda_sys::{NVML_DEVICE_MIG_ENABLE, nvmlComputeMode_t, nvmlDevice_t, nvmlEnableState_t};
 use fcsp_core::backend::{BackendError, SharingMode};
 use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-/// Where MPS has its pipes unless `CUDA_MPS_PIPE_DIRECTORY` says otherwise (NVIDIA's MPS
-/// documentation).
-const MPS_DIRECTORY: &str = "/tmp/nvidia-mps";
+/// Where MPS has its pipes unless [`MPS_VARIABLE`] says otherwise (NVIDIA's MPS documentation).
+pub const MPS_DIRECTORY: &str = "/tmp/nvidia-mps";
+/// The variable that names the directory of the pipes, to the daemon and to its clients.
+pub const MPS_VARIABLE: &str = "CUDA_MPS_PIPE_DIRECTORY";
 
-/// How programs started now, with this environment, will overlap. Two system calls.
+/// How programs started now, with this environment, will overlap. A few system calls. For the tools:
+/// a program asks its driver, which knows whether it has become a client.
 ///
 /// A simulated device runs programs together when `FCSP_SIM_MPS` is `1`; it has no daemon.
 pub fn sharing_mode(simulated: bool) -> SharingMode {
@@ -31,27 +34,64 @@ pub fn sharing_mode(simulated: bool) -> SharingMode {
 
 /// The directory in which programs with this environment look for MPS.
 pub fn mps_directory() -> PathBuf {
-    std::env::var_os("CUDA_MPS_PIPE_DIRECTORY")
+    std::env::var_os(MPS_VARIABLE)
         .filter(|directory| !directory.is_empty())
         .map_or_else(|| PathBuf::from(MPS_DIRECTORY), PathBuf::from)
 }
 
-/// Whether an MPS control daemon listens in `directory`. Files that a daemon left behind do not
-/// count: somebody must have the other end of its control pipe.
+/// What is found where an MPS control daemon has its pipes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MpsDaemon {
+    /// Nothing.
+    Absent,
+    /// Pipes whose daemon is gone.
+    Gone,
+    /// A daemon, or its pipes, that this user may not talk to.
+    Denied,
+    /// A daemon that listens.
+    Listening,
+}
+
+/// Whether an MPS control daemon listens in `directory` for this user.
 pub fn mps_is_active(directory: &Path) -> bool {
+    mps_daemon(directory) == MpsDaemon::Listening
+}
+
+/// Looks for an MPS control daemon in `directory`. Files that a daemon left behind are none: somebody
+/// must have the other end of its control pipe. A few system calls.
+pub fn mps_daemon(directory: &Path) -> MpsDaemon {
     let control = directory.join("control");
-    let Ok(kind) = std::fs::metadata(&control).map(|metadata| metadata.file_type()) else {
-        return false;
+    let kind = match std::fs::metadata(&control) {
+        Ok(metadata) => metadata.file_type(),
+        Err(error) => return of_error(&error),
     };
-    if kind.is_socket() {
-        return UnixStream::connect(&control).is_ok();
-    }
     // Opening a pipe for writing without waiting fails exactly if nobody reads it.
-    let opened: std::io::Result<File> = OpenOptions::new()
-        .write(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(&control);
-    kind.is_fifo() && opened.is_ok()
+    let open = || -> std::io::Result<File> {
+        OpenOptions::new()
+            .write(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(&control)
+    };
+    let answer = if kind.is_socket() {
+        UnixStream::connect(&control).map(drop)
+    } else if kind.is_fifo() {
+        open().map(drop)
+    } else {
+        return MpsDaemon::Gone;
+    };
+    match answer {
+        Ok(()) => MpsDaemon::Listening,
+        Err(error) if error.kind() == ErrorKind::NotFound => MpsDaemon::Gone,
+        Err(error) => of_error(&error),
+    }
+}
+
+fn of_error(error: &std::io::Error) -> MpsDaemon {
+    match error.kind() {
+        ErrorKind::PermissionDenied => MpsDaemon::Denied,
+        ErrorKind::NotFound | ErrorKind::NotADirectory => MpsDaemon::Absent,
+        _ => MpsDaemon::Gone,
+    }
 }
 
 /// Whether programs may use a device at the same time.
@@ -111,11 +151,21 @@ mod tests {
     fn an_mps_daemon_counts_only_while_it_listens() {
         let directory = std::env::temp_dir().join(format!("fcsp-mps-{}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("a directory for the test");
-        assert!(!mps_is_active(&directory));
+        assert_eq!(mps_daemon(&directory), MpsDaemon::Absent);
         let listener = UnixListener::bind(directory.join("control")).expect("a socket");
+        assert_eq!(mps_daemon(&directory), MpsDaemon::Listening);
         assert!(mps_is_active(&directory));
         drop(listener);
-        assert!(directory.join("control").exists() && !mps_is_active(&directory));
+        assert!(directory.join("control").exists());
+        assert_eq!(mps_daemon(&directory), MpsDaemon::Gone);
+        std::fs::remove_file(directory.join("control")).expect("it is there");
+        std::fs::write(directory.join("control"), "").expect("writes");
+        assert_eq!(
+            mps_daemon(&directory),
+            MpsDaemon::Gone,
+            "a plain file is no daemon"
+        );
+        assert_eq!(mps_daemon(&directory.join("control/x")), MpsDaemon::Absent);
         std::fs::remove_dir_all(&directory).expect("the directory of the test");
     }
 }

@@ -1,14 +1,16 @@
 //! Drivers, devices, and how they are set up for sharing.
 
-use super::Check;
+use super::{Check, mps};
 use crate::install::Install;
-use fcsp_backend_nvidia::partition::{self, ComputeMode, Setup};
+use crate::regions::RunDirArg;
+use fcsp_backend_nvidia::partition::{ComputeMode, Setup};
 use fcsp_backend_nvidia::{Nvidia, driver};
 use fcsp_core::backend::{DeviceInfo, GpuBackend};
 use fcsp_core::policy::memory::show_bytes;
 
-pub fn checks(install: &Install) -> Vec<Check> {
+pub fn checks(install: &Install, run_dir: &RunDirArg) -> Vec<Check> {
     let mut checks = Vec::new();
+    let mps = mps::Found::look(run_dir);
     let simulated_works = install.simulated_nvidia().is_ok();
     let without = if simulated_works {
         "install the NVIDIA driver; until then fcsp run --simulated and fcsp demo --simulated work"
@@ -35,9 +37,10 @@ pub fn checks(install: &Install) -> Vec<Check> {
         Ok(devices) if devices.is_empty() => checks.push(no_devices(simulated_works)),
         Ok(devices) => {
             for (ordinal, device) in devices.iter().enumerate() {
-                checks.extend(device_checks(&nvidia, ordinal, device));
+                checks.extend(device_checks(&nvidia, ordinal, device, mps.listens));
             }
-            checks.push(mps());
+            let simulated = devices.iter().any(|device| device.simulated);
+            checks.extend(mps.checks(simulated));
         }
         Err(error) => {
             checks.push(Check::fail(
@@ -59,7 +62,7 @@ fn no_devices(simulated_works: bool) -> Check {
     Check::warn("devices", "no GPU here", advice)
 }
 
-fn device_checks(nvidia: &Nvidia, ordinal: usize, device: &DeviceInfo) -> Vec<Check> {
+fn device_checks(nvidia: &Nvidia, ordinal: usize, device: &DeviceInfo, mps: bool) -> Vec<Check> {
     let name = format!("device {ordinal}");
     let mut checks = vec![Check::ok(
         &name,
@@ -71,7 +74,7 @@ fn device_checks(nvidia: &Nvidia, ordinal: usize, device: &DeviceInfo) -> Vec<Ch
         ),
     )];
     match nvidia.setup(&device.id) {
-        Ok(setup) => checks.extend(setup_checks(&name, ordinal, setup)),
+        Ok(setup) => checks.extend(setup_checks(&name, ordinal, setup, mps)),
         Err(error) => {
             checks.push(Check::warn(
                 &name,
@@ -83,8 +86,15 @@ fn device_checks(nvidia: &Nvidia, ordinal: usize, device: &DeviceInfo) -> Vec<Ch
     checks
 }
 
-fn setup_checks(name: &str, ordinal: usize, setup: Setup) -> Vec<Check> {
+/// `mps` says whether an MPS daemon listens: its server is then the one program that an exclusive
+/// device admits.
+fn setup_checks(name: &str, ordinal: usize, setup: Setup, mps: bool) -> Vec<Check> {
     let compute_mode = match setup.compute_mode {
+        Some(ComputeMode::ExclusiveProcess) if mps => Some(Check::warn(
+            name,
+            "its compute mode is exclusive-process: the driver admits clients of MPS only",
+            format!("start every program with fcsp run, or nvidia-smi -i {ordinal} -c DEFAULT"),
+        )),
         Some(ComputeMode::ExclusiveProcess) => Some(Check::fail(
             name,
             "its compute mode is exclusive-process: a second program is refused by the driver",
@@ -117,16 +127,6 @@ fn setup_checks(name: &str, ordinal: usize, setup: Setup) -> Vec<Check> {
         .collect()
 }
 
-fn mps() -> Check {
-    let directory = partition::mps_directory();
-    let found = if partition::mps_is_active(&directory) {
-        format!("active in {}: programs run together", directory.display())
-    } else {
-        "not active: programs take turns".to_owned()
-    };
-    Check::ok("MPS", found)
-}
-
 /// 13000 as `13.0`.
 fn cuda(version: i32) -> String {
     format!("{}.{}", version / 1000, version % 1000 / 10)
@@ -144,13 +144,15 @@ mod tests {
             persistence: Some(true),
             mig: None,
         };
-        let checks = setup_checks("device 1", 1, setup);
+        let checks = setup_checks("device 1", 1, setup, false);
         assert_eq!(checks.len(), 1);
         assert_eq!(checks[0].level, Level::Fail);
         assert_eq!(
             checks[0].advice.as_deref(),
             Some("nvidia-smi -i 1 -c DEFAULT")
         );
+        let under_mps = setup_checks("device 1", 1, setup, true);
+        assert_eq!(under_mps[0].level, Level::Warn, "MPS is the one program");
     }
 
     #[test]
@@ -160,6 +162,6 @@ mod tests {
             persistence: Some(true),
             mig: Some(false),
         };
-        assert_eq!(setup_checks("device 0", 0, setup), []);
+        assert_eq!(setup_checks("device 0", 0, setup, false), []);
     }
 }

@@ -2,6 +2,7 @@
 
 mod devices;
 mod host;
+mod mps;
 mod settings;
 
 use crate::exit::Outcome;
@@ -98,7 +99,7 @@ struct Report {
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<Outcome> {
     let install = Install::find()?;
-    let mut checks = devices::checks(&install);
+    let mut checks = devices::checks(&install, &args.run_dir);
     checks.extend(host::checks(&install, &args.run_dir));
     checks.extend(settings::checks());
     let level = checks

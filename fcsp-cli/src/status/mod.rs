@@ -2,6 +2,7 @@
 
 mod drivers;
 mod reading;
+mod sharing;
 mod text;
 
 use crate::exit::Outcome;
@@ -19,7 +20,7 @@ Examples:
   fcsp status --json | jq '.regions[].tenants[] | {name, received}'
 
 'now' is the share the tenant may have with those that are active now; 'received' is device time
-charged during the interval. A tenant that is alone and has no ceiling runs unmetered: it has the
+charged during the interval. Each device says whether its programs run together or take turns, and why. A tenant that is alone and has no ceiling runs unmetered: it has the
 whole device, and nothing is charged.")]
 pub struct Args {
     #[command(flatten)]

@@ -1,10 +1,10 @@
 //! What the regions hold at an instant, and what follows from two instants.
 
 use super::drivers::Drivers;
+use super::sharing;
 use crate::regions::Regions;
-use fcsp_core::backend::SharingMode;
 use fcsp_core::ledger;
-use fcsp_core::policy::{Limits, tenant_name};
+use fcsp_core::policy::{Limits, Sharing, tenant_name};
 use fcsp_core::region::layout::{Slot, Tenant};
 use fcsp_core::region::{Region, TenantIndex, reclaim, scan};
 use fcsp_core::sync::Ordering::Relaxed;
@@ -78,8 +78,12 @@ pub struct Device {
     pub simulated: bool,
     /// Memory of the whole device.
     pub total_bytes: u64,
-    /// `exclusive` or `concurrent`.
+    /// `exclusive` or `concurrent`: what is in force.
     pub sharing: &'static str,
+    /// What decides that.
+    pub sharing_because: String,
+    /// What the policy wants: `auto`, `exclusive` or `concurrent`.
+    pub sharing_wanted: &'static str,
     /// Bytes in use on the whole device as its driver says; `null` if no driver answers.
     pub driver_used_bytes: Option<u64>,
     /// Share of the last sample period in which a kernel ran, as the driver says; drivers renew it
@@ -230,6 +234,8 @@ impl Look<'_> {
         let layout = self.region.layout();
         let device = self.region.device();
         let telemetry = drivers.telemetry(&device);
+        let (sharing, sharing_because) = sharing::explain(self.region);
+        let sharing_wanted = layout.header.sharing_wanted.load(Relaxed);
         let mut tenants: Vec<TenantStatus> = scan::live_tenants(layout)
             .map(|(index, tenant)| self.tenant_status(index, tenant))
             .collect();
@@ -248,10 +254,9 @@ impl Look<'_> {
                 vendor: device.vendor.name(),
                 simulated: device.simulated,
                 total_bytes: device.total_bytes,
-                sharing: match device.sharing {
-                    SharingMode::Exclusive => "exclusive",
-                    SharingMode::Concurrent => "concurrent",
-                },
+                sharing,
+                sharing_because,
+                sharing_wanted: Sharing::from_number(sharing_wanted).word(),
                 driver_used_bytes: telemetry.used_bytes,
                 driver_busy: telemetry.busy,
             },

@@ -31,12 +31,13 @@ fn region_text(region: &RegionStatus) -> String {
     // The name of a simulated device says so itself; the mark is for those whose name is cut.
     let simulated = if device.simulated { ", simulated" } else { "" };
     let mut text = format!(
-        "{}  {}  {} of {} used, {}{simulated}\n",
+        "{}  {}  {} of {} used{simulated}\n  {}: {}\n",
         device.name,
         device.id,
         show_bytes(region.used_bytes),
         show_bytes(device.total_bytes),
-        device.sharing
+        device.sharing,
+        device.sharing_because
     );
     if let (Some(used_bytes), Some(busy)) = (device.driver_used_bytes, device.driver_busy) {
         let _ok = writeln!(

@@ -3,5 +3,6 @@
 mod demo;
 mod hooks;
 mod live;
+mod mps;
 mod node;
 mod offline;

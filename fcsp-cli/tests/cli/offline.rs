@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 /// An install tree around the real `fcsp`, with libraries that are only there.
-fn tree() -> TempDir {
+pub fn tree() -> TempDir {
     let tree = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary directory");
     for path in ["bin", "lib/sim"] {
         fs::create_dir_all(tree.path().join(path)).expect("a directory");
@@ -268,6 +268,7 @@ fn completions_know_the_subcommands() {
     let directory = TempDir::new().expect("a temporary directory");
     for shell in ["bash", "zsh", "fish"] {
         let output = fcsp_in(directory.path(), &["completions", shell]);
-        assert!(stdout(&output).contains("doctor"), "{shell}");
+        let text = stdout(&output);
+        assert!(text.contains("doctor") && text.contains("mps"), "{shell}");
     }
 }

@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering
 use std::sync::{Arc, Mutex};
 
 use cuda_sys::{CUdevice, CUresult, CUuuid};
-use fcsp_core::backend::{DeviceInfo, SharingMode, Vendor};
+use fcsp_core::backend::{DeviceInfo, Vendor};
 use fcsp_core::ledger::Ledger;
 use fcsp_core::ledger::live::LiveMap;
 use fcsp_core::policy::{EnvSettings, Fail, Policy, PolicyError, resolve, tenant_name};
@@ -26,6 +26,7 @@ use crate::activity::Activity;
 use crate::hooks::cuda;
 use crate::memory_graph_charge::GraphCharge;
 use crate::memory_pool_table;
+use crate::mps;
 use crate::policy_watch;
 use crate::queue::Pages;
 
@@ -249,6 +250,7 @@ fn make(ordinal: CUdevice) -> Result<&'static Device, String> {
         // Whoever was there before is gone, and with it what it asked for.
         resolved.limits.store(attachment.tenant());
     }
+    mps::want(&attachment, ordinal, &info.id, policy.as_ref());
     // For the life of the process: others reclaim the slot when it is gone.
     let attachment: &'static Arc<Attachment> = Box::leak(Box::new(Arc::new(attachment)));
     let layout = attachment.region().layout();
@@ -276,6 +278,7 @@ fn make(ordinal: CUdevice) -> Result<&'static Device, String> {
     }));
     crate::usage::watch(device);
     log::info!("tenant {tenant} on {}, slot {}", device.id, me.0);
+    mps::tell(attachment, &device.id);
     Ok(device)
 }
 
@@ -347,7 +350,7 @@ fn describe(ordinal: CUdevice) -> Option<DeviceInfo> {
         simulated: name.contains("simulated"),
         name,
         total_bytes: total as u64,
-        sharing: SharingMode::Exclusive,
+        sharing: mps::sharing_mode(ordinal),
     })
 }
 

@@ -286,6 +286,7 @@ fcsp_preload::hooks! {
     forward cuCtxGetDevice, "handlers ask for the device";
     forward cuCtxPopCurrent_v2, "handlers write to another context's default stream";
     forward cuCtxPushCurrent_v2, "handlers write to another context's default stream";
+    forward cuDeviceGetAttribute, "whether this process is a client of MPS";
     forward cuDeviceGetGraphMemAttribute, "what graphs have of their device";
     forward cuDeviceGetDefaultMemPool, "whose device a pool is";
     forward cuDeviceGetMemPool, "which pool stream-ordered allocations come from";

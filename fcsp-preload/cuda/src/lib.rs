@@ -3,7 +3,8 @@
 //! `hooks` says which calls are intercepted. `context` attaches devices as the program makes contexts
 //! on them (`device`); `memory` and its like, `launch`, `sync` and `info` hold the handlers of work; `queue` puts
 //! gates into streams and `capture` knows which streams must be left alone; `usage` counts what the
-//! driver itself takes; `policy_watch` follows the policy file; `procaddr` answers the driver's own symbol lookup. Mechanism (wrappers,
+//! driver itself takes; `policy_watch` follows the policy file; `mps` says whether
+//! this program runs beside others; `procaddr` answers the driver's own symbol lookup. Mechanism (wrappers,
 //! `dlsym`, guard, panic border) is `fcsp_preload`'s, decisions are `fcsp_core`'s.
 
 mod activity;
@@ -34,6 +35,7 @@ mod memory_pool_reuse;
 mod memory_pool_settle;
 mod memory_pool_table;
 mod memory_vmm;
+mod mps;
 mod order;
 mod policy_watch;
 mod procaddr;

@@ -5,12 +5,14 @@ use std::ffi::CString;
 
 use fcsp_core::policy::tenant_name;
 
+use crate::mps;
+
 const TENANT: &CStr = c"FCSP_TENANT";
 
 /// Names the tenant for this process and everything it starts, unless somebody has: a job and its
 /// children share one quota. Done here because the environment may not be changed once there are
 /// threads.
-extern "C" fn name_tenant() {
+fn name_tenant() {
     // SAFETY: runs while the dynamic linker initialises the program, before any thread exists.
     let set = unsafe { libc::getenv(TENANT.as_ptr()) };
     // SAFETY: a C string of the environment, as above.
@@ -24,6 +26,15 @@ extern "C" fn name_tenant() {
     }
 }
 
+/// What must stand in the environment before the program starts the driver.
+extern "C" fn prepare() {
+    // Nobody above this could take a panic; what is missing then is a default.
+    let _panicked = std::panic::catch_unwind(|| {
+        name_tenant();
+        mps::set_partition();
+    });
+}
+
 #[used]
 #[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array"))]
-static NAME_TENANT: extern "C" fn() = name_tenant;
+static PREPARE: extern "C" fn() = prepare;

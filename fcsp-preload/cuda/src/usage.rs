@@ -35,6 +35,10 @@ const CONTEXT_BYTES_GUESS: u64 = 518 << 20;
 /// processes raced at their quota on an H100 (driver 580.159, Nov 2026) they had up to 9.1 MiB each
 /// of it: page tables of mappings, streams, first launches.
 pub const GROWTH_BYTES: u64 = 12 << 20;
+/// What a context of a client of MPS is expected to take. Most of a context is then the server's, once
+/// for all clients, so it is certainly less; how much less was not measured, and until it is, a client
+/// is charged as if it were none.
+const CONTEXT_BYTES_MPS: u64 = CONTEXT_BYTES_GUESS;
 /// Most processes asked about on one device.
 const PROCESSES_MAX: usize = 512;
 
@@ -133,7 +137,7 @@ fn reconcile(device: &Device, handle: nvmlDevice_t, last: Option<u64>) -> Option
         .overhead_bytes
         .fetch_add(correction, Ordering::AcqRel);
     ledger.adjust(correction as i64);
-    if tracked == 0 {
+    if tracked == 0 && !is_mps_client(device) {
         // Nothing but contexts and code: what the next process will need, too.
         let known = &device.attachment.region().layout().header.context_bytes;
         known.fetch_max(difference, Ordering::Relaxed);
@@ -157,22 +161,34 @@ fn has_left(device: &Device, leaving_bytes: u64) -> bool {
     moved.is_ok()
 }
 
-/// What the first context of a process takes: the most that any took on this device so far, and what it may
-/// come to take. True if it was measured.
-fn context_bytes(device: &Device) -> (u64, bool) {
+/// What a context is expected to take: the most that any took on this device so far, and what the driver may
+/// come to take. Without a measurement, or under MPS, where the driver shows the server's use and not the client's, a guess.
+#[derive(Clone, Copy)]
+enum Expected {
+    Measured(u64),
+    Guess(u64),
+}
+
+fn expected(device: &Device) -> Expected {
     let header = &device.attachment.region().layout().header;
     match header.context_bytes.load(Ordering::Relaxed) {
-        0 => (CONTEXT_BYTES_GUESS + GROWTH_BYTES, false),
-        known => (known + GROWTH_BYTES, true),
+        _ if is_mps_client(device) => Expected::Guess(CONTEXT_BYTES_MPS + GROWTH_BYTES),
+        0 => Expected::Guess(CONTEXT_BYTES_GUESS + GROWTH_BYTES),
+        known => Expected::Measured(known + GROWTH_BYTES),
     }
+}
+
+fn is_mps_client(device: &Device) -> bool {
+    device.attachment.slot().takes_turns.load(Ordering::Relaxed) == 0
 }
 
 /// Charges what a context is expected to take, before it is made. False if that is known and does not
 /// fit into the quota.
 pub fn reserve_context(device: &Device) -> bool {
-    let (bytes, known) = context_bytes(device);
+    let expected = expected(device);
+    let (Expected::Measured(bytes) | Expected::Guess(bytes)) = expected;
     if device.attachment.reserve(bytes).is_err() {
-        if known {
+        if matches!(expected, Expected::Measured(_)) {
             log::error!(
                 "a context on {} takes {bytes} bytes, more than the quota has left; raise the memory quota",
                 device.id
@@ -188,7 +204,7 @@ pub fn reserve_context(device: &Device) -> bool {
 
 /// Gives back what [`reserve_context`] charged: the driver did not make the context, or it is gone.
 pub fn release_context(device: &Device) {
-    let (bytes, _) = context_bytes(device);
+    let (Expected::Measured(bytes) | Expected::Guess(bytes)) = expected(device);
     let charged =
         device
             .overhead_bytes

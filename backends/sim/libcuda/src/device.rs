@@ -86,7 +86,7 @@ pub unsafe fn attribute(
     let value = match attribute {
         A::CU_DEVICE_ATTRIBUTE_PCI_BUS_ID => Some(gpu.device.pci_bus() as c_int),
         A::CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID | A::CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID => Some(0),
-        A::CU_DEVICE_ATTRIBUTE_MPS_ENABLED => Some(c_int::from(gpu.device.mps())),
+        A::CU_DEVICE_ATTRIBUTE_MPS_ENABLED => Some(c_int::from(gpu.device.is_client())),
         CUdevice_attribute_enum(number) => attribute_value(number as c_int),
     };
     // SAFETY: checked above.

@@ -164,6 +164,12 @@ impl Device {
         self.shared.mps.load(Relaxed) == 1
     }
 
+    /// Whether this process is one of those that run concurrently: it said so itself, on a device where
+    /// the first said so. (The model runs a process that did not beside the others all the same.)
+    pub fn is_client(&self) -> bool {
+        self.config.mps && self.mps()
+    }
+
     /// Descriptors that a forked child has to close, lest it keeps its parent's place alive.
     pub fn fork_sensitive_fd(&self) -> RawFd {
         self.locks.raw_fd()

@@ -1,0 +1,464 @@
+//! `fcsp mps` over a fake of NVIDIA's control program (`fake/`), and what follows from it.
+
+use crate::node::{Node, fcsp_in, stderr, stdout};
+use fcsp_core::backend::{DeviceInfo, SharingMode};
+use fcsp_core::region::{Attachment, Region};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+const FAKE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/fake");
+
+/// A run directory in which MPS is started and stopped; stopped by force at the end.
+struct Mps {
+    run_dir: TempDir,
+}
+
+impl Mps {
+    fn new() -> Self {
+        let run_dir = TempDir::new().expect("a temporary directory");
+        Self { run_dir }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        command(self.run_dir.path(), FAKE, arguments)
+    }
+
+    fn fcsp(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("fcsp starts")
+    }
+
+    fn started() -> Self {
+        let mps = Self::new();
+        let output = mps.fcsp(&["mps", "start"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        mps
+    }
+
+    fn status(&self) -> serde_json::Value {
+        let output = self.fcsp(&["mps", "status", "--json"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.run_dir.path().join("mps").join(name)
+    }
+
+    /// Lets the fake daemon have a server with these clients.
+    fn serve(&self, server: u32, clients: &str) {
+        fs::write(self.path("pipe/servers"), format!("{server}\n")).expect("writes");
+        fs::write(self.path("pipe/clients"), clients).expect("writes");
+    }
+}
+
+impl Drop for Mps {
+    fn drop(&mut self) {
+        self.fcsp(&["mps", "stop", "--force", "--purge"]);
+    }
+}
+
+/// `fcsp` with that run directory, the program's directory `bin` first on the path, and no settings.
+fn command(run_dir: &Path, bin: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fcsp"));
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if ["BUD_", "FCSP_", "CUDA_", "FAKE_"]
+            .iter()
+            .any(|it| name.starts_with(it))
+        {
+            command.env_remove(name);
+        }
+    }
+    command
+        .args(arguments)
+        .env("FCSP_RUN_DIR", run_dir)
+        .env("PATH", format!("{bin}:/usr/bin:/bin"));
+    command
+}
+
+fn refused(output: &Output, with: &str) {
+    let said = stderr(output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(with), "{with:?} is missing in {said}");
+}
+
+#[test]
+fn start_comes_back_when_the_daemon_answers_and_does_nothing_twice() {
+    let mps = Mps::new();
+    let output = mps.fcsp(&["mps", "start"]);
+    let text = stdout(&output);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(text.starts_with("MPS daemon started (pid "), "{text}");
+    assert!(
+        text.contains("Shared fate: under MPS a fatal fault"),
+        "{text}"
+    );
+    let status = mps.status();
+    assert_eq!(
+        (&status["running"], &status["simulated"]),
+        (&true.into(), &false.into())
+    );
+    assert_eq!(status["default_active_thread_percentage"], 100.0);
+    assert_eq!(status["servers"], serde_json::json!([]));
+    let pid = status["pid"].as_u64().expect("its pid");
+    let again = stdout(&mps.fcsp(&["mps", "start"]));
+    assert!(
+        again.starts_with(&format!("the MPS daemon runs already (pid {pid})")),
+        "{again}"
+    );
+    assert_eq!(mps.status()["pid"], pid);
+}
+
+#[test]
+fn the_daemon_has_directories_of_its_own_and_nothing_of_the_operators() {
+    let mps = Mps::new();
+    let output = mps
+        .command(&["mps", "start"])
+        .env("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", "10")
+        .env("CUDA_VISIBLE_DEVICES", "7")
+        .env("CUDA_MPS_PIPE_DIRECTORY", "/nowhere")
+        .output()
+        .expect("fcsp starts");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let environment = fs::read_to_string(mps.path("log/environment")).expect("the fake wrote it");
+    let has = |line: String| environment.lines().any(|it| it == line);
+    assert!(has(format!(
+        "CUDA_MPS_PIPE_DIRECTORY={}",
+        mps.path("pipe").display()
+    )));
+    assert!(has(format!(
+        "CUDA_MPS_LOG_DIRECTORY={}",
+        mps.path("log").display()
+    )));
+    for absent in [
+        "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE",
+        "CUDA_VISIBLE_DEVICES",
+        "LD_PRELOAD",
+    ] {
+        assert!(!environment.contains(absent), "{absent}");
+    }
+}
+
+#[test]
+fn status_names_servers_and_programs() {
+    let mps = Mps::started();
+    mps.serve(1234, "77\n78\n");
+    let servers = mps.status()["servers"].clone();
+    assert_eq!(
+        servers,
+        serde_json::json!([{ "pid": 1234, "clients": [77, 78] }])
+    );
+    let text = stdout(&mps.fcsp(&["mps", "status"]));
+    assert!(text.contains("server    1234; programs: 77, 78"), "{text}");
+    assert!(text.contains("Shared fate: "), "{text}");
+    // What is no list of ids is no server.
+    fs::write(mps.path("pipe/servers"), "who knows\n").expect("writes");
+    assert_eq!(mps.status()["servers"], serde_json::json!([]));
+}
+
+#[test]
+fn stop_leaves_the_logs_and_nothing_else() {
+    let mps = Mps::started();
+    let text = stdout(&mps.fcsp(&["mps", "stop"]));
+    assert!(
+        text.starts_with("MPS daemon stopped; logs are in "),
+        "{text}"
+    );
+    assert!(!mps.path("pipe").exists() && mps.path("log/control.log").exists());
+    assert_eq!(mps.status()["running"], false);
+    let again = mps.fcsp(&["mps", "stop", "--purge"]);
+    assert!(again.status.success());
+    assert_eq!(stdout(&again), "no MPS daemon runs here\n");
+    assert_eq!(fs::read_dir(mps.run_dir.path()).expect("reads").count(), 0);
+}
+
+#[test]
+fn stop_waits_for_programs_and_force_does_not() {
+    let mps = Mps::started();
+    mps.serve(1234, "77\n");
+    let output = mps.fcsp(&["mps", "stop", "--timeout", "0.3"]);
+    refused(
+        &output,
+        "ends with those it serves: 77. fcsp mps stop --force ends them",
+    );
+    assert!(mps.path("pipe/control").exists(), "it still serves");
+    let output = mps.fcsp(&["mps", "stop", "--force"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("ending the programs 77"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(!mps.path("pipe").exists());
+}
+
+#[test]
+fn a_daemon_that_does_not_come_is_told_with_what_it_said() {
+    for (how, with) in [
+        ("fails", "An instance of this daemon is already running"),
+        ("silent", "nobody listens in "),
+        ("hangs", "no answer within 0.5 s"),
+    ] {
+        let mps = Mps::new();
+        let mut command = mps.command(&["mps", "start", "--timeout", "0.5"]);
+        let output = command.env("FAKE_MPS", how).output().expect("fcsp starts");
+        refused(&output, with);
+        refused(&output, "its logs are in ");
+        assert!(!mps.path("pipe").exists(), "{how}");
+        assert_eq!(mps.status()["running"], false, "{how}");
+    }
+}
+
+#[test]
+fn without_the_control_program_start_says_where_it_looked() {
+    if Path::new("/usr/bin/nvidia-cuda-mps-control").exists() {
+        return;
+    }
+    let run_dir = TempDir::new().expect("a temporary directory");
+    let output = command(run_dir.path(), "/nowhere", &["mps", "start"]).output();
+    refused(
+        &output.expect("fcsp starts"),
+        "nvidia-cuda-mps-control is neither on the PATH nor in /usr/bin",
+    );
+    assert_eq!(fs::read_dir(run_dir.path()).expect("reads").count(), 0);
+}
+
+#[test]
+fn a_daemon_of_somebody_else_is_not_joined_by_a_second_one() {
+    let theirs = Mps::started();
+    let ours = Mps::new();
+    let output = ours
+        .command(&["mps", "start"])
+        .env("CUDA_MPS_PIPE_DIRECTORY", theirs.path("pipe"))
+        .output()
+        .expect("fcsp starts");
+    refused(
+        &output,
+        "an MPS daemon that is not of this run directory listens in ",
+    );
+    assert!(!ours.path("pipe").exists());
+}
+
+#[test]
+fn what_cannot_be_asked_for_is_refused() {
+    let mps = Mps::new();
+    let long = mps.run_dir.path().join("x".repeat(90));
+    fs::create_dir(&long).expect("a directory");
+    let output = mps.fcsp(&["mps", "start", "--run-dir", long.to_str().expect("UTF-8")]);
+    refused(
+        &output,
+        "bytes too long for a socket; use a shorter run directory",
+    );
+    for bad in [["--timeout", "0"], ["--timeout", "x"], ["--timeout", "-1"]] {
+        let output = mps.fcsp(&["mps", "start", bad[0], bad[1]]);
+        assert_eq!(output.status.code(), Some(2), "{bad:?}");
+    }
+    let output = mps.fcsp(&["mps", "start", "--simulated", "--devices", "0"]);
+    assert_eq!(output.status.code(), Some(2));
+    let unwritable = mps.fcsp(&["mps", "start", "--run-dir", "/proc"]);
+    refused(
+        &unwritable,
+        "MPS needs a run directory that this user can write",
+    );
+}
+
+#[test]
+fn on_simulated_devices_nothing_is_started_and_all_say_so() {
+    let mps = Mps::new();
+    let output = mps.fcsp(&["mps", "start", "--simulated"]);
+    let text = stdout(&output);
+    assert!(
+        text.starts_with("simulated MPS: no daemon was started."),
+        "{text}"
+    );
+    let status = mps.status();
+    assert_eq!(
+        (&status["running"], &status["simulated"]),
+        (&true.into(), &true.into())
+    );
+    assert_eq!(status["pid"], serde_json::Value::Null);
+    refused(
+        &mps.fcsp(&["mps", "start"]),
+        "is in use for simulated devices",
+    );
+    let text = stdout(&mps.fcsp(&["mps", "stop"]));
+    assert_eq!(text, "simulated MPS is off; no daemon ran\n");
+    assert_eq!(fs::read_dir(mps.run_dir.path()).expect("reads").count(), 0);
+}
+
+#[test]
+fn of_two_that_start_at_once_one_finds_the_others_daemon() {
+    let mps = Mps::new();
+    let start = || mps.command(&["mps", "start"]);
+    let outputs = std::thread::scope(|scope| {
+        let started = [(); 4].map(|()| scope.spawn(|| start().output().expect("fcsp starts")));
+        started.map(|it| it.join().expect("runs"))
+    });
+    let said: Vec<String> = outputs.iter().map(stdout).collect();
+    let count = |what: &str| said.iter().filter(|text| text.starts_with(what)).count();
+    assert_eq!(
+        (
+            count("MPS daemon started"),
+            count("the MPS daemon runs already")
+        ),
+        (1, 3),
+        "{said:?}"
+    );
+    let held = fs::File::open(mps.run_dir.path()).expect("opens");
+    held.lock().expect("locks");
+    let late = mps.fcsp(&["mps", "stop", "--timeout", "0.2"]);
+    refused(&late, "another fcsp mps start or stop is at work");
+    drop(held);
+}
+
+/// The environment that `fcsp run` gives a program. The libraries of the tree are only there.
+fn environment_of_run(mps: &Mps, options: &[&str], variables: &[(&str, &str)]) -> String {
+    let tree = crate::offline::tree();
+    let mut command = Command::new(tree.path().join("bin/fcsp"));
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if ["BUD_", "FCSP_", "CUDA_"]
+            .iter()
+            .any(|it| name.starts_with(it))
+        {
+            command.env_remove(name);
+        }
+    }
+    command
+        .args(["-v", "run"])
+        .args(options)
+        .args(["--", "env"])
+        .env("FCSP_RUN_DIR", mps.run_dir.path())
+        .envs(variables.iter().copied());
+    let output = command.output().expect("fcsp starts");
+    assert!(output.status.success(), "{}", stderr(&output));
+    format!("{}{}", stdout(&output), stderr(&output))
+}
+
+#[test]
+fn run_makes_programs_clients_unless_somebody_said_otherwise() {
+    let mps = Mps::started();
+    let pipes = format!("\nCUDA_MPS_PIPE_DIRECTORY={}\n", mps.path("pipe").display());
+    let has = |options: &[&str], variables: &[(&str, &str)]| {
+        format!("\n{}", environment_of_run(&mps, options, variables)).contains(&pipes)
+    };
+    assert!(has(&[], &[]));
+    assert!(!has(&["--simulated"], &[]), "it serves no simulated device");
+    let chosen = environment_of_run(&mps, &[], &[("CUDA_MPS_PIPE_DIRECTORY", "/theirs")]);
+    assert!(
+        chosen.contains("CUDA_MPS_PIPE_DIRECTORY=/theirs is left as it is"),
+        "{chosen}"
+    );
+    let policy = mps.run_dir.path().join("p.toml");
+    let policy = policy.to_str().expect("UTF-8");
+    let exclusive = "sharing = \"exclusive\"\n";
+    fs::write(policy, exclusive).expect("writes");
+    assert!(!has(&["--policy", policy], &[]));
+    assert!(!has(&[], &[("FCSP_POLICY", policy)]));
+    let but_one = format!("{exclusive}[device.\"1\"]\nsharing = \"auto\"\n");
+    fs::write(policy, but_one).expect("writes");
+    assert!(has(&["--policy", policy], &[]), "not on every device");
+    mps.fcsp(&["mps", "stop"]);
+    assert!(!has(&[], &[]));
+}
+
+#[test]
+fn run_makes_simulated_programs_clients_of_a_simulated_daemon() {
+    let mps = Mps::new();
+    mps.fcsp(&["mps", "start", "--simulated"]);
+    let text = environment_of_run(&mps, &["--simulated"], &[]);
+    assert!(text.contains("FCSP_SIM_MPS=1\n") && text.contains("CUDA_MPS_PIPE_DIRECTORY="));
+    let real = environment_of_run(&mps, &[], &[]);
+    assert!(!real.contains("FCSP_SIM_MPS") && !real.contains("CUDA_MPS_PIPE_DIRECTORY"));
+}
+
+/// A process on the node's device that can, or cannot, run beside others.
+fn process(node: &Node, can: SharingMode) -> Attachment {
+    let device = DeviceInfo {
+        sharing: can,
+        ..node.region.device()
+    };
+    let region = Region::create_or_open(node.run_dir.path(), &device).expect("a region");
+    Attachment::join(&Arc::new(region), "a", |_| {}).expect("joins")
+}
+
+#[test]
+fn status_says_how_a_device_is_shared_and_why() {
+    let node = Node::new();
+    let device = || {
+        let output = command(
+            node.run_dir.path(),
+            FAKE,
+            &["status", "--interval", "0.05", "--json"],
+        )
+        .output()
+        .expect("fcsp starts");
+        let status: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let device = &status["regions"][0]["device"];
+        [&device["sharing"], &device["sharing_because"]]
+            .map(|it| it.as_str().expect("a text").to_owned())
+    };
+    let says = |mode: &str, why: &str| {
+        let [found, because] = device();
+        assert!(found == mode && because.contains(why), "{found}: {because}");
+    };
+    says("exclusive", "no program is on it");
+    let stranger = process(&node, SharingMode::Exclusive);
+    says("exclusive", "programs take turns (no MPS)");
+    let client = process(&node, SharingMode::Concurrent);
+    says(
+        "exclusive",
+        "which is no client of MPS; start it anew with fcsp run",
+    );
+    stranger.detach().expect("leaves");
+    says("concurrent", "clients of an MPS daemon of their own");
+    let start = command(node.run_dir.path(), FAKE, &["mps", "start"]).output();
+    assert!(start.expect("fcsp starts").status.success());
+    fs::write(node.run_dir.path().join("mps/pipe/servers"), "1234\n").expect("writes");
+    says("concurrent", "MPS server 1234 serves this device");
+    let policy = node.run_dir.path().join("p.toml");
+    fs::write(&policy, "sharing = \"exclusive\"\n").expect("writes");
+    assert!(
+        node.fcsp(&["policy", "apply", policy.to_str().expect("UTF-8")])
+            .status
+            .success()
+    );
+    says("exclusive", "because the policy says so");
+    let text = stdout(&node.fcsp(&["status", "--interval", "0.05"]));
+    assert!(
+        text.contains("\n  exclusive: programs take turns, because the policy says so\n"),
+        "{text}"
+    );
+    let stop = command(node.run_dir.path(), FAKE, &["mps", "stop", "--force"]).output();
+    assert!(stop.expect("fcsp starts").status.success());
+    client.detach().expect("leaves");
+}
+
+#[test]
+fn policy_show_has_the_word_of_every_device() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let file = directory.path().join("p.toml");
+    let text =
+        "sharing = \"concurrent\"\n[device.\"1\"]\nsharing = \"exclusive\"\nmode = \"none\"\n";
+    fs::write(&file, text).expect("writes");
+    let output = command(directory.path(), FAKE, &["policy", "show"])
+        .env("FCSP_POLICY", &file)
+        .output()
+        .expect("fcsp starts");
+    let text = stdout(&output);
+    assert!(text.contains(", sharing concurrent, "), "{text}");
+    assert!(
+        text.contains("  device 1: mode none, sharing exclusive\n"),
+        "{text}"
+    );
+    fs::write(&file, "sharing = \"together\"\n").expect("writes");
+    let bad = fcsp_in(
+        directory.path(),
+        &["policy", "check", file.to_str().expect("UTF-8")],
+    );
+    refused(&bad, "p.toml:1:11: ");
+    refused(&bad, "use auto, exclusive, concurrent");
+}
