@@ -157,7 +157,7 @@ fn refusals(bench: &Bench) -> Result<Vec<f64>> {
 
 fn limits() -> Limits {
     Limits {
-        sm_pct: Some(50),
+        sm_pct: Some(50.0),
         ..Limits::quota(QUOTA_BYTES)
     }
 }

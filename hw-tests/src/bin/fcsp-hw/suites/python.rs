@@ -129,7 +129,7 @@ fn pairs<'a>(
     workloads: &[&'a str],
 ) -> Result<Vec<(&'a str, Vec<Pair>)>> {
     let limits = Limits {
-        sm_pct: Some(100),
+        sm_pct: Some(100.0),
         ..Limits::quota(QUOTA_BYTES)
     };
     let cpus = std::thread::available_parallelism()?.get();

@@ -83,7 +83,7 @@ fn measure(bench: &Bench, mix: Mix, result: &mut SuiteResult) -> Result<Shared> 
         })
         .collect();
     let reports = bench.together(&tenants, seconds)?;
-    let entitled: Vec<u32> = mix.iter().map(|&(pct, _)| pct).collect();
+    let entitled: Vec<f64> = mix.iter().map(|&(pct, _)| f64::from(pct)).collect();
     let shared = Shared::of(&reports, &entitled, &alone)?;
 
     let title = title(mix);
