@@ -92,21 +92,7 @@ impl Tenant {
     pub fn to_command(&self, site: &Site, run_dir: &Path) -> Command {
         let mut command = Command::new(&self.command[0]);
         command.args(&self.command[1..]);
-        for (key, _) in std::env::vars_os() {
-            let name = key.to_string_lossy();
-            let limit = name.starts_with("BUD_") || name.starts_with("FCSP_");
-            // What configures the simulated device or the log is the user's to say.
-            let kept = name.starts_with("FCSP_SIM_") || name == "FCSP_LOG" || name == "FCSP_TUNE";
-            if (limit && !kept) || name == "LD_PRELOAD" {
-                command.env_remove(&key);
-            }
-        }
-        // A failure's reason is its message; a backtrace would push that out of the report.
-        command.env("RUST_BACKTRACE", "0");
-        if site.simulated {
-            command.env("LD_LIBRARY_PATH", site.simulated_drivers());
-            command.env("FCSP_SIM_DIR", site.simulated_devices());
-        }
+        site.only_given_variables(&mut command);
         if let Sharing::Fcsp(limits) = &self.sharing {
             command.env("LD_PRELOAD", site.preload());
             command.env("FCSP_RUN_DIR", run_dir);

@@ -13,7 +13,6 @@ mod memory;
 mod memory_kinds;
 mod modes;
 mod nvml;
-mod random;
 mod scale;
 mod session;
 mod stream;
