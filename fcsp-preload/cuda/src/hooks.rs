@@ -1,6 +1,6 @@
 //! The hook tables: every decision about an intercepted call, and nothing else.
 //!
-//! Handlers live in `context`, `memory` and its like, `launch`, `capture`, `sync`, `info` and `procaddr`. A row with `unless all_pass`
+//! Handlers live in `context`, `memory` and its like, `launch`, `capture`, `sync`, `info` and `procaddr`. A row with `unless`
 //! costs one check while nobody else uses the device. `_ptsz` and `_ptds` are the variants a program
 //! compiled for per-thread default streams calls: the same call, where stream 0 means the calling thread's own stream.
 
@@ -11,7 +11,7 @@ use cuda_sys::{
 };
 
 use crate::device::all_pass;
-use crate::sync::nothing_to_do;
+use crate::sync::{nothing_to_do, unnoticed};
 use crate::{
     capture, context, info, info_nvml, launch, memory, memory_array, memory_code, memory_graph,
     memory_pool, memory_vmm, procaddr, sync,
@@ -132,17 +132,17 @@ fcsp_preload::hooks! {
     sync cuStreamSynchronize => sync::stream, unless nothing_to_do, "waits for a stream";
     sync cuStreamSynchronize_ptsz => sync::stream, unless nothing_to_do, "waits for a stream";
     sync cuEventSynchronize => sync::event, unless nothing_to_do, "waits for an event";
-    sync cuStreamQuery => sync::stream_query, unless all_pass, "polling is waiting";
-    sync cuStreamQuery_ptsz => sync::stream_query, unless all_pass, "polling is waiting";
-    sync cuEventQuery => sync::event_query, unless all_pass, "polling is waiting";
-    sync cuMemcpyDtoH_v2 => sync::device_to_host, unless all_pass, "waits for the data";
-    sync cuMemcpyDtoH_v2_ptds => sync::device_to_host, unless all_pass, "waits for the data";
-    sync cuMemcpyDtoHAsync_v2 => sync::device_to_host_async, unless all_pass, "waits if the memory is pageable";
-    sync cuMemcpyDtoHAsync_v2_ptsz => sync::device_to_host_async, unless all_pass, "waits if the memory is pageable";
-    sync cuMemcpyHtoD_v2 => sync::host_to_device, unless all_pass, "waits for work queued before";
-    sync cuMemcpyHtoD_v2_ptds => sync::host_to_device, unless all_pass, "waits for work queued before";
-    sync cuMemcpy => sync::copy, unless all_pass, "may wait, depending on the kinds of memory";
-    sync cuMemcpy_ptds => sync::copy, unless all_pass, "may wait, depending on the kinds of memory";
+    sync cuStreamQuery => sync::stream_query, unless unnoticed, "polling is waiting";
+    sync cuStreamQuery_ptsz => sync::stream_query, unless unnoticed, "polling is waiting";
+    sync cuEventQuery => sync::event_query, unless unnoticed, "polling is waiting";
+    sync cuMemcpyDtoH_v2 => sync::device_to_host, unless unnoticed, "waits for the data";
+    sync cuMemcpyDtoH_v2_ptds => sync::device_to_host, unless unnoticed, "waits for the data";
+    sync cuMemcpyDtoHAsync_v2 => sync::device_to_host_async, unless unnoticed, "waits if the memory is pageable";
+    sync cuMemcpyDtoHAsync_v2_ptsz => sync::device_to_host_async, unless unnoticed, "waits if the memory is pageable";
+    sync cuMemcpyHtoD_v2 => sync::host_to_device, unless unnoticed, "waits for work queued before";
+    sync cuMemcpyHtoD_v2_ptds => sync::host_to_device, unless unnoticed, "waits for work queued before";
+    sync cuMemcpy => sync::copy, unless unnoticed, "may wait, depending on the kinds of memory";
+    sync cuMemcpy_ptds => sync::copy, unless unnoticed, "may wait, depending on the kinds of memory";
 
     forward cuCtxGetCurrent, "handlers ask for the context";
     forward cuCtxGetDevice, "handlers ask for the device";

@@ -33,6 +33,7 @@ mod queue;
 mod start;
 mod sync;
 mod usage;
+mod usage_rhythm;
 
 pub use hooks::{CUDA, NVML};
 

@@ -16,5 +16,6 @@ mod linear;
 mod management;
 mod policy;
 mod pools;
+mod rest;
 mod shared;
 mod vmm;
