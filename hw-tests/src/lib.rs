@@ -8,5 +8,6 @@
 
 pub mod clock;
 pub mod ledger;
+pub mod random;
 pub mod record;
 pub mod stats;

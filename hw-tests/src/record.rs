@@ -114,6 +114,23 @@ pub enum Outcome {
         /// How long from launch to the return of the wait.
         latency: Option<Quantiles>,
     },
+    /// Rested and began again: how long from the first submission to the end of the first kernel, each time.
+    Resume {
+        /// In order.
+        first_ns: Vec<u64>,
+    },
+    /// Copied.
+    Copy {
+        /// Copies submitted.
+        copies: u64,
+        /// Size of each.
+        bytes: u64,
+    },
+    /// Worked and asked for memory meanwhile.
+    Grow {
+        /// In order.
+        attempts: Vec<Attempt>,
+    },
     /// Allocations and frees against the limit.
     AllocRace(AllocRace),
     /// One tenant that asks for more than there is.
@@ -136,6 +153,15 @@ pub enum Outcome {
         /// How often it was read.
         reads: u64,
     },
+}
+
+/// A request for memory of `grow`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// When it was made.
+    pub t_ns: u64,
+    /// Whether it was granted; else it was refused with the driver's out-of-memory code.
+    pub granted: bool,
 }
 
 /// Result of `alloc-race`.
@@ -243,6 +269,19 @@ mod tests {
                 latency,
             },
             Outcome::Pingpong { latency: None },
+            Outcome::Resume {
+                first_ns: vec![5, 6],
+            },
+            Outcome::Copy {
+                copies: 3,
+                bytes: 4,
+            },
+            Outcome::Grow {
+                attempts: vec![Attempt {
+                    t_ns: 7,
+                    granted: false,
+                }],
+            },
             Outcome::AllocRace(AllocRace {
                 allocations: 1,
                 refusals: 2,

@@ -17,6 +17,7 @@ use fcsp_core::policy::{EnvSettings, Fail, Policy, PolicyError, resolve, tenant_
 use fcsp_core::region::{
     Attachment, Region, RobustHold, SlotIndex, liveness, reclaim, run_dir, scan,
 };
+use fcsp_core::sched::clock::now_ns;
 use fcsp_core::sched::observer::{self, Bench, Peers};
 use fcsp_core::sched::producer::Producer;
 use fcsp_core::sched::tuning::Tuning;
@@ -179,9 +180,17 @@ pub fn attach(ordinal: CUdevice) -> Result<&'static Device, Denied> {
         // SAFETY: neither null nor the mark, so a device, which lives for ever.
         return Ok(unsafe { &*device });
     }
+    let began_ns = now_ns();
     match make(ordinal) {
         Ok(device) => {
             publish(place, device);
+            log::info!(
+                "tenant {} on {}, slot {}, attached in {} us",
+                device.attachment.tenant().name.read(),
+                device.id,
+                device.attachment.slot_index().0,
+                (now_ns() - began_ns) / 1_000
+            );
             Ok(device)
         }
         Err(error) => {
@@ -277,7 +286,6 @@ fn make(ordinal: CUdevice) -> Result<&'static Device, String> {
         attachment,
     }));
     crate::usage::watch(device);
-    log::info!("tenant {tenant} on {}, slot {}", device.id, me.0);
     mps::tell(attachment, &device.id);
     Ok(device)
 }

@@ -1,7 +1,7 @@
 //! The hook tables: every decision about an intercepted call, and nothing else.
 //!
 //! Handlers live in `context`, `memory` and its like, `launch` and its like, `graph`, `copy`, `fill`,
-//! `order`, `communication`, `capture`, `sync`, `info` and `procaddr`. A row with `unless all_pass`
+//! `order`, `communication`, `capture`, `sync`, `info` and `procaddr`. A row with `unless`
 //! costs one check while nobody else uses the device. `_ptsz` and `_ptds` are the variants a program
 //! compiled for per-thread default streams calls: the same call, where stream 0 means the calling thread's own stream.
 
@@ -12,7 +12,7 @@ use cuda_sys::{
 };
 
 use crate::device::all_pass;
-use crate::sync::nothing_to_do;
+use crate::sync::{nothing_to_do, unnoticed};
 use crate::{
     capture, communication, context, copy, copy_batch, fill, graph, info, info_nvml,
     info_utilization, launch, launch_legacy, memory, memory_array, memory_code, memory_graph,
@@ -170,80 +170,80 @@ fcsp_preload::hooks! {
     gate cuMemsetD2D32Async => fill::d2d32_async::<false>, unless all_pass, "a large fill takes device time";
     gate cuMemsetD2D32Async_ptsz => fill::d2d32_async::<true>, unless all_pass, "a large fill takes device time";
 
-    gate cuMemcpy => copy::any::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpy_ptds => copy::any::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpyAsync => copy::any_async::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpyAsync_ptsz => copy::any_async::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    sync cuMemcpyHtoD => copy::to_device_v1::<false>, unless all_pass, "waits for the data and for work queued before; copy engines do it";
-    sync cuMemcpyHtoDAsync => copy::to_device_async_v1::<false>, unless all_pass, "waits if the memory is pageable; copy engines do it";
-    sync cuMemcpyDtoH => copy::to_host_v1::<false>, unless all_pass, "waits for the data and for work queued before; copy engines do it";
-    sync cuMemcpyDtoHAsync => copy::to_host_async_v1::<false>, unless all_pass, "waits if the memory is pageable; copy engines do it";
-    gate cuMemcpyDtoD => copy::inside_v1::<false>, unless all_pass, "a large copy inside the device takes device time";
-    gate cuMemcpyDtoDAsync => copy::inside_async_v1::<false>, unless all_pass, "a large copy inside the device takes device time";
-    gate cuMemcpyDtoA => copy::device_to_array_v1::<false>, unless all_pass, "a large copy inside the device takes device time";
-    gate cuMemcpyAtoD => copy::array_to_device_v1::<false>, unless all_pass, "a large copy inside the device takes device time";
-    gate cuMemcpyAtoA => copy::array_to_array_v1::<false>, unless all_pass, "a large copy inside the device takes device time";
-    sync cuMemcpyHtoA => copy::host_to_array_v1::<false>, unless all_pass, "waits for the data and for work queued before; copy engines do it";
-    sync cuMemcpyHtoAAsync => copy::host_to_array_async_v1::<false>, unless all_pass, "waits if the memory is pageable; copy engines do it";
-    sync cuMemcpyAtoH => copy::array_to_host_v1::<false>, unless all_pass, "waits for the data and for work queued before; copy engines do it";
-    sync cuMemcpyAtoHAsync => copy::array_to_host_async_v1::<false>, unless all_pass, "waits if the memory is pageable; copy engines do it";
-    sync cuMemcpyHtoD_v2 => copy::to_device::<false>, unless all_pass, "waits for the data and for work queued before; copy engines do it";
-    sync cuMemcpyHtoD_v2_ptds => copy::to_device::<true>, unless all_pass, "waits for the data and for work queued before; copy engines do it";
-    sync cuMemcpyHtoDAsync_v2 => copy::to_device_async::<false>, unless all_pass, "waits if the memory is pageable; copy engines do it";
-    sync cuMemcpyHtoDAsync_v2_ptsz => copy::to_device_async::<true>, unless all_pass, "waits if the memory is pageable; copy engines do it";
-    sync cuMemcpyDtoH_v2 => copy::to_host::<false>, unless all_pass, "waits for the data and for work queued before; copy engines do it";
-    sync cuMemcpyDtoH_v2_ptds => copy::to_host::<true>, unless all_pass, "waits for the data and for work queued before; copy engines do it";
-    sync cuMemcpyDtoHAsync_v2 => copy::to_host_async::<false>, unless all_pass, "waits if the memory is pageable; copy engines do it";
-    sync cuMemcpyDtoHAsync_v2_ptsz => copy::to_host_async::<true>, unless all_pass, "waits if the memory is pageable; copy engines do it";
-    gate cuMemcpyDtoD_v2 => copy::inside::<false>, unless all_pass, "a large copy inside the device takes device time";
-    gate cuMemcpyDtoD_v2_ptds => copy::inside::<true>, unless all_pass, "a large copy inside the device takes device time";
-    gate cuMemcpyDtoDAsync_v2 => copy::inside_async::<false>, unless all_pass, "a large copy inside the device takes device time";
-    gate cuMemcpyDtoDAsync_v2_ptsz => copy::inside_async::<true>, unless all_pass, "a large copy inside the device takes device time";
-    gate cuMemcpyDtoA_v2 => copy::device_to_array::<false>, unless all_pass, "a large copy inside the device takes device time";
-    gate cuMemcpyDtoA_v2_ptds => copy::device_to_array::<true>, unless all_pass, "a large copy inside the device takes device time";
-    gate cuMemcpyAtoD_v2 => copy::array_to_device::<false>, unless all_pass, "a large copy inside the device takes device time";
-    gate cuMemcpyAtoD_v2_ptds => copy::array_to_device::<true>, unless all_pass, "a large copy inside the device takes device time";
-    gate cuMemcpyAtoA_v2 => copy::array_to_array::<false>, unless all_pass, "a large copy inside the device takes device time";
-    gate cuMemcpyAtoA_v2_ptds => copy::array_to_array::<true>, unless all_pass, "a large copy inside the device takes device time";
-    sync cuMemcpyHtoA_v2 => copy::host_to_array::<false>, unless all_pass, "waits for the data and for work queued before; copy engines do it";
-    sync cuMemcpyHtoA_v2_ptds => copy::host_to_array::<true>, unless all_pass, "waits for the data and for work queued before; copy engines do it";
-    sync cuMemcpyHtoAAsync_v2 => copy::host_to_array_async::<false>, unless all_pass, "waits if the memory is pageable; copy engines do it";
-    sync cuMemcpyHtoAAsync_v2_ptsz => copy::host_to_array_async::<true>, unless all_pass, "waits if the memory is pageable; copy engines do it";
-    sync cuMemcpyAtoH_v2 => copy::array_to_host::<false>, unless all_pass, "waits for the data and for work queued before; copy engines do it";
-    sync cuMemcpyAtoH_v2_ptds => copy::array_to_host::<true>, unless all_pass, "waits for the data and for work queued before; copy engines do it";
-    sync cuMemcpyAtoHAsync_v2 => copy::array_to_host_async::<false>, unless all_pass, "waits if the memory is pageable; copy engines do it";
-    sync cuMemcpyAtoHAsync_v2_ptsz => copy::array_to_host_async::<true>, unless all_pass, "waits if the memory is pageable; copy engines do it";
-    gate cuMemcpyPeer => copy::peer::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpyPeer_ptds => copy::peer::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpyPeerAsync => copy::peer_async::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpyPeerAsync_ptsz => copy::peer_async::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpy2D => copy::flat_v1::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpy2D_v2 => copy::flat::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpy2D_v2_ptds => copy::flat::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpy2DUnaligned => copy::flat_v1::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpy2DUnaligned_v2 => copy::flat::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpy2DUnaligned_v2_ptds => copy::flat::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpy2DAsync => copy::flat_async_v1::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpy2DAsync_v2 => copy::flat_async::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpy2DAsync_v2_ptsz => copy::flat_async::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpy3D => copy::deep_v1::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpy3D_v2 => copy::deep::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpy3D_v2_ptds => copy::deep::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpy3DAsync => copy::deep_async_v1::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpy3DAsync_v2 => copy::deep_async::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpy3DAsync_v2_ptsz => copy::deep_async::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpy3DPeer => copy::deep_peer::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpy3DPeer_ptds => copy::deep_peer::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpy3DPeerAsync => copy::deep_peer_async::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpy3DPeerAsync_ptsz => copy::deep_peer_async::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpyBatchAsync => copy_batch::linear_v1::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpyBatchAsync_ptsz => copy_batch::linear_v1::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpyBatchAsync_v2 => copy_batch::linear_v2::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpyBatchAsync_v2_ptsz => copy_batch::linear_v2::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpy3DBatchAsync => copy_batch::boxes_v1::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpy3DBatchAsync_ptsz => copy_batch::boxes_v1::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpy3DBatchAsync_v2 => copy_batch::boxes_v2::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate cuMemcpy3DBatchAsync_v2_ptsz => copy_batch::boxes_v2::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy => copy::any::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy_ptds => copy::any::<true>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpyAsync => copy::any_async::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpyAsync_ptsz => copy::any_async::<true>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    sync cuMemcpyHtoD => copy::to_device_v1::<false>, unless unnoticed, "waits for the data and for work queued before; copy engines do it";
+    sync cuMemcpyHtoDAsync => copy::to_device_async_v1::<false>, unless unnoticed, "waits if the memory is pageable; copy engines do it";
+    sync cuMemcpyDtoH => copy::to_host_v1::<false>, unless unnoticed, "waits for the data and for work queued before; copy engines do it";
+    sync cuMemcpyDtoHAsync => copy::to_host_async_v1::<false>, unless unnoticed, "waits if the memory is pageable; copy engines do it";
+    gate cuMemcpyDtoD => copy::inside_v1::<false>, unless unnoticed, "a large copy inside the device takes device time";
+    gate cuMemcpyDtoDAsync => copy::inside_async_v1::<false>, unless unnoticed, "a large copy inside the device takes device time";
+    gate cuMemcpyDtoA => copy::device_to_array_v1::<false>, unless unnoticed, "a large copy inside the device takes device time";
+    gate cuMemcpyAtoD => copy::array_to_device_v1::<false>, unless unnoticed, "a large copy inside the device takes device time";
+    gate cuMemcpyAtoA => copy::array_to_array_v1::<false>, unless unnoticed, "a large copy inside the device takes device time";
+    sync cuMemcpyHtoA => copy::host_to_array_v1::<false>, unless unnoticed, "waits for the data and for work queued before; copy engines do it";
+    sync cuMemcpyHtoAAsync => copy::host_to_array_async_v1::<false>, unless unnoticed, "waits if the memory is pageable; copy engines do it";
+    sync cuMemcpyAtoH => copy::array_to_host_v1::<false>, unless unnoticed, "waits for the data and for work queued before; copy engines do it";
+    sync cuMemcpyAtoHAsync => copy::array_to_host_async_v1::<false>, unless unnoticed, "waits if the memory is pageable; copy engines do it";
+    sync cuMemcpyHtoD_v2 => copy::to_device::<false>, unless unnoticed, "waits for the data and for work queued before; copy engines do it";
+    sync cuMemcpyHtoD_v2_ptds => copy::to_device::<true>, unless unnoticed, "waits for the data and for work queued before; copy engines do it";
+    sync cuMemcpyHtoDAsync_v2 => copy::to_device_async::<false>, unless unnoticed, "waits if the memory is pageable; copy engines do it";
+    sync cuMemcpyHtoDAsync_v2_ptsz => copy::to_device_async::<true>, unless unnoticed, "waits if the memory is pageable; copy engines do it";
+    sync cuMemcpyDtoH_v2 => copy::to_host::<false>, unless unnoticed, "waits for the data and for work queued before; copy engines do it";
+    sync cuMemcpyDtoH_v2_ptds => copy::to_host::<true>, unless unnoticed, "waits for the data and for work queued before; copy engines do it";
+    sync cuMemcpyDtoHAsync_v2 => copy::to_host_async::<false>, unless unnoticed, "waits if the memory is pageable; copy engines do it";
+    sync cuMemcpyDtoHAsync_v2_ptsz => copy::to_host_async::<true>, unless unnoticed, "waits if the memory is pageable; copy engines do it";
+    gate cuMemcpyDtoD_v2 => copy::inside::<false>, unless unnoticed, "a large copy inside the device takes device time";
+    gate cuMemcpyDtoD_v2_ptds => copy::inside::<true>, unless unnoticed, "a large copy inside the device takes device time";
+    gate cuMemcpyDtoDAsync_v2 => copy::inside_async::<false>, unless unnoticed, "a large copy inside the device takes device time";
+    gate cuMemcpyDtoDAsync_v2_ptsz => copy::inside_async::<true>, unless unnoticed, "a large copy inside the device takes device time";
+    gate cuMemcpyDtoA_v2 => copy::device_to_array::<false>, unless unnoticed, "a large copy inside the device takes device time";
+    gate cuMemcpyDtoA_v2_ptds => copy::device_to_array::<true>, unless unnoticed, "a large copy inside the device takes device time";
+    gate cuMemcpyAtoD_v2 => copy::array_to_device::<false>, unless unnoticed, "a large copy inside the device takes device time";
+    gate cuMemcpyAtoD_v2_ptds => copy::array_to_device::<true>, unless unnoticed, "a large copy inside the device takes device time";
+    gate cuMemcpyAtoA_v2 => copy::array_to_array::<false>, unless unnoticed, "a large copy inside the device takes device time";
+    gate cuMemcpyAtoA_v2_ptds => copy::array_to_array::<true>, unless unnoticed, "a large copy inside the device takes device time";
+    sync cuMemcpyHtoA_v2 => copy::host_to_array::<false>, unless unnoticed, "waits for the data and for work queued before; copy engines do it";
+    sync cuMemcpyHtoA_v2_ptds => copy::host_to_array::<true>, unless unnoticed, "waits for the data and for work queued before; copy engines do it";
+    sync cuMemcpyHtoAAsync_v2 => copy::host_to_array_async::<false>, unless unnoticed, "waits if the memory is pageable; copy engines do it";
+    sync cuMemcpyHtoAAsync_v2_ptsz => copy::host_to_array_async::<true>, unless unnoticed, "waits if the memory is pageable; copy engines do it";
+    sync cuMemcpyAtoH_v2 => copy::array_to_host::<false>, unless unnoticed, "waits for the data and for work queued before; copy engines do it";
+    sync cuMemcpyAtoH_v2_ptds => copy::array_to_host::<true>, unless unnoticed, "waits for the data and for work queued before; copy engines do it";
+    sync cuMemcpyAtoHAsync_v2 => copy::array_to_host_async::<false>, unless unnoticed, "waits if the memory is pageable; copy engines do it";
+    sync cuMemcpyAtoHAsync_v2_ptsz => copy::array_to_host_async::<true>, unless unnoticed, "waits if the memory is pageable; copy engines do it";
+    gate cuMemcpyPeer => copy::peer::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpyPeer_ptds => copy::peer::<true>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpyPeerAsync => copy::peer_async::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpyPeerAsync_ptsz => copy::peer_async::<true>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy2D => copy::flat_v1::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy2D_v2 => copy::flat::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy2D_v2_ptds => copy::flat::<true>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy2DUnaligned => copy::flat_v1::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy2DUnaligned_v2 => copy::flat::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy2DUnaligned_v2_ptds => copy::flat::<true>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy2DAsync => copy::flat_async_v1::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy2DAsync_v2 => copy::flat_async::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy2DAsync_v2_ptsz => copy::flat_async::<true>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3D => copy::deep_v1::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3D_v2 => copy::deep::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3D_v2_ptds => copy::deep::<true>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3DAsync => copy::deep_async_v1::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3DAsync_v2 => copy::deep_async::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3DAsync_v2_ptsz => copy::deep_async::<true>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3DPeer => copy::deep_peer::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3DPeer_ptds => copy::deep_peer::<true>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3DPeerAsync => copy::deep_peer_async::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3DPeerAsync_ptsz => copy::deep_peer_async::<true>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpyBatchAsync => copy_batch::linear_v1::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpyBatchAsync_ptsz => copy_batch::linear_v1::<true>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpyBatchAsync_v2 => copy_batch::linear_v2::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpyBatchAsync_v2_ptsz => copy_batch::linear_v2::<true>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3DBatchAsync => copy_batch::boxes_v1::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3DBatchAsync_ptsz => copy_batch::boxes_v1::<true>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3DBatchAsync_v2 => copy_batch::boxes_v2::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3DBatchAsync_v2_ptsz => copy_batch::boxes_v2::<true>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
     gate cuMemBatchDecompressAsync => copy_batch::decompress::<false>, unless all_pass, "takes the device's memory bandwidth";
     gate cuMemBatchDecompressAsync_ptsz => copy_batch::decompress::<true>, unless all_pass, "takes the device's memory bandwidth";
 
@@ -278,9 +278,9 @@ fcsp_preload::hooks! {
     sync cuStreamSynchronize => sync::stream, unless nothing_to_do, "waits for a stream";
     sync cuStreamSynchronize_ptsz => sync::stream, unless nothing_to_do, "waits for a stream";
     sync cuEventSynchronize => sync::event, unless nothing_to_do, "waits for an event";
-    sync cuStreamQuery => sync::stream_query, unless all_pass, "polling is waiting";
-    sync cuStreamQuery_ptsz => sync::stream_query, unless all_pass, "polling is waiting";
-    sync cuEventQuery => sync::event_query, unless all_pass, "polling is waiting";
+    sync cuStreamQuery => sync::stream_query, unless unnoticed, "polling is waiting";
+    sync cuStreamQuery_ptsz => sync::stream_query, unless unnoticed, "polling is waiting";
+    sync cuEventQuery => sync::event_query, unless unnoticed, "polling is waiting";
 
     forward cuCtxGetCurrent, "handlers ask for the context";
     forward cuCtxGetDevice, "handlers ask for the device";

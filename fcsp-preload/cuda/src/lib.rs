@@ -45,6 +45,7 @@ mod sync;
 mod transfer;
 mod turn;
 mod usage;
+mod usage_rhythm;
 
 pub use hooks::{CUDA, NVML};
 

@@ -11,6 +11,7 @@ use fcsp_preload::log;
 use crate::device::{self, Device};
 use crate::memory_pool_settle;
 use crate::memory_pool_table::{UNKNOWN_POOL, tagged};
+use crate::usage_rhythm;
 
 /// What the driver takes for `bytes` of `cuMemAlloc` and its like: from 1 MiB on, whole blocks of
 /// 2 MiB (measured on an H200, driver 580.159: 1 MiB + 1 byte takes 2 MiB). What small ones share a
@@ -48,6 +49,7 @@ pub fn charged(
     tag: u8,
     allocate: impl FnOnce() -> (CUresult, u64),
 ) -> CUresult {
+    usage_rhythm::stirred();
     let _at_work = device.activity.begin();
     if let Err(refusal) = reserve(device, bytes) {
         return refusal;
@@ -124,6 +126,7 @@ pub fn credited_by(
     free: impl FnOnce() -> CUresult,
     give_back: impl FnOnce(&Device, Live),
 ) -> CUresult {
+    usage_rhythm::stirred();
     // Taken out first: once the driver has freed it, another thread may be given the same address.
     let found =
         device::attached().find_map(|device| Some((device, device.allocations.remove(key)?)));

@@ -10,16 +10,24 @@ use crate::hooks::cuda;
 use crate::memory_pool_settle::{self, Leaving};
 use crate::queue::{CudaGate, current_context};
 use crate::turn::{about_to_wait, waited};
-use crate::{capture, device};
+use crate::{capture, device, usage_rhythm};
+
+/// True if nobody but pools is concerned by a wait, or by a question that stands for one: nobody is gated, and
+/// nobody wants to know that the program is at work.
+#[inline]
+pub fn unnoticed() -> bool {
+    device::all_pass() && !usage_rhythm::is_listening()
+}
 
 /// True if a wait concerns neither the scheduler nor the account of any pool.
 #[inline]
 pub fn nothing_to_do() -> bool {
-    device::all_pass() && !memory_pool_settle::in_use()
+    unnoticed() && !memory_pool_settle::in_use()
 }
 
 /// Tells the scheduler that this thread asked and was told no.
 fn told_no(result: CUresult) -> CUresult {
+    usage_rhythm::stirred();
     if result == CUresult::CUDA_ERROR_NOT_READY && !capture::any() {
         for device in device::attached().filter(|device| device.producer.gated()) {
             device.producer.unanswered(&CudaGate(&device.pages));
@@ -84,6 +92,7 @@ pub unsafe fn event(real: fn_types::cuEventSynchronize, h_event: CUevent) -> CUr
     if !device::all_pass() && !has_happened() {
         about_to_wait();
     }
+    usage_rhythm::stirred();
     memory_pool_settle::about_to_wait();
     // SAFETY: the program's own call, passed on.
     memory_pool_settle::waited(waited(unsafe { real(h_event) }))

@@ -12,7 +12,7 @@ use fcsp_core::sched::cost::CostKey;
 
 use crate::device::{self, Device};
 use crate::queue::{CudaGate, launched_into_thread_stream, queue_of};
-use crate::{capture, communication};
+use crate::{capture, communication, usage_rhythm};
 
 /// What is submitted.
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +112,7 @@ pub fn waiting(call: impl FnOnce() -> CUresult) -> CUresult {
 
 /// Tells the scheduler that this thread is about to wait.
 pub fn about_to_wait() {
+    usage_rhythm::stirred();
     if capture::any() {
         // Waiting is illegal for what is captured, and for the rest a quiet segment is judged by time.
         return;

@@ -2,14 +2,11 @@
 //! memory), as the management library counts it, charged to the tenant.
 //!
 //! A thread of its own asks, off every path of the program: initialising the management library
-//! takes milliseconds. It looks shortly after a context is made or code is loaded and a few times later,
-//! when lazily loaded code has arrived; then seldom, until something changes.
+//! takes milliseconds. When it does is [`crate::usage_rhythm`]'s.
 
-use core::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use core::sync::atomic::Ordering;
 
 use cuda_sys::{nvmlDevice_t, nvmlProcessInfo_t, nvmlReturn_t};
-use fcsp_core::futex;
 use fcsp_core::sched::observer;
 use fcsp_preload::log;
 
@@ -17,17 +14,8 @@ use crate::device::Device;
 use crate::hooks::nvml;
 use crate::memory_contexts;
 use crate::memory_pool_table as table;
+use crate::usage_rhythm::{self, Rhythm};
 
-/// When to look after something changed.
-const LOOKS: [Duration; 4] = [
-    Duration::from_millis(20),
-    Duration::from_millis(200),
-    Duration::from_secs(1),
-    Duration::from_secs(5),
-];
-/// When to look while nothing that we know of changes: stacks and heaps grow with the kernels that are
-/// launched. A millisecond each time.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// What the first context on a device is expected to take, before one was measured: 518 MiB on an
 /// H200 with driver 580.159.
 const CONTEXT_BYTES_GUESS: u64 = 518 << 20;
@@ -41,9 +29,6 @@ pub const GROWTH_BYTES: u64 = 12 << 20;
 const CONTEXT_BYTES_MPS: u64 = CONTEXT_BYTES_GUESS;
 /// Most processes asked about on one device.
 const PROCESSES_MAX: usize = 512;
-
-/// Raised whenever the process's use may have changed; the thread sleeps on it.
-static CHANGES: AtomicU32 = AtomicU32::new(0);
 
 /// Starts watching a newly attached device.
 pub fn watch(device: &'static Device) {
@@ -61,15 +46,12 @@ pub fn watch(device: &'static Device) {
 
 /// Tells the watchers that a context or code came or went.
 pub fn changed(_device: &Device) {
-    CHANGES.fetch_add(1, Ordering::Release);
-    futex::wake(&CHANGES, u32::MAX);
+    usage_rhythm::changed();
 }
 
 fn follow(device: &'static Device) {
     // Not before there is a context: the driver is busy making it.
-    while CHANGES.load(Ordering::Acquire) == 0 {
-        futex::wait(&CHANGES, 0, None);
-    }
+    let mut rhythm = Rhythm::begin();
     let Some(handle) = handle_of(&device.id) else {
         log::info!(
             "the management library does not know {}: contexts are charged as expected",
@@ -77,21 +59,12 @@ fn follow(device: &'static Device) {
         );
         return;
     };
-    let mut seen = CHANGES.load(Ordering::Acquire);
-    let mut looks = 0;
     let mut last = None;
     loop {
-        let pause = LOOKS.get(looks).copied().unwrap_or(LOOK_EVERY);
-        futex::wait(&CHANGES, seen, Some(pause));
-        let now = CHANGES.load(Ordering::Acquire);
-        if now == seen {
-            looks = (looks + 1).min(LOOKS.len());
-        } else {
-            // Changes come in bursts, and the driver is busy with this one.
-            std::thread::sleep(LOOKS[0]);
-            (seen, looks) = (now, 1);
-        }
-        last = reconcile(device, handle, last);
+        rhythm.wait();
+        let found = reconcile(device, handle, last);
+        rhythm.looked(found == last);
+        last = found;
     }
 }
 

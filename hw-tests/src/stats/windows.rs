@@ -96,6 +96,20 @@ impl Cumulative {
         None
     }
 
+    /// The longest time within `from_ns..to_ns` from one moment of progress to the next, to the end at the
+    /// latest. As fine as the samples: work that was done between two of them counts at the later.
+    pub fn longest_rest_ns(&self, from_ns: u64, to_ns: u64) -> u64 {
+        let (mut since_ns, mut longest_ns) = (from_ns, 0);
+        let steps = self.points.windows(2).filter(|pair| pair[1].1 > pair[0].1);
+        for at_ns in steps.map(|pair| pair[1].0) {
+            if (from_ns..=to_ns).contains(&at_ns) {
+                longest_ns = longest_ns.max(at_ns - since_ns);
+                since_ns = at_ns;
+            }
+        }
+        longest_ns.max(to_ns.saturating_sub(since_ns))
+    }
+
     /// The curve of what several tenants did together, at the moments of any of them.
     pub fn sum(curves: &[&Cumulative]) -> Cumulative {
         let mut moments: Vec<u64> = curves
@@ -192,6 +206,23 @@ mod tests {
         assert!((310..=312).contains(&steady_from), "{steady_from}");
         assert_eq!(curve.first_steady(0, 0.75, 40, 200, 1), Some(0));
         assert_eq!(curve.first_steady(0, 1.5, 40, 200, 1), None);
+    }
+
+    #[test]
+    fn the_longest_rest_is_between_two_moments_of_progress() {
+        let curve = Cumulative::new([(0, 0), (10, 5), (20, 5), (50, 5), (60, 9), (70, 9)]);
+        assert_eq!(curve.longest_rest_ns(0, 60), 50, "from 10 to 60");
+        assert_eq!(
+            curve.longest_rest_ns(30, 60),
+            30,
+            "what was before is not known"
+        );
+        assert_eq!(
+            curve.longest_rest_ns(0, 200),
+            140,
+            "it never goes on after 60"
+        );
+        assert_eq!(Cumulative::default().longest_rest_ns(0, 7), 7);
     }
 
     #[test]

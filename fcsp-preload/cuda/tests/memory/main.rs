@@ -17,5 +17,6 @@ mod management;
 mod mps;
 mod policy;
 mod pools;
+mod rest;
 mod shared;
 mod vmm;

@@ -36,12 +36,9 @@ pub struct Shared {
 
 impl Shared {
     /// Compares `reports` with `entitlements` (in percent) and with what each program reaches alone.
-    pub fn of(reports: &[Reported], entitled_pct: &[u32], alone: &[Alone]) -> Result<Self> {
+    pub fn of(reports: &[Reported], entitled_pct: &[f64], alone: &[Alone]) -> Result<Self> {
         let (from_ns, to_ns) = measured_part(reports)?;
-        let entitlements: Vec<f64> = entitled_pct
-            .iter()
-            .map(|&pct| f64::from(pct) / 100.0)
-            .collect();
+        let entitlements: Vec<f64> = entitled_pct.iter().map(|&pct| pct / 100.0).collect();
         let rates: Vec<f64> = reports
             .iter()
             .map(|reported| reported.work.rate(from_ns, to_ns))
@@ -109,7 +106,7 @@ mod tests {
     fn shares_are_of_progress_not_of_raw_work() {
         // The second program reaches only 0.8 alone, so 0.6 of raw work is 0.75 of progress.
         let reports = [steady("a", 0.25, 5), steady("b", 0.6, 5)];
-        let shared = Shared::of(&reports, &[25, 75], &[alone(1.0), alone(0.8)]).expect("5 s");
+        let shared = Shared::of(&reports, &[25.0, 75.0], &[alone(1.0), alone(0.8)]).expect("5 s");
         assert!((shared.total - 1.0).abs() < 0.001, "{}", shared.total);
         assert!(shared.share_error_max_points < 0.1);
         assert!(shared.jain > 0.9999);
@@ -124,7 +121,7 @@ mod tests {
     #[test]
     fn equal_halves_miss_unequal_entitlements() {
         let reports = [steady("a", 0.45, 5), steady("b", 0.45, 5)];
-        let shared = Shared::of(&reports, &[25, 75], &[alone(1.0), alone(1.0)]).expect("5 s");
+        let shared = Shared::of(&reports, &[25.0, 75.0], &[alone(1.0), alone(1.0)]).expect("5 s");
         assert!((shared.share_error_mean_points - 25.0).abs() < 0.1);
         assert!((shared.total - 0.9).abs() < 0.001);
     }

@@ -7,6 +7,8 @@ use fcsp_hw_tests::stats::Quantiles;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use crate::cast::{Reported, together};
@@ -33,6 +35,44 @@ pub struct Alone {
     pub latency: Option<Quantiles>,
 }
 
+/// Another preload library that limits programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// For tables.
+    pub name: String,
+    /// The library.
+    pub preload: PathBuf,
+}
+
+impl FromStr for Peer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok(Self {
+                name: name.into(),
+                preload: path.into(),
+            }),
+            _ => Err(format!("`{text}` is not NAME=PATH")),
+        }
+    }
+}
+
+/// What was asked for on the command line that concerns single suites.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// Cases to run; all of them if there are none.
+    pub cases: Vec<String>,
+    /// How long `soak` goes on.
+    pub soak_seconds: u64,
+    /// What `soak` draws by.
+    pub seed: u64,
+    /// Whom `peers` compares with.
+    pub peers: Vec<Peer>,
+    /// Variables of programs under those.
+    pub peer_env: Vec<(String, String)>,
+}
+
 /// The frame of a run of the harness.
 pub struct Bench {
     /// Paths.
@@ -41,13 +81,14 @@ pub struct Bench {
     pub calibration: Calibration,
     /// Whether to be brief.
     pub quick: bool,
-    cases: Vec<String>,
+    /// What concerns single suites.
+    pub asked: Asked,
     alone: RefCell<HashMap<Program, Alone>>,
 }
 
 impl Bench {
-    /// Measures the idle device. `cases` are those to run; all of them if there are none.
-    pub fn prepare(site: Site, quick: bool, cases: Vec<String>) -> Result<Self> {
+    /// Measures the idle device.
+    pub fn prepare(site: Site, quick: bool, asked: Asked) -> Result<Self> {
         let mut calibrated = calibrate(&site);
         for _ in 1..CALIBRATE_TRIES {
             if calibrated.is_err() {
@@ -64,7 +105,7 @@ impl Bench {
             site,
             calibration,
             quick,
-            cases,
+            asked,
             alone: RefCell::default(),
         })
     }
@@ -91,7 +132,7 @@ impl Bench {
                 multiprocessors: 1,
             },
             quick: true,
-            cases: Vec::new(),
+            asked: Asked::default(),
             alone: RefCell::default(),
         }
     }
@@ -103,18 +144,26 @@ impl Bench {
 
     /// Whether the case called `name` is to run.
     pub fn selects(&self, name: &str) -> bool {
-        self.cases.is_empty() || self.cases.iter().any(|it| it == name)
+        let cases = &self.asked.cases;
+        cases.is_empty() || cases.iter().any(|it| it == name)
     }
 
     /// The command line of `program` for a measurement of `seconds`.
     pub fn command(&self, program: &Program, seconds: f64, extra: &[&str]) -> Vec<OsString> {
+        let warmup_ms = WARMUP_NS as f64 / NS_PER_MS as f64;
+        let with_warmup = seconds + warmup_ms / 1_000.0;
+        let mut command = self.bare_command(program, with_warmup, extra);
+        command.extend(["--warmup-ms".into(), warmup_ms.to_string().into()]);
+        command
+    }
+
+    /// The command line of `program` for `seconds` in all, of which nothing is measured in particular.
+    pub fn bare_command(&self, program: &Program, seconds: f64, extra: &[&str]) -> Vec<OsString> {
         let mut command: Vec<OsString> = vec![self.site.load().into()];
         command.extend(program.args.iter().map(OsString::from));
-        let warmup_ms = WARMUP_NS as f64 / NS_PER_MS as f64;
         let own = [
             ("--device", self.site.device.to_string()),
-            ("--seconds", (seconds + warmup_ms / 1_000.0).to_string()),
-            ("--warmup-ms", warmup_ms.to_string()),
+            ("--seconds", seconds.to_string()),
             ("--start-at", "stdin".into()),
             ("--iters-per-us", self.calibration.iters_per_us.to_string()),
             ("--blocks", self.calibration.grid_blocks.to_string()),

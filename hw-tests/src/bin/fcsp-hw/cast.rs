@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use fcsp_hw_tests::clock::unix_now_ms;
 use fcsp_hw_tests::record::{Header, Outcome, Record, Summary, TurnCost};
 use fcsp_hw_tests::stats::Cumulative;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::child::Child;
@@ -84,6 +84,20 @@ impl<'a> Cast<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Where they meet.
+    pub fn run_dir(&self) -> &Path {
+        &self.run_dir
+    }
+
+    /// Process ids in order of entry, of those that are ready.
+    pub fn pids(&self) -> Vec<u32> {
+        let headers = self
+            .members
+            .iter()
+            .filter_map(|(_, _, header)| header.as_ref());
+        headers.map(|header| header.pid).collect()
     }
 
     /// Lets everybody begin at one moment that is just ahead.

@@ -2,11 +2,12 @@
 
 use anyhow::{Result, ensure};
 use clap::{Args, Parser, Subcommand};
+use fcsp_hw_tests::clock;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use crate::bench::Bench;
+use crate::bench::{Asked, Bench, Peer};
 use crate::matrix::Matrix;
 use crate::report::Report;
 use crate::result::{SuiteResult, Verdict};
@@ -26,7 +27,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run suites and write what they measured
-    Run(Options),
+    Run(Box<Options>),
     /// Name the suites
     List,
 }
@@ -64,6 +65,18 @@ pub struct Options {
     /// The interpreter of the Python suite
     #[arg(long, default_value = "python3")]
     python: PathBuf,
+    /// How long `soak` goes on
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// What `soak` does is drawn by this number; another one each time if none is given
+    #[arg(long)]
+    seed: Option<u64>,
+    /// A preload library that `peers` is to run beside ours; may be given several times
+    #[arg(long = "peer", value_name = "NAME=PATH")]
+    peers: Vec<Peer>,
+    /// A variable of every program under such a library; {pct} stands for the tenant's share in percent
+    #[arg(long = "peer-env", value_name = "KEY=VALUE", value_parser = assignment)]
+    peer_env: Vec<(String, String)>,
 }
 
 /// Runs the suites. The status is 1 if one could not be carried out, or, with `--strict`, if anything
@@ -80,7 +93,14 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         &options.python,
     )?;
     eprintln!("calibrating");
-    let bench = Bench::prepare(site, options.quick, options.cases.clone())?;
+    let asked = Asked {
+        cases: options.cases.clone(),
+        soak_seconds: options.seconds,
+        seed: options.seed.unwrap_or_else(clock::unix_now_ms),
+        peers: options.peers.clone(),
+        peer_env: options.peer_env.clone(),
+    };
+    let bench = Bench::prepare(site, options.quick, asked)?;
     let device = &bench.calibration.device;
     eprintln!(
         "{}: {:.3} rounds per microsecond, a launch takes {} ns",
@@ -107,6 +127,14 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// `KEY=VALUE`, taken apart.
+fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
+        _ => Err(format!("`{text}` is not KEY=VALUE")),
+    }
 }
 
 /// The named suites in their own order; for no name all but those that must be named.
@@ -161,6 +189,23 @@ mod tests {
         assert!(select(&["share".to_owned()]).is_err());
         let usual = suites::ALL.iter().filter(|suite| !suite.on_request);
         assert_eq!(select(&[]).expect("the usual ones").len(), usual.count());
+    }
+
+    #[test]
+    fn a_peer_has_a_name_and_a_path_and_its_variables_have_values() {
+        let parse = |more: &[&str]| {
+            let line = ["fcsp-hw", "run", "--only", "peers"];
+            Cli::try_parse_from(line.iter().chain(more))
+        };
+        let cli = parse(&["--peer", "x=/opt/x.so", "--peer-env", "LIMIT={pct}"]);
+        let Command::Run(options) = cli.expect("well formed").command else {
+            panic!("it is a run");
+        };
+        assert_eq!(options.peers[0].name, "x");
+        assert_eq!(options.peers[0].preload, PathBuf::from("/opt/x.so"));
+        assert_eq!(options.peer_env, [("LIMIT".to_owned(), "{pct}".to_owned())]);
+        assert!(parse(&["--peer", "/opt/x.so"]).is_err());
+        assert!(parse(&["--peer-env", "LIMIT"]).is_err());
     }
 
     #[test]

@@ -12,12 +12,16 @@ mod child;
 mod cli;
 mod date;
 mod matrix;
+mod mps;
+mod node;
 mod programs;
 mod report;
 mod result;
+mod runner;
 mod site;
 mod suites;
 mod tenant;
+mod threads;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -192,3 +192,33 @@ pub const IDLE: Program = Program {
     name: "idle",
     args: &["idle", "--bytes", "256M"],
 };
+
+/// 50 µs kernels.
+pub const SATURATE_SHORT: Program = Program {
+    name: "50 µs",
+    args: &["saturate", "--kernel-us", "50"],
+};
+
+/// 5 ms kernels.
+pub const SATURATE_LONG: Program = Program {
+    name: "5 ms",
+    args: &["saturate", "--kernel-us", "5000"],
+};
+
+/// 2 µs kernels, as fast as they can be submitted.
+pub const LAUNCH_STORM: Program = Program {
+    name: "2 µs",
+    args: &["saturate", "--kernel-us", "2", "--ahead-ms", "1"],
+};
+
+/// Copies within the device's memory.
+pub const COPY_DEVICE: Program = Program {
+    name: "copies of 256 MiB on the device",
+    args: &["copy", "--way", "device"],
+};
+
+/// Copies over the bus, in both directions at once.
+pub const COPY_HOST: Program = Program {
+    name: "copies of 256 MiB from and to pinned memory",
+    args: &["copy", "--way", "host"],
+};

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs};
 
 /// Scratch space is called this and the process id of the harness it belongs to.
@@ -75,6 +76,31 @@ impl Site {
     /// The load program.
     pub fn load(&self) -> PathBuf {
         self.install.join("bin/fcsp-load")
+    }
+
+    /// The command.
+    pub fn fcsp(&self) -> PathBuf {
+        self.install.join("bin/fcsp")
+    }
+
+    /// Takes from `command` what this harness happened to have in its environment that would change
+    /// what is measured, and gives it what it needs to find the device.
+    pub fn only_given_variables(&self, command: &mut Command) {
+        for (key, _) in env::vars_os() {
+            let name = key.to_string_lossy();
+            let limit = name.starts_with("BUD_") || name.starts_with("FCSP_");
+            // What configures the simulated device or the log is the user's to say.
+            let kept = name.starts_with("FCSP_SIM_") || name == "FCSP_LOG" || name == "FCSP_TUNE";
+            if (limit && !kept) || name == "LD_PRELOAD" {
+                command.env_remove(&key);
+            }
+        }
+        // A failure's reason is its message; a backtrace would push that out of the report.
+        command.env("RUST_BACKTRACE", "0");
+        if self.simulated {
+            command.env("LD_LIBRARY_PATH", self.simulated_drivers());
+            command.env("FCSP_SIM_DIR", self.simulated_devices());
+        }
     }
 
     /// The CUDA preload library.

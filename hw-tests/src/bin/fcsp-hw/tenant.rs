@@ -10,7 +10,7 @@ use crate::site::Site;
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Share of the device, in percent.
-    pub sm_pct: Option<u32>,
+    pub sm_pct: Option<f64>,
     /// Memory quota in bytes.
     pub quota_bytes: Option<u64>,
     /// `none`, `strict`, `balanced` or `adaptive`.
@@ -21,12 +21,20 @@ pub struct Limits {
 
 impl Limits {
     /// A share, nothing else.
-    pub fn share(sm_pct: u32) -> Self {
+    pub fn share(sm_pct: impl Into<f64>) -> Self {
         Self {
-            sm_pct: Some(sm_pct),
+            sm_pct: Some(sm_pct.into()),
             quota_bytes: None,
             isolation: "balanced",
             priority: "normal",
+        }
+    }
+
+    /// Nothing of the environment's: the policy file says it all.
+    pub fn from_policy() -> Self {
+        Self {
+            sm_pct: None,
+            ..Self::share(0)
         }
     }
 
@@ -59,6 +67,8 @@ pub struct Tenant {
     pub sharing: Sharing,
     /// Program and arguments.
     pub command: Vec<OsString>,
+    /// More variables, which go before all others.
+    pub env: Vec<(String, OsString)>,
 }
 
 impl Tenant {
@@ -68,28 +78,21 @@ impl Tenant {
             name: name.into(),
             sharing,
             command,
+            env: Vec::new(),
         }
+    }
+
+    /// The same with one more variable.
+    pub fn with_env(mut self, key: impl Into<String>, value: impl Into<OsString>) -> Self {
+        self.env.push((key.into(), value.into()));
+        self
     }
 
     /// The command with the environment it is to see, and none that this harness happened to have.
     pub fn to_command(&self, site: &Site, run_dir: &Path) -> Command {
         let mut command = Command::new(&self.command[0]);
         command.args(&self.command[1..]);
-        for (key, _) in std::env::vars_os() {
-            let name = key.to_string_lossy();
-            let limit = name.starts_with("BUD_") || name.starts_with("FCSP_");
-            // What configures the simulated device or the log is the user's to say.
-            let kept = name.starts_with("FCSP_SIM_") || name == "FCSP_LOG" || name == "FCSP_TUNE";
-            if (limit && !kept) || name == "LD_PRELOAD" {
-                command.env_remove(&key);
-            }
-        }
-        // A failure's reason is its message; a backtrace would push that out of the report.
-        command.env("RUST_BACKTRACE", "0");
-        if site.simulated {
-            command.env("LD_LIBRARY_PATH", site.simulated_drivers());
-            command.env("FCSP_SIM_DIR", site.simulated_devices());
-        }
+        site.only_given_variables(&mut command);
         if let Sharing::Fcsp(limits) = &self.sharing {
             command.env("LD_PRELOAD", site.preload());
             command.env("FCSP_RUN_DIR", run_dir);
@@ -103,6 +106,7 @@ impl Tenant {
                 command.env("BUD_MEMORY_LIMIT", quota_bytes.to_string());
             }
         }
+        command.envs(self.env.iter().map(|(key, value)| (key, value)));
         command
     }
 }

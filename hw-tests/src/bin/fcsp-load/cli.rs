@@ -31,6 +31,12 @@ pub enum Mode {
     Decode(modes::decode::Options),
     /// Launch one kernel at a time and wait for it
     Pingpong(modes::pingpong::Options),
+    /// Rest, begin again and wait for the first kernel, again and again
+    Resume(modes::resume::Options),
+    /// Copy large pieces of memory as fast as they can be copied
+    Copy(modes::copy::Options),
+    /// Hold memory, keep the device busy and ask for a little more memory again and again
+    Grow(modes::grow::Options),
     /// Allocate and free at random until refused, from several threads
     AllocRace(modes::alloc_race::Options),
     /// Ask for more memory than there is, then work on

@@ -6,6 +6,7 @@
 
 mod api;
 mod cli;
+mod event;
 mod families;
 mod gpu;
 mod lanes;
@@ -13,7 +14,6 @@ mod memory;
 mod memory_kinds;
 mod modes;
 mod nvml;
-mod random;
 mod scale;
 mod session;
 mod stream;
@@ -29,6 +29,9 @@ fn main() -> anyhow::Result<()> {
         cli::Mode::Saturate(options) => modes::saturate::run(&options),
         cli::Mode::Decode(options) => modes::decode::run(&options),
         cli::Mode::Pingpong(options) => modes::pingpong::run(&options),
+        cli::Mode::Resume(options) => modes::resume::run(&options),
+        cli::Mode::Copy(options) => modes::copy::run(&options),
+        cli::Mode::Grow(options) => modes::grow::run(&options),
         cli::Mode::AllocRace(options) => modes::alloc_race::run(&options),
         cli::Mode::Hog(options) => modes::hog::run(&options),
         cli::Mode::Overhead(options) => modes::overhead::run(&options),

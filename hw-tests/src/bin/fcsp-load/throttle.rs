@@ -6,10 +6,10 @@
 //! thread waits for it, as a training loop that reads its loss does.
 
 use anyhow::Result;
-use cuda_sys::{CUevent, CUevent_flags, CUstream};
+use cuda_sys::{CUevent, CUstream};
 use std::collections::VecDeque;
 
-use crate::api::call;
+use crate::event;
 use crate::gpu::Gpu;
 
 /// Markers between the newest submission and the oldest one waited for.
@@ -52,8 +52,7 @@ impl<'a> Throttle<'a> {
             let Some((event, at)) = self.pending.pop_front() else {
                 break;
             };
-            // SAFETY: created by `mark`, recorded, never destroyed.
-            unsafe { call!(self.gpu.api, event_synchronize(event)) }?;
+            event::synchronize(self.gpu, event)?;
             self.finished = at;
             self.spare.push(event);
         }
@@ -63,22 +62,11 @@ impl<'a> Throttle<'a> {
     fn mark(&mut self) -> Result<()> {
         let event = match self.spare.pop() {
             Some(event) => event,
-            None => create_event(self.gpu)?,
+            None => event::sleeping(self.gpu)?,
         };
-        // SAFETY: a live event and a live stream of the same context.
-        unsafe { call!(self.gpu.api, event_record(event, self.stream)) }?;
+        event::record(self.gpu, event, self.stream)?;
         self.marked = self.submitted;
         self.pending.push_back((event, self.submitted));
         Ok(())
     }
-}
-
-/// An event without timing whose wait sleeps rather than spins, so that many tenants fit on few
-/// cores.
-fn create_event(gpu: &Gpu) -> Result<CUevent> {
-    let flags = CUevent_flags::CU_EVENT_DISABLE_TIMING.0 | CUevent_flags::CU_EVENT_BLOCKING_SYNC.0;
-    let mut event = std::ptr::null_mut();
-    // SAFETY: a live out-parameter, a current context.
-    unsafe { call!(gpu.api, event_create(&mut event, flags)) }?;
-    Ok(event)
 }

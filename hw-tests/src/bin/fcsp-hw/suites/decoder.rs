@@ -98,7 +98,7 @@ fn pair(
         }
     });
     let reports = bench.together(&tenants, seconds)?;
-    let shared = Shared::of(&reports, &[50, 50], &alone)?;
+    let shared = Shared::of(&reports, &[50.0, 50.0], &alone)?;
     let side = |i: usize| -> Result<Side> {
         let reached = bench.reached(&reports[i])?;
         let ratio = match (reached.steps_per_s, alone[i].steps_per_s) {

@@ -28,7 +28,7 @@ fn pingpong(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
         bench.limited("b", Limits::share(50), &SATURATE, seconds),
     ];
     let reports = bench.together(&tenants, seconds)?;
-    let shared = Shared::of(&reports, &[50, 50], &alone)?;
+    let shared = Shared::of(&reports, &[50.0, 50.0], &alone)?;
     let latency = bench.reached(&reports[0])?.latency;
     let (here, before) = latency
         .zip(alone[0].latency)
@@ -67,7 +67,7 @@ fn requests(bench: &Bench, priority: &'static str, result: &mut SuiteResult) -> 
         bench.limited("b", Limits::share(50), &SATURATE_COARSE, seconds),
     ];
     let reports = bench.together(&tenants, seconds)?;
-    let shared = Shared::of(&reports, &[50, 50], &alone)?;
+    let shared = Shared::of(&reports, &[50.0, 50.0], &alone)?;
     let latency = bench.reached(&reports[0])?.latency;
     let (here, before) = latency
         .zip(alone[0].latency)

@@ -1,17 +1,29 @@
 //! What is measured, one question a file.
 
 mod alone;
+mod attach;
+mod contended;
+mod cpu;
 mod decoder;
+mod fairness;
 mod frameworks;
 mod kill;
 mod latency;
+mod leftovers;
+mod limits;
+mod noisy;
 mod overhead;
+mod peers;
 mod programs;
 mod python;
 mod quota;
+mod reclaim;
+mod restarts;
 mod shares;
 mod slicing;
+mod soak;
 mod strict;
+mod torch_pair;
 mod witness;
 
 use anyhow::Result;
@@ -47,6 +59,14 @@ impl Suite {
             run,
             cases: Vec::new,
             on_request: false,
+        }
+    }
+
+    /// The same, only if it is named.
+    const fn on_request(self) -> Self {
+        Self {
+            on_request: true,
+            ..self
         }
     }
 }
@@ -93,6 +113,27 @@ pub const ALL: &[Suite] = &[
         "does one active tenant of three get the whole device?",
         alone::run,
     ),
+    Suite::whole(
+        "fairness",
+        "do 2, 4, 8 and 64 tenants get what they are entitled to in proportion?",
+        fairness::run,
+    ),
+    Suite::whole(
+        "reclaim",
+        "how soon does a tenant that rested have its part again?",
+        reclaim::run,
+    ),
+    Suite::whole("limits", "how soon do changed limits hold?", limits::run),
+    Suite::whole(
+        "noisy",
+        "what does a neighbour cost a tenant of its entitlement?",
+        noisy::run,
+    ),
+    Suite::whole(
+        "cpu",
+        "how much processor time does FCSP use, and does it rest?",
+        cpu::run,
+    ),
     Suite::whole("quota", "is the memory quota ever exceeded?", quota::run),
     Suite::whole(
         "kill",
@@ -109,6 +150,29 @@ pub const ALL: &[Suite] = &[
         "what does it cost PyTorch programs that are alone?",
         python::run,
     ),
+    Suite::whole(
+        "pytorch-pair",
+        "does PyTorch decoding keep its pace beside PyTorch training?",
+        torch_pair::run,
+    ),
+    Suite::whole(
+        "restarts",
+        "do programs that come and go leave anything behind, or hold up others?",
+        restarts::run,
+    )
+    .on_request(),
+    Suite::whole(
+        "soak",
+        "is everything in order after kills and changes of every limit?",
+        soak::run,
+    )
+    .on_request(),
+    Suite::whole(
+        "peers",
+        "what do the driver's slicing, MPS and other libraries make of the same?",
+        peers::run,
+    )
+    .on_request(),
     Suite {
         name: "frameworks",
         about: "do frameworks do under a quota what they do natively, as fast?",

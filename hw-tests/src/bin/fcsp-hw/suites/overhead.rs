@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 
+use super::{attach, contended};
 use crate::bench::Bench;
 use crate::cast::Cast;
 use crate::programs::Program;
@@ -27,7 +28,7 @@ const QUOTA_BYTES: u64 = 8 << 30;
 
 /// What each pair found for one call: medians over its turns.
 #[derive(Debug, Default, Serialize)]
-struct Added {
+pub(super) struct Added {
     native_p50_ns: Vec<f64>,
     /// Of p50 with FCSP less p50 without, turn by turn.
     added_p50_ns: Vec<f64>,
@@ -35,20 +36,20 @@ struct Added {
     added_mean_ns: Vec<f64>,
 }
 
-/// Seven pairs, and refusals, which a native process does not have.
+/// Calls of a program that is alone, launches beside another, and making a context.
 pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
+    result.attempt("alone", |result| alone(bench, result));
+    result.attempt("launch, contended", |result| contended::run(bench, result));
+    result.attempt("attach", |result| attach::run(bench, result));
+    Ok(())
+}
+
+/// Seven pairs, and refusals, which a native process does not have.
+fn alone(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     let mut calls: BTreeMap<String, Added> = BTreeMap::new();
     for pair in 0..PAIRS {
         for (call, turns) in run_pair(bench, pair)? {
-            let middle = |of: fn(&Turn) -> f64| median(&turns.iter().map(of).collect::<Vec<_>>());
-            let added = calls.entry(call).or_default();
-            added
-                .native_p50_ns
-                .extend(middle(|turn| turn.native_p50_ns));
-            added.added_p50_ns.extend(middle(|turn| turn.added_p50_ns));
-            added
-                .added_mean_ns
-                .extend(middle(|turn| turn.added_mean_ns));
+            calls.entry(call).or_default().extend(&turns);
         }
     }
     for (call, bar) in [
@@ -78,8 +79,18 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     Ok(())
 }
 
+impl Added {
+    /// Takes the turns of one more pair of processes into account.
+    pub fn extend(&mut self, turns: &[Turn]) {
+        let middle = |of: fn(&Turn) -> f64| median(&turns.iter().map(of).collect::<Vec<_>>());
+        self.native_p50_ns.extend(middle(|turn| turn.native_p50_ns));
+        self.added_p50_ns.extend(middle(|turn| turn.added_p50_ns));
+        self.added_mean_ns.extend(middle(|turn| turn.added_mean_ns));
+    }
+}
+
 /// The middle pair, and how far the pairs lie apart.
-fn row(call: &str, added: &Added, bar: Bar) -> Result<Row> {
+pub(super) fn row(call: &str, added: &Added, bar: Bar) -> Result<Row> {
     let middle = |values: &[f64]| median(values).context("no pair was measured");
     let pairs = &added.added_p50_ns;
     let name = format!(
@@ -93,7 +104,7 @@ fn row(call: &str, added: &Added, bar: Bar) -> Result<Row> {
 }
 
 /// One turn of both.
-struct Turn {
+pub(super) struct Turn {
     native_p50_ns: f64,
     added_p50_ns: f64,
     added_mean_ns: f64,
@@ -108,8 +119,19 @@ fn run_pair(bench: &Bench, pair: usize) -> Result<BTreeMap<String, Vec<Turn>>> {
     ];
     let mut cast = Cast::assemble(&bench.site, &tenants)?;
     cast.start()?;
+    let turns = take_turns(&mut cast, pair, bench.either(100, 50))?;
+    cast.finish(1.0)?;
+    Ok(turns)
+}
+
+/// Lets the first two members, a native and a preloaded one, take `count` turns each.
+pub(super) fn take_turns(
+    cast: &mut Cast,
+    pair: usize,
+    count: usize,
+) -> Result<BTreeMap<String, Vec<Turn>>> {
     let mut turns: BTreeMap<String, Vec<Turn>> = BTreeMap::new();
-    for turn in 0..bench.either(100, 50) {
+    for turn in 0..count {
         // Who goes first alternates, and differs between pairs.
         let (native, shared) = if (pair + turn) & 1 == 0 {
             let native = cast.turn(0)?;
@@ -125,7 +147,6 @@ fn run_pair(bench: &Bench, pair: usize) -> Result<BTreeMap<String, Vec<Turn>>> {
                 .push(compare(&native, &shared));
         }
     }
-    cast.finish(1.0)?;
     Ok(turns)
 }
 
@@ -157,13 +178,13 @@ fn refusals(bench: &Bench) -> Result<Vec<f64>> {
 
 fn limits() -> Limits {
     Limits {
-        sm_pct: Some(50),
+        sm_pct: Some(50.0),
         ..Limits::quota(QUOTA_BYTES)
     }
 }
 
 /// The last CPU this process may run on; interrupts tend to go to the first.
-fn last_cpu() -> usize {
+pub(super) fn last_cpu() -> usize {
     // SAFETY: a cpu_set_t is plain data for which all zero is the empty set.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
     // SAFETY: the set is live and its true size is given; 0 is this thread.

@@ -30,17 +30,18 @@ const WORKLOADS: [&str; 4] = ["decode", "decode-graph", "prefill", "train"];
 const BOUND_BY_CPU: [&str; 2] = ["decode", "train"];
 /// Turns of each program with each workload.
 const TURNS: usize = 16;
-const ONE_PROCESS_WITHIN: Duration = Duration::from_secs(150);
+/// Until a program has answered, or ended.
+pub(super) const WITHIN: Duration = Duration::from_secs(150);
 const QUOTA_BYTES: u64 = 32 << 30;
 const MEMORY_QUOTA_BYTES: u64 = 8 << 30;
 
 /// One line of `bench.py`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Pace {
-    workload: String,
-    iterations_per_s: f64,
-    p50_ms: f64,
-    p99_ms: f64,
+pub(super) struct Pace {
+    pub workload: String,
+    pub iterations_per_s: f64,
+    pub p50_ms: f64,
+    pub p99_ms: f64,
 }
 
 /// The line of `memory.py`.
@@ -129,7 +130,7 @@ fn pairs<'a>(
     workloads: &[&'a str],
 ) -> Result<Vec<(&'a str, Vec<Pair>)>> {
     let limits = Limits {
-        sm_pct: Some(100),
+        sm_pct: Some(100.0),
         ..Limits::quota(QUOTA_BYTES)
     };
     let cpus = std::thread::available_parallelism()?.get();
@@ -140,7 +141,7 @@ fn pairs<'a>(
     let mut found = Vec::new();
     for &workload in workloads {
         for child in [&mut native, &mut shared] {
-            let deadline = Instant::now() + ONE_PROCESS_WITHIN;
+            let deadline = Instant::now() + WITHIN;
             child.ask(&format!("prepare {workload}"), deadline)?;
         }
         let mut pairs = Vec::new();
@@ -157,18 +158,22 @@ fn pairs<'a>(
         found.push((workload, pairs));
     }
     for child in [native, shared] {
-        child.finish(Instant::now() + ONE_PROCESS_WITHIN)?;
+        child.finish(Instant::now() + WITHIN)?;
     }
     Ok(found)
 }
 
 fn turn(child: &mut Child) -> Result<Pace> {
-    let line = child.ask("turn 0.2", Instant::now() + ONE_PROCESS_WITHIN)?;
-    serde_json::from_str(&line).with_context(|| format!("bench.py printed something else: {line}"))
+    pace(&child.ask("turn 0.2", Instant::now() + WITHIN)?)
+}
+
+/// What `bench.py` says after a turn.
+pub(super) fn pace(line: &str) -> Result<Pace> {
+    serde_json::from_str(line).with_context(|| format!("bench.py printed something else: {line}"))
 }
 
 /// Why PyTorch cannot be measured here, if it cannot.
-fn missing(bench: &Bench) -> Result<Option<String>> {
+pub(super) fn missing(bench: &Bench) -> Result<Option<String>> {
     if bench.site.simulated {
         return Ok(Some(
             "PyTorch needs a real device: the simulated one runs no real kernels".into(),
@@ -195,7 +200,8 @@ fn missing(bench: &Bench) -> Result<Option<String>> {
     })
 }
 
-fn unpack(bench: &Bench) -> Result<PathBuf> {
+/// Writes the scripts to where Python finds them; where that is.
+pub(super) fn unpack(bench: &Bench) -> Result<PathBuf> {
     let dir = bench.site.scratch_file("python");
     fs::create_dir_all(&dir)?;
     for (name, text) in SCRIPTS {
@@ -208,28 +214,41 @@ fn unpack(bench: &Bench) -> Result<PathBuf> {
 fn start(
     bench: &Bench,
     scripts: &Path,
-    name: &str,
+    script: &str,
     sharing: Sharing,
     args: &[&str],
 ) -> Result<Child> {
+    let run_dir = bench.site.fresh_run_dir()?;
+    start_in(bench, scripts, script, "a", sharing, args, &run_dir)
+}
+
+/// Starts a script as tenant `name`, which shares the device with those that meet in `run_dir`.
+pub(super) fn start_in(
+    bench: &Bench,
+    scripts: &Path,
+    script: &str,
+    name: &str,
+    sharing: Sharing,
+    args: &[&str],
+    run_dir: &Path,
+) -> Result<Child> {
     let mut command: Vec<OsString> = vec![
         bench.site.python.clone().into(),
-        scripts.join(name).into(),
+        scripts.join(script).into(),
         "--device".into(),
         bench.site.device.to_string().into(),
     ];
     command.extend(args.iter().map(OsString::from));
-    let tenant = Tenant::new("a", sharing, command);
-    let run_dir = bench.site.fresh_run_dir()?;
-    let label = name.trim_end_matches(".py");
-    let command = tenant.to_command(&bench.site, &run_dir);
-    Child::spawn(label, command, &bench.site.log_file(label))
+    let tenant = Tenant::new(name, sharing, command);
+    let label = format!("{}-{name}", script.trim_end_matches(".py"));
+    let command = tenant.to_command(&bench.site, run_dir);
+    Child::spawn(&label, command, &bench.site.log_file(&label))
 }
 
 fn memory(bench: &Bench, scripts: &Path, result: &mut SuiteResult) -> Result<()> {
     let sharing = Sharing::Fcsp(Limits::quota(MEMORY_QUOTA_BYTES));
-    let lines = start(bench, scripts, "memory.py", sharing, &[])?
-        .finish(Instant::now() + ONE_PROCESS_WITHIN)?;
+    let lines =
+        start(bench, scripts, "memory.py", sharing, &[])?.finish(Instant::now() + WITHIN)?;
     let line = lines.last().context("memory.py printed nothing")?;
     let seen: Memory = serde_json::from_str(line)
         .with_context(|| format!("memory.py printed something else: {line}"))?;

@@ -113,7 +113,7 @@ fn measure_for(seconds: f64, bench: &Bench, mix: Mix, result: &mut SuiteResult) 
         })
         .collect();
     let reports = bench.together(&tenants, seconds)?;
-    let entitled: Vec<u32> = mix.iter().map(|&(pct, _)| pct).collect();
+    let entitled: Vec<f64> = mix.iter().map(|&(pct, _)| f64::from(pct)).collect();
     let shared = Shared::of(&reports, &entitled, &alone)?;
 
     let title = title(mix);

@@ -26,7 +26,7 @@ fn saturating(bench: &Bench, count: usize, result: &mut SuiteResult) -> Result<(
         .map(|name| bench.native(&name.to_string(), &SATURATE, seconds))
         .collect();
     let reports = bench.together(&tenants, seconds)?;
-    let even = vec![100 / count as u32; count];
+    let even = vec![100.0 / count as f64; count];
     let shared = Shared::of(&reports, &even, &vec![alone; count])?;
     result.row(Row::info(
         format!("{count} saturating processes, driver's slicing: shares, total of one alone"),
@@ -44,7 +44,7 @@ fn pingpong(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     let alone = [bench.alone(&PINGPONG)?, bench.alone(&SATURATE)?];
     let tenants = programs.map(|program| bench.native(program.args[0], program, seconds));
     let reports = bench.together(&tenants, seconds)?;
-    let shared = Shared::of(&reports, &[50, 50], &alone)?;
+    let shared = Shared::of(&reports, &[50.0, 50.0], &alone)?;
     result.row(Row::info(
         "ping-pong beside saturating, driver's slicing: progress of each against alone",
         format!("{:.3} and {:.3}", shared.progress[0], shared.progress[1]),

@@ -2,7 +2,7 @@
 //! tenant that keeps the device busy.
 
 use anyhow::{Context, Result};
-use fcsp_hw_tests::clock::{now_ns, unix_now_ms};
+use fcsp_hw_tests::clock::now_ns;
 use fcsp_hw_tests::record::Record;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::bench::Bench;
 use crate::child::Child;
 use crate::programs::{Program, SATURATE};
+use crate::runner::{FOR_EVER_S, begin};
 use crate::tenant::{Limits, Sharing, Tenant};
 
 /// Of each tenant; the active ones share the device equally.
@@ -18,9 +19,7 @@ const WATCH: Program = Program {
     name: "watch",
     args: &["watch", "--sample-ms", "5"],
 };
-/// Longer than any run; both are killed when they are no longer needed.
-const FOR_S: f64 = 3_600.0;
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const LOOKS_WITHIN: Duration = Duration::from_secs(60);
 
 /// Looks at the device's memory every 5 ms. Ends when dropped.
 pub struct Witness {
@@ -31,10 +30,10 @@ pub struct Witness {
 impl Witness {
     /// Begins to look.
     pub fn start(bench: &Bench, run_dir: &Path) -> Result<Self> {
-        let command = bench.command(&WATCH, FOR_S, &[]);
+        let command = bench.command(&WATCH, FOR_EVER_S, &[]);
         let tenant = Tenant::new("witness", Sharing::Native, command);
         Ok(Self {
-            child: begin(bench, &tenant, run_dir)?,
+            child: begin(bench, &tenant, run_dir)?.0,
             samples: Vec::new(),
         })
     }
@@ -42,7 +41,7 @@ impl Witness {
     /// The most memory in use in the time from `from_ns` to `to_ns`, less what is in use now.
     pub fn peak_above_now(&mut self, from_ns: u64, to_ns: u64) -> Result<u64> {
         let asked_ns = now_ns();
-        let deadline = Instant::now() + READY_WITHIN;
+        let deadline = Instant::now() + LOOKS_WITHIN;
         while self.samples.last().is_none_or(|&(t_ns, _)| t_ns < asked_ns) {
             anyhow::ensure!(Instant::now() < deadline, "the witness looks no more");
             let news = self.child.news();
@@ -80,21 +79,12 @@ pub struct Neighbour {
 impl Neighbour {
     /// Begins to work.
     pub fn start(bench: &Bench, run_dir: &Path) -> Result<Self> {
-        let tenant = bench.limited("neighbour", Limits::share(SHARE_PCT), &SATURATE, FOR_S);
-        let child = begin(bench, &tenant, run_dir)?;
+        let tenant = bench.limited("neighbour", Limits::share(SHARE_PCT), &SATURATE, FOR_EVER_S);
+        let (child, _) = begin(bench, &tenant, run_dir)?;
         // Until it has work in flight.
         std::thread::sleep(Duration::from_millis(300));
         Ok(Self { _child: child })
     }
-}
-
-fn begin(bench: &Bench, tenant: &Tenant, run_dir: &Path) -> Result<Child> {
-    let log = bench.site.log_file(&tenant.name);
-    let command = tenant.to_command(&bench.site, run_dir);
-    let mut child = Child::spawn(&tenant.name, command, &log)?;
-    child.wait_header(Instant::now() + READY_WITHIN)?;
-    child.start_at(unix_now_ms())?;
-    Ok(child)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use fcsp_hw_tests::ledger::SharedLedger;
+use fcsp_hw_tests::random::Random;
 use fcsp_hw_tests::record::{AllocRace, Outcome};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +15,6 @@ use crate::api::DefaultStream;
 use crate::cli::{Common, parse_bytes};
 use crate::gpu::Gpu;
 use crate::memory::{Allocator, Answer, Family, Held, size_up_to};
-use crate::random::Random;
 use crate::session::Session;
 use crate::stream;
 
@@ -139,7 +139,7 @@ impl Race<'_> {
             if held.is_empty() || random.below(10) < 6 {
                 let family = self.options.family[random.below(self.options.family.len())];
                 let upper = self.options.sizes[random.below(self.options.sizes.len())];
-                match allocator.alloc(family, size_up_to(upper, random.next()))? {
+                match allocator.alloc(family, size_up_to(upper, random.next_u64()))? {
                     Answer::Granted(granted) => {
                         self.count_granted(granted.bytes);
                         held.push(granted);

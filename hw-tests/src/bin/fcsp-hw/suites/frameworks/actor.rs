@@ -42,7 +42,7 @@ impl Actor {
         command.extend(case.args.iter().map(OsString::from));
         let sharing = if fcsp {
             Sharing::Fcsp(Limits {
-                sm_pct: Some(SHARE_PCT),
+                sm_pct: Some(SHARE_PCT.into()),
                 quota_bytes: match case.quotas {
                     [] => Some(ROOM_BYTES),
                     [quota_bytes] => Some(*quota_bytes),

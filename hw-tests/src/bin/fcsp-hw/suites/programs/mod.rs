@@ -221,7 +221,7 @@ impl Running {
         command.extend(arguments.iter().map(OsString::from));
         let sharing = if fcsp {
             Sharing::Fcsp(Limits {
-                sm_pct: Some(SHARE_PCT),
+                sm_pct: Some(SHARE_PCT.into()),
                 ..Limits::quota(QUOTA_BYTES)
             })
         } else {

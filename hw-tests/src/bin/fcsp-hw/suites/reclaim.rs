@@ -1,0 +1,99 @@
+//! Idle capacity that is taken back: a tenant rests, another has the whole device, the first begins
+//! again.
+
+use anyhow::{Context, Result, bail};
+use fcsp_hw_tests::record::Outcome;
+use fcsp_hw_tests::stats::Quantiles;
+use serde_json::json;
+
+use crate::bench::Bench;
+use crate::programs::{Program, SATURATE_COARSE};
+use crate::result::{Bar, Row, SuiteResult};
+use crate::tenant::{Limits, Sharing, Tenant};
+
+/// Rests for a second, then 20 kernels of 0.5 ms; the first is timed.
+const RESUME: Program = Program {
+    name: "begins again",
+    args: &["resume", "--sample-ms", "0"],
+};
+/// Beyond alone.
+const ADDED_P99_MS_MAX: f64 = 1.0;
+/// A repetition takes its rest and some.
+const REPETITION_S: f64 = 1.1;
+
+/// Alone, beside a saturating tenant without a priority and with a high one, and natively beside the same.
+pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
+    let few = bench.either(20, 6);
+    let alone = measure(bench, None, few)?;
+    result.row(Row::info(
+        "alone, native: from the first submission after 1 s of rest to the end of its kernel",
+        text(&alone),
+    ));
+    let mut measured = vec![("alone", alone)];
+    for priority in ["normal", "high"] {
+        result.attempt(priority, |result| {
+            let beside = measure(bench, Some(Some(priority)), bench.either(50, 12))?;
+            result.row(Row::number(
+                format!(
+                    "{priority} priority, beside 0.5 ms kernels of a tenant that had everything: added to p99 \
+                     ({}; alone {})",
+                    text(&beside),
+                    text(&alone)
+                ),
+                (beside.p99_ns as f64 - alone.p99_ns as f64) / 1e6,
+                "ms",
+                Bar::AtMost(ADDED_P99_MS_MAX),
+            ));
+            measured.push((priority, beside));
+            Ok(())
+        });
+    }
+    let slicing = measure(bench, Some(None), few)?;
+    result.row(Row::info(
+        "the same with the driver's slicing",
+        text(&slicing),
+    ));
+    measured.push(("slicing", slicing));
+    result.details.push(json!({ "first_kernel": measured }));
+    Ok(())
+}
+
+fn text(latency: &Quantiles) -> String {
+    format!(
+        "p50 {:.3} ms, p99 {:.3} ms of {}",
+        latency.p50_ns as f64 / 1e6,
+        latency.p99_ns as f64 / 1e6,
+        latency.count
+    )
+}
+
+/// With a saturating neighbour if there is `beside`: with FCSP at that priority, else natively.
+fn measure(
+    bench: &Bench,
+    beside: Option<Option<&'static str>>,
+    repetitions: usize,
+) -> Result<Quantiles> {
+    let seconds = repetitions as f64 * REPETITION_S + 1.0;
+    let count = repetitions.to_string();
+    let tenant = |name: &str, program, priority: Option<&'static str>, extra: &[&str]| {
+        let sharing = match priority {
+            Some(priority) => Sharing::Fcsp(Limits {
+                priority,
+                ..Limits::share(50)
+            }),
+            None => Sharing::Native,
+        };
+        Tenant::new(name, sharing, bench.command(program, seconds, extra))
+    };
+    let priority = beside.flatten();
+    let mut tenants = vec![tenant("a", &RESUME, priority, &["--repetitions", &count])];
+    if beside.is_some() {
+        let normal = priority.map(|_| "normal");
+        tenants.push(tenant("b", &SATURATE_COARSE, normal, &[]));
+    }
+    let reports = bench.together(&tenants, seconds)?;
+    let Outcome::Resume { first_ns } = reports[0].outcome()? else {
+        bail!("the program reported something else");
+    };
+    Quantiles::of(&mut first_ns.clone()).context("it never began again")
+}
