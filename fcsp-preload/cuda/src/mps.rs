@@ -153,7 +153,8 @@ pub fn tell(attachment: &Attachment, id: &str) {
         {
             log::warn!(
                 "the policy says sharing = \"concurrent\" for {id}, and this program is no client of \
-                 MPS: programs take turns. fcsp mps start, then start programs with fcsp run"
+                 MPS: programs take turns. fcsp mps start, then start programs with fcsp run; a fatal \
+                 fault of one then ends all"
             );
         }
         (_, Because::Policy) if !me => {
