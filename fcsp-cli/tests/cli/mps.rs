@@ -196,6 +196,22 @@ fn stop_waits_for_programs_and_force_does_not() {
 }
 
 #[test]
+fn a_daemon_that_is_deaf_and_serves_on_has_not_stopped() {
+    let mps = Mps::new();
+    let started = mps
+        .command(&["mps", "start"])
+        .env("FAKE_MPS", "deaf")
+        .output();
+    assert!(started.expect("fcsp starts").status.success());
+    mps.serve(1234, "77\n");
+    let output = mps.fcsp(&["mps", "stop", "--timeout", "0.5"]);
+    refused(&output, "ends with those it serves: 77");
+    assert!(mps.path("pipe").exists());
+    assert_eq!(mps.status()["running"], false, "it listens no more");
+    fs::write(mps.path("pipe/clients"), "").expect("writes");
+}
+
+#[test]
 fn a_daemon_that_does_not_come_is_told_with_what_it_said() {
     for (how, with) in [
         ("fails", "An instance of this daemon is already running"),
@@ -312,6 +328,36 @@ fn of_two_that_start_at_once_one_finds_the_others_daemon() {
     let late = mps.fcsp(&["mps", "stop", "--timeout", "0.2"]);
     refused(&late, "another fcsp mps start or stop is at work");
     drop(held);
+}
+
+#[test]
+fn simulated_devices_have_no_daemon_to_be_started() {
+    let mps = Mps::new();
+    let fcsp = crate::demo::installed();
+    let tree = fcsp.ancestors().nth(2).expect("an install tree");
+    let on_simulated = |arguments: &[&str]| {
+        let mut command = mps.command(arguments);
+        command.env("LD_LIBRARY_PATH", tree.join("lib/sim"));
+        command.env("FCSP_SIM_DIR", mps.run_dir.path().join("sim"));
+        command.output().expect("fcsp starts")
+    };
+    refused(
+        &on_simulated(&["mps", "start"]),
+        "(simulated) has no MPS daemon; fcsp mps start --simulated lets the programs on it run",
+    );
+    assert!(!mps.path("pipe").exists());
+    let found = |with: &str| {
+        let text = stdout(&on_simulated(&["doctor"]));
+        let line = text.lines().find(|line| line.contains("  MPS  "));
+        assert!(line.is_some_and(|line| line.contains(with)), "{text}");
+    };
+    found("not active: programs take turns");
+    assert!(
+        on_simulated(&["mps", "start", "--simulated"])
+            .status
+            .success()
+    );
+    found("simulated MPS is on: programs run together; under MPS a fatal fault");
 }
 
 /// The environment that `fcsp run` gives a program. The libraries of the tree are only there.
