@@ -57,7 +57,7 @@ impl Found {
             checks.push(Check::warn(
                 name,
                 "the policy says sharing = \"concurrent\", and programs take turns",
-                "fcsp mps start, then start programs with fcsp run",
+                "fcsp mps start, then start programs with fcsp run; docs/sharing.md says what that risks",
             ));
         }
         if let Some(State::Foreign(uid)) = self.state {

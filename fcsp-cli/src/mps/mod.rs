@@ -40,8 +40,7 @@ programs on the device. Where that must not be, let programs take turns (without
 
 Programs that are started with fcsp run in the same run directory become clients; others by
 CUDA_MPS_PIPE_DIRECTORY. A program that is no client keeps its device to turns while it runs. The
-daemon serves the programs of one user at a time: of another user's, the first waits for them to end.
-No setting of the GPU is changed. docs/sharing.md says when to use what.")]
+daemon serves one user's programs at a time; another user's wait until they have ended. No setting of the GPU is changed. docs/sharing.md says when to use what.")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -50,6 +49,14 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Start the daemon of this run directory, and wait until it answers
+    #[command(after_help = "\
+Examples:
+  fcsp mps start
+  fcsp mps start --devices 0,2
+  fcsp mps start --simulated
+
+Shared fate: under MPS a fatal fault of one program (an illegal access, an assertion) ends all
+programs on the device.")]
     Start {
         /// Devices it serves, by number or identity; programs then see only these [default: all]
         #[arg(long, value_name = "DEVICE", value_delimiter = ',')]

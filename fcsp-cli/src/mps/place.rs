@@ -166,9 +166,15 @@ impl Place {
     pub fn pid(&self) -> Option<u32> {
         let text = fs::read_to_string(self.pipes.join("nvidia-cuda-mps-control.pid")).ok()?;
         let pid: u32 = text.trim().parse().ok()?;
-        let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-        name.starts_with("nvidia-cuda-mps").then_some(pid)
+        is_daemon(pid).then_some(pid)
     }
+}
+
+/// Whether the process with that id is a daemon, or a server, of MPS.
+pub fn is_daemon(pid: u32) -> bool {
+    // The kernel keeps 15 bytes of a name.
+    let name = fs::read_to_string(format!("/proc/{pid}/comm"));
+    name.is_ok_and(|name| name.starts_with("nvidia-cuda-mps"))
 }
 
 fn trusted(uid: u32) -> bool {

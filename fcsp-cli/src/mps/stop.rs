@@ -1,7 +1,7 @@
 //! `fcsp mps stop`.
 
 use super::control::Control;
-use super::place::{Place, State};
+use super::place::{Place, State, is_daemon};
 use super::{start, status};
 use crate::exit::Outcome;
 use anyhow::Result;
@@ -18,8 +18,7 @@ pub fn stop(place: &Place, force: bool, purge: bool, bound: Duration) -> Result<
     start::refuse(place, state)?;
     let did = match state {
         State::Running => {
-            let waits_for = quit(place, force, bound)?;
-            if place.state() == State::Running {
+            if let Err(waits_for) = quit(place, force, bound)? {
                 eprintln!(
                     "fcsp: the MPS daemon takes no new programs and ends with those it serves: {}. \
                      fcsp mps stop --force ends them",
@@ -45,9 +44,11 @@ pub fn stop(place: &Place, force: bool, purge: bool, bound: Duration) -> Result<
     Ok(Outcome::Good)
 }
 
-/// Asks the daemon to end and waits for that; gives the programs it served when it was asked.
-fn quit(place: &Place, force: bool, bound: Duration) -> Result<Vec<u32>> {
+/// Asks the daemon to end and waits for that. If it does not end within the bound: the programs it
+/// served when it was asked.
+fn quit(place: &Place, force: bool, bound: Duration) -> Result<Result<(), Vec<u32>>> {
     let control = Control::find()?;
+    let pid = place.pid();
     let clients = status::all_clients(&control, place);
     let deadline = Instant::now() + bound;
     let command = if force {
@@ -62,10 +63,14 @@ fn quit(place: &Place, force: bool, bound: Duration) -> Result<Vec<u32>> {
     if let Err(error) = control.ask_within(place, &command, bound) {
         tracing::info!("{error:#}");
     }
-    while place.state() == State::Running && Instant::now() < deadline {
+    // It may stop listening first and serve until its programs have ended.
+    while place.state() == State::Running || pid.is_some_and(is_daemon) {
+        if Instant::now() >= deadline {
+            return Ok(Err(clients));
+        }
         std::thread::sleep(Duration::from_millis(20));
     }
-    Ok(clients)
+    Ok(Ok(()))
 }
 
 fn show(pids: &[u32]) -> String {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// `fcsp` in the install tree that `cargo xtask build` makes, or in the one that `FCSP_INSTALL` names.
-fn installed() -> PathBuf {
+pub fn installed() -> PathBuf {
     let tree = match std::env::var_os("FCSP_INSTALL") {
         Some(tree) => PathBuf::from(tree),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/fcsp"),

@@ -6,3 +6,4 @@ mod live;
 mod mps;
 mod node;
 mod offline;
+mod sharing;

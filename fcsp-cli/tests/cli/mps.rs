@@ -1,23 +1,22 @@
-//! `fcsp mps` over a fake of NVIDIA's control program (`fake/`), and what follows from it.
+//! `fcsp mps` over a fake of NVIDIA's control program (`fake/`).
 
-use crate::node::{Node, fcsp_in, stderr, stdout};
-use fcsp_core::backend::{DeviceInfo, SharingMode};
-use fcsp_core::region::{Attachment, Region};
+use crate::node::{stderr, stdout};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Arc;
 use tempfile::TempDir;
 
-const FAKE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/fake");
+/// Directory of the fake.
+pub const FAKE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/fake");
 
 /// A run directory in which MPS is started and stopped; stopped by force at the end.
-struct Mps {
-    run_dir: TempDir,
+pub struct Mps {
+    /// Its run directory.
+    pub run_dir: TempDir,
 }
 
 impl Mps {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let run_dir = TempDir::new().expect("a temporary directory");
         Self { run_dir }
     }
@@ -26,11 +25,11 @@ impl Mps {
         command(self.run_dir.path(), FAKE, arguments)
     }
 
-    fn fcsp(&self, arguments: &[&str]) -> Output {
+    pub fn fcsp(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().expect("fcsp starts")
     }
 
-    fn started() -> Self {
+    pub fn started() -> Self {
         let mps = Self::new();
         let output = mps.fcsp(&["mps", "start"]);
         assert!(output.status.success(), "{}", stderr(&output));
@@ -43,7 +42,7 @@ impl Mps {
         serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.run_dir.path().join("mps").join(name)
     }
 
@@ -61,7 +60,7 @@ impl Drop for Mps {
 }
 
 /// `fcsp` with that run directory, the program's directory `bin` first on the path, and no settings.
-fn command(run_dir: &Path, bin: &str, arguments: &[&str]) -> Command {
+pub fn command(run_dir: &Path, bin: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fcsp"));
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
@@ -79,7 +78,8 @@ fn command(run_dir: &Path, bin: &str, arguments: &[&str]) -> Command {
     command
 }
 
-fn refused(output: &Output, with: &str) {
+/// It failed, and said that.
+pub fn refused(output: &Output, with: &str) {
     let said = stderr(output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains(with), "{with:?} is missing in {said}");
@@ -193,6 +193,22 @@ fn stop_waits_for_programs_and_force_does_not() {
         stderr(&output)
     );
     assert!(!mps.path("pipe").exists());
+}
+
+#[test]
+fn a_daemon_that_is_deaf_and_serves_on_has_not_stopped() {
+    let mps = Mps::new();
+    let started = mps
+        .command(&["mps", "start"])
+        .env("FAKE_MPS", "deaf")
+        .output();
+    assert!(started.expect("fcsp starts").status.success());
+    mps.serve(1234, "77\n");
+    let output = mps.fcsp(&["mps", "stop", "--timeout", "0.5"]);
+    refused(&output, "ends with those it serves: 77");
+    assert!(mps.path("pipe").exists());
+    assert_eq!(mps.status()["running"], false, "it listens no more");
+    fs::write(mps.path("pipe/clients"), "").expect("writes");
 }
 
 #[test]
@@ -314,151 +330,32 @@ fn of_two_that_start_at_once_one_finds_the_others_daemon() {
     drop(held);
 }
 
-/// The environment that `fcsp run` gives a program. The libraries of the tree are only there.
-fn environment_of_run(mps: &Mps, options: &[&str], variables: &[(&str, &str)]) -> String {
-    let tree = crate::offline::tree();
-    let mut command = Command::new(tree.path().join("bin/fcsp"));
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy().into_owned();
-        if ["BUD_", "FCSP_", "CUDA_"]
-            .iter()
-            .any(|it| name.starts_with(it))
-        {
-            command.env_remove(name);
-        }
-    }
-    command
-        .args(["-v", "run"])
-        .args(options)
-        .args(["--", "env"])
-        .env("FCSP_RUN_DIR", mps.run_dir.path())
-        .envs(variables.iter().copied());
-    let output = command.output().expect("fcsp starts");
-    assert!(output.status.success(), "{}", stderr(&output));
-    format!("{}{}", stdout(&output), stderr(&output))
-}
-
 #[test]
-fn run_makes_programs_clients_unless_somebody_said_otherwise() {
-    let mps = Mps::started();
-    let pipes = format!("\nCUDA_MPS_PIPE_DIRECTORY={}\n", mps.path("pipe").display());
-    let has = |options: &[&str], variables: &[(&str, &str)]| {
-        format!("\n{}", environment_of_run(&mps, options, variables)).contains(&pipes)
-    };
-    assert!(has(&[], &[]));
-    assert!(!has(&["--simulated"], &[]), "it serves no simulated device");
-    let chosen = environment_of_run(&mps, &[], &[("CUDA_MPS_PIPE_DIRECTORY", "/theirs")]);
-    assert!(
-        chosen.contains("CUDA_MPS_PIPE_DIRECTORY=/theirs is left as it is"),
-        "{chosen}"
-    );
-    let policy = mps.run_dir.path().join("p.toml");
-    let policy = policy.to_str().expect("UTF-8");
-    let exclusive = "sharing = \"exclusive\"\n";
-    fs::write(policy, exclusive).expect("writes");
-    assert!(!has(&["--policy", policy], &[]));
-    assert!(!has(&[], &[("FCSP_POLICY", policy)]));
-    let but_one = format!("{exclusive}[device.\"1\"]\nsharing = \"auto\"\n");
-    fs::write(policy, but_one).expect("writes");
-    assert!(has(&["--policy", policy], &[]), "not on every device");
-    mps.fcsp(&["mps", "stop"]);
-    assert!(!has(&[], &[]));
-}
-
-#[test]
-fn run_makes_simulated_programs_clients_of_a_simulated_daemon() {
+fn simulated_devices_have_no_daemon_to_be_started() {
     let mps = Mps::new();
-    mps.fcsp(&["mps", "start", "--simulated"]);
-    let text = environment_of_run(&mps, &["--simulated"], &[]);
-    assert!(text.contains("FCSP_SIM_MPS=1\n") && text.contains("CUDA_MPS_PIPE_DIRECTORY="));
-    let real = environment_of_run(&mps, &[], &[]);
-    assert!(!real.contains("FCSP_SIM_MPS") && !real.contains("CUDA_MPS_PIPE_DIRECTORY"));
-}
-
-/// A process on the node's device that can, or cannot, run beside others.
-fn process(node: &Node, can: SharingMode) -> Attachment {
-    let device = DeviceInfo {
-        sharing: can,
-        ..node.region.device()
+    let fcsp = crate::demo::installed();
+    let tree = fcsp.ancestors().nth(2).expect("an install tree");
+    let on_simulated = |arguments: &[&str]| {
+        let mut command = mps.command(arguments);
+        command.env("LD_LIBRARY_PATH", tree.join("lib/sim"));
+        command.env("FCSP_SIM_DIR", mps.run_dir.path().join("sim"));
+        command.output().expect("fcsp starts")
     };
-    let region = Region::create_or_open(node.run_dir.path(), &device).expect("a region");
-    Attachment::join(&Arc::new(region), "a", |_| {}).expect("joins")
-}
-
-#[test]
-fn status_says_how_a_device_is_shared_and_why() {
-    let node = Node::new();
-    let device = || {
-        let output = command(
-            node.run_dir.path(),
-            FAKE,
-            &["status", "--interval", "0.05", "--json"],
-        )
-        .output()
-        .expect("fcsp starts");
-        let status: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        let device = &status["regions"][0]["device"];
-        [&device["sharing"], &device["sharing_because"]]
-            .map(|it| it.as_str().expect("a text").to_owned())
-    };
-    let says = |mode: &str, why: &str| {
-        let [found, because] = device();
-        assert!(found == mode && because.contains(why), "{found}: {because}");
-    };
-    says("exclusive", "no program is on it");
-    let stranger = process(&node, SharingMode::Exclusive);
-    says("exclusive", "programs take turns (no MPS)");
-    let client = process(&node, SharingMode::Concurrent);
-    says(
-        "exclusive",
-        "which is no client of MPS; start it anew with fcsp run",
+    refused(
+        &on_simulated(&["mps", "start"]),
+        "(simulated) has no MPS daemon; fcsp mps start --simulated lets the programs on it run",
     );
-    stranger.detach().expect("leaves");
-    says("concurrent", "clients of an MPS daemon of their own");
-    let start = command(node.run_dir.path(), FAKE, &["mps", "start"]).output();
-    assert!(start.expect("fcsp starts").status.success());
-    fs::write(node.run_dir.path().join("mps/pipe/servers"), "1234\n").expect("writes");
-    says("concurrent", "MPS server 1234 serves this device");
-    let policy = node.run_dir.path().join("p.toml");
-    fs::write(&policy, "sharing = \"exclusive\"\n").expect("writes");
+    assert!(!mps.path("pipe").exists());
+    let found = |with: &str| {
+        let text = stdout(&on_simulated(&["doctor"]));
+        let line = text.lines().find(|line| line.contains("  MPS  "));
+        assert!(line.is_some_and(|line| line.contains(with)), "{text}");
+    };
+    found("not active: programs take turns");
     assert!(
-        node.fcsp(&["policy", "apply", policy.to_str().expect("UTF-8")])
+        on_simulated(&["mps", "start", "--simulated"])
             .status
             .success()
     );
-    says("exclusive", "because the policy says so");
-    let text = stdout(&node.fcsp(&["status", "--interval", "0.05"]));
-    assert!(
-        text.contains("\n  exclusive: programs take turns, because the policy says so\n"),
-        "{text}"
-    );
-    let stop = command(node.run_dir.path(), FAKE, &["mps", "stop", "--force"]).output();
-    assert!(stop.expect("fcsp starts").status.success());
-    client.detach().expect("leaves");
-}
-
-#[test]
-fn policy_show_has_the_word_of_every_device() {
-    let directory = TempDir::new().expect("a temporary directory");
-    let file = directory.path().join("p.toml");
-    let text =
-        "sharing = \"concurrent\"\n[device.\"1\"]\nsharing = \"exclusive\"\nmode = \"none\"\n";
-    fs::write(&file, text).expect("writes");
-    let output = command(directory.path(), FAKE, &["policy", "show"])
-        .env("FCSP_POLICY", &file)
-        .output()
-        .expect("fcsp starts");
-    let text = stdout(&output);
-    assert!(text.contains(", sharing concurrent, "), "{text}");
-    assert!(
-        text.contains("  device 1: mode none, sharing exclusive\n"),
-        "{text}"
-    );
-    fs::write(&file, "sharing = \"together\"\n").expect("writes");
-    let bad = fcsp_in(
-        directory.path(),
-        &["policy", "check", file.to_str().expect("UTF-8")],
-    );
-    refused(&bad, "p.toml:1:11: ");
-    refused(&bad, "use auto, exclusive, concurrent");
+    found("simulated MPS is on: programs run together; under MPS a fatal fault");
 }

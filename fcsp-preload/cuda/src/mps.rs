@@ -67,7 +67,8 @@ fn pipe_directory() -> PathBuf {
 
 /// A variable that is set and not empty.
 fn get(name: &CStr) -> Option<CString> {
-    // SAFETY: a C string; the environment changes only while the program is loaded, in this thread.
+    // SAFETY: a C string. As with any reader of the environment, a program that changes it in another
+    // thread at this instant breaks its own rules.
     let value = unsafe { libc::getenv(name.as_ptr()) };
     // SAFETY: not null, so a C string, which is copied at once.
     let value = (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_owned());
@@ -153,7 +154,8 @@ pub fn tell(attachment: &Attachment, id: &str) {
         {
             log::warn!(
                 "the policy says sharing = \"concurrent\" for {id}, and this program is no client of \
-                 MPS: programs take turns. fcsp mps start, then start programs with fcsp run"
+                 MPS: programs take turns. fcsp mps start, then start programs with fcsp run; a fatal \
+                 fault of one then ends all"
             );
         }
         (_, Because::Policy) if !me => {
