@@ -146,6 +146,7 @@ impl Crowd {
             looks: false,
             handover_ns: us(100),
             guessed: 0,
+            partition_percent: 0,
             segments: vec![segment(1), segment(2)],
         };
         Self {

@@ -358,6 +358,7 @@ fn fill(
     let takes_turns = region.sharing == SharingMode::Exclusive;
     page.takes_turns
         .store(takes_turns.into(), Ordering::Relaxed);
+    page.partition_percent.store(0, Ordering::Relaxed);
     page.robust.futex.store(0, Ordering::Relaxed);
     clear(page, offset_of!(Slot, gate)..offset_of!(Slot, cells));
     clear(&pages.page, 0..size_of::<GatePage>());

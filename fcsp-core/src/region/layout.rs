@@ -218,8 +218,9 @@ pub struct Slot {
     pub command: Text<2>,
     /// 1 if the process cannot run at the same time as others (on NVIDIA: it is no client of MPS).
     pub takes_turns: AtomicU32,
-    /// Reserved, zero.
-    pub reserved: AtomicU32,
+    /// Percent of the device that the process can use at all, while it runs beside others (on NVIDIA: its
+    /// active-thread percentage); 0 is all of it.
+    pub partition_percent: AtomicU32,
     /// A robust futex held by a thread of the process: the kernel marks it however the process ends.
     pub robust: Line<RobustWord>,
     /// What the process's threads read before each submission.
@@ -465,6 +466,7 @@ pub const fn layout_hash() -> u64 {
         offset_of!(TenantCompute, share_ppm),
         size_of::<Slot>(),
         offset_of!(Slot, takes_turns),
+        offset_of!(Slot, partition_percent),
         offset_of!(Slot, robust),
         offset_of!(Slot, gate),
         offset_of!(Slot, queue),

@@ -51,6 +51,8 @@ pub struct ProcessView {
     pub looks: bool,
     /// What a hand-over costs it, as it measured.
     pub handover_ns: u64,
+    /// Percent of the device that it can use at all beside others; 0 is all of it.
+    pub partition_percent: u32,
     /// Newest segment whose expected length is a guess in part.
     pub guessed: u32,
     /// Segments after `retired`, oldest first.

@@ -286,6 +286,7 @@ fn make(ordinal: CUdevice) -> Result<&'static Device, String> {
         attachment,
     }));
     crate::usage::watch(device);
+    mps::note_partition(attachment);
     mps::tell(attachment, &device.id);
     Ok(device)
 }

@@ -115,6 +115,15 @@ pub fn want(attachment: &Attachment, ordinal: CUdevice, id: &str, policy: Option
     sharing::want(layout, sharing);
 }
 
+/// Tells the arbiter how large the partition of this process is: what confines it need not be kept in time.
+pub fn note_partition(attachment: &Attachment) {
+    let percent = get(PERCENTAGE).and_then(|text| text.to_str().ok()?.trim().parse().ok());
+    // Anything else is no partition.
+    let percent = percent.filter(|percent| (1..100).contains(percent));
+    let place = &attachment.slot().partition_percent;
+    place.store(percent.unwrap_or(0), Relaxed);
+}
+
 /// Tells the operator how the device is shared now that this process is on it, and what to do where
 /// that is not what was wanted.
 pub fn tell(attachment: &Attachment, id: &str) {

@@ -1,10 +1,13 @@
 //! Who is there, what each has used, and what each may have.
 
 use super::Arbiter;
+use crate::backend::SharingMode;
 use crate::policy::Mode;
 use crate::sched::account::{ProcessAccount, TenantAccount};
-use crate::sched::plan::View;
+use crate::sched::plan::{ProcessView, View};
 use crate::sched::shares::{WHOLE_PPM, shares};
+
+const PERCENT_PPM: u32 = WHOLE_PPM / 100;
 
 impl Arbiter {
     /// Learns of new tenants and processes, and forgets those that are gone.
@@ -103,6 +106,11 @@ impl Arbiter {
             let burst_ns = self.part_ns(round_ns, tenant.index);
             if let Some(account) = self.tenants.get_mut(&tenant.index) {
                 account.share = share;
+                if share.ceiling_ppm < WHOLE_PPM
+                    && is_partitioned(view, tenant.index, share.ceiling_ppm)
+                {
+                    account.share.ceiling_ppm = WHOLE_PPM;
+                }
                 account.priority = tenant.promise.priority;
                 account.fill(now, burst_ns);
             }
@@ -117,4 +125,16 @@ impl Arbiter {
         let whole = self.tenants.get(&one)?.share.ceiling_ppm >= WHOLE_PPM;
         (enforced.next().is_none() && whole && !self.may_be_preempted(one)).then_some(one)
     }
+}
+
+/// Whether partitions keep the tenant within its ceiling, so that time need not: programs run together, and
+/// each of its processes is confined.
+fn is_partitioned(view: &View, tenant: usize, ceiling_ppm: u32) -> bool {
+    let confined = |process: &ProcessView| {
+        // A partition has whole percent, rounded up.
+        let percent = process.partition_percent;
+        (1..=ceiling_ppm.div_ceil(PERCENT_PPM)).contains(&percent)
+    };
+    let mut processes = view.processes.iter().filter(|it| it.tenant == tenant);
+    view.sharing == SharingMode::Concurrent && processes.all(confined)
 }

@@ -185,6 +185,11 @@ impl Node {
         node
     }
 
+    pub fn set_partition(&self, program: usize, percent: u32) {
+        let slot = &self.region.slots[program].slot;
+        slot.partition_percent.store(percent, Ordering::Relaxed);
+    }
+
     pub fn set_percent(&self, tenant: usize, percent: u32) {
         self.region.tenants[tenant]
             .entitlement_ppm

@@ -1,6 +1,7 @@
 //! Devices on which processes can run at once: together where that is better for everybody, else in turns.
 
-use super::programs::{Kind, Node, balanced};
+use super::programs::{Kind, Limits, Node, balanced};
+use crate::policy::Mode;
 use crate::sched::clock::{ms, us};
 
 fn saturate() -> Kind {
@@ -63,4 +64,18 @@ fn a_device_that_runs_one_at_a_time_is_never_tried() {
         let done = node.run(ms(100));
         assert!(done[0] <= ms(27), "{done:?}");
     }
+}
+
+#[test]
+fn a_ceiling_that_a_partition_keeps_need_not_be_kept_in_time() {
+    let strict = |percent| Limits::of(Mode::Strict, percent);
+    let programs = [(strict(25), saturate()), (strict(75), saturate())];
+    let mut node = Node::concurrent(0, &programs);
+    let in_time = parts(&mut node, 1_500);
+    assert!(in_time[0] <= 0.27, "{in_time:.3?}");
+    node.set_partition(0, 25);
+    node.set_partition(1, 75);
+    let confined = parts(&mut node, 1_500);
+    // This device has no partitions: what they would leave is seen as the whole.
+    assert!(confined.iter().all(|part| *part >= 0.95), "{confined:.3?}");
 }
