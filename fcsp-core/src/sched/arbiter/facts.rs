@@ -1,0 +1,70 @@
+//! What follows from a view, and from a plan as far as it is made.
+
+use crate::policy::Mode;
+use crate::sched::plan::{Plan, ProcessView, SegmentView, View};
+use crate::sched::segment::{SegmentState, reached};
+
+impl View {
+    pub(in crate::sched) fn process(&self, slot: usize) -> Option<&ProcessView> {
+        self.processes.iter().find(|p| p.slot == slot)
+    }
+
+    pub(in crate::sched) fn mode(&self, tenant: usize) -> Mode {
+        self.tenants
+            .iter()
+            .find(|t| t.index == tenant)
+            .map_or(Mode::Balanced, |t| t.promise.mode)
+    }
+}
+
+impl ProcessView {
+    /// True while it has segments that are not retired.
+    pub fn has_work(&self) -> bool {
+        self.opened != self.retired && self.segments.iter().any(|s| s.launches > 0)
+    }
+
+    /// True while it has work that was not granted.
+    pub(in crate::sched) fn waits(&self) -> bool {
+        self.segments
+            .iter()
+            .any(|s| s.launches > 0 && !reached(self.granted, s.number))
+    }
+
+    pub(in crate::sched) fn granted_segments(&self) -> impl Iterator<Item = &SegmentView> {
+        self.segments
+            .iter()
+            .filter(|s| reached(self.granted, s.number))
+    }
+}
+
+impl SegmentView {
+    pub(in crate::sched) fn finished(&self) -> bool {
+        self.state == SegmentState::Expired || self.done
+    }
+}
+
+impl Plan {
+    /// Newest segment of the process that is retired once the plan is carried out.
+    pub(in crate::sched) fn retired(&self, process: &ProcessView) -> u32 {
+        self.retire
+            .iter()
+            .filter(|r| r.segment.slot == process.slot)
+            .map(|r| r.segment.number)
+            .fold(
+                process.retired,
+                |newest, n| if reached(n, newest) { n } else { newest },
+            )
+    }
+
+    /// Newest segment of the process that is granted once the plan is carried out.
+    pub(in crate::sched) fn granted(&self, process: &ProcessView) -> u32 {
+        self.grant
+            .iter()
+            .filter(|g| g.slot == process.slot)
+            .map(|g| g.to)
+            .fold(
+                process.granted,
+                |newest, n| if reached(n, newest) { n } else { newest },
+            )
+    }
+}
