@@ -208,12 +208,14 @@ impl Producer {
         if let Some(open) = open.filter(|open| open.launches == 1)
             && number.is_multiple_of(SEGMENT_SAMPLE_EVERY)
         {
-            open.sample = state.sampler.begin(gate, queue, Subject::Segment(number));
+            let subject = Subject::Segment(number);
+            open.sample = state.sampler.begin(gate, queue, subject, number);
         }
         if !state.sampler.wants(samples) {
             return None;
         }
-        state.sampler.begin(gate, queue, Subject::Submission(key))
+        let subject = Subject::Submission(key);
+        state.sampler.begin(gate, queue, subject, number)
     }
 
     /// Completes a submission; `launched` is false if the vendor refused it.
@@ -238,7 +240,9 @@ impl Producer {
                 self.close(gate, state);
             }
         }
-        self.look(gate, state);
+        if !state.watches.is_empty() {
+            self.look(gate, state);
+        }
         self.learn(gate, state);
     }
 
@@ -523,7 +527,12 @@ impl Producer {
     }
 
     fn learn(&self, gate: &dyn StreamGate, state: &mut State) {
-        match state.sampler.poll(gate) {
+        if state.sampler.is_empty() {
+            return;
+        }
+        // Acquire pairs with the arbiter's Release of `retired`: the segment's times are there.
+        let retired = self.slot.compute.retired.load(Ordering::Acquire);
+        match state.sampler.poll(gate, retired) {
             Some((Subject::Submission(key), ns)) => self.costs.learn(key, ns),
             Some((Subject::Segment(number), device_ns)) => self.learn_handover(number, device_ns),
             None => {}
