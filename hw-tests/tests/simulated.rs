@@ -26,25 +26,34 @@ fn install() -> &'static Path {
     let tree = TREE.get_or_init(|| {
         let harness = PathBuf::from(env!("CARGO_BIN_EXE_fcsp-hw"));
         let profile = harness.parent().expect("a profile directory");
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--lib", "--target-dir"]);
-        build.arg(profile.parent().expect("a target directory"));
-        for package in ["fcsp-preload-cuda", "fcsp-sim-cuda", "fcsp-sim-nvml"] {
-            build.args(["-p", package]);
-        }
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        assert!(
-            build.status().expect("cargo runs").success(),
-            "no libraries"
-        );
+        let build = |what: &[&str]| {
+            let mut build = Command::new(env!("CARGO"));
+            build.args(["build", "--quiet", "--target-dir"]);
+            build.arg(profile.parent().expect("a target directory"));
+            build.args(what);
+            if profile.ends_with("release") {
+                build.arg("--release");
+            }
+            let status = build.status().expect("cargo runs");
+            assert!(status.success(), "{what:?} does not build");
+        };
+        build(&[
+            "--lib",
+            "-p",
+            "fcsp-preload-cuda",
+            "-p",
+            "fcsp-sim-cuda",
+            "-p",
+            "fcsp-sim-nvml",
+        ]);
+        build(&["--bin", "fcsp", "-p", "fcsp-cli"]);
         let tree = tempfile::tempdir().expect("a temporary directory");
         let files = [
             (
                 PathBuf::from(env!("CARGO_BIN_EXE_fcsp-load")),
                 "bin/fcsp-load",
             ),
+            (profile.join("fcsp"), "bin/fcsp"),
             (profile.join("libfcsp_cuda.so"), "lib/libfcsp-cuda.so"),
             (profile.join("libfcsp_sim_cuda.so"), "lib/sim/libcuda.so.1"),
             (
@@ -183,6 +192,34 @@ fn shares_hold_where_threads_wait_in_place_of_queues() {
     });
 }
 
+#[test]
+fn limits_change_under_running_programs_and_programs_that_end_leave_nothing() {
+    let _alone = alone();
+    eventually(|| {
+        let rows = run(&["limits", "restarts"], &[]);
+        let (limits, restarts) = (rows("limits"), rows("restarts"));
+        assert!(limits.holds(&["a quota set below use refuses new allocations"]));
+        assert!(limits.holds(&["raised again, it grants again"]));
+        assert!(restarts.holds(&["what is left of them"]));
+        let mut amiss = Vec::new();
+        for how in ["fcsp set", "an edited policy file"] {
+            let longest_ms = limits.value(&[how, "until the next windows"]);
+            let what = format!("ms until what {how} said holds");
+            check(&mut amiss, &what, longest_ms, 0.0..=300.0);
+        }
+        let speed = limits.value(&["its speed, of before"]);
+        check(&mut amiss, "speed under a lowered quota", speed, 0.8..=1.2);
+        let stall_ms = restarts.value(&["longest stall of those that stay"]);
+        check(
+            &mut amiss,
+            "ms of stall beside restarts",
+            stall_ms,
+            0.0..=400.0,
+        );
+        amiss
+    });
+}
+
 /// The way of every framework case, with the one whose framework is Python's own `ctypes`.
 #[test]
 fn a_python_program_that_calls_the_driver_gives_the_same_and_keeps_its_quota() {
@@ -203,6 +240,21 @@ fn a_python_program_that_calls_the_driver_gives_the_same_and_keeps_its_quota() {
         assert!(rows.holds(&["ctypes", promise]), "{promise}");
     }
     assert_eq!(rows.row(&["PyTorch eager"])["verdict"], "SKIPPED");
+}
+
+#[test]
+#[ignore = "takes more than a minute"]
+fn everything_is_in_order_after_kills_and_changes_of_every_limit() {
+    let _alone = alone();
+    eventually(|| {
+        let soak = run(&["soak"], &[])("soak");
+        assert!(soak.holds(&["what is left"]));
+        assert!(soak.holds(&["everybody made progress"]));
+        let mut amiss = Vec::new();
+        let error = soak.value(&["share error then"]);
+        check(&mut amiss, "share error after a soak", error, 0.0..=4.0);
+        amiss
+    });
 }
 
 #[test]

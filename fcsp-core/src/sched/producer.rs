@@ -228,12 +228,14 @@ impl Producer {
         if let Some(open) = open.filter(|open| open.launches == 1)
             && number.is_multiple_of(SEGMENT_SAMPLE_EVERY)
         {
-            open.sample = state.sampler.begin(gate, queue, Subject::Segment(number));
+            let subject = Subject::Segment(number);
+            open.sample = state.sampler.begin(gate, queue, subject, number);
         }
         if key == CostKey::UNMEASURED || !state.sampler.wants(samples) {
             return None;
         }
-        state.sampler.begin(gate, queue, Subject::Submission(key))
+        let subject = Subject::Submission(key);
+        state.sampler.begin(gate, queue, subject, number)
     }
 
     /// Completes a submission; `launched` is false if the vendor refused it.
@@ -258,7 +260,9 @@ impl Producer {
                 self.close(gate, state);
             }
         }
-        self.look(gate, state);
+        if !state.watches.is_empty() {
+            self.look(gate, state);
+        }
         self.learn(gate, state);
     }
 
@@ -607,7 +611,12 @@ impl Producer {
     }
 
     fn learn(&self, gate: &dyn StreamGate, state: &mut State) {
-        let measured = state.sampler.poll(gate);
+        if state.sampler.is_empty() {
+            return;
+        }
+        // Acquire pairs with the arbiter's Release of `retired`: the segment's times are there.
+        let retired = self.slot.compute.retired.load(Ordering::Acquire);
+        let measured = state.sampler.poll(gate, retired);
         // Relaxed: what was measured just before or after a change is one of many.
         if self.slot.gate.gated.load(Ordering::Relaxed) == GATED_BESIDE_OTHERS {
             return;

@@ -1,9 +1,12 @@
 //! Measures some submissions and some segments with the vendor's markers, to feed the cost model.
 //!
-//! Guarded by the producer's lock. Markers are made once and reused; a measurement that is not ready
-//! is looked at again later, and nothing ever waits for one.
+//! Guarded by the producer's lock. Markers are made once and reused. The vendor is not asked about a
+//! measurement before its segment has retired, when both markers have passed: a program may be hundreds of
+//! submissions ahead, and a question costs more than all the rest of a submission. Nothing ever waits for a
+//! measurement.
 
 use super::cost::CostKey;
+use super::segment::reached;
 use crate::backend::{Elapsed, Marker, QueueId, StreamGate};
 
 /// Measurements under way at most.
@@ -34,6 +37,8 @@ struct Pair {
     begin: Marker,
     end: Marker,
     subject: Subject,
+    /// The segment it is a part of.
+    number: u32,
     stage: Stage,
 }
 
@@ -46,7 +51,9 @@ pub struct SampleId(usize);
 pub struct Sampler {
     pairs: [Option<Pair>; PAIRS],
     turns: u32,
-    next: usize,
+    /// Measurements that ended and were not read, and the oldest segment of any of them.
+    ended: usize,
+    oldest: u32,
     /// The vendor has no markers to give; do not ask again.
     none_left: bool,
 }
@@ -58,12 +65,13 @@ impl Sampler {
         samples < FIRST_SAMPLES || self.turns.is_multiple_of(REFRESH_EVERY)
     }
 
-    /// Begins a measurement on `queue`.
+    /// Begins a measurement on `queue` of something in segment `number`.
     pub fn begin(
         &mut self,
         gate: &dyn StreamGate,
         queue: QueueId,
         subject: Subject,
+        number: u32,
     ) -> Option<SampleId> {
         let at = self.idle(gate)?;
         let pair = self.pairs[at].as_mut()?;
@@ -71,19 +79,25 @@ impl Sampler {
             return None;
         }
         pair.subject = subject;
+        pair.number = number;
         pair.stage = Stage::Begun;
         Some(SampleId(at))
     }
 
     /// Ends a measurement on the queue it began on.
     pub fn end(&mut self, gate: &dyn StreamGate, queue: QueueId, id: SampleId) {
-        if let Some(pair) = &mut self.pairs[id.0] {
-            pair.stage = if gate.record(pair.end, queue) {
-                Stage::Ended
-            } else {
-                Stage::Idle
-            };
+        let Some(pair) = &mut self.pairs[id.0] else {
+            return;
+        };
+        if !gate.record(pair.end, queue) {
+            pair.stage = Stage::Idle;
+            return;
         }
+        pair.stage = Stage::Ended;
+        if self.ended == 0 || reached(self.oldest, pair.number) {
+            self.oldest = pair.number;
+        }
+        self.ended += 1;
     }
 
     /// Gives a measurement up.
@@ -100,28 +114,57 @@ impl Sampler {
             // One whose submission is under way is ended by that.
             if matches!(pair.stage, Stage::Ended) {
                 pair.stage = Stage::Idle;
+                self.ended -= 1;
             }
         }
     }
 
-    /// A measurement that has become ready, if the next one in line has.
-    pub fn poll(&mut self, gate: &dyn StreamGate) -> Option<(Subject, u64)> {
-        self.next = (self.next + 1) % PAIRS;
-        let pair = self.pairs[self.next].as_mut()?;
-        if !matches!(pair.stage, Stage::Ended) {
+    /// True if nothing is to be read.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.ended == 0
+    }
+
+    /// A measurement that has become ready, where everything up to segment `retired` has retired.
+    #[inline]
+    pub fn poll(&mut self, gate: &dyn StreamGate, retired: u32) -> Option<(Subject, u64)> {
+        if self.ended == 0 || !reached(retired, self.oldest) {
             return None;
         }
-        match gate.elapsed(pair.begin, pair.end) {
-            Elapsed::Pending => None,
-            Elapsed::Lost => {
-                pair.stage = Stage::Idle;
-                None
+        self.read(gate, retired)
+    }
+
+    #[cold]
+    fn read(&mut self, gate: &dyn StreamGate, retired: u32) -> Option<(Subject, u64)> {
+        let mut found = None;
+        let mut oldest: Option<u32> = None;
+        for pair in self.pairs.iter_mut().flatten() {
+            if !matches!(pair.stage, Stage::Ended) {
+                continue;
             }
-            Elapsed::Ns(ns) => {
-                pair.stage = Stage::Idle;
-                Some((pair.subject, ns))
+            if found.is_none() && reached(retired, pair.number) {
+                // A segment that was given up has retired, and may be pending all the same.
+                match gate.elapsed(pair.begin, pair.end) {
+                    Elapsed::Pending => {}
+                    Elapsed::Lost => {
+                        pair.stage = Stage::Idle;
+                        self.ended -= 1;
+                        continue;
+                    }
+                    Elapsed::Ns(ns) => {
+                        pair.stage = Stage::Idle;
+                        self.ended -= 1;
+                        found = Some((pair.subject, ns));
+                        continue;
+                    }
+                }
+            }
+            if oldest.is_none_or(|oldest| reached(oldest, pair.number)) {
+                oldest = Some(pair.number);
             }
         }
+        self.oldest = oldest.unwrap_or(self.oldest);
+        found
     }
 
     fn idle(&mut self, gate: &dyn StreamGate) -> Option<usize> {
@@ -142,8 +185,104 @@ impl Sampler {
             begin,
             end,
             subject: Subject::Segment(0),
+            number: 0,
             stage: Stage::Idle,
         });
         Some(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::AtomicU32;
+    use std::cell::Cell;
+
+    /// Markers that have passed when the test says so, and how often somebody asked.
+    #[derive(Default)]
+    struct Markers {
+        made: Cell<u64>,
+        passed: Cell<bool>,
+        asked: Cell<u32>,
+    }
+
+    impl StreamGate for Markers {
+        fn wait(&self, _: QueueId, _: &AtomicU32, _: u32) -> bool {
+            true
+        }
+
+        fn write(&self, _: QueueId, _: &AtomicU32, _: u32) -> bool {
+            true
+        }
+
+        fn marker(&self) -> Option<Marker> {
+            self.made.set(self.made.get() + 1);
+            Some(Marker(self.made.get()))
+        }
+
+        fn record(&self, _: Marker, _: QueueId) -> bool {
+            true
+        }
+
+        fn elapsed(&self, _: Marker, _: Marker) -> Elapsed {
+            self.asked.set(self.asked.get() + 1);
+            match self.passed.get() {
+                true => Elapsed::Ns(7),
+                false => Elapsed::Pending,
+            }
+        }
+    }
+
+    fn measure(sampler: &mut Sampler, gate: &Markers, number: u32) -> Option<()> {
+        let id = sampler.begin(gate, QueueId(1), Subject::Segment(number), number)?;
+        sampler.end(gate, QueueId(1), id);
+        Some(())
+    }
+
+    #[test]
+    fn nobody_is_asked_about_what_has_not_retired() {
+        let (mut sampler, gate) = (Sampler::default(), Markers::default());
+        gate.passed.set(true);
+        for number in [6, 5, 8] {
+            assert!(measure(&mut sampler, &gate, number).is_some());
+        }
+        assert_eq!(sampler.poll(&gate, 4), None);
+        assert_eq!(gate.asked.get(), 0);
+        let mut read = Vec::new();
+        while let Some((Subject::Segment(number), 7)) = sampler.poll(&gate, 6) {
+            read.push(number);
+        }
+        read.sort_unstable();
+        assert_eq!((read, gate.asked.get()), (vec![5, 6], 2));
+        assert_eq!(sampler.poll(&gate, 7), None);
+        assert_eq!(gate.asked.get(), 2, "the newest is still under way");
+        assert_eq!(sampler.poll(&gate, 8), Some((Subject::Segment(8), 7)));
+        assert!(sampler.is_empty());
+    }
+
+    #[test]
+    fn a_segment_that_was_given_up_is_read_when_its_markers_pass() {
+        let (mut sampler, gate) = (Sampler::default(), Markers::default());
+        measure(&mut sampler, &gate, u32::MAX);
+        measure(&mut sampler, &gate, 1);
+        assert_eq!(sampler.poll(&gate, 0), None, "pending");
+        gate.passed.set(true);
+        let first = sampler.poll(&gate, 0);
+        assert_eq!(first, Some((Subject::Segment(u32::MAX), 7)));
+        assert_eq!(sampler.poll(&gate, 0), None);
+        assert_eq!(sampler.poll(&gate, 2), Some((Subject::Segment(1), 7)));
+    }
+
+    #[test]
+    fn markers_are_used_again_and_limited() {
+        let (mut sampler, gate) = (Sampler::default(), Markers::default());
+        gate.passed.set(true);
+        for number in 1..100 {
+            assert!(measure(&mut sampler, &gate, number).is_some());
+            assert!(sampler.poll(&gate, number).is_some());
+        }
+        assert_eq!(gate.made.get(), 2);
+        let begun = (0..100).map_while(|_| measure(&mut sampler, &gate, 100));
+        assert_eq!(begun.count(), PAIRS);
     }
 }

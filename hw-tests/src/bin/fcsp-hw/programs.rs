@@ -21,6 +21,12 @@ pub const SATURATE_FINE: Program = Program {
     args: &["saturate", "--kernel-us", "100", "--ahead-ms", "20"],
 };
 
+/// 100 µs kernels, so far ahead that it hardly ever waits.
+pub const SATURATE_DEEP: Program = Program {
+    name: "100 µs, far ahead",
+    args: &["saturate", "--kernel-us", "100"],
+};
+
 /// Kernels of very different lengths on the legacy default stream.
 pub const SATURATE_MIXED: Program = Program {
     name: "0.1, 0.25 and 5 ms on the default stream",

@@ -12,13 +12,13 @@ use std::time::Duration;
 use crate::bench::Bench;
 use crate::cast::Cast;
 use crate::node::Node;
-use crate::programs::{Program, SATURATE_FINE};
+use crate::programs::{Program, SATURATE_DEEP};
 use crate::result::{Bar, Row, SuiteResult};
 use crate::tenant::{Limits, Sharing, Tenant};
 
 /// Shares of the two tenants in percent, in turn.
 const SHARES: [[u32; 2]; 2] = [[25, 75], [60, 40]];
-/// One round of turns among saturating tenants: a shorter window holds a part of a turn, and no share.
+/// One round of turns among tenants that hardly ever wait: a shorter window holds a part of a turn, and no share.
 const WINDOW_NS: u64 = 25 * NS_PER_MS;
 /// How far the share of a window may be off.
 const TOLERANCE: f64 = 0.05;
@@ -64,12 +64,12 @@ enum By {
 fn changes(bench: &Bench, by: By, how: &str, result: &mut SuiteResult) -> Result<()> {
     let count = bench.either(20, 6);
     let seconds = SETTLE.as_secs_f64() + f64::from(count) * 0.5 + 1.0;
-    let alone = bench.alone(&SATURATE_FINE)?;
+    let alone = bench.alone(&SATURATE_DEEP)?;
     let policy = bench.site.scratch_file("limits-policy.toml");
     write_policy(&policy, SHARES[0])?;
     let tenants: Vec<Tenant> = [("a", SHARES[0][0]), ("b", SHARES[0][1])]
         .map(|(name, pct)| {
-            let command = bench.command(&SATURATE_FINE, seconds, &["--sample-ms", "1"]);
+            let command = bench.command(&SATURATE_DEEP, seconds, &["--sample-ms", "1"]);
             match by {
                 By::Command => Tenant::new(name, Sharing::Fcsp(Limits::share(pct)), command),
                 By::File => Tenant::new(name, Sharing::Fcsp(Limits::from_policy()), command)
