@@ -123,6 +123,7 @@ impl Context {
                 let _ = queues.close_stream(stream.id);
             }
         }
+        crate::module::free_context(context.group);
         crate::memory::free_context(context.group);
         crate::array::free_context(context.group);
         context.gpu.device.release(CONTEXT_OVERHEAD_BYTES);

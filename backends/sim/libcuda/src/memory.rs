@@ -29,6 +29,8 @@ pub enum Kind {
     Registered(c_uint),
     /// Physical memory mapped into a reservation.
     Mapped,
+    /// A variable of loaded code.
+    Variable,
     /// Of a graph's allocation node.
     Graph,
     /// Memory of another process, opened through a handle.
@@ -160,7 +162,7 @@ pub fn allocate(context: &Context, bytes: u64, align: u64, kind: Kind) -> Result
 /// Gives back what [`allocate`] took; the range has been taken out already.
 pub fn give_back(gpu: &Gpu, allocation: &Allocation) {
     match allocation.kind {
-        Kind::Device | Kind::Managed => {
+        Kind::Device | Kind::Managed | Kind::Variable => {
             if let Ok(arena) = gpu.arena() {
                 arena.free(allocation.base, allocation.bytes, ALIGN_BYTES);
             }
