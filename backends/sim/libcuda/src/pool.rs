@@ -61,7 +61,7 @@ impl Pool {
         let more_bytes = bytes.saturating_sub(kept_bytes);
         if state.limit_bytes > 0 {
             require(
-                state.reserved_bytes + more_bytes <= state.limit_bytes,
+                state.reserved_bytes.saturating_add(more_bytes) <= state.limit_bytes,
                 rc::OUT_OF_MEMORY,
             )?;
         }
