@@ -5,8 +5,8 @@
 use core::ffi::{c_int, c_uint};
 
 use cuda_sys::{
-    CUcontext, CUctxCreateParams, CUdevResourceDesc, CUdevice, CUexecAffinityParam, CUgreenCtx,
-    CUresult, CUstream, fn_types,
+    CU_STREAM_LEGACY, CU_STREAM_PER_THREAD, CUcontext, CUctxCreateParams, CUdevResourceDesc,
+    CUdevice, CUexecAffinityParam, CUgreenCtx, CUresult, CUstream, fn_types,
 };
 use fcsp_preload::log;
 
@@ -269,7 +269,10 @@ pub unsafe fn release(real: fn_types::cuDevicePrimaryCtxRelease_v2, dev: CUdevic
 ///
 /// As `cuStreamDestroy_v2`.
 pub unsafe fn stream_destroy(real: fn_types::cuStreamDestroy_v2, stream: CUstream) -> CUresult {
-    if let Some(queue) = queue_of::<false>(stream) {
+    // Default streams cannot be destroyed: the driver refuses their names.
+    let is_default =
+        stream.is_null() || stream == CU_STREAM_LEGACY || stream == CU_STREAM_PER_THREAD;
+    if let Some(queue) = queue_of::<false>(stream).filter(|_| !is_default) {
         for device in device::attached() {
             device.producer.forget(&CudaGate(&device.pages), queue);
         }
