@@ -113,7 +113,8 @@ pub unsafe fn add_free(
     count: usize,
     address: CUdeviceptr,
 ) -> Outcome {
-    let of_graph = memory::find(address).is_some_and(|it| it.kind == Kind::Graph);
+    let of_graph =
+        memory::find(address).is_some_and(|it| it.base == address && it.kind == Kind::Graph);
     require(of_graph, rc::INVALID_VALUE)?;
     // SAFETY: the same contract.
     unsafe { graph::add(place, handle, list, count, NodeKind::Free) }

@@ -189,7 +189,8 @@ pub unsafe fn free(address: CUdeviceptr, stream: CUstream) -> Outcome {
         return Ok(());
     }
     if stream.capturing.load(Acquire) {
-        let of_graph = memory::find(address).is_some_and(|it| it.kind == Kind::Graph);
+        let of_graph =
+            memory::find(address).is_some_and(|it| it.base == address && it.kind == Kind::Graph);
         require(of_graph, rc::INVALID_VALUE)?;
         return stream.run(NodeKind::Free);
     }
