@@ -122,8 +122,8 @@ fcsp_preload::hooks! {
     gate cuStreamBeginCapture_v2_ptsz => capture::begin, "what is captured is not gated";
     gate cuStreamBeginCaptureToGraph => capture::begin_to_graph, "what is captured is not gated";
     gate cuStreamBeginCaptureToGraph_ptsz => capture::begin_to_graph, "what is captured is not gated";
-    gate cuStreamEndCapture => capture::end, "what comes after is gated again";
-    gate cuStreamEndCapture_ptsz => capture::end, "what comes after is gated again";
+    gate cuStreamEndCapture => capture::end::<false>, "what comes after is gated again";
+    gate cuStreamEndCapture_ptsz => capture::end::<true>, "what comes after is gated again";
 
     sync cuCtxSynchronize => sync::context, unless all_pass, "waits for the device";
     sync cuStreamSynchronize => sync::stream, unless all_pass, "waits for a stream";
