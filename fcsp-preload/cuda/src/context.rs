@@ -47,7 +47,8 @@ fn primary_exists(ordinal: CUdevice) -> bool {
 
 /// Attaches the device before a context is made on it. An error where the program must not go on.
 fn admit(ordinal: CUdevice) -> Option<CUresult> {
-    if device::attach(ordinal).is_err() && device::fails_closed() {
+    let attached = device::attach(ordinal);
+    if matches!(attached, Err(device::Unattached::Unlimited)) && device::fails_closed() {
         log::error!(
             "device {ordinal} is refused: it cannot be limited, and the policy says fail = \"closed\""
         );

@@ -1,7 +1,7 @@
 //! libfcsp-cuda.so: the CUDA preload library.
 //!
 //! `hooks` says which calls are intercepted. `context` attaches devices as the program makes contexts
-//! on them (`device`); `memory` and its like, `launch`, `sync` and `info` hold the handlers of work; `queue` puts
+//! on them (`device`, `identity`); `memory` and its like, `launch`, `sync` and `info` hold the handlers of work; `queue` puts
 //! gates into streams and `capture` knows which streams must be left alone; `usage` counts what the
 //! driver itself takes; `procaddr` answers the driver's own symbol lookup. Mechanism (wrappers,
 //! `dlsym`, guard, panic border) is `fcsp_preload`'s, decisions are `fcsp_core`'s.
@@ -10,6 +10,7 @@ mod capture;
 mod context;
 mod device;
 mod hooks;
+mod identity;
 mod info;
 mod info_nvml;
 mod info_tenant;
