@@ -11,6 +11,7 @@ mod support;
 
 mod arrays;
 mod bytes;
+mod captures;
 mod contexts;
 mod graphs;
 mod linear;
@@ -40,6 +41,17 @@ fn so_do_random_calls_of_a_tenant_that_is_held_back() {
     let strict = [("BUD_SM_LIMIT", "90"), ("BUD_ISOLATION_MODE", "strict")];
     let set = [&[QUOTA, MEMORY, ("FCSP_SIM_DEVICES", "2")][..], &strict].concat();
     Stage::run_self(here!(), &set, || rounds::run(20_000));
+}
+
+#[test]
+fn segments_that_close_during_a_capture_leave_the_graph_alone() {
+    let strict = [("BUD_SM_LIMIT", "90"), ("BUD_ISOLATION_MODE", "strict")];
+    Stage::run_self(here!(), &strict, captures::close_segments_meanwhile);
+}
+
+#[test]
+fn a_capture_that_is_ended_in_vain_goes_on() {
+    Stage::run_self(here!(), &[], captures::end_in_vain);
 }
 
 #[test]
