@@ -143,13 +143,12 @@ unsafe fn allocate(
         return unsafe { put(place, address) };
     }
     let charged_bytes = memory::physical_bytes(bytes as u64);
-    pool.take(charged_bytes)?;
-    let placed = pool.gpu.arena().and_then(|arena| {
-        arena
-            .alloc(bytes as u64, ALIGN_BYTES)
-            .ok_or(rc::OUT_OF_MEMORY)
-    });
-    let base = placed.inspect_err(|_| pool.put_back(charged_bytes))?;
+    let arena = pool.gpu.arena()?;
+    // Addresses first: a pool keeps what it once took.
+    let base = arena.alloc(bytes as u64, ALIGN_BYTES);
+    let base = base.ok_or(rc::OUT_OF_MEMORY)?;
+    pool.take(charged_bytes)
+        .inspect_err(|_| arena.free(base, bytes as u64, ALIGN_BYTES))?;
     let kind = Kind::Pool(handle);
     memory::insert(
         base,

@@ -60,7 +60,8 @@ pub fn run(count: u64) {
     );
 }
 
-fn judge(world: &World, how: &str) {
+/// Fails with the calls of the round if there was a difference.
+pub fn judge(world: &World, how: &str) {
     if let Some(difference) = &world.difference {
         let calls = world.trace.join("\n");
         let count = world.trace.len();
