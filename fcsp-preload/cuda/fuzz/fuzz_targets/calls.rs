@@ -26,6 +26,8 @@ use libfuzzer_sys::fuzz_target;
 mod arrays;
 #[path = "../../tests/calls/bytes.rs"]
 mod bytes;
+#[path = "../../tests/calls/capturing.rs"]
+mod capturing;
 #[path = "../../tests/calls/contexts.rs"]
 mod contexts;
 #[path = "../../tests/calls/graphs.rs"]

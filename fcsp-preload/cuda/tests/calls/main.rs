@@ -12,6 +12,7 @@ mod support;
 mod arrays;
 mod bytes;
 mod captures;
+mod capturing;
 mod contexts;
 mod graphs;
 mod linear;
