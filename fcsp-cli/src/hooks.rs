@@ -19,15 +19,14 @@ Decisions:
   sync        waits for the device; the scheduler is told before
   virtualize  answered from the tenant's point of view
   forward     left to the driver
-  gap         ought to be handled and is not yet; the reason says what escapes
 
-A function that fails open goes to the driver when FCSP itself cannot handle it; one that fails
-closed returns the vendor's error. Every function that a driver exports is listed, whether or not
+A function that fails open goes to the driver when FCSP itself cannot handle it, as one that is
+forwarded always does; one that fails closed returns the vendor's error. Every function that a driver exports is listed, whether or not
 programs call it.
 
 Examples:
   fcsp hooks | grep cuMem                       what happens to memory
-  fcsp hooks --json | jq '.[] | select(.decision == \"gap\")'")]
+  fcsp hooks --json | jq '.[] | select(.fails == \"closed\")'")]
 pub struct Args {
     /// Whose libraries
     #[arg(long, value_enum, default_value = "cuda")]
@@ -48,8 +47,8 @@ struct Decision<'a> {
     library: &'a str,
     function: &'a str,
     decision: &'a str,
-    /// `open` or `closed`; nothing for functions that are not intercepted.
-    fails: Option<&'a str>,
+    /// `open` or `closed`.
+    fails: &'a str,
     reason: &'a str,
 }
 
@@ -61,7 +60,7 @@ impl<'a> Decision<'a> {
             library: columns.next()?,
             function: columns.next()?,
             decision: columns.next()?,
-            fails: Some(columns.next()?).filter(|fails| *fails != "-"),
+            fails: columns.next()?,
             reason: columns.next()?,
         };
         columns.next().is_none().then_some(decision)
@@ -93,8 +92,7 @@ fn show(decisions: &[Decision]) -> String {
     let columns = ["LIBRARY", "FUNCTION", "DECISION", "FAILS", "REASON"];
     let mut table = Table::new(&columns.map(|name| (name, Align::Left)));
     for it in decisions {
-        let fails = it.fails.unwrap_or("-");
-        table.row([it.library, it.function, it.decision, fails, it.reason].map(str::to_owned));
+        table.row([it.library, it.function, it.decision, it.fails, it.reason].map(str::to_owned));
     }
     table.render(0)
 }
@@ -112,12 +110,12 @@ mod tests {
             let found = all.iter().find(|it| it.function == name);
             found.map(|it| (it.library, it.decision, it.fails))
         };
-        let alloc = ("libcuda", "account", Some("closed"));
+        let alloc = ("libcuda", "account", "closed");
         assert_eq!(of("cuMemAlloc_v2"), Some(alloc));
-        let launch = ("libcuda", "gate", Some("open"));
+        let launch = ("libcuda", "gate", "open");
         assert_eq!(of("cuLaunchKernel"), Some(launch));
-        assert_eq!(of("cuInit"), Some(("libcuda", "forward", None)));
-        let memory = ("libnvidia-ml", "virtualize", Some("open"));
+        assert_eq!(of("cuInit"), Some(("libcuda", "forward", "open")));
+        let memory = ("libnvidia-ml", "virtualize", "open");
         assert_eq!(of("nvmlDeviceGetMemoryInfo"), Some(memory));
     }
 }

@@ -2,13 +2,13 @@
 
 use crate::exit::Outcome;
 use crate::regions::RunDirArg;
-use crate::set::{self, Change};
+use crate::set;
 use crate::table::{Align, Table};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use fcsp_core::backend::{self, DeviceInfo};
 use fcsp_core::policy::file::{DEFAULT_PATH, VARIABLE};
-use fcsp_core::policy::{Limits, Policy};
-use fcsp_core::region::scan;
+use fcsp_core::policy::live;
+use fcsp_core::policy::{Policy, Profile};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -116,35 +116,21 @@ fn apply(file: &Path, run_dir: &RunDirArg) -> Result<Outcome> {
         tracing::warn!("{error}");
     }
     let devices = devices();
-    let mut planned = Vec::new();
-    for region in &regions.usable {
-        let device = region.device();
-        let ordinal = devices.iter().position(|it| it.id == device.id);
-        let ordinal = ordinal.and_then(|ordinal| u32::try_from(ordinal).ok());
-        let changes: Vec<(String, Change<'_>)> = scan::live_tenants(region.layout())
-            .map(|(index, page)| {
-                let name = page.name.read();
-                let after = policy.amend(&name, ordinal, &device, Limits::load(page));
-                (name, Change::to(region, index, after))
-            })
-            .collect();
-        let all: Vec<&Change<'_>> = changes.iter().map(|(_, change)| change).collect();
-        set::check(region, &all).context("the file cannot be put in force")?;
-        planned.extend(changes);
-    }
-    let live = planned.len();
-    planned.retain(|(_, change)| change.before != change.after);
-    for (_, change) in &planned {
-        change.make();
-    }
-    for (name, change) in &planned {
-        change.report(name)?;
+    let ordinal = |id: &str| {
+        let ordinal = devices.iter().position(|device| device.id == id);
+        ordinal.and_then(|ordinal| u32::try_from(ordinal).ok())
+    };
+    let changes = live::put_in_force(&policy, &regions.usable, &ordinal, &|_| true)?;
+    let mut changed = 0;
+    for change in changes.iter().filter(|change| change.is_felt()) {
+        set::report(change)?;
+        changed += 1;
     }
     writeln!(
         std::io::stdout(),
-        "{}: in force, {} of {live} live tenant(s) changed",
+        "{}: in force, {changed} of {} live tenant(s) changed",
         file.display(),
-        planned.len()
+        changes.len()
     )?;
     Ok(Outcome::Good)
 }
@@ -164,14 +150,22 @@ fn show() -> Result<Outcome> {
     let pools = policy.pools.unwrap_or_default();
     writeln!(
         stdout,
-        "  mode {}, memory {}, fail {}, pools {}/{}/{} (floor/shared/burst)",
+        "  mode {}, memory {}, fail {}, low priority {}, pools {}/{}/{} (floor/shared/burst)",
         policy.mode.unwrap_or_default(),
         policy.memory_mode.unwrap_or_default(),
         policy.fail.unwrap_or_default(),
+        policy.low_priority.unwrap_or_default(),
         pools.floor,
         pools.shared,
         pools.burst
     )?;
+    let tenants = policy.tenants.iter().map(|tenant| tenant.profile);
+    let mut profiles: Vec<Profile> = tenants.chain([policy.profile]).flatten().collect();
+    profiles.sort_by_key(|profile| profile.word());
+    profiles.dedup();
+    for profile in profiles {
+        writeln!(stdout, "  profile {}", profile.describe())?;
+    }
     for (device, settings) in &policy.devices {
         let mode = or(settings.mode.map(|mode| format!("mode {mode}")), "");
         let pools = settings
@@ -182,29 +176,38 @@ fn show() -> Result<Outcome> {
     let mut table = Table::new(&[
         ("tenant", Align::Left),
         ("device", Align::Left),
+        ("profile", Align::Left),
         ("compute", Align::Right),
         ("memory", Align::Right),
         ("memory mode", Align::Left),
         ("mode", Align::Left),
         ("burst max", Align::Right),
+        ("priority", Align::Left),
+        ("weight", Align::Right),
     ]);
     for tenant in &policy.tenants {
         let word = |word: Option<&'static str>| or(word.map(str::to_owned), "-");
         table.row([
             tenant.name.clone(),
             "every".to_owned(),
+            word(tenant.profile.map(Profile::word)),
             or(tenant.compute.map(|it| it.to_string()), "-"),
             or(tenant.memory.map(|it| it.to_string()), "-"),
             word(tenant.memory_mode.map(|it| it.word())),
             word(tenant.mode.map(|it| it.word())),
             or(tenant.burst_max.map(|it| it.to_string()), "-"),
+            word(tenant.priority.map(|it| it.word())),
+            or(tenant.weight.map(|it| it.to_string()), "-"),
         ]);
         for (device, limits) in &tenant.devices {
             table.row([
                 tenant.name.clone(),
                 device.clone(),
+                "-".to_owned(),
                 or(limits.compute.map(|it| it.to_string()), "-"),
                 or(limits.memory.map(|it| it.to_string()), "-"),
+                "-".to_owned(),
+                "-".to_owned(),
                 "-".to_owned(),
                 "-".to_owned(),
                 "-".to_owned(),

@@ -7,7 +7,9 @@ use crate::exit::{Outcome, WithCode};
 use crate::install::{self, Install};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use fcsp_core::policy::{MemoryAmount, MemoryMode, Mode, Policy, Share, file, tenant_name};
+use fcsp_core::policy::{
+    MemoryAmount, MemoryMode, Mode, Policy, Priority, Share, file, tenant_name,
+};
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
@@ -63,6 +65,9 @@ pub struct LimitArgs {
     /// Most to take from the burst pool, percent of the device
     #[arg(long, value_name = "SHARE")]
     pub burst_max: Option<Share>,
+    /// Who goes first [possible values: high, normal, low]
+    #[arg(long, value_name = "PRIORITY")]
+    pub priority: Option<Priority>,
 }
 
 /// Whose device is simulated.
@@ -173,6 +178,9 @@ impl LimitArgs {
         if let Some(burst_max) = self.burst_max {
             command.env("BUD_BURST_MAX_PCT", burst_max.to_string());
         }
+        if let Some(priority) = self.priority {
+            command.env("BUD_PRIORITY", priority.word());
+        }
     }
 
     /// Whether nothing is given.
@@ -182,6 +190,7 @@ impl LimitArgs {
             && self.memory_mode.is_none()
             && self.mode.is_none()
             && self.burst_max.is_none()
+            && self.priority.is_none()
     }
 }
 

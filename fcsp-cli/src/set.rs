@@ -4,11 +4,11 @@ use crate::exit::Outcome;
 use crate::regions::RunDirArg;
 use crate::run::LimitArgs;
 use anyhow::{Result, bail};
+use fcsp_core::policy::live::{self, Change};
 use fcsp_core::policy::memory::show_bytes;
 use fcsp_core::policy::validate::ADAPTIVE_IS_BALANCED;
-use fcsp_core::policy::{Limits, Mode, Share};
-use fcsp_core::region::layout::Tenant;
-use fcsp_core::region::{Region, TenantIndex, scan, tenant};
+use fcsp_core::policy::{Limits, Mode, Weight};
+use fcsp_core::region::{Region, scan, tenant};
 use std::io::Write;
 
 /// Change the limits of a tenant while its programs run
@@ -18,6 +18,7 @@ Examples:
   fcsp set a --compute 60%
   fcsp set a --memory 4GiB --memory-mode soft
   fcsp set a --device GPU-8a56 --mode strict
+  fcsp set a --priority low
 
 What is not given stays as it is. The change holds as long as the tenant has processes or memory; to
 make it last, put it into the policy file.")]
@@ -29,14 +30,20 @@ pub struct Args {
     device: Option<String>,
     #[command(flatten)]
     limits: LimitArgs,
+    /// Part of what tenants with compute leave, 1 to 1000; counts while the tenant has no compute
+    #[arg(long, value_name = "WEIGHT")]
+    weight: Option<Weight>,
     #[command(flatten)]
     run_dir: RunDirArg,
 }
 
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<Outcome> {
-    if args.limits.is_empty() {
-        bail!("nothing to change; give --compute, --memory, --memory-mode, --mode or --burst-max");
+    if args.limits.is_empty() && args.weight.is_none() {
+        bail!(
+            "nothing to change; give --compute, --memory, --memory-mode, --mode, --burst-max, \
+             --priority or --weight"
+        );
     }
     let regions = args.run_dir.open()?;
     for (_, error) in &regions.unusable {
@@ -47,11 +54,17 @@ pub fn run(args: &Args) -> Result<Outcome> {
         None => true,
     };
     let candidates: Vec<&Region> = regions.usable.iter().filter(on_device).collect();
+    let locks = live::lock(candidates.iter().copied())?;
     let mut changes = Vec::new();
-    for region in &candidates {
+    for (region, lock) in candidates.iter().zip(&locks) {
         if let Some(index) = tenant::find(region, &args.tenant) {
+            let total_bytes = region.device().total_bytes;
+            let change = Change::plan(region, lock, index, |_, limits| {
+                args.after(limits, total_bytes)
+            });
             // Everything is checked before anything is written.
-            changes.push(Change::plan(region, index, &args.limits)?);
+            live::check(region, std::slice::from_ref(&change))?;
+            changes.push(change);
         }
     }
     if changes.is_empty() {
@@ -63,177 +76,62 @@ pub fn run(args: &Args) -> Result<Outcome> {
     for change in &changes {
         change.make();
     }
+    drop(locks);
     for change in &changes {
-        change.report(&args.tenant)?;
+        report(change)?;
     }
     Ok(Outcome::Good)
 }
 
-/// A change of one tenant on one device.
-pub struct Change<'a> {
-    region: &'a Region,
-    index: TenantIndex,
-    /// Limits before.
-    pub before: Limits,
-    /// Limits after.
-    pub after: Limits,
-}
-
-impl<'a> Change<'a> {
-    /// What `asked` makes of the tenant's limits; an error if that cannot be.
-    fn plan(region: &'a Region, index: TenantIndex, asked: &LimitArgs) -> Result<Self> {
-        let before = Limits::load(region.tenant(index));
-        let total_bytes = region.device().total_bytes;
-        let after = Limits {
+impl Args {
+    /// What was asked for, put in the place of what was before.
+    fn after(&self, before: Limits, total_bytes: u64) -> Limits {
+        let asked = &self.limits;
+        Limits {
             mode: asked.mode.unwrap_or(before.mode),
             entitlement: asked.compute.unwrap_or(before.entitlement),
             burst_max: asked.burst_max.unwrap_or(before.burst_max),
+            priority: asked.priority.unwrap_or(before.priority),
+            weight: self.weight.unwrap_or(before.weight),
             quota_bytes: match asked.memory {
                 Some(memory) => memory.quota_bytes(total_bytes),
                 None => before.quota_bytes,
             },
             memory_mode: asked.memory_mode.unwrap_or(before.memory_mode),
             ..before
-        };
-        let change = Self {
-            region,
-            index,
-            before,
-            after,
-        };
-        check(region, &[&change])?;
-        Ok(change)
-    }
-
-    /// A change to known limits.
-    pub fn to(region: &'a Region, index: TenantIndex, after: Limits) -> Self {
-        Self {
-            region,
-            index,
-            before: Limits::load(region.tenant(index)),
-            after,
         }
-    }
-
-    /// Writes the limits and wakes the arbiter.
-    pub fn make(&self) {
-        self.after.store(self.page());
-        self.region.ring();
-    }
-
-    /// Says on stdout what changed, and on stderr what may not be meant.
-    pub fn report(&self, name: &str) -> Result<()> {
-        let device = self.region.device();
-        writeln!(
-            std::io::stdout(),
-            "{name} on {}: {}",
-            device.id,
-            describe(&self.before, &self.after)
-        )?;
-        let used_bytes = self.page().used.bytes();
-        if let Some(quota_bytes) = self.after.quota_bytes.filter(|quota| *quota < used_bytes) {
-            tracing::warn!(
-                "{name} uses {} and keeps it, which is more than its quota of {}; it gets no more \
-                 until it has freed the difference",
-                show_bytes(used_bytes),
-                show_bytes(quota_bytes)
-            );
-        }
-        if self.after.mode == Mode::Adaptive {
-            tracing::warn!("{ADAPTIVE_IS_BALANCED}");
-        }
-        let quotas = scan::live_tenants(self.region.layout())
-            .filter_map(|(_, tenant)| Limits::load(tenant).quota_bytes);
-        let sum = quotas.fold(0_u64, u64::saturating_add);
-        if sum > device.total_bytes {
-            tracing::warn!(
-                "memory quotas on {} add up to {} of {}: it is oversubscribed, and the device can \
-                 run out before a quota does",
-                device.id,
-                show_bytes(sum),
-                show_bytes(device.total_bytes)
-            );
-        }
-        Ok(())
-    }
-
-    fn page(&self) -> &Tenant {
-        self.region.tenant(self.index)
     }
 }
 
-/// Checks what a policy file is checked for: that strict tenants can run, and that what is promised
-/// strictly on the device of `region` is there to be given once `changes` are made.
-pub fn check(region: &Region, changes: &[&Change<'_>]) -> Result<()> {
-    let mut strict_ppm = 0;
-    for (index, tenant) in scan::live_tenants(region.layout()) {
-        let change = changes.iter().find(|change| change.index == index);
-        let limits = change.map_or_else(|| Limits::load(tenant), |change| change.after);
-        if limits.mode != Mode::Strict {
-            continue;
-        }
-        if limits.entitlement.is_zero() {
-            bail!(
-                "{} would be strict and have no compute: it could never run; give it compute or \
-                 another mode",
-                tenant.name.read()
-            );
-        }
-        strict_ppm += u64::from(limits.entitlement.ppm());
+/// Says on stdout what changed, and on stderr what may not be meant.
+pub fn report(change: &Change<'_>) -> Result<()> {
+    let device = change.region().device();
+    writeln!(
+        std::io::stdout(),
+        "{} on {}: {}",
+        change.tenant,
+        device.id,
+        change.describe()
+    )?;
+    if let Some(warning) = change.over_quota() {
+        tracing::warn!("{warning}");
     }
-    if strict_ppm > u64::from(Share::WHOLE.ppm()) {
-        bail!(
-            "strict compute on {} would add up to {}%; strict shares are promises and cannot pass \
-             100%. Nothing was changed",
-            region.device().id,
-            strict_ppm as f64 / 10_000.0
+    if change.after.mode == Mode::Adaptive {
+        tracing::warn!("{ADAPTIVE_IS_BALANCED}");
+    }
+    let quotas = scan::live_tenants(change.region().layout())
+        .filter_map(|(_, tenant)| Limits::load(tenant).quota_bytes);
+    let sum = quotas.fold(0_u64, u64::saturating_add);
+    if sum > device.total_bytes {
+        tracing::warn!(
+            "memory quotas on {} add up to {} of {}: it is oversubscribed, and the device can \
+             run out before a quota does",
+            device.id,
+            show_bytes(sum),
+            show_bytes(device.total_bytes)
         );
     }
     Ok(())
-}
-
-/// The differences, as `compute 25% -> 60%, memory 8 GiB -> 4 GiB`.
-pub fn describe(before: &Limits, after: &Limits) -> String {
-    let quota = |quota: Option<u64>| quota.map_or("unlimited".to_owned(), show_bytes);
-    let pools = |limits: &Limits| {
-        let pools = limits.pools;
-        format!("{}/{}/{}", pools.floor, pools.shared, pools.burst)
-    };
-    let rows = [
-        (
-            "compute",
-            before.entitlement.to_string(),
-            after.entitlement.to_string(),
-        ),
-        (
-            "memory",
-            quota(before.quota_bytes),
-            quota(after.quota_bytes),
-        ),
-        (
-            "memory-mode",
-            before.memory_mode.to_string(),
-            after.memory_mode.to_string(),
-        ),
-        ("mode", before.mode.to_string(), after.mode.to_string()),
-        ("pools", pools(before), pools(after)),
-        (
-            "burst-max",
-            before.burst_max.to_string(),
-            after.burst_max.to_string(),
-        ),
-        ("fail", before.fail.to_string(), after.fail.to_string()),
-    ];
-    let changed: Vec<String> = rows
-        .into_iter()
-        .filter(|(_, before, after)| before != after)
-        .map(|(what, before, after)| format!("{what} {before} -> {after}"))
-        .collect();
-    if changed.is_empty() {
-        "unchanged".to_owned()
-    } else {
-        changed.join(", ")
-    }
 }
 
 fn nobody(name: &str, device: Option<&str>, regions: &[&Region]) -> String {

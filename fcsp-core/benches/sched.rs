@@ -130,7 +130,7 @@ impl Crowd {
                 entitlement_ppm: 10_000,
                 pools_ppm: [200_000, 400_000, 400_000],
                 burst_max_ppm: 1_000_000,
-                active: false,
+                ..Promise::default()
             },
         };
         let process = |slot| ProcessView {
@@ -199,7 +199,7 @@ fn arbiter(c: &mut Criterion) {
         let region = region(count);
         let mut seen = View::default();
         c.bench_with_input(BenchmarkId::new("view::read", count), &(), |b, ()| {
-            b.iter(|| view::read(black_box(region), &mut seen));
+            b.iter(|| view::read(black_box(region), &mut seen, now_ns()));
         });
     }
 }

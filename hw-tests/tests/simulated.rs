@@ -183,6 +183,28 @@ fn shares_hold_where_threads_wait_in_place_of_queues() {
     });
 }
 
+/// The way of every framework case, with the one whose framework is Python's own `ctypes`.
+#[test]
+fn a_python_program_that_calls_the_driver_gives_the_same_and_keeps_its_quota() {
+    let _alone = alone();
+    let rows = run(&["frameworks"], &[])("frameworks");
+    if Command::new("python3").arg("--version").output().is_err() {
+        // Not a pass of anything, and told as such.
+        assert_eq!(rows.row(&["ctypes"])["verdict"], "SKIPPED");
+        return;
+    }
+    for promise in [
+        "same result as native",
+        "same result beside a saturating tenant",
+        "the total it sees is the quota",
+        "gives its own out-of-memory error, and it goes on",
+        "seen from outside it stays within the quota",
+    ] {
+        assert!(rows.holds(&["ctypes", promise]), "{promise}");
+    }
+    assert_eq!(rows.row(&["PyTorch eager"])["verdict"], "SKIPPED");
+}
+
 #[test]
 #[ignore = "takes more than a minute"]
 fn every_limit_holds() {
@@ -214,6 +236,21 @@ fn every_limit_holds() {
             0.0
         );
         assert!(quota.holds(&["the race reached the quota"]));
+        for family in [
+            "malloc",
+            "pitch",
+            "managed",
+            "async",
+            "from-pool",
+            "create",
+            "map",
+            "array",
+            "mipmap",
+            "graph",
+        ] {
+            let measure = format!("{family} alone: bytes over the quota by NVML");
+            assert_eq!(quota.value(&[&measure]), 0.0, "{family}");
+        }
         for family in ["malloc", "async", "create"] {
             assert!(quota.holds(&[family, "refused at the quota, goes on after"]));
         }

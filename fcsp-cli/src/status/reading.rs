@@ -103,6 +103,13 @@ pub struct TenantStatus {
     pub name: String,
     /// Isolation mode.
     pub mode: &'static str,
+    /// `high`, `normal` or `low`.
+    pub priority: &'static str,
+    /// What a low priority means: `floor` or `pause`.
+    pub low_priority: &'static str,
+    /// Its part of what tenants with an entitlement leave, relative to others without; `null` if it
+    /// has an entitlement.
+    pub weight: Option<u32>,
     /// Entitlement; 0 if none was given.
     pub entitled: f64,
     /// Share it may have with those active now.
@@ -273,6 +280,12 @@ impl Look<'_> {
         let metered = gated || received > 0.0 || processes.is_empty();
         TenantStatus {
             mode: limits.mode.word(),
+            priority: limits.priority.word(),
+            low_priority: limits.low_priority.word(),
+            weight: limits
+                .entitlement
+                .is_zero()
+                .then_some(limits.weight.number()),
             entitled: limits.entitlement.fraction(),
             share_now: f64::from(tenant.compute.share_ppm.load(Relaxed)) / 1e6,
             received: metered.then_some(received),

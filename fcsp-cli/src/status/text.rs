@@ -61,6 +61,7 @@ fn region_text(region: &RegionStatus) -> String {
     let mut table = Table::new(&[
         ("tenant", Align::Left),
         ("mode", Align::Left),
+        ("priority", Align::Left),
         ("entitled", Align::Right),
         ("now", Align::Right),
         ("received", Align::Right),
@@ -74,11 +75,8 @@ fn region_text(region: &RegionStatus) -> String {
         table.row([
             tenant.name.clone(),
             tenant.mode.to_owned(),
-            if tenant.entitled > 0.0 {
-                percent(tenant.entitled)
-            } else {
-                "-".to_owned()
-            },
+            tenant.priority.to_owned(),
+            entitled(tenant),
             percent(tenant.share_now),
             tenant
                 .received
@@ -96,6 +94,15 @@ fn region_text(region: &RegionStatus) -> String {
 
 fn percent(fraction: f64) -> String {
     format!("{:.1}%", fraction * 100.0)
+}
+
+/// The entitlement, or the weight of a tenant without one.
+fn entitled(tenant: &TenantStatus) -> String {
+    match tenant.weight {
+        None => percent(tenant.entitled),
+        Some(1) => "-".to_owned(),
+        Some(weight) => format!("weight {weight}"),
+    }
 }
 
 fn quota(tenant: &TenantStatus) -> String {

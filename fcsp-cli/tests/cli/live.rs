@@ -1,7 +1,7 @@
 //! `fcsp status`, `set` and `policy apply` on a live region.
 
 use crate::node::{DEVICE, GIB, Node, fcsp_in, stderr, stdout};
-use fcsp_core::policy::{Mode, Share};
+use fcsp_core::policy::{Mode, Priority, Share};
 use fcsp_core::region::Attachment;
 use fcsp_core::sync::Ordering::Relaxed;
 
@@ -25,6 +25,10 @@ fn status_shows_who_is_there_and_what_they_have() {
         .find(|tenant| tenant["name"] == "a")
         .expect("shown");
     assert_eq!(a["entitled"], 0.25);
+    assert_eq!(
+        (&a["priority"], &a["weight"]),
+        (&"normal".into(), &serde_json::Value::Null)
+    );
     assert_eq!(a["quota_bytes"], 8 * GIB);
     assert_eq!(a["processes"].as_array().map(Vec::len), Some(0));
     let b = tenants
@@ -32,6 +36,7 @@ fn status_shows_who_is_there_and_what_they_have() {
         .find(|tenant| tenant["name"] == "b")
         .expect("shown");
     assert_eq!(b["quota_bytes"], serde_json::Value::Null);
+    assert_eq!(b["weight"], 1);
     assert_eq!(b["processes"][0]["pid"], std::process::id());
     assert_eq!(b["processes"][0]["same_pid_namespace"], true);
     drop(attachment);
@@ -113,6 +118,30 @@ fn set_changes_what_is_given_and_nothing_else() {
 }
 
 #[test]
+fn set_changes_who_goes_first() {
+    let node = Node::new();
+    node.tenant("a", 25, GIB);
+    node.tenant("b", 0, GIB);
+    let output = node.fcsp(&["set", "a", "--priority", "high"]);
+    assert_eq!(
+        stdout(&output),
+        format!("a on {DEVICE}: priority normal -> high\n")
+    );
+    assert_eq!(node.limits("a").priority, Priority::High);
+    assert!(node.fcsp(&["set", "b", "--weight", "3"]).status.success());
+    let text = stdout(&node.fcsp(&["status", "--interval", "0.05"]));
+    assert!(text.contains("high") && text.contains("weight 3"), "{text}");
+    let bad = node.fcsp(&["set", "a", "--priority", "urgent"]);
+    assert_eq!(bad.status.code(), Some(2));
+    assert!(
+        stderr(&bad).contains("use high, normal, low"),
+        "{}",
+        stderr(&bad)
+    );
+    assert_eq!(node.limits("a").priority, Priority::High);
+}
+
+#[test]
 fn set_refuses_promises_that_cannot_be_kept() {
     let node = Node::new();
     node.tenant("a", 60, GIB);
@@ -130,6 +159,30 @@ fn set_refuses_promises_that_cannot_be_kept() {
         stderr(&output)
     );
     assert_eq!(node.limits("b").mode, Mode::Balanced);
+}
+
+#[test]
+fn two_changes_at_the_same_instant_both_hold() {
+    let node = Node::new();
+    node.tenant("a", 25, 8 * GIB);
+    let lock = node.region.lock_limits().expect("nobody holds it");
+    std::thread::scope(|scope| {
+        let changes = [["--compute", "60%"], ["--memory", "4G"]].map(|[option, value]| {
+            let node = &node;
+            scope.spawn(move || node.fcsp(&["set", "a", option, value]))
+        });
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        // Neither has read what it will write back, or it could undo what the other wrote.
+        assert!(changes.iter().all(|change| !change.is_finished()));
+        drop(lock);
+        for change in changes {
+            let output = change.join().expect("runs");
+            assert!(output.status.success(), "{}", stderr(&output));
+        }
+    });
+    let limits = node.limits("a");
+    assert_eq!(limits.entitlement, Share::from_percent(60));
+    assert_eq!(limits.quota_bytes, Some(4 * GIB));
 }
 
 #[test]

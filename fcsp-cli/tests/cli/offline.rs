@@ -49,6 +49,8 @@ fn run_prepares_the_environment_and_becomes_the_program() {
             "soft",
             "--mode",
             "strict",
+            "--priority",
+            "low",
             "--run-dir",
             "/tmp",
             "--simulated",
@@ -67,6 +69,7 @@ fn run_prepares_the_environment_and_becomes_the_program() {
         "BUD_MEMORY_LIMIT=1610612736".into(),
         "BUD_MEMORY_LIMIT_MODE=soft".into(),
         "BUD_ISOLATION_MODE=strict".into(),
+        "BUD_PRIORITY=low".into(),
     ] {
         assert!(
             text.lines().any(|it| it == line),
@@ -165,7 +168,7 @@ fn policy_show_says_that_there_is_none() {
     let file = directory.path().join("p.toml");
     fs::write(
         &file,
-        "[[tenant]]\nname = \"a\"\ncompute = 25\nmemory = \"8G\"\n",
+        "[[tenant]]\nname = \"a\"\ncompute = 25\nmemory = \"8G\"\npriority = \"high\"\n",
     )
     .expect("writes");
     let output = Command::new(env!("CARGO_BIN_EXE_fcsp"))
@@ -178,10 +181,43 @@ fn policy_show_says_that_there_is_none() {
         text.contains("mode balanced") && text.contains("25%") && text.contains("8 GiB"),
         "{text}"
     );
+    assert!(
+        text.contains("low priority floor") && text.contains("high"),
+        "{text}"
+    );
     if !Path::new("/etc/fcsp/policy.toml").exists() {
         let text = stdout(&fcsp_in(directory.path(), &["policy", "show"]));
         assert!(text.starts_with("No policy: "), "{text}");
     }
+}
+
+#[test]
+fn policy_show_says_what_a_profile_stands_for() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let file = directory.path().join("p.toml");
+    let text = "profile = \"serving\"\nmode = \"adaptive\"\n\
+                [[tenant]]\nname = \"a\"\nprofile = \"high-isolation\"\ncompute = 25\n";
+    fs::write(&file, text).expect("writes");
+    let output = Command::new(env!("CARGO_BIN_EXE_fcsp"))
+        .args(["policy", "show"])
+        .env("FCSP_POLICY", &file)
+        .output()
+        .expect("fcsp starts");
+    let text = stdout(&output);
+    for line in [
+        "mode adaptive, ",
+        "pools 40%/30%/30% ",
+        "  profile high-isolation is mode strict, pools 100%/0%/0%, burst max 0%\n",
+        "  profile serving is mode balanced, pools 40%/30%/30%, burst max 30%\n",
+    ] {
+        assert!(text.contains(line), "{line} is missing in\n{text}");
+    }
+    let row = text.lines().find(|line| line.contains("every"));
+    let row = row.expect("the tenant has a row");
+    assert!(
+        row.contains("high-isolation") && row.contains("strict"),
+        "{row}"
+    );
 }
 
 #[test]

@@ -137,6 +137,12 @@ impl<'a> Ledger<'a> {
         quota_bytes.saturating_sub(self.used_bytes())
     }
 
+    /// True if the tenant uses more than its quota and may not.
+    pub fn is_over_quota(&self) -> bool {
+        let mode = MemoryMode::from_number(self.tenant.memory_mode.load(Ordering::Relaxed));
+        mode != MemoryMode::Soft && self.used_bytes() > self.quota_bytes()
+    }
+
     /// The tenant's quota in bytes; `u64::MAX` is none.
     #[inline]
     pub fn quota_bytes(&self) -> u64 {

@@ -3,7 +3,7 @@
 //! An allocation is reserved here before the driver is asked and given back if the driver refuses;
 //! a free gives it back. [`Ledger`] is the door; [`account`] is the protocol and its proof, [`word`]
 //! the sixteen bytes it turns on, `locks` keeps the threads of one process apart, [`live`] remembers
-//! what each live allocation was charged.
+//! what each live allocation was charged, [`pool`] what each memory pool is.
 //!
 //! This module counts. It does not know what a tenant is entitled to (the page says so), nor who is
 //! alive ([`crate::region::liveness`]).
@@ -13,7 +13,10 @@ pub mod live;
 #[cfg(not(loom))]
 pub(crate) mod locks;
 #[cfg(all(loom, test))]
+mod loom_pool;
+#[cfg(all(loom, test))]
 mod loom_tests;
+pub mod pool;
 pub mod word;
 
 #[cfg(not(loom))]

@@ -1,6 +1,6 @@
 //! A policy file that comes to tenants that live already.
 
-use super::{Limits, Policy};
+use super::{Limits, Policy, Priority};
 use crate::backend::DeviceInfo;
 
 impl Policy {
@@ -23,7 +23,7 @@ impl Policy {
             .flatten()
             .collect();
         let named = self.tenant(tenant);
-        let pools = self.pools_of(&keys).unwrap_or(live.pools);
+        let pools = self.pools_of(named, &keys).unwrap_or(live.pools);
         // A tenant without a maximum of its own may take all of the burst pool, whatever its size.
         let burst_max = if live.burst_max == live.pools.burst {
             pools.burst
@@ -33,7 +33,14 @@ impl Policy {
         let mut limits = Limits {
             pools,
             burst_max,
+            low_priority: self.low_priority.unwrap_or(live.low_priority),
             named_in_policy: named.is_some(),
+            // Another file that is put in force once is not the one the tenant goes by.
+            edition: if self.edition.same_file(live.edition) {
+                self.edition
+            } else {
+                live.edition
+            },
             ..live
         };
         limits.fail = self.fail.unwrap_or(live.fail);
@@ -46,6 +53,14 @@ impl Policy {
             limits.quota_bytes = memory.quota_bytes(device.total_bytes);
         }
         limits.burst_max = named.burst_max.unwrap_or(burst_max);
+        // Nobody is high by its own environment any more once the file names it.
+        let open = if live.named_in_policy {
+            live.priority
+        } else {
+            live.priority.max(Priority::Normal)
+        };
+        limits.priority = named.priority.unwrap_or(open);
+        limits.weight = named.weight.unwrap_or(live.weight);
         limits.memory_mode = named
             .memory_mode
             .or(self.memory_mode)
@@ -85,6 +100,7 @@ mod tests {
         let live = Limits {
             mode: Mode::Strict,
             memory_mode: MemoryMode::Soft,
+            priority: Priority::High,
             ..Limits::default()
         };
         let amended = policy().amend("a", Some(0), &device(), live);
@@ -97,6 +113,17 @@ mod tests {
             (Mode::Strict, MemoryMode::Soft)
         );
         assert!(amended.named_in_policy);
+        assert_eq!(
+            amended.priority,
+            Priority::Normal,
+            "a file that names it bounds it"
+        );
+        let named = Limits {
+            named_in_policy: true,
+            ..live
+        };
+        let amended = policy().amend("a", Some(0), &device(), named);
+        assert_eq!(amended.priority, Priority::High, "the operator set it");
         let on_the_other = policy().amend("a", Some(1), &device(), live);
         assert_eq!(on_the_other.entitlement, Share::from_percent(10));
         let unnumbered = policy().amend("a", None, &device(), live);

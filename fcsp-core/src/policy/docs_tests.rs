@@ -1,6 +1,6 @@
 //! `docs/policy.md` says what this module does: its examples are valid, and it leaves nothing out.
 
-use super::{EnvSettings, Policy, env};
+use super::{EnvSettings, Policy, Profile, env, unheeded};
 use std::path::Path;
 
 const DOCS: &str = include_str!("../../../docs/policy.md");
@@ -20,7 +20,7 @@ fn blocks(language: &str) -> impl Iterator<Item = &'static str> {
 #[test]
 fn every_example_is_a_valid_policy() {
     let examples: Vec<_> = blocks("toml").collect();
-    assert_eq!(examples.len(), 4);
+    assert_eq!(examples.len(), 3);
     for example in examples {
         Policy::parse(Path::new("docs/policy.md"), example).expect("documented");
     }
@@ -28,24 +28,43 @@ fn every_example_is_a_valid_policy() {
 
 #[test]
 fn every_profile_is_a_valid_environment() {
-    let profiles = blocks("sh").filter(|block| block.starts_with("export"));
+    let examples = blocks("sh").filter(|block| block.starts_with("export"));
     let mut count = 0;
-    for profile in profiles {
+    for (example, profile) in examples.zip(Profile::ALL) {
         count += 1;
-        let variables = profile.lines().filter_map(|line| {
+        let variables = example.lines().filter_map(|line| {
             let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
             Some((name.into(), value.into()))
         });
         let (settings, errors) = EnvSettings::read(variables);
-        assert_eq!(errors, []);
-        assert!(settings.mode.is_some() && settings.burst_max.is_some());
+        assert_eq!((errors, &settings.unheeded), (vec![], &vec![]));
+        let pools = profile.pools();
+        assert_eq!(settings.mode, Some(profile.mode()));
+        assert_eq!(settings.floor, Some(pools.floor));
+        assert_eq!(settings.shared, Some(pools.shared));
+        assert_eq!(settings.burst_max, Some(profile.burst_max()));
     }
     assert_eq!(count, 3);
 }
 
 #[test]
+fn every_profile_is_described() {
+    for profile in Profile::ALL {
+        let row = format!(
+            "| `{profile}` | `{}` | {} / {} / {} |",
+            profile.mode(),
+            profile.pools().floor,
+            profile.pools().shared,
+            profile.pools().burst
+        );
+        assert!(DOCS.contains(&row), "{row}");
+    }
+}
+
+#[test]
 fn every_variable_is_described() {
-    for (name, _) in env::VARIABLES {
+    let read = env::VARIABLES.iter().map(|(name, _)| *name);
+    for name in read.chain(unheeded::names()) {
         assert!(DOCS.contains(&format!("`{name}`")), "{name}");
     }
 }

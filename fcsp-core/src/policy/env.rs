@@ -4,14 +4,17 @@
 //! returns what is right together with an error for each thing that is wrong, and the caller, who
 //! knows whether to fail open or closed, decides what follows.
 
-use super::{Fail, MemoryAmount, MemoryMode, Mode, Pools, Share, ValueError, tenant_name};
+use super::{
+    Fail, MemoryAmount, MemoryMode, Mode, Pools, Priority, Share, Unheeded, ValueError,
+    tenant_name, unheeded,
+};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::str::FromStr;
 
 /// Variables that are read, with their meaning in a few words. `_DEV<n>` and `_<n>` stand for a
 /// device as the program numbers it.
-pub const VARIABLES: [(&str, &str); 16] = [
+pub const VARIABLES: [(&str, &str); 19] = [
     (tenant_name::VARIABLE, "whose limits hold"),
     (
         "FCSP_FAIL",
@@ -30,6 +33,11 @@ pub const VARIABLES: [(&str, &str); 16] = [
         "most the tenant takes from the burst pool, percent",
     ),
     (
+        "BUD_ADAPTIVE_SM_MAX_BURST_PCT",
+        "most an adaptive tenant may have of the device, percent",
+    ),
+    ("BUD_PRIORITY", "high, normal or low"),
+    (
         "CUDA_DEVICE_SM_LIMIT",
         "as HAMi-core reads it; 0 is no limit",
     ),
@@ -39,6 +47,10 @@ pub const VARIABLES: [(&str, &str); 16] = [
         "as HAMi-core reads it; 0 is no limit",
     ),
     ("CUDA_DEVICE_MEMORY_LIMIT_<n>", "the same for one device"),
+    (
+        "CUDA_TASK_PRIORITY",
+        "as HAMi-core reads it; 0 is high, 1 is low",
+    ),
     ("FCSP_POLICY", "path of the policy file"),
 ];
 
@@ -109,6 +121,12 @@ pub struct EnvSettings {
     pub shared: Option<Share>,
     /// `BUD_BURST_MAX_PCT`.
     pub burst_max: Option<Share>,
+    /// `BUD_ADAPTIVE_SM_MAX_BURST_PCT`.
+    pub adaptive_max: Option<Share>,
+    /// Variables that look like ours and have no effect, by name.
+    pub unheeded: Vec<Unheeded>,
+    priority: Option<Priority>,
+    hami_priority: Option<Priority>,
     compute: PerDevice<Share>,
     memory: PerDevice<MemoryAmount>,
     hami_compute: PerDevice<Share>,
@@ -121,7 +139,7 @@ impl EnvSettings {
         Self::read(std::env::vars_os())
     }
 
-    /// Reads the settings among `variables`; those it does not know and empty ones are passed over.
+    /// Reads the settings among `variables`; those of others and empty ones are passed over.
     pub fn read(
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> (Self, Vec<EnvError>) {
@@ -155,6 +173,9 @@ impl EnvSettings {
             (settings.floor, settings.shared) = (None, None);
         }
         errors.sort_by(|a, b| a.variable.cmp(&b.variable));
+        settings
+            .unheeded
+            .sort_by(|a, b| a.variable.cmp(&b.variable));
         (settings, errors)
     }
 
@@ -172,15 +193,22 @@ impl EnvSettings {
             .or_else(|| self.hami_memory.get(ordinal))
     }
 
+    /// Priority that is asked for.
+    pub fn priority(&self) -> Option<Priority> {
+        self.priority.or(self.hami_priority)
+    }
+
     fn take(&mut self, name: &str, value: &OsStr) -> Result<(), ValueError> {
-        /// The value as a `T`.
-        fn parse<T: FromStr<Err = ValueError>>(value: &OsStr) -> Result<T, ValueError> {
-            let text = value.to_str().ok_or_else(|| ValueError {
+        fn text(value: &OsStr) -> Result<&str, ValueError> {
+            value.to_str().ok_or_else(|| ValueError {
                 value: value.to_string_lossy().into_owned(),
                 what: "a setting",
                 fix: "it is not UTF-8".to_owned(),
-            })?;
-            text.parse()
+            })
+        }
+        /// The value as a `T`.
+        fn parse<T: FromStr<Err = ValueError>>(value: &OsStr) -> Result<T, ValueError> {
+            text(value)?.parse()
         }
         match name {
             tenant_name::VARIABLE => {
@@ -192,6 +220,11 @@ impl EnvSettings {
             "BUD_TENANT_FLOOR_PCT" => self.floor = Some(parse(value)?),
             "BUD_SHARED_POOL_PCT" => self.shared = Some(parse(value)?),
             "BUD_BURST_MAX_PCT" => self.burst_max = Some(parse(value)?),
+            "BUD_ADAPTIVE_SM_MAX_BURST_PCT" => self.adaptive_max = Some(parse(value)?),
+            "BUD_PRIORITY" => self.priority = Some(parse(value)?),
+            "CUDA_TASK_PRIORITY" => {
+                self.hami_priority = Some(Priority::from_hami(text(value)?)?);
+            }
             _ => {
                 let hami_memory = || {
                     // HAMi-core takes 0 for no limit.
@@ -215,7 +248,13 @@ impl EnvSettings {
                         self.hami_memory
                             .take(name, ("CUDA_DEVICE_MEMORY_LIMIT", "_"), hami_memory)
                     });
-                return taken.unwrap_or(Ok(()));
+                return match taken {
+                    Some(taken) => taken,
+                    None => {
+                        self.unheeded.extend(unheeded::remark(name, value)?);
+                        Ok(())
+                    }
+                };
             }
         }
         Ok(())
@@ -271,6 +310,20 @@ mod tests {
     }
 
     #[test]
+    fn a_priority_of_our_own_goes_before_that_of_hami() {
+        let (settings, errors) = read(&[("CUDA_TASK_PRIORITY", "1")]);
+        assert_eq!((settings.priority(), errors), (Some(Priority::Low), vec![]));
+        let (settings, _) = read(&[("CUDA_TASK_PRIORITY", "1"), ("BUD_PRIORITY", "high")]);
+        assert_eq!(settings.priority(), Some(Priority::High));
+        let (settings, errors) = read(&[("BUD_PRIORITY", "0"), ("CUDA_TASK_PRIORITY", "2")]);
+        assert_eq!((settings.priority(), errors.len()), (None, 2));
+        assert_eq!(
+            errors[0].to_string(),
+            "BUD_PRIORITY=\"0\" is not a priority: use high, normal, low"
+        );
+    }
+
+    #[test]
     fn a_zero_quota_of_our_own_is_a_quota() {
         let (settings, _) = read(&[("BUD_MEMORY_LIMIT", "0")]);
         assert_eq!(settings.memory(0), Some(MemoryAmount::Bytes(0)));
@@ -305,11 +358,27 @@ mod tests {
     fn empty_and_foreign_variables_are_passed_over() {
         let (settings, errors) = read(&[
             ("BUD_SM_LIMIT", ""),
-            ("BUD_SM_LIMIT_DEVICE", "x"),
-            ("BUD_MEMORY_LIMITS", "x"),
+            ("CUDA_DEVICE_SM_LIMIT_X", "x"),
             ("PATH", "x"),
         ]);
         assert_eq!((settings, errors), (EnvSettings::default(), Vec::new()));
+    }
+
+    #[test]
+    fn what_looks_like_ours_and_has_no_effect_is_remarked() {
+        let (settings, errors) = read(&[
+            ("BUD_SM_LIMIT_DEVICE", "x"),
+            ("BUD_COOPERATIVE_MODE", "1"),
+            ("BATCH_TOKENS_DEFAULT_SIZE", "64"),
+            ("BUD_USE_PID_CONTROLLER", "maybe"),
+        ]);
+        let names: Vec<_> = settings.unheeded.iter().map(|it| &it.variable).collect();
+        assert_eq!(names, ["BATCH_TOKENS_DEFAULT_SIZE", "BUD_SM_LIMIT_DEVICE"]);
+        assert_eq!(errors.len(), 1);
+        assert_eq!(
+            errors[0].to_string(),
+            "BUD_USE_PID_CONTROLLER=\"maybe\" is not a switch: use 1 or 0"
+        );
     }
 
     #[test]

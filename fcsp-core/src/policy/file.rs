@@ -5,9 +5,13 @@
 //! a warning of [`super::validate`]. `docs/policy.md` describes every key.
 
 use super::nearest::hint;
-use super::{Fail, MemoryAmount, MemoryMode, Mode, Pools, Share, validate};
+use super::{
+    Edition, Fail, LowPriority, MemoryAmount, MemoryMode, Mode, Pools, Priority, Profile, Share,
+    Weight, validate,
+};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
@@ -15,6 +19,14 @@ use toml::Spanned;
 pub const VARIABLE: &str = "FCSP_POLICY";
 /// Where the policy file is when the variable is unset.
 pub const DEFAULT_PATH: &str = "/etc/fcsp/policy.toml";
+
+/// Where this process's policy file is, and whether it must be there.
+pub fn path_of_process() -> (PathBuf, bool) {
+    match std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
+        Some(path) => (path.into(), true),
+        None => (DEFAULT_PATH.into(), false),
+    }
+}
 
 /// Why there is no policy although there should be one.
 #[derive(Debug, thiserror::Error)]
@@ -46,12 +58,18 @@ pub enum PolicyError {
 pub struct Policy {
     /// Where it was read from.
     pub path: PathBuf,
+    /// Which edition of it; none if the text did not come from a file.
+    pub edition: Edition,
+    /// Where `mode` and `pools` come from as far as they are not written out.
+    pub profile: Option<Profile>,
     /// What happens when FCSP cannot do its work.
     pub fail: Option<Fail>,
     /// Mode of tenants that have none of their own.
     pub mode: Option<Mode>,
     /// Memory mode of tenants that have none of their own.
     pub memory_mode: Option<MemoryMode>,
+    /// What a tenant of low priority has while others are active.
+    pub low_priority: Option<LowPriority>,
     /// Division of devices that have none of their own.
     pub pools: Option<Pools>,
     /// Devices with settings of their own, by identity or ordinal.
@@ -76,6 +94,8 @@ pub struct TenantPolicy {
     pub name: String,
     /// Line of the file that names it, from 1.
     pub line: usize,
+    /// Where `mode`, `pools` and `burst_max` come from as far as they are not written out.
+    pub profile: Option<Profile>,
     /// Entitlement to compute on every device.
     pub compute: Option<Share>,
     /// Memory quota on every device.
@@ -84,8 +104,14 @@ pub struct TenantPolicy {
     pub memory_mode: Option<MemoryMode>,
     /// How compute is shared.
     pub mode: Option<Mode>,
+    /// Division of the device as far as it concerns this tenant; of its profile.
+    pub pools: Option<Pools>,
     /// Most it takes from the burst pool.
     pub burst_max: Option<Share>,
+    /// When it gets its part.
+    pub priority: Option<Priority>,
+    /// Its part of what tenants with compute leave; only for a tenant without.
+    pub weight: Option<Weight>,
     /// What happens when FCSP cannot do its work.
     pub fail: Option<Fail>,
     /// Other limits on some devices, by identity or ordinal.
@@ -106,9 +132,9 @@ impl Policy {
     /// Finds and reads the policy file: the one that `FCSP_POLICY` names, which must then exist,
     /// else [`DEFAULT_PATH`]. `None` if there is none. Reads the file system.
     pub fn find() -> Result<Option<Self>, PolicyError> {
-        match std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
-            Some(path) => Self::read(Path::new(&path)).map(Some),
-            None => match Self::read(Path::new(DEFAULT_PATH)) {
+        match path_of_process() {
+            (path, true) => Self::read(&path).map(Some),
+            (path, false) => match Self::read(&path) {
                 Err(PolicyError::Unreadable { source, .. })
                     if source.kind() == std::io::ErrorKind::NotFound =>
                 {
@@ -121,11 +147,22 @@ impl Policy {
 
     /// Reads the file at `path`.
     pub fn read(path: &Path) -> Result<Self, PolicyError> {
-        let text = std::fs::read_to_string(path).map_err(|source| PolicyError::Unreadable {
+        let read = || {
+            let mut file = std::fs::File::open(path)?;
+            // Before the text: what is written meanwhile makes another edition.
+            let edition = Edition::of(path, &file.metadata()?)?;
+            let mut text = String::new();
+            file.read_to_string(&mut text)?;
+            Ok((edition, text))
+        };
+        let (edition, text) = read().map_err(|source| PolicyError::Unreadable {
             path: path.to_owned(),
             source,
         })?;
-        Self::parse(path, &text)
+        Ok(Self {
+            edition,
+            ..Self::parse(path, &text)?
+        })
     }
 
     /// Reads `text`; `path` is for messages.
@@ -143,6 +180,7 @@ impl Policy {
             let at = error.span().map_or(0, |span| span.start);
             wrong(at, explain(error.message()))
         })?;
+        let of_profile = shape.profile.map(Profile::pools);
         let pools = |shape: Option<Spanned<PoolsShape>>| {
             shape
                 .map(|shape| {
@@ -152,16 +190,21 @@ impl Policy {
                         shared,
                         burst,
                     } = shape.into_inner();
-                    Pools::complete(floor, shared, burst).map_err(|what| wrong(at, what))
+                    let pools = of_profile.unwrap_or_default();
+                    pools
+                        .override_with(floor, shared, burst)
+                        .map_err(|what| wrong(at, what))
                 })
                 .transpose()
         };
         let mut policy = Self {
             path: path.to_owned(),
+            profile: shape.profile,
             fail: shape.fail,
-            mode: shape.mode,
+            mode: shape.mode.or(shape.profile.map(Profile::mode)),
             memory_mode: shape.memory_mode,
-            pools: pools(shape.pools)?,
+            low_priority: shape.low_priority,
+            pools: pools(shape.pools)?.or(of_profile),
             ..Self::default()
         };
         for (device, shape) in shape.device {
@@ -195,10 +238,12 @@ impl Policy {
             .or(self.mode)
     }
 
-    /// Pools of the device that `keys` name, if the file says anything about it.
-    pub(super) fn pools_of(&self, keys: &[&str]) -> Option<Pools> {
-        keys.iter()
-            .find_map(|key| self.devices.get(*key)?.pools)
+    /// Pools for `tenant` on the device that `keys` name, if the file says anything about them.
+    pub(super) fn pools_of(&self, tenant: Option<&TenantPolicy>, keys: &[&str]) -> Option<Pools> {
+        let of_device = || keys.iter().find_map(|key| self.devices.get(*key)?.pools);
+        tenant
+            .and_then(|tenant| tenant.pools)
+            .or_else(of_device)
             .or(self.pools)
     }
 }
@@ -223,9 +268,11 @@ impl TenantPolicy {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Shape {
+    profile: Option<Profile>,
     fail: Option<Fail>,
     mode: Option<Mode>,
     memory_mode: Option<MemoryMode>,
+    low_priority: Option<LowPriority>,
     pools: Option<Spanned<PoolsShape>>,
     #[serde(default)]
     device: BTreeMap<String, DeviceShape>,
@@ -252,11 +299,14 @@ struct DeviceShape {
 #[serde(deny_unknown_fields)]
 struct TenantShape {
     name: Spanned<String>,
+    profile: Option<Profile>,
     compute: Option<Share>,
     memory: Option<MemoryAmount>,
     memory_mode: Option<MemoryMode>,
     mode: Option<Mode>,
     burst_max: Option<Share>,
+    priority: Option<Priority>,
+    weight: Option<Weight>,
     fail: Option<Fail>,
     #[serde(default)]
     device: BTreeMap<String, TenantDevicePolicy>,
@@ -267,11 +317,15 @@ impl TenantShape {
         TenantPolicy {
             name: self.name.into_inner(),
             line,
+            profile: self.profile,
             compute: self.compute,
             memory: self.memory,
             memory_mode: self.memory_mode,
-            mode: self.mode,
-            burst_max: self.burst_max,
+            mode: self.mode.or(self.profile.map(Profile::mode)),
+            pools: self.profile.map(Profile::pools),
+            burst_max: self.burst_max.or(self.profile.map(Profile::burst_max)),
+            priority: self.priority,
+            weight: self.weight,
             fail: self.fail,
             devices: self.device,
         }

@@ -2,9 +2,10 @@
 //!
 //! Every limit is a word of its own on the tenant's page, and nobody needs two of them to agree:
 //! the ledger reads the quota, the arbiter reads the rest. So a change is a plain store per word
-//! followed by one step of `limits_epoch`; there is no lock that a killed writer could leave behind.
+//! followed by one step of `limits_epoch`. Readers take no lock; those who change limits of live
+//! tenants keep out of each other's way ([`super::live`]).
 
-use super::{Fail, MemoryMode, Mode, Share};
+use super::{Edition, Fail, LowPriority, MemoryMode, Mode, Priority, Share, Weight};
 use crate::region::layout::Tenant;
 use crate::sync::Ordering::{Relaxed, Release};
 
@@ -27,9 +28,19 @@ impl Pools {
         burst: Share::from_percent(40),
     };
 
-    /// Pools of which only some are given. A missing one has its default, or what is left if that
-    /// is less; the last missing one takes all that is left. The error says what is wrong.
+    /// Pools of which only some are given, beside the default: [`Pools::override_with`].
     pub fn complete(
+        floor: Option<Share>,
+        shared: Option<Share>,
+        burst: Option<Share>,
+    ) -> Result<Self, String> {
+        Self::DEFAULT.override_with(floor, shared, burst)
+    }
+
+    /// Pools of which only some are given. A missing one is as in `self`, or what is left if that is
+    /// less; the last missing one takes all that is left. The error says what is wrong.
+    pub fn override_with(
+        self,
         floor: Option<Share>,
         shared: Option<Share>,
         burst: Option<Share>,
@@ -58,9 +69,9 @@ impl Pools {
             })
         };
         Ok(Self {
-            floor: complete(floor, Self::DEFAULT.floor),
-            shared: complete(shared, Self::DEFAULT.shared),
-            burst: complete(burst, Self::DEFAULT.burst),
+            floor: complete(floor, self.floor),
+            shared: complete(shared, self.shared),
+            burst: complete(burst, self.burst),
         })
     }
 }
@@ -82,6 +93,12 @@ pub struct Limits {
     pub pools: Pools,
     /// Most it may take from the burst pool, as a share of the device.
     pub burst_max: Share,
+    /// When it gets its part.
+    pub priority: Priority,
+    /// What a low priority means.
+    pub low_priority: LowPriority,
+    /// Its part of what tenants with an entitlement leave, if it has none.
+    pub weight: Weight,
     /// Memory quota; `None` if there is none. Zero is a real quota of nothing.
     pub quota_bytes: Option<u64>,
     /// What happens to an allocation over the quota.
@@ -90,6 +107,8 @@ pub struct Limits {
     pub fail: Fail,
     /// A policy file names this tenant, so its environment may lower these but not raise them.
     pub named_in_policy: bool,
+    /// Which policy file they come from.
+    pub edition: Edition,
 }
 
 impl Default for Limits {
@@ -100,10 +119,14 @@ impl Default for Limits {
             entitlement: Share::ZERO,
             pools: Pools::DEFAULT,
             burst_max: Pools::DEFAULT.burst,
+            priority: Priority::default(),
+            low_priority: LowPriority::default(),
+            weight: Weight::default(),
             quota_bytes: None,
             memory_mode: MemoryMode::default(),
             fail: Fail::default(),
             named_in_policy: false,
+            edition: Edition::NONE,
         }
     }
 }
@@ -124,6 +147,11 @@ impl Limits {
             word.store(share.ppm(), Relaxed);
         }
         tenant.burst_max_ppm.store(self.burst_max.ppm(), Relaxed);
+        tenant.priority.store(self.priority.number(), Relaxed);
+        tenant
+            .low_priority
+            .store(self.low_priority.number(), Relaxed);
+        tenant.weight.store(self.weight.number(), Relaxed);
         tenant
             .quota_bytes
             .store(self.quota_bytes.unwrap_or(NO_QUOTA), Relaxed);
@@ -132,6 +160,7 @@ impl Limits {
         tenant
             .named_in_policy
             .store(u32::from(self.named_in_policy), Relaxed);
+        tenant.policy_edition.store(self.edition.number(), Relaxed);
         // Release: publishes the words above to whoever reads the new epoch with Acquire.
         tenant.limits_epoch.fetch_add(1, Release);
     }
@@ -150,10 +179,14 @@ impl Limits {
                 burst: pool(2),
             },
             burst_max: Share::from_ppm(tenant.burst_max_ppm.load(Relaxed)),
+            priority: Priority::from_number(tenant.priority.load(Relaxed)),
+            low_priority: LowPriority::from_number(tenant.low_priority.load(Relaxed)),
+            weight: Weight::from_number(tenant.weight.load(Relaxed)),
             quota_bytes: (quota_bytes != NO_QUOTA).then_some(quota_bytes),
             memory_mode: MemoryMode::from_number(tenant.memory_mode.load(Relaxed)),
             fail: Fail::from_number(tenant.fail.load(Relaxed)),
             named_in_policy: tenant.named_in_policy.load(Relaxed) != 0,
+            edition: Edition::from_number(tenant.policy_edition.load(Relaxed)),
         }
     }
 }
@@ -214,16 +247,22 @@ mod tests {
             mode in 0_u32..4, entitlement in 0_u32..=1_000_000, pools in any_pools(),
             burst_max in 0_u32..=1_000_000, quota_bytes in proptest::option::of(0..u64::MAX),
             memory_mode in 0_u32..2, fail in 0_u32..2, named_in_policy: bool,
+            priority in 0_u32..3, low_priority in 0_u32..2, weight in 1_u32..=Weight::MAX,
+            edition: u64,
         ) -> Limits {
             Limits {
                 mode: Mode::from_number(mode),
                 entitlement: Share::from_ppm(entitlement),
                 pools,
                 burst_max: Share::from_ppm(burst_max),
+                priority: Priority::from_number(priority),
+                low_priority: LowPriority::from_number(low_priority),
+                weight: Weight::from_number(weight),
                 quota_bytes,
                 memory_mode: MemoryMode::from_number(memory_mode),
                 fail: Fail::from_number(fail),
                 named_in_policy,
+                edition: Edition::from_number(edition),
             }
         }
     }

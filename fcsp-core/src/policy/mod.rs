@@ -6,32 +6,47 @@
 //!
 //! On the path of a call it stands at the very beginning: when a program first touches a device,
 //! the preload library reads the [`file`](mod@file) and the [`env`](mod@env), makes [`Limits`] of
-//! the two ([`resolve()`]) and writes them into the region. The operator's tools do the same when a limit changes.
+//! the two ([`resolve()`]) and writes them into the region. What changes while programs run goes
+//! through [`live`].
 //! Everything here is pure except [`Policy::find`], [`EnvSettings::from_process`] and
-//! [`tenant_name::from_process`], which read what their names say.
+//! [`tenant_name::from_process`], which read what their names say, and [`live`] and [`mod@watch`].
 
 mod amend;
 mod decimal;
 #[cfg(test)]
+mod docs_shares_tests;
+#[cfg(test)]
 mod docs_tests;
+pub mod edition;
 pub mod env;
 pub mod file;
 pub mod limits;
+#[cfg(not(loom))]
+pub mod live;
 pub mod memory;
 pub mod mode;
 mod nearest;
+pub mod priority;
+pub mod profile;
 pub mod resolve;
 pub mod share;
 pub mod tenant_name;
+pub mod unheeded;
 pub mod validate;
+#[cfg(not(loom))]
+pub mod watch;
 
+pub use edition::Edition;
 pub use env::{EnvError, EnvSettings};
 pub use file::{Policy, PolicyError};
 pub use limits::{Limits, Pools};
 pub use memory::MemoryAmount;
 pub use mode::{Fail, MemoryMode, Mode};
+pub use priority::{LowPriority, Priority, Weight};
+pub use profile::Profile;
 pub use resolve::{Note, Resolved, resolve};
 pub use share::Share;
+pub use unheeded::Unheeded;
 
 /// A text that is not the value it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

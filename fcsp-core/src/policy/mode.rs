@@ -136,7 +136,7 @@ impl Fail {
     }
 }
 
-/// What the three enums have alike: a word each, read from text and from a policy file.
+/// What enums of choices have alike: a word each, read from text and from a policy file.
 macro_rules! words {
     ($type:ty, $what:literal) => {
         impl fmt::Display for $type {
@@ -169,6 +169,8 @@ macro_rules! words {
         }
     };
 }
+
+pub(super) use words;
 
 words!(Mode, "an isolation mode");
 words!(MemoryMode, "a memory mode");

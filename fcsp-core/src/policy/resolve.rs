@@ -12,7 +12,9 @@
 
 use super::memory::show_bytes;
 use super::validate::ADAPTIVE_IS_BALANCED;
-use super::{EnvSettings, Fail, Limits, MemoryMode, Mode, Policy, Pools, Share};
+use super::{
+    EnvSettings, Fail, Limits, MemoryMode, Mode, Policy, Pools, Priority, Share, Unheeded,
+};
 use crate::backend::DeviceInfo;
 use std::fmt;
 
@@ -50,6 +52,13 @@ pub enum Note {
     StrictWithoutCompute,
     /// Adaptive was asked for, which this version does not have.
     AdaptiveIsBalanced,
+    /// `BUD_ADAPTIVE_SM_MAX_BURST_PCT` is less than what the floor and shared pools give.
+    AdaptiveMaxRaised {
+        /// What holds.
+        least: Share,
+    },
+    /// A variable without an effect.
+    Unheeded(Unheeded),
 }
 
 impl fmt::Display for Note {
@@ -82,6 +91,12 @@ impl fmt::Display for Note {
                  set BUD_SM_LIMIT",
             ),
             Self::AdaptiveIsBalanced => f.write_str(ADAPTIVE_IS_BALANCED),
+            Self::AdaptiveMaxRaised { least } => write!(
+                f,
+                "BUD_ADAPTIVE_SM_MAX_BURST_PCT is less than the floor and the shared pool together, \
+                 so {least} holds; make those pools smaller, or use strict mode"
+            ),
+            Self::Unheeded(unheeded) => unheeded.fmt(f),
         }
     }
 }
@@ -99,7 +114,7 @@ pub fn resolve(
     let named = policy.and_then(|policy| policy.tenant(tenant));
     let mut notes = Vec::new();
 
-    let pools_of_policy = policy.and_then(|policy| policy.pools_of(&keys));
+    let pools_of_policy = policy.and_then(|policy| policy.pools_of(named, &keys));
     if pools_of_policy.is_some() && (env.floor.is_some() || env.shared.is_some()) {
         notes.push(Note::PoolsFromPolicy);
     }
@@ -130,6 +145,14 @@ pub fn resolve(
         named.and_then(|named| named.burst_max),
         env.burst_max,
         |asked, allowed| asked <= allowed,
+    );
+    let priority = bounds.lower(
+        "priority",
+        // Unlike the rest, what the file leaves out is not the environment's: a named tenant is
+        // normal unless the operator says otherwise.
+        named.map(|named| named.priority.unwrap_or_default()),
+        env.priority(),
+        |asked, allowed| asked >= allowed,
     );
     let memory_mode = bounds.lower(
         "memory_mode",
@@ -162,6 +185,15 @@ pub fn resolve(
     if mode == Mode::Adaptive {
         notes.push(Note::AdaptiveIsBalanced);
     }
+    let mut burst_max = burst_max.unwrap_or(pools.burst);
+    if let Some(most) = env.adaptive_max.filter(|_| mode == Mode::Adaptive) {
+        let least = pools.burst.rest();
+        if most < least {
+            notes.push(Note::AdaptiveMaxRaised { least });
+        }
+        burst_max = burst_max.min(Share::from_ppm(most.ppm().saturating_sub(least.ppm())));
+    }
+    notes.extend(env.unheeded.iter().cloned().map(Note::Unheeded));
     let quota_bytes = quota
         .map(|quota| quota.0)
         .filter(|bytes| *bytes != u64::MAX);
@@ -175,13 +207,17 @@ pub fn resolve(
         mode,
         entitlement,
         pools,
-        burst_max: burst_max.unwrap_or(pools.burst),
+        burst_max,
+        priority: priority.unwrap_or(Priority::Normal),
+        low_priority: policy.and_then(|p| p.low_priority).unwrap_or_default(),
+        weight: named.and_then(|named| named.weight).unwrap_or_default(),
         quota_bytes,
         memory_mode: memory_mode
             .or(policy.and_then(|p| p.memory_mode))
             .unwrap_or_default(),
         fail: fail.unwrap_or_default(),
         named_in_policy: named.is_some(),
+        edition: policy.map(|policy| policy.edition).unwrap_or_default(),
     };
     Resolved { limits, notes }
 }

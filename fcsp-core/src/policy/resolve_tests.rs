@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::backend::{SharingMode, Vendor};
+use crate::policy::LowPriority;
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -112,6 +113,41 @@ fn a_named_tenant_cannot_raise_its_limits() {
 }
 
 #[test]
+fn a_named_tenant_cannot_raise_its_priority() {
+    let high = env(&[("BUD_PRIORITY", "high")]);
+    let low = env(&[("CUDA_TASK_PRIORITY", "1")]);
+    let with = |priority: &str, env: &EnvSettings| {
+        let text = format!("low_priority = \"pause\"\n[[tenant]]\nname = \"a\"\n{priority}");
+        resolve("a", 0, &device(), Some(&policy(&text)), env)
+    };
+    let open = with("", &high);
+    assert_eq!(open.limits.priority, Priority::Normal);
+    assert_eq!(
+        open.notes[0].to_string(),
+        "the environment asks for priority high, the policy allows normal, and normal holds; \
+         ask the operator to change the policy"
+    );
+    assert_eq!(with("", &low).limits.priority, Priority::Low);
+    assert_eq!(
+        with("priority = \"high\"", &high).limits.priority,
+        Priority::High
+    );
+    let given = with("priority = \"high\"", &EnvSettings::default());
+    assert_eq!(given.limits.priority, Priority::High);
+    assert_eq!(given.limits.low_priority, LowPriority::Pause);
+    let lowered = with("priority = \"low\"\nweight = 3", &high).limits;
+    assert_eq!(
+        (lowered.priority, lowered.weight.number()),
+        (Priority::Low, 3)
+    );
+    let unnamed = resolve("b", 0, &device(), Some(&policy(NAMED)), &high);
+    assert_eq!(
+        (unnamed.limits.priority, unnamed.notes),
+        (Priority::High, vec![])
+    );
+}
+
+#[test]
 fn a_strict_tenant_cannot_shed_its_ceiling_by_asking_for_nothing() {
     let policy = policy("[[tenant]]\nname = \"a\"\ncompute = 25\nmode = \"strict\"\n");
     let limits = resolve(
@@ -181,11 +217,47 @@ fn strict_without_compute_is_balanced_and_says_so() {
 }
 
 #[test]
+fn an_adaptive_tenant_can_be_given_a_maximum() {
+    let with = |mode: &str, most: &str| {
+        let asked = env(&[
+            ("BUD_ISOLATION_MODE", mode),
+            ("BUD_ADAPTIVE_SM_MAX_BURST_PCT", most),
+        ]);
+        let mut resolved = resolve("x", 0, &device(), None, &asked);
+        resolved
+            .notes
+            .retain(|note| *note != Note::AdaptiveIsBalanced);
+        (resolved.limits.burst_max.ppm() / 10_000, resolved.notes)
+    };
+    // Floor and shared pool give 60 %.
+    assert_eq!(with("adaptive", "100"), (40, vec![]));
+    assert_eq!(with("adaptive", "75"), (15, vec![]));
+    assert_eq!(with("balanced", "75"), (40, vec![]));
+    let least = Share::from_percent(60);
+    assert_eq!(
+        with("adaptive", "50"),
+        (0, vec![Note::AdaptiveMaxRaised { least }])
+    );
+}
+
+#[test]
+fn a_variable_without_effect_is_noted() {
+    let asked = env(&[("BUD_OBSERVER_INTERVAL_US", "2000")]);
+    let notes = resolve("x", 0, &device(), None, &asked).notes;
+    assert_eq!(
+        notes[0].to_string(),
+        "BUD_OBSERVER_INTERVAL_US is set and has no effect: the observer is woken by what happens \
+         and looks at no interval"
+    );
+    assert_eq!(notes.len(), 1);
+}
+
+#[test]
 fn the_three_profiles_of_the_documentation_resolve() {
-    for (mode, [floor, shared, burst_max]) in [
-        ("adaptive", [10, 30, 60]),
-        ("balanced", [40, 30, 30]),
-        ("strict", [100, 0, 0]),
+    for (profile, mode, [floor, shared, burst_max]) in [
+        ("development", "adaptive", [10, 30, 60]),
+        ("serving", "balanced", [40, 30, 30]),
+        ("high-isolation", "strict", [100, 0, 0]),
     ] {
         let [floor_text, shared_text, burst_text] =
             [floor, shared, burst_max].map(|percent: u32| percent.to_string());
@@ -196,12 +268,22 @@ fn the_three_profiles_of_the_documentation_resolve() {
             ("BUD_SHARED_POOL_PCT", &shared_text),
             ("BUD_BURST_MAX_PCT", &burst_text),
         ]);
-        let limits = resolve("x", 0, &device(), None, &asked).limits;
-        assert_eq!(limits.mode.word(), mode);
-        assert_eq!(limits.pools.floor, Share::from_percent(floor));
-        assert_eq!(limits.pools.shared, Share::from_percent(shared));
-        assert_eq!(limits.pools.burst, Share::from_percent(burst_max));
-        assert_eq!(limits.burst_max, Share::from_percent(burst_max));
+        let whole = policy(&format!("profile = \"{profile}\"\n"));
+        let of_tenant = policy(&format!(
+            "[[tenant]]\nname = \"x\"\nprofile = \"{profile}\"\ncompute = 30\n"
+        ));
+        let compute = env(&[("BUD_SM_LIMIT", "30")]);
+        for limits in [
+            resolve("x", 0, &device(), None, &asked).limits,
+            resolve("x", 0, &device(), Some(&whole), &compute).limits,
+            resolve("x", 0, &device(), Some(&of_tenant), &EnvSettings::default()).limits,
+        ] {
+            assert_eq!(limits.mode.word(), mode);
+            assert_eq!(limits.pools.floor, Share::from_percent(floor));
+            assert_eq!(limits.pools.shared, Share::from_percent(shared));
+            assert_eq!(limits.pools.burst, Share::from_percent(burst_max));
+            assert_eq!(limits.burst_max, Share::from_percent(burst_max));
+        }
     }
 }
 

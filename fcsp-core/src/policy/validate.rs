@@ -27,6 +27,15 @@ pub(super) fn tenant(policy: &Policy, tenant: &TenantPolicy) -> Result<(), Strin
             tenant.name, first.line
         ));
     }
+    if let (Some(compute), Some(weight)) =
+        (tenant.compute.filter(|it| !it.is_zero()), tenant.weight)
+    {
+        return Err(format!(
+            "tenant {:?} has compute {compute} and weight {weight}: a weight divides what tenants \
+             with compute leave among those without; remove one of the two",
+            tenant.name
+        ));
+    }
     for device in devices(policy, Some(tenant)) {
         let strict = policy.mode_of(Some(tenant), &[device]) == Some(Mode::Strict);
         if strict && tenant.compute_on(&[device]).is_none_or(Share::is_zero) {

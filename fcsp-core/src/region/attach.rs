@@ -206,6 +206,16 @@ impl Attachment {
         self.reclaim_and_reserve(bytes)
     }
 
+    /// Reserves `bytes` if they fit now. For a caller that can do something about it if they do not, and
+    /// asks [`Attachment::reserve`] in the end: no refusal is counted, nobody dead is looked for.
+    ///
+    /// # Errors
+    /// [`Refused`] if the bytes would pass the quota.
+    #[inline]
+    pub fn try_reserve(&self, bytes: u64) -> Result<(), Refused> {
+        self.ledger().try_reserve(bytes)
+    }
+
     #[cold]
     fn reclaim_and_reserve(&self, bytes: u64) -> Result<(), Refused> {
         let now_ns = now_ns();

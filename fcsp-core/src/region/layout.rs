@@ -21,7 +21,7 @@ pub const PAGE_BYTES: usize = 4096;
 /// `"FCSPRGN\0"` read as a little-endian word.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"FCSPRGN\0");
 /// Raised whenever the meaning of a field changes; a region of another version is refused.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Tenants one device can have at a time.
 pub const TENANTS_MAX: usize = 128;
 /// Processes one device can have at a time. The ledger's tag holds a slot in 10 bits.
@@ -32,7 +32,7 @@ pub const CELLS_PER_SLOT: usize = 16;
 /// Queues of one process that can have work in open segments at the same time.
 pub const LANES: usize = 64;
 /// Segments of one process that the region remembers; more than a process may run ahead.
-pub const SEGMENTS: usize = 16;
+pub const SEGMENTS: usize = 32;
 /// Longest tenant name in bytes.
 pub const TENANT_NAME_MAX: usize = 64;
 /// Longest device identity in bytes (`GPU-` and a UUID for NVIDIA, a PCI address elsewhere).
@@ -113,8 +113,6 @@ pub struct ArbiterWords {
     pub holder: AtomicU32,
     /// Reserved, zero.
     pub reserved: AtomicU32,
-    /// When the holder's turn began.
-    pub turn_started_ns: AtomicU64,
     /// Virtual time of the device: the least virtual time among the tenants with work.
     pub vtime_ns: AtomicU64,
     /// Steps made; a test and `fcsp status` read it.
@@ -144,10 +142,21 @@ pub struct Tenant {
     pub fail: AtomicU32,
     /// 1 if a policy file names this tenant, so that its environment may lower but not raise.
     pub named_in_policy: AtomicU32,
+    /// [`crate::policy::Priority`] as a number.
+    pub priority: AtomicU32,
+    /// [`crate::policy::LowPriority`] as a number: what a low priority means here.
+    pub low_priority: AtomicU32,
+    /// Its part of what tenants with compute leave, relative to the other tenants without; 0 counts
+    /// as 1.
+    pub weight: AtomicU32,
+    /// Reserved, zero.
+    pub reserved: AtomicU32,
     /// Memory quota, bytes; `u64::MAX` means none. (0 is a real quota of nothing.)
     pub quota_bytes: AtomicU64,
     /// Raised with every change of a limit.
     pub limits_epoch: AtomicU64,
+    /// [`crate::policy::Edition`] of the policy file that the limits come from, as a number.
+    pub policy_edition: AtomicU64,
     /// Name, UTF-8, padded with zeros.
     pub name: Text<{ TENANT_NAME_MAX / 8 }>,
     /// The ledger's word: bytes in use and who changed it last. See [`crate::ledger`].
@@ -180,12 +189,6 @@ pub struct TenantCompute {
     pub vtime_ns: AtomicU64,
     /// Device time charged so far.
     pub device_ns: AtomicU64,
-    /// Tokens in the ceiling's bucket, nanoseconds of device time, as a two's complement number.
-    pub ceiling_tokens_ns: AtomicU64,
-    /// When the bucket was last filled.
-    pub ceiling_filled_ns: AtomicU64,
-    /// When one of its processes last had work.
-    pub active_ns: AtomicU64,
     /// Share of the device the tenant may have now, millionths: what the pools give it among the
     /// tenants that are active.
     pub share_ppm: AtomicU32,
@@ -310,8 +313,21 @@ pub struct GatePage {
     pub grant: Line<AtomicU32>,
     /// Newest segment finished on each lane; written by the device.
     pub done: [AtomicU32; LANES],
+    /// Which segments the device must come to before they are anybody's business.
+    pub arrival: Line<Arrival>,
     /// The newest segments, by number modulo [`SEGMENTS`].
     pub segments: [Line<Segment>; SEGMENTS],
+}
+
+/// Which segments of a process stand behind something that only others can end, and how far the
+/// device has come.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Arrival {
+    /// Newest of those segments whose gate the device has come to; written by the device.
+    pub arrived: AtomicU32,
+    /// The segments, a bit each, by number modulo [`SEGMENTS`]; written by the process.
+    pub awaited: AtomicU32,
 }
 
 /// A batch of submissions that is granted and charged as one.
@@ -425,11 +441,14 @@ pub const fn layout_hash() -> u64 {
         offset_of!(Header, slots_used),
         offset_of!(Header, doorbell),
         offset_of!(Header, arbiter),
+        offset_of!(ArbiterWords, vtime_ns),
         size_of::<Tenant>(),
+        offset_of!(Tenant, priority),
         offset_of!(Tenant, quota_bytes),
         offset_of!(Tenant, name),
         offset_of!(Tenant, used),
         offset_of!(Tenant, compute),
+        offset_of!(TenantCompute, share_ppm),
         size_of::<Slot>(),
         offset_of!(Slot, robust),
         offset_of!(Slot, gate),
@@ -442,6 +461,7 @@ pub const fn layout_hash() -> u64 {
         offset_of!(Cell, sums),
         size_of::<GatePage>(),
         offset_of!(GatePage, done),
+        offset_of!(GatePage, arrival),
         offset_of!(GatePage, segments),
         size_of::<Segment>(),
     ];
@@ -468,4 +488,5 @@ const _: () = {
     assert!(SLOTS_MAX <= 1 << 10 && CELLS_PER_SLOT <= 1 << 4);
     assert!(size_of::<UsedWord>() == 16);
     assert!(LANES == 64);
+    assert!(SEGMENTS <= 32, "a bit each in Arrival::awaited");
 };

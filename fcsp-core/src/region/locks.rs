@@ -9,6 +9,7 @@
 //! | 0 … 1023 | the process in that slot, for as long as it lives |
 //! | 1024 … 2047 | whoever gives back what that slot held, for as long as that takes |
 //! | 2048 | whoever makes or removes a tenant, likewise |
+//! | 2049 | whoever changes limits of live tenants, likewise |
 //!
 //! The descriptors lie in someone else's process. The program may close them, or put a file of its
 //! own in their place with `dup2`; so each use first asks whether the descriptor is still ours: of
@@ -45,6 +46,12 @@ impl Byte {
 
     /// Held by whoever makes or removes a tenant.
     pub(super) const TENANTS: Self = Self(2 * SLOTS_MAX as libc::off_t);
+
+    /// Held by whoever has a duty; of a file of its own, see [`super::duty`].
+    pub(super) const DUTY: Self = Self(0);
+
+    /// Held by whoever changes limits.
+    pub(super) const LIMITS: Self = Self(2 * SLOTS_MAX as libc::off_t + 1);
 
     const fn range(self) -> std::ops::Range<libc::off_t> {
         self.0..self.0 + 1
@@ -179,6 +186,17 @@ impl Description {
                 Ok(false)
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Locks `byte`, waiting for its holder for as long as it takes, in the kernel.
+    pub(super) fn lock(&self, byte: Byte) -> io::Result<()> {
+        loop {
+            let mut lock = flock(libc::F_WRLCK, byte.range());
+            match fcntl(self.fd, libc::F_OFD_SETLKW, &mut lock) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                locked => return locked,
+            }
         }
     }
 

@@ -271,7 +271,7 @@ fn fill(file: &File, path: &Path, device: &DeviceInfo) -> Result<(), RegionError
 }
 
 /// Lets `path` appear with what `fill` writes, unless it exists already.
-fn publish(
+pub(super) fn publish(
     path: &Path,
     fill: impl FnOnce(&File, &Path) -> Result<(), RegionError>,
 ) -> Result<(), RegionError> {

@@ -12,8 +12,12 @@
 #[cfg(not(loom))]
 mod attach;
 #[cfg(not(loom))]
+mod duty;
+#[cfg(not(loom))]
 mod error;
 pub mod layout;
+#[cfg(not(loom))]
+mod limits_lock;
 #[cfg(not(loom))]
 pub mod liveness;
 #[cfg(not(loom))]
@@ -39,7 +43,11 @@ pub mod text;
 #[cfg(not(loom))]
 pub use attach::{Attachment, SEARCH_EVERY_NS};
 #[cfg(not(loom))]
+pub use duty::Duty;
+#[cfg(not(loom))]
 pub use error::RegionError;
+#[cfg(not(loom))]
+pub use limits_lock::LimitsLock;
 #[cfg(not(loom))]
 pub use map::{Listed, Region, list};
 #[cfg(not(loom))]

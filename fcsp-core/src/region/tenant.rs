@@ -178,6 +178,9 @@ fn clear(tenant: &Tenant) {
         &tenant.burst_max_ppm,
         &tenant.fail,
         &tenant.named_in_policy,
+        &tenant.priority,
+        &tenant.low_priority,
+        &tenant.weight,
         &tenant.compute.share_ppm,
         &tenant.compute.ceiling_ppm,
     ];
@@ -186,15 +189,13 @@ fn clear(tenant: &Tenant) {
     }
     for word in [
         &tenant.quota_bytes,
+        &tenant.policy_edition,
         &tenant.memory.peak_bytes,
         &tenant.memory.refused,
         &tenant.memory.over_quota,
         &tenant.memory.reclaimed_bytes,
         &tenant.compute.vtime_ns,
         &tenant.compute.device_ns,
-        &tenant.compute.ceiling_tokens_ns,
-        &tenant.compute.ceiling_filled_ns,
-        &tenant.compute.active_ns,
     ] {
         word.store(0, Ordering::Relaxed);
     }

@@ -1,12 +1,23 @@
 //! What the arbiter remembers of tenants and processes between steps.
 
+use super::clock::us;
 use super::plan::ProcessView;
 use super::shares::{Share, WHOLE_PPM};
+use crate::policy::Priority;
 
 /// Moving average with weight 1/8.
 fn blend(old: u64, new: u64) -> u64 {
     if old == 0 { new } else { (old * 7 + new) / 8 }
 }
+
+/// Share at which a paused tenant is charged for what ran on.
+const PAUSED_PPM: u32 = WHOLE_PPM / 100;
+/// Most that one late segment adds to the margin.
+const MARGIN_UP_NS_MAX: u64 = us(100);
+/// What a segment in time takes off it: about one in 25 is late then.
+const MARGIN_DOWN_NS: u64 = us(2);
+/// A program that would need more is not helped by more.
+const MARGIN_NS_MAX: u64 = us(1500);
 
 /// Device time of one tenant.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +36,8 @@ pub struct TenantAccount {
     pub had_work: bool,
     /// What it may have now.
     pub share: Share,
+    /// Who goes before it.
+    pub priority: Priority,
 }
 
 impl TenantAccount {
@@ -32,8 +45,17 @@ impl TenantAccount {
     pub fn charge(&mut self, ns: u64) {
         self.device_ns += ns;
         self.tokens_ns -= ns as i64;
-        let share = u64::from(self.share.share_ppm.max(1));
-        self.vtime_ns += (u128::from(ns) * u128::from(WHOLE_PPM) / u128::from(share)) as u64;
+        self.vtime_ns += self.virtual_ns(ns);
+    }
+
+    /// Device time as virtual time.
+    fn virtual_ns(&self, ns: u64) -> u64 {
+        // What still ran when it was paused is not to be paid for for ever.
+        let share = match self.share {
+            Share { paused: true, .. } => PAUSED_PPM,
+            Share { share_ppm, .. } => share_ppm.max(1),
+        };
+        (u128::from(ns) * u128::from(WHOLE_PPM) / u128::from(share)) as u64
     }
 
     /// Gives back device time charged too much.
@@ -41,9 +63,7 @@ impl TenantAccount {
         let ns = ns.min(self.device_ns);
         self.device_ns -= ns;
         self.tokens_ns += ns as i64;
-        let share = u64::from(self.share.share_ppm.max(1));
-        let vtime = (u128::from(ns) * u128::from(WHOLE_PPM) / u128::from(share)) as u64;
-        self.vtime_ns = self.vtime_ns.saturating_sub(vtime);
+        self.vtime_ns = self.vtime_ns.saturating_sub(self.virtual_ns(ns));
     }
 
     /// Adds the tokens of the time since the last fill, at most `burst_ns` in all.
@@ -59,14 +79,18 @@ impl TenantAccount {
         self.filled_ns = now_ns;
     }
 
-    /// True unless the ceiling holds the tenant back.
+    /// True unless the ceiling or its priority holds the tenant back.
     pub fn eligible(&self) -> bool {
+        !self.share.paused && self.within_ceiling()
+    }
+
+    fn within_ceiling(&self) -> bool {
         self.share.ceiling_ppm >= WHOLE_PPM || self.tokens_ns > 0
     }
 
     /// When the ceiling will let it run again.
     pub fn eligible_at_ns(&self, now_ns: u64) -> u64 {
-        if self.eligible() {
+        if self.within_ceiling() {
             return now_ns;
         }
         let missing = (1 - self.tokens_ns) as u128 * u128::from(WHOLE_PPM);
@@ -79,6 +103,8 @@ impl TenantAccount {
 pub struct ProcessAccount {
     /// Whose habits.
     pub generation: u32,
+    /// Index of its tenant's page.
+    pub tenant: usize,
     /// Virtual time among the processes of its tenant.
     pub vtime_ns: u64,
     /// Device time charged.
@@ -95,6 +121,8 @@ pub struct ProcessAccount {
     pub error_ns: u64,
     /// Part of its segments that ended in a wait, thousandths.
     pub sync_milli: u64,
+    /// How much earlier than just in time its filling segments are granted.
+    pub margin_ns: u64,
     /// When it last had nothing left to run.
     pub drained_ns: u64,
     synced_seen: u32,
@@ -103,11 +131,12 @@ pub struct ProcessAccount {
 
 impl ProcessAccount {
     /// A process nothing is known of.
-    pub fn new(view: &ProcessView, vtime_ns: u64) -> Self {
+    pub fn new(view: &ProcessView, margin_ns: u64) -> Self {
         Self {
             generation: view.generation,
-            vtime_ns,
+            tenant: view.tenant,
             ratio_milli: 1000,
+            margin_ns,
             synced_seen: view.synced,
             blocked_seen: view.blocked,
             ..Self::default()
@@ -160,6 +189,11 @@ impl ProcessAccount {
         self.sync_milli >= 500
     }
 
+    /// True for a program that hardly ever waits for what it submits.
+    pub fn never_waits(&self) -> bool {
+        self.sync_milli < 100
+    }
+
     /// True for a program that submits again within `think_ns_max` of its last result, all at once.
     pub fn quick(&self, think_ns_max: u64) -> bool {
         self.think_ns != 0
@@ -168,9 +202,24 @@ impl ProcessAccount {
     }
 
     /// When a segment that began to fill at `opened_ns` is best granted: so late that its program
-    /// will have submitted everything by the time the device has run it, less `margin_ns`.
-    pub fn just_in_time_ns(&self, opened_ns: u64, margin_ns: u64) -> u64 {
-        let device = self.device_ns_mean + self.device_ns_mean / 8;
-        opened_ns + self.fill_ns.saturating_sub(device + margin_ns)
+    /// will have submitted everything by the time the device has run it, less the margin.
+    pub fn just_in_time_ns(&self, opened_ns: u64) -> u64 {
+        let lead_ns = self.device_ns_mean + self.margin_ns;
+        opened_ns + self.fill_ns.saturating_sub(lead_ns)
+    }
+
+    /// Learns from a segment that was granted while it filled, and whose last result came
+    /// `late_ns` after its last submission; `due_ns` is what the device would need for that alone.
+    ///
+    /// A quantile by stochastic approximation (Robbins and Monro, 1951): a late one moves the margin by
+    /// what it was late, one in time by a little the other way, so that few are late and the
+    /// neighbours lose no more than that takes.
+    pub fn learn_margin(&mut self, late_ns: u64, due_ns: u64) {
+        if late_ns > due_ns {
+            let step_ns = (late_ns - due_ns).min(MARGIN_UP_NS_MAX);
+            self.margin_ns = (self.margin_ns + step_ns).min(MARGIN_NS_MAX);
+        } else {
+            self.margin_ns = self.margin_ns.saturating_sub(MARGIN_DOWN_NS);
+        }
     }
 }

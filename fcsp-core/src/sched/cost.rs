@@ -23,6 +23,10 @@ pub const TOKEN_FACTOR: u64 = 32;
 pub struct CostKey(u64);
 
 impl CostKey {
+    /// Work whose guess holds for ever, because measuring the submission would say nothing of it: it
+    /// stands for others that went before it untouched.
+    pub const UNMEASURED: Self = Self(2);
+
     /// A key from what identifies the work: function address and launch shape, or a graph handle.
     #[inline]
     pub fn new(parts: &[u64]) -> Self {
@@ -79,17 +83,11 @@ impl CostTable {
                 // Relaxed: cost and count travel in one word; nothing else hangs on it.
                 let value = entry.value.load(Ordering::Relaxed);
                 let samples = (value >> COST_BITS) as u32;
-                if samples == 0 {
-                    Cost {
-                        ns: prior_ns,
-                        samples,
-                    }
-                } else {
-                    Cost {
-                        ns: value & COST_MASK,
-                        samples,
-                    }
-                }
+                let ns = match value & COST_MASK {
+                    0 => prior_ns,
+                    learnt => learnt,
+                };
+                Cost { ns, samples }
             }
             None => Cost {
                 ns: prior_ns,
@@ -98,8 +96,8 @@ impl CostTable {
         }
     }
 
-    /// Takes a measurement of `key` into account: the mean of the first four, then a moving average
-    /// with weight 1/8. A measurement under [`COST_NS_MIN`] counts as that.
+    /// Takes a measurement of `key` into account: the mean of the first four, without those that took
+    /// twice as long as a later one, then a moving average with weight 1/8. A measurement under [`COST_NS_MIN`] counts as that.
     pub fn learn(&self, key: CostKey, measured_ns: u64) {
         let measured = measured_ns.clamp(COST_NS_MIN, COST_MASK);
         let entry = self.find_or_take(key);
@@ -108,6 +106,9 @@ impl CostTable {
         let old = value & COST_MASK;
         let new = match samples {
             0 => measured,
+            // What comes first may have been held up by the vendor, which loads code and uploads graphs
+            // as they are first launched.
+            1..=3 if measured < old / 2 => measured,
             1..=3 => (old * samples + measured) / (samples + 1),
             _ => (old * 7 + measured) / 8,
         };
@@ -116,6 +117,14 @@ impl CostTable {
         entry
             .value
             .store(samples << COST_BITS | new, Ordering::Relaxed);
+    }
+
+    /// What was learnt of `key` is only a guess from now on: the next measurement takes its place.
+    pub fn relearn(&self, key: CostKey) {
+        if let Some(entry) = self.find(key) {
+            // Relaxed: a measurement that comes between is lost, which is harmless.
+            entry.value.fetch_and(COST_MASK, Ordering::Relaxed);
+        }
     }
 
     fn slots(&self, key: CostKey) -> impl Iterator<Item = &Entry> {
@@ -192,6 +201,16 @@ mod tests {
     }
 
     #[test]
+    fn a_first_launch_that_was_held_up_does_not_count() {
+        let table = CostTable::default();
+        let key = CostKey::new(&[8]);
+        for ns in [57_000_000, 200_000, 220_000] {
+            table.learn(key, ns);
+        }
+        assert!(table.expect(key, 0).ns < 250_000);
+    }
+
+    #[test]
     fn a_changed_cost_is_followed() {
         let table = CostTable::default();
         let key = CostKey::new(&[9]);
@@ -199,6 +218,20 @@ mod tests {
         (0..40).for_each(|_| table.learn(key, 300_000));
         let ns = table.expect(key, 0).ns;
         assert!((295_000..=300_000).contains(&ns), "{ns}");
+    }
+
+    #[test]
+    fn what_is_to_be_learnt_anew_keeps_its_cost_until_it_is() {
+        let table = CostTable::default();
+        let key = CostKey::new(&[11]);
+        (0..10).for_each(|_| table.learn(key, 100_000));
+        table.relearn(key);
+        let cost = |ns, samples| Cost { ns, samples };
+        assert_eq!(table.expect(key, 7), cost(100_000, 0));
+        table.learn(key, 900_000);
+        assert_eq!(table.expect(key, 7), cost(900_000, 1));
+        table.relearn(CostKey::new(&[12]));
+        assert_eq!(table.expect(CostKey::new(&[12]), 7), cost(7, 0));
     }
 
     proptest! {

@@ -14,6 +14,9 @@
 //! itself waits for the grant word, so the program's threads prepare the next batch meanwhile; they
 //! block only when they are [`producer::AHEAD`] segments ahead.
 //!
+//! Work that stands behind something only others can end (a collective, a word that the program
+//! writes) is not shown to the arbiter before the device has come to it ([`producer::Producer::stall`]).
+//!
 //! While nobody else is active and no ceiling applies, a submission reads one word
 //! ([`crate::region::layout::SlotGate::gated`]) and goes on; none of this runs.
 //!
@@ -42,6 +45,8 @@ pub mod producer;
 mod sampler;
 pub mod segment;
 pub mod shares;
+#[cfg(not(loom))]
+mod stalls;
 #[cfg(not(loom))]
 pub mod tuning;
 #[cfg(not(loom))]

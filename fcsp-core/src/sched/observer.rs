@@ -134,7 +134,7 @@ fn arbitrate(region: &RegionLayout, me: usize, peers: &dyn Peers, bench: &Bench,
                 peers.reclaim_dead();
             }
         }
-        view::read(region, &mut view);
+        let hides = view::read(region, &mut view, now);
         view.processes
             .retain(|process| !peers.is_suspect(process.slot));
         let plan = arbiter.step(now, &view);
@@ -148,7 +148,7 @@ fn arbitrate(region: &RegionLayout, me: usize, peers: &dyn Peers, bench: &Bench,
             .arbiter
             .handoffs
             .fetch_add(u64::from(plan.handed_over), Ordering::Relaxed);
-        sleep(region, seen, plan.wake_ns);
+        sleep(region, seen, view::wake_ns(plan.wake_ns, hides, now));
     }
 }
 

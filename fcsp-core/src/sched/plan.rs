@@ -1,7 +1,9 @@
 //! What the arbiter sees and what it decides, as plain data.
 
 use super::SegmentState;
+use super::segment::reached;
 use super::shares::Promise;
+use crate::policy::Mode;
 
 /// The device's programs at one instant, read from the region by [`super::view`].
 #[derive(Clone, Debug, Default)]
@@ -128,4 +130,69 @@ pub struct Gate {
     pub gated: bool,
     /// Predicted device time a segment may hold, microseconds.
     pub segment_us: u32,
+}
+
+impl View {
+    pub(super) fn process(&self, slot: usize) -> Option<&ProcessView> {
+        self.processes.iter().find(|p| p.slot == slot)
+    }
+
+    pub(super) fn mode(&self, tenant: usize) -> Mode {
+        self.tenants
+            .iter()
+            .find(|t| t.index == tenant)
+            .map_or(Mode::Balanced, |t| t.promise.mode)
+    }
+}
+
+impl ProcessView {
+    /// True while it has segments that are not retired.
+    pub fn has_work(&self) -> bool {
+        self.opened != self.retired && self.segments.iter().any(|s| s.launches > 0)
+    }
+
+    /// True while it has work that was not granted.
+    pub(super) fn waits(&self) -> bool {
+        self.segments
+            .iter()
+            .any(|s| s.launches > 0 && !reached(self.granted, s.number))
+    }
+
+    pub(super) fn granted_segments(&self) -> impl Iterator<Item = &SegmentView> {
+        self.segments
+            .iter()
+            .filter(|s| reached(self.granted, s.number))
+    }
+}
+
+impl SegmentView {
+    pub(super) fn finished(&self) -> bool {
+        self.state == SegmentState::Expired || self.done
+    }
+}
+
+impl Plan {
+    /// Newest segment of the process that is retired once the plan is carried out.
+    pub(super) fn retired(&self, process: &ProcessView) -> u32 {
+        self.retire
+            .iter()
+            .filter(|r| r.segment.slot == process.slot)
+            .map(|r| r.segment.number)
+            .fold(
+                process.retired,
+                |newest, n| if reached(n, newest) { n } else { newest },
+            )
+    }
+
+    /// Newest segment of the process that is granted once the plan is carried out.
+    pub(super) fn granted(&self, process: &ProcessView) -> u32 {
+        self.grant
+            .iter()
+            .filter(|g| g.slot == process.slot)
+            .map(|g| g.to)
+            .fold(
+                process.granted,
+                |newest, n| if reached(n, newest) { n } else { newest },
+            )
+    }
 }

@@ -13,13 +13,14 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::clock::now_ns;
+use super::clock::{now_ns, us};
 use super::cost::{Cost, CostKey, CostTable};
 use super::handshake;
 use super::lanes::Lanes;
 use super::observer::Bench;
 use super::sampler::{SampleId, Sampler, Subject};
 use super::segment::{SegmentState, reached};
+use super::stalls::Stalls;
 use super::watch::Watches;
 use crate::backend::{QueueId, StreamGate};
 use crate::failpoint::failpoint;
@@ -27,7 +28,7 @@ use crate::region::layout::{GatePage, Header, RegionLayout, SEGMENTS, Segment, S
 use crate::sync::Ordering;
 
 /// Segments a process may be ahead of the device. A thread that wants more waits.
-pub const AHEAD: u32 = 4;
+pub const AHEAD: u32 = 24;
 /// Unanswered questions for an event or a queue after which a program counts as waiting.
 const QUERIES_BEFORE_SYNC: u32 = 8;
 /// Longest sleep of a thread that waits for room before it looks again by itself.
@@ -36,8 +37,16 @@ const ROOM_WAIT: Duration = Duration::from_millis(5);
 const LOOK: Duration = Duration::from_micros(50);
 /// The same, while the end is expected to be far away; expectations may be wrong.
 const LOOK_AHEAD: Duration = Duration::from_micros(500);
-/// One segment in this many is measured to learn what a hand-over costs.
-const SEGMENT_SAMPLE_EVERY: u32 = 8;
+/// What a submission of unknown cost counts at most, unless an eighth of a segment is more: a program
+/// may have [`AHEAD`] segments of such before the first is learnt.
+const PRIOR_NS_MAX: u64 = us(500);
+/// One segment in this many is measured to learn what a hand-over costs. Prime to the number of
+/// segments in a turn, so that the first of a turn, the one that tells, is among them.
+const SEGMENT_SAMPLE_EVERY: u32 = 5;
+/// Most that the first measurement of a hand-over is believed.
+const HANDOVER_NS_FIRST: u64 = us(200);
+/// Least step from one estimate of it to the next.
+const HANDOVER_STEP_NS: u64 = us(5);
 
 const _: () = assert!((AHEAD as usize) < SEGMENTS);
 
@@ -58,6 +67,9 @@ struct State {
     lanes: Lanes,
     sampler: Sampler,
     watches: Watches,
+    stalls: Stalls,
+    /// Queue of the newest segment that the device must come to before it is shown.
+    awaited: Option<QueueId>,
     queries: u32,
 }
 
@@ -85,6 +97,8 @@ enum End {
     Full,
     Waiting,
     Expired,
+    /// What comes next in one of its queues stands behind something.
+    Stalled,
 }
 
 /// A submission on its way. Give it back to [`Producer::leave`].
@@ -101,6 +115,10 @@ impl Producer {
     pub fn new(region: &'static RegionLayout, me: usize, bench: &'static Bench) -> Self {
         let SlotPages { slot, page } = &region.slots[me];
         let (costs, state) = Default::default();
+        // What the slot's last owner left there. Release, Relaxed: the device writes it next.
+        let opened = slot.queue.opened.load(Ordering::Relaxed);
+        page.arrival.arrived.store(opened, Ordering::Release);
+        page.arrival.awaited.store(0, Ordering::Relaxed);
         Self {
             header: &region.header,
             slot,
@@ -130,12 +148,13 @@ impl Producer {
         prior_ns: u64,
     ) -> Ticket {
         let (cost, full_ns) = self.cost(key, prior_ns);
-        let mut guard = self.lock_with_room(gate, cost.ns, full_ns);
+        let mut guard = self.lock_with_room(gate, queue, cost.ns, full_ns);
         // Only now: waiting for room is no part of filling a segment.
         let now = now_ns();
         failpoint!("sched.enter.locked");
         let state = &mut *guard;
         let fresh = state.open.is_none();
+        self.note_arrivals(gate, state, queue);
         let open = state.open.get_or_insert_with(|| self.open(now));
         let lane = state.lanes.take(queue, open.number, open.lanes, self.page);
         open.newest_lane = lane.or(open.newest_lane);
@@ -202,7 +221,7 @@ impl Producer {
         {
             open.sample = state.sampler.begin(gate, queue, Subject::Segment(number));
         }
-        if !state.sampler.wants(samples) {
+        if key == CostKey::UNMEASURED || !state.sampler.wants(samples) {
             return None;
         }
         state.sampler.begin(gate, queue, Subject::Submission(key))
@@ -242,6 +261,26 @@ impl Producer {
         self.learn(gate, &mut state);
     }
 
+    /// What comes next in `queue` stands behind something that FCSP cannot bring about, and that is
+    /// put there now, or is there. Ends the open segment if it uses the queue, so that its end does
+    /// not wait for that; the next segment of the queue is shown to the arbiter when the device has
+    /// come to it. Does not block.
+    pub fn stall(&self, gate: &dyn StreamGate, queue: QueueId) {
+        let mut state = self.lock();
+        if self.uses(&state, queue) {
+            self.end(gate, &mut state, End::Stalled);
+        }
+        state.stalls.add(queue);
+        self.learn(gate, &mut state);
+    }
+
+    /// Work of kind `key` is no longer what was measured: the old cost is the guess until it is measured
+    /// again, which happens at the next submission. Does not block.
+    pub fn relearn(&self, key: CostKey) {
+        self.lock().sampler.drop_all(Subject::Submission(key));
+        self.costs.relearn(key);
+    }
+
     /// A thread has waited for the device: where only threads can tell what is done, it looks.
     pub fn waited(&self, gate: &dyn StreamGate) {
         self.look(gate, &mut self.lock());
@@ -260,16 +299,11 @@ impl Producer {
     /// A queue is about to be destroyed.
     pub fn forget(&self, gate: &dyn StreamGate, queue: QueueId) {
         let mut state = self.lock();
-        let lane = state.lanes.find(queue);
-        let in_open = state
-            .open
-            .as_ref()
-            .zip(lane)
-            .is_some_and(|(open, lane)| open.lanes & (1 << lane) != 0);
-        if in_open {
+        if self.uses(&state, queue) {
             self.end(gate, &mut state, End::Waiting);
         }
         state.lanes.forget(queue);
+        state.stalls.take(queue);
     }
 
     /// Everything the process had on the device is gone (its context was destroyed): counts all of
@@ -284,8 +318,46 @@ impl Producer {
         if let Some(open) = state.open.take() {
             self.publish_closed(&open, End::Waiting);
         }
+        self.page.arrival.awaited.store(0, Ordering::Relaxed);
         *state = State::default();
         self.ring();
+    }
+
+    /// Whether the open segment has work in `queue`.
+    fn uses(&self, state: &State, queue: QueueId) -> bool {
+        let lane = state.lanes.find(queue);
+        let both = state.open.as_ref().zip(lane);
+        both.is_some_and(|(open, lane)| open.lanes & (1 << lane) != 0)
+    }
+
+    /// Before a submission to `queue` joins a segment, or begins one: if the queue is stalled, the
+    /// device will say when it has come to the segment that begins.
+    fn note_arrivals(&self, gate: &dyn StreamGate, state: &mut State, queue: QueueId) {
+        let begins = state.open.is_none();
+        if !begins && state.awaited.is_none() {
+            return;
+        }
+        let arrival = &self.page.arrival;
+        if state.awaited.is_some_and(|awaited| awaited != queue) {
+            // This can run now, and may be what the other queue waits for: nothing is hidden.
+            state.awaited = None;
+            arrival.awaited.store(0, Ordering::Relaxed);
+            self.ring();
+        }
+        if !begins {
+            return;
+        }
+        let opened = self.slot.queue.opened.load(Ordering::Relaxed);
+        let number = opened.wrapping_add(1);
+        let bit = 1 << (number as usize % SEGMENTS);
+        // Without what an earlier segment left in that place.
+        let mut awaited = arrival.awaited.load(Ordering::Relaxed) & !bit;
+        if state.stalls.take(queue) && gate.write(queue, &arrival.arrived, number) {
+            awaited |= bit;
+            state.awaited = Some(queue);
+        }
+        // Relaxed: published with the segment, by the Release of `opened`.
+        arrival.awaited.store(awaited, Ordering::Relaxed);
     }
 
     fn end(&self, gate: &dyn StreamGate, state: &mut State, end: End) {
@@ -325,7 +397,7 @@ impl Producer {
     pub(super) fn has_room(&self, gate: &dyn StreamGate, key: CostKey, prior_ns: u64) -> bool {
         let (cost, full_ns) = self.cost(key, prior_ns);
         let mut state = self.lock();
-        if !self.make_way(gate, &mut state, cost.ns, full_ns) {
+        if !self.make_way(gate, &mut state, QueueId(1), cost.ns, full_ns) {
             return true;
         }
         self.may_open(self.slot.compute.retired.load(Ordering::Acquire))
@@ -336,13 +408,19 @@ impl Producer {
         &self,
         gate: &dyn StreamGate,
         state: &mut State,
+        queue: QueueId,
         cost_ns: u64,
         full_ns: u64,
     ) -> bool {
+        let stalled = state.stalls.contains(queue);
         let Some(open) = &mut state.open else {
             return true;
         };
-        match self.ends_before(open, cost_ns, full_ns) {
+        let end = match stalled {
+            true => Some(End::Stalled),
+            false => self.ends_before(open, cost_ns, full_ns),
+        };
+        match end {
             Some(end) if open.entered == 0 => {
                 open.end = Some(end);
                 self.close(gate, state);
@@ -355,20 +433,22 @@ impl Producer {
     /// What a submission is expected to cost, and how long a segment may be.
     fn cost(&self, key: CostKey, prior_ns: u64) -> (Cost, u64) {
         let full_ns = u64::from(self.slot.gate.segment_us.load(Ordering::Relaxed)).max(1) * 1000;
-        (self.costs.expect(key, prior_ns.min(full_ns / 8)), full_ns)
+        let prior_ns = prior_ns.min(PRIOR_NS_MAX.max(full_ns / 8));
+        (self.costs.expect(key, prior_ns), full_ns)
     }
 
     /// The lock, with an open segment that a submission of `cost_ns` fits into, or room for one.
     fn lock_with_room(
         &self,
         gate: &dyn StreamGate,
+        queue: QueueId,
         cost_ns: u64,
         full_ns: u64,
     ) -> MutexGuard<'_, State> {
         let mut counted = false;
         loop {
             let mut state = self.lock();
-            if !self.make_way(gate, &mut state, cost_ns, full_ns) {
+            if !self.make_way(gate, &mut state, queue, cost_ns, full_ns) {
                 return state;
             }
             // Acquire pairs with the arbiter's Release of `retired`.
@@ -482,7 +562,7 @@ impl Producer {
         }
         let end = open.end.unwrap_or(End::Waiting);
         self.publish_closed(&open, end);
-        if end == End::Waiting && !self.runs_ahead(open.number) {
+        if matches!(end, End::Waiting | End::Stalled) && !self.runs_ahead(open.number) {
             self.ring();
         }
     }
@@ -533,13 +613,13 @@ impl Producer {
         }
         let handover = finished.saturating_sub(granted).saturating_sub(device_ns);
         let old = self.slot.queue.handover_ns.load(Ordering::Relaxed);
-        // A hand-over of a millisecond and more is something else: a stopped program, a late look.
-        let new = if old == 0 {
-            handover
-        } else {
-            (old * 7 + handover) / 8
-        }
-        .min(1_000_000);
+        // Towards the median: what a late look or a stopped program adds once in a while says nothing.
+        let step = (old / 8).max(HANDOVER_STEP_NS);
+        let new = match old {
+            0 => handover.min(HANDOVER_NS_FIRST),
+            _ if handover > old => old + (handover - old).min(step),
+            _ => old - (old - handover).min(step),
+        };
         self.slot.queue.handover_ns.store(new, Ordering::Relaxed);
     }
 

@@ -93,6 +93,17 @@ impl Sampler {
         }
     }
 
+    /// Gives up all measurements of `subject`: they are of what it was before.
+    pub fn drop_all(&mut self, subject: Subject) {
+        let pairs = self.pairs.iter_mut().flatten();
+        for pair in pairs.filter(|pair| pair.subject == subject) {
+            // One whose submission is under way is ended by that.
+            if matches!(pair.stage, Stage::Ended) {
+                pair.stage = Stage::Idle;
+            }
+        }
+    }
+
     /// A measurement that has become ready, if the next one in line has.
     pub fn poll(&mut self, gate: &dyn StreamGate) -> Option<(Subject, u64)> {
         self.next = (self.next + 1) % PAIRS;

@@ -7,16 +7,21 @@
 //!   `shared·e/ΣA` + `min(burst_max, burst·e/ΣA)`; what a `burst_max` leaves over goes to the active
 //!   tenants that are not at theirs. ceiling = floor + shared + `min(burst_max, burst)`.
 //! - `none`: never held back; takes no part.
+//! - Low priority, while a tenant of a higher one is active: share = `floor·e/Σall` (strict: `e`), at
+//!   least 1 % and at most what it would be at a normal priority; nothing where low means paused. The
+//!   others divide the rest by the formulas above, as if the low ones were idle.
 //!
 //! All active with entitlements that add up to 1: everybody gets `e`. One active: everything that
 //! its `burst_max` lets it have.
 
-use crate::policy::Mode;
+use crate::policy::{LowPriority, Mode, Pools, Priority};
 
 /// One whole device.
 pub const WHOLE_PPM: u32 = 1_000_000;
 /// Weight of a tenant without an entitlement when the others leave nothing: 1 %.
 const LEFTOVER_PPM_MIN: u32 = 10_000;
+/// Least share of a tenant of low priority that is not paused: 1 %.
+const LOW_MIN: f64 = 0.01;
 
 /// What one tenant was promised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +34,35 @@ pub struct Promise {
     pub pools_ppm: [u32; 3],
     /// Most it may take of the burst pool.
     pub burst_max_ppm: u32,
+    /// When it gets its part.
+    pub priority: Priority,
+    /// What a low priority means.
+    pub low_priority: LowPriority,
+    /// Its part of what entitled tenants leave, relative to others without an entitlement.
+    pub weight: u32,
     /// True while it has work or had some a moment ago.
     pub active: bool,
+}
+
+impl Default for Promise {
+    /// That of a tenant of which nothing was said, idle.
+    fn default() -> Self {
+        let Pools {
+            floor,
+            shared,
+            burst,
+        } = Pools::DEFAULT;
+        Self {
+            mode: Mode::default(),
+            entitlement_ppm: 0,
+            pools_ppm: [floor, shared, burst].map(|pool| pool.ppm()),
+            burst_max_ppm: burst.ppm(),
+            priority: Priority::default(),
+            low_priority: LowPriority::default(),
+            weight: 1,
+            active: false,
+        }
+    }
 }
 
 /// What a tenant may have now.
@@ -40,29 +72,76 @@ pub struct Share {
     pub share_ppm: u32,
     /// What it may not pass even if nobody else wants the device, millionths.
     pub ceiling_ppm: u32,
+    /// It has to wait until nobody of a higher priority is active; `share_ppm` is then 1.
+    pub paused: bool,
 }
 
-/// Entitlement that counts for each tenant: its own, or an equal part of what the others leave.
+/// Entitlement that counts for each tenant: its own, or by weight a part of what the others leave.
 fn entitlements(promises: &[Promise]) -> Vec<f64> {
     let given: u64 = promises.iter().map(|p| u64::from(p.entitlement_ppm)).sum();
-    let without = promises
+    let weights: u64 = promises
         .iter()
         .filter(|p| p.entitlement_ppm == 0)
-        .count()
-        .max(1) as u64;
-    let left = u64::from(WHOLE_PPM).saturating_sub(given) / without;
-    let left = left.max(u64::from(LEFTOVER_PPM_MIN)) as f64;
+        .map(|p| u64::from(p.weight.max(1)))
+        .sum();
+    let left = u64::from(WHOLE_PPM).saturating_sub(given);
     promises
         .iter()
         .map(|p| {
             if p.entitlement_ppm == 0 {
-                left
+                let part = left * u64::from(p.weight.max(1)) / weights;
+                part.max(u64::from(LEFTOVER_PPM_MIN)) as f64
             } else {
                 f64::from(p.entitlement_ppm)
             }
         })
         .map(|ppm| ppm / f64::from(WHOLE_PPM))
         .collect()
+}
+
+/// What tenants of low priority leave to the others while one of the others is active.
+struct Precedence {
+    /// Whether one is.
+    higher: bool,
+    /// Entitlements of the active tenants that do not give way.
+    firm: f64,
+    /// What is left to them.
+    rest: f64,
+}
+
+impl Precedence {
+    fn of(promises: &[Promise], e: &[f64], all: f64, active: f64) -> Self {
+        let at_work = || promises.iter().zip(e).filter(|(p, _)| p.active);
+        let giving_way = at_work().filter(|(p, _)| p.gives_way());
+        let kept: f64 = giving_way.map(|(p, e)| p.kept(*e, all, active)).sum();
+        let firm = at_work().filter(|(p, _)| !p.gives_way());
+        Self {
+            higher: at_work().any(|(p, _)| p.priority < Priority::Low && p.mode != Mode::None),
+            firm: firm.map(|(_, e)| e).sum(),
+            rest: (1.0 - kept).max(0.0),
+        }
+    }
+}
+
+impl Promise {
+    /// True if it has less while a tenant of a higher priority is active.
+    fn gives_way(&self) -> bool {
+        let pooled = matches!(self.mode, Mode::Balanced | Mode::Adaptive);
+        self.priority == Priority::Low && (pooled || self.pauses())
+    }
+
+    fn pauses(&self) -> bool {
+        self.low_priority == LowPriority::Pause && self.mode != Mode::None
+    }
+
+    /// What it keeps while a tenant of a higher priority is active, if it gives way.
+    fn kept(&self, e: f64, all: f64, active: f64) -> f64 {
+        if self.pauses() {
+            return 0.0;
+        }
+        let floor = f64::from(self.pools_ppm[0]) / f64::from(WHOLE_PPM) * e / all;
+        floor.max(LOW_MIN).min(e / active)
+    }
 }
 
 /// Shares of all tenants, in the order given. Idle tenants get the share they would have if they
@@ -76,6 +155,7 @@ pub fn shares(promises: &[Promise]) -> Vec<Share> {
         .filter(|(_, p)| p.active)
         .map(|(e, _)| e)
         .sum();
+    let precedence = Precedence::of(promises, &e, all, active);
     let mut out: Vec<Share> = Vec::with_capacity(promises.len());
     let mut left_over = 0.0;
     let mut uncapped = 0.0;
@@ -84,39 +164,50 @@ pub fn shares(promises: &[Promise]) -> Vec<Share> {
     for (i, p) in promises.iter().enumerate() {
         let [floor, shared, burst] = p.pools_ppm.map(|ppm| f64::from(ppm) / f64::from(WHOLE_PPM));
         let burst_max = f64::from(p.burst_max_ppm) / f64::from(WHOLE_PPM);
-        let among = if p.active { active } else { active + e[i] };
+        let held = precedence.higher && p.gives_way();
+        let contended = precedence.higher || p.priority < Priority::Low;
+        let (rivals, rest) = if contended && !held {
+            (precedence.firm, precedence.rest)
+        } else {
+            (active, 1.0)
+        };
+        let among = if p.active { rivals } else { rivals + e[i] };
+        let paused = held && p.pauses();
+        let mut push = |ceiling_ppm| {
+            out.push(Share {
+                share_ppm: 0,
+                ceiling_ppm,
+                paused,
+            })
+        };
         match p.mode {
             Mode::None => {
                 exact[i] = 1.0;
-                out.push(Share {
-                    share_ppm: 0,
-                    ceiling_ppm: WHOLE_PPM,
-                });
+                push(WHOLE_PPM);
             }
             Mode::Strict => {
-                exact[i] = e[i].min(1.0);
-                out.push(Share {
-                    share_ppm: 0,
-                    ceiling_ppm: ppm(exact[i]),
-                });
+                exact[i] = if paused { 0.0 } else { e[i].min(1.0) };
+                push(ppm(e[i].min(1.0)));
             }
             Mode::Balanced | Mode::Adaptive => {
                 let part = e[i] / among;
+                push(ppm((floor + shared + burst.min(burst_max)).min(1.0)));
+                if held {
+                    exact[i] = p.kept(e[i], all, among);
+                    // The others' maximum is no reason to give it more.
+                    capped[i] = true;
+                    continue;
+                }
                 let own = floor * e[i] / all;
                 let lent = floor * (1.0 - among / all).max(0.0) * part;
-                let wanted = burst * part;
+                let wanted = rest * burst * part;
                 let taken = wanted.min(burst_max);
-                exact[i] = own + lent + shared * part + taken;
+                exact[i] = rest * (own + lent + shared * part) + taken;
                 capped[i] = taken < wanted;
                 if p.active {
                     left_over += wanted - taken;
                     uncapped += if capped[i] { 0.0 } else { e[i] };
                 }
-                let ceiling = (floor + shared + burst.min(burst_max)).min(1.0);
-                out.push(Share {
-                    share_ppm: 0,
-                    ceiling_ppm: ppm(ceiling),
-                });
             }
         }
     }
@@ -137,6 +228,10 @@ fn ppm(fraction: f64) -> u32 {
 }
 
 #[cfg(test)]
+#[path = "shares_priority_tests.rs"]
+mod priority_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -148,6 +243,7 @@ mod tests {
             pools_ppm: [200_000, 400_000, 400_000],
             burst_max_ppm: WHOLE_PPM,
             active,
+            ..Promise::default()
         }
     }
 
@@ -172,7 +268,8 @@ mod tests {
             got[0],
             Share {
                 share_ppm: WHOLE_PPM,
-                ceiling_ppm: WHOLE_PPM
+                ceiling_ppm: WHOLE_PPM,
+                paused: false,
             }
         );
     }
@@ -197,7 +294,8 @@ mod tests {
             shares(&[strict])[0],
             Share {
                 share_ppm: 250_000,
-                ceiling_ppm: 250_000
+                ceiling_ppm: 250_000,
+                paused: false,
             }
         );
     }
@@ -237,6 +335,7 @@ mod tests {
                 pools_ppm,
                 burst_max_ppm: bursts[i],
                 active: active[i],
+                ..Promise::default()
             }).collect()
         }
     }

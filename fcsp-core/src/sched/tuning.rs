@@ -7,8 +7,8 @@ use super::clock::{ms, us};
 pub struct Tuning {
     /// One round of turns among saturating tenants, hand-overs included; each turn is its share of
     /// it. A divisor of 100 ms, so that windows of that length hold whole rounds. A hand-over costs
-    /// 0.16 ms on an H200 (driver 580.159), so two tenants lose 1.7 % to it and three 2.5 %
-    /// (10 ms: 3.1 % and 4.6 %).
+    /// 0.16 ms on an H200 and an H100 (driver 580.159), so three tenants lose 1.9 % to it (20 ms:
+    /// 2.4 %, 10 ms: 4.8 %).
     pub cycle_ns: u64,
     /// The same while a program that waits for its results is about.
     pub cycle_ns_waiting: u64,
@@ -16,10 +16,17 @@ pub struct Tuning {
     pub turn_ns_min: u64,
     /// Longest turn.
     pub turn_ns_max: u64,
+    /// Shortest part of a turn of a program that never waits: a segment costs some 2 µs of its processor.
+    pub segment_ns_min: u64,
+    /// Longest part.
+    pub segment_ns_max: u64,
     /// Longest segment of others beside a program that waits for its results.
     pub beside_interactive_ns: u64,
-    /// How much earlier than just in time a segment that is still filling is granted.
+    /// How much earlier than just in time a segment that is still filling is granted, before the
+    /// process's own margin is learnt.
     pub margin_ns: u64,
+    /// A last result this long after the last submission, and what the kernel itself takes, is in time.
+    pub late_ns: u64,
     /// A tenant without work for this long is idle.
     pub idle_ns: u64,
     /// Longest pause between two batches that keeps the turn.
@@ -41,12 +48,15 @@ pub struct Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         Self {
-            cycle_ns: ms(20),
+            cycle_ns: ms(25),
             cycle_ns_waiting: ms(10),
             turn_ns_min: us(500),
-            turn_ns_max: ms(20),
-            beside_interactive_ns: us(400),
-            margin_ns: us(400),
+            turn_ns_max: ms(25),
+            segment_ns_min: us(250),
+            segment_ns_max: us(500),
+            beside_interactive_ns: us(250),
+            margin_ns: us(600),
+            late_ns: us(60),
             idle_ns: ms(200),
             think_ns_max: us(100),
             quiet_ns: us(200),
@@ -79,8 +89,11 @@ impl Tuning {
                 "cycle_waiting" => &mut tuning.cycle_ns_waiting,
                 "turn_min" => &mut tuning.turn_ns_min,
                 "turn_max" => &mut tuning.turn_ns_max,
+                "segment_min" => &mut tuning.segment_ns_min,
+                "segment_max" => &mut tuning.segment_ns_max,
                 "beside_interactive" => &mut tuning.beside_interactive_ns,
                 "margin" => &mut tuning.margin_ns,
+                "late" => &mut tuning.late_ns,
                 "idle" => &mut tuning.idle_ns,
                 "think_max" => &mut tuning.think_ns_max,
                 "quiet" => &mut tuning.quiet_ns,

@@ -1,64 +1,99 @@
 //! Between the region and the arbiter: reads what the processes tell, writes what was decided.
 
 use super::arbiter::Arbiter;
+use super::clock::{ms, us};
 use super::handshake::{end_segment, read_segment, wake_sleepers};
 use super::plan::{Plan, ProcessView, TenantView, View};
 use super::producer::AHEAD;
 use super::segment::{SegmentState, reached};
 use super::shares::Promise;
 use crate::failpoint::failpoint;
-use crate::policy::Mode;
-use crate::region::layout::{
-    RegionLayout, SEGMENTS, SlotPages, SlotState, TENANTS_MAX, TenantState,
-};
-use crate::sync::{AtomicU64, Ordering};
+use crate::policy::{LowPriority, Mode, Priority, Weight};
+use crate::region::layout::{GatePage, RegionLayout, SEGMENTS};
+use crate::region::scan::{SlotRef, live_slots, live_tenants};
+use crate::sync::Ordering;
 
-/// Indices whose bit is set.
-fn set_bits(words: &[AtomicU64]) -> impl Iterator<Item = usize> {
-    words.iter().enumerate().flat_map(|(i, word)| {
-        // Acquire pairs with whoever published the record behind the bit.
-        let mut bits = word.load(Ordering::Acquire);
-        std::iter::from_fn(move || {
-            let bit = bits.trailing_zeros() as usize;
-            (bits != 0).then(|| {
-                bits &= bits - 1;
-                i * 64 + bit
-            })
-        })
-    })
-}
+/// Longest time that work which stands behind something is kept from the arbiter once it is its
+/// process's oldest. What it stands behind may itself need what comes after: a thread that waits for
+/// room before it writes the word, say. Longer than a collective waits in a job that is well.
+const HIDDEN_NS_MAX: u64 = ms(100);
+/// How often to look whether the device has come to such work: nobody rings then. Costs the arbiter
+/// some 2 % of a processor while there is any, and the work half of it in delay.
+const ARRIVAL_POLL_NS: u64 = us(250);
 
-/// Reads the device's programs into `view`, reusing its memory.
-pub fn read(region: &RegionLayout, view: &mut View) {
+/// Reads the device's programs into `view`, reusing its memory. True if some have work that the
+/// device has yet to come to, which is not shown.
+pub fn read(region: &RegionLayout, view: &mut View, now_ns: u64) -> bool {
+    let mut hides = false;
     view.tenants.clear();
     view.processes.clear();
-    for index in set_bits(&*region.header.tenants_used) {
-        let tenant = &region.tenants[index];
-        if tenant.state.load(Ordering::Acquire) != TenantState::Live as u32 {
-            continue;
-        }
+    for (index, tenant) in live_tenants(region) {
         let promise = Promise {
             mode: Mode::from_number(tenant.mode.load(Ordering::Relaxed)),
             entitlement_ppm: tenant.entitlement_ppm.load(Ordering::Relaxed),
             pools_ppm: [0, 1, 2].map(|i: usize| tenant.pools_ppm[i].load(Ordering::Relaxed)),
             burst_max_ppm: tenant.burst_max_ppm.load(Ordering::Relaxed),
+            priority: Priority::from_number(tenant.priority.load(Ordering::Relaxed)),
+            low_priority: LowPriority::from_number(tenant.low_priority.load(Ordering::Relaxed)),
+            weight: Weight::from_number(tenant.weight.load(Ordering::Relaxed)).number(),
             active: false,
         };
+        let index = index.0 as usize;
         view.tenants.push(TenantView { index, promise });
     }
-    for slot in set_bits(&*region.header.slots_used) {
-        let pages = &region.slots[slot];
-        if pages.slot.state.load(Ordering::Acquire) == SlotState::Live as u32 {
-            view.processes.push(read_process(slot, pages));
-        }
+    for found in live_slots(region) {
+        let (process, hides_some) = read_process(found, now_ns);
+        hides |= hides_some;
+        view.processes.push(process);
     }
+    hides
 }
 
-fn read_process(index: usize, pages: &SlotPages) -> ProcessView {
-    let (slot, page) = (&pages.slot, &pages.page);
+/// When to look again: as planned, or earlier if there is work that the device has yet to come to.
+pub fn wake_ns(planned: Option<u64>, hides: bool, now_ns: u64) -> Option<u64> {
+    let arrival = hides.then_some(now_ns + ARRIVAL_POLL_NS);
+    planned.into_iter().chain(arrival).min()
+}
+
+/// The newest segment to show: those from the first on that the device has yet to come to are nobody's
+/// business. If they were granted ahead, the grant is taken back with the turn.
+fn newest_shown(page: &GatePage, opened: u32, retired: u32, now_ns: u64) -> u32 {
+    let awaited = page.arrival.awaited.load(Ordering::Relaxed);
+    let pending = opened.wrapping_sub(retired).min(AHEAD + 1);
+    if awaited == 0 {
+        return opened;
+    }
+    // Acquire pairs with the device's write: what stood before it in its queue is over.
+    let arrived = page.arrival.arrived.load(Ordering::Acquire);
+    let hidden = (1..=pending)
+        .map(|i| retired.wrapping_add(i))
+        .find(|number| {
+            let is_awaited = awaited & 1 << (*number as usize % SEGMENTS) != 0;
+            is_awaited && !reached(arrived, *number)
+        });
+    let Some(hidden) = hidden else { return opened };
+    let before = hidden.wrapping_sub(1);
+    if before == retired {
+        let place = |number: u32| &page.segments[number as usize % SEGMENTS];
+        let oldest_since_ns = place(hidden)
+            .opened_ns
+            .load(Ordering::Relaxed)
+            .max(place(before).finished_ns.load(Ordering::Relaxed));
+        if now_ns.saturating_sub(oldest_since_ns) >= HIDDEN_NS_MAX {
+            return opened;
+        }
+    }
+    before
+}
+
+fn read_process(found: SlotRef<'_>, now_ns: u64) -> (ProcessView, bool) {
+    let (slot, page) = (found.slot, found.page);
     // Acquire pairs with the producer's Release: the segments up to `opened` can be read.
     let opened = slot.queue.opened.load(Ordering::Acquire);
     let retired = slot.compute.retired.load(Ordering::Relaxed);
+    let shown = newest_shown(page, opened, retired, now_ns);
+    let hides = shown != opened;
+    let opened = shown;
     let pending = opened.wrapping_sub(retired).min(AHEAD + 1);
     let segments = (1..=pending)
         .map(|i| retired.wrapping_add(i))
@@ -67,10 +102,10 @@ fn read_process(index: usize, pages: &SlotPages) -> ProcessView {
             read_segment(segment, &page.done, number)
         })
         .collect();
-    ProcessView {
-        slot: index,
+    let process = ProcessView {
+        slot: found.index.0 as usize,
         generation: slot.generation.load(Ordering::Relaxed),
-        tenant: (slot.tenant.load(Ordering::Relaxed) as usize).min(TENANTS_MAX - 1),
+        tenant: found.tenant().0 as usize,
         opened,
         granted: page.grant.load(Ordering::Relaxed),
         retired,
@@ -80,7 +115,8 @@ fn read_process(index: usize, pages: &SlotPages) -> ProcessView {
         looks: slot.queue.sleepers.load(Ordering::Relaxed) != 0,
         handover_ns: slot.queue.handover_ns.load(Ordering::Relaxed),
         segments,
-    }
+    };
+    (process, hides)
 }
 
 /// Carries a plan out. Grants are written last, each behind what it publishes.
@@ -180,9 +216,10 @@ pub fn publish(region: &RegionLayout, view: &View, arbiter: &Arbiter, now_ns: u6
 
 /// Takes over what the last arbiter charged.
 pub fn restore(region: &RegionLayout, arbiter: &mut Arbiter) {
-    for index in set_bits(&*region.header.tenants_used) {
-        let compute = &region.tenants[index].compute;
+    for (index, tenant) in live_tenants(region) {
+        let compute = &tenant.compute;
         let vtime_ns = compute.vtime_ns.load(Ordering::Relaxed);
-        arbiter.restore(index, vtime_ns, compute.device_ns.load(Ordering::Relaxed));
+        let device_ns = compute.device_ns.load(Ordering::Relaxed);
+        arbiter.restore(index.0 as usize, vtime_ns, device_ns);
     }
 }

@@ -14,7 +14,7 @@ use crate::device::Device;
 use crate::hooks::cuda;
 use crate::memory_contexts::{self, Ending};
 use crate::queue::{CudaGate, queue_of};
-use crate::{device, memory_charge, memory_pool_table, usage};
+use crate::{communication, device, memory_charge, memory_pool_settle, usage};
 
 /// Makes a context on a device: attaches it, charges what a context takes, and settles.
 fn make(ordinal: CUdevice, exists: bool, create: impl FnOnce() -> CUresult) -> CUresult {
@@ -74,7 +74,7 @@ unsafe fn make_noted(
         // SAFETY: the driver accepted and filled the pointer.
         memory_contexts::made(unsafe { *place }, ordinal, primary);
         if let Some(device) = attached_at(ordinal).filter(|_| !exists) {
-            memory_pool_table::learn(device);
+            memory_pool_settle::learn(device);
         }
     }
     result
@@ -88,6 +88,8 @@ fn gone(ending: Option<Ending>, device: Option<&'static Device>) {
     if let Some(ending) = ending {
         ending.over();
     }
+    // Its code went with it.
+    communication::forget();
     for device in device::attached().filter(|it| device.is_none_or(|one| core::ptr::eq(*it, one))) {
         device.producer.reset();
         device.pages.forget();
@@ -97,10 +99,13 @@ fn gone(ending: Option<Ending>, device: Option<&'static Device>) {
         if !memory_contexts::any_on(device.ordinal) {
             // What was allocated in contexts we did not know, or from pools, has no context left.
             memory_charge::sweep(device, |_| true);
-            memory_pool_table::forget(device);
+            memory_pool_settle::forget(device);
+            device.activity.forget_lazy();
         }
         usage::changed(device);
     }
+    // What the context had may have left pools that go on; those of devices without one are forgotten.
+    memory_pool_settle::settle_all();
 }
 
 /// Runs `end`; if the driver agrees, the context of `ending` is gone.

@@ -7,7 +7,7 @@
 
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use cuda_sys::{CUdevice, CUresult};
 use fcsp_core::backend::DeviceInfo;
@@ -22,8 +22,12 @@ use fcsp_core::sched::producer::Producer;
 use fcsp_core::sched::tuning::Tuning;
 use fcsp_preload::{fork, log};
 
+use crate::activity::Activity;
 use crate::hooks::cuda;
 use crate::identity::{self, Undescribed};
+use crate::memory_graph_charge::GraphCharge;
+use crate::memory_pool_table;
+use crate::policy_watch;
 use crate::queue::Pages;
 
 /// Most devices one process can use.
@@ -45,6 +49,12 @@ pub struct Device {
     pub pages: Pages,
     /// What the tenant is charged for memory outside this process's allocations: contexts, code.
     pub overhead_bytes: AtomicU64,
+    /// What is charged for memory that was freed and may not have left the device yet.
+    pub leaving_bytes: AtomicU64,
+    /// What is charged for memory of graphs.
+    pub graphs: Mutex<GraphCharge>,
+    /// Whether the account can be compared with the driver's figure now.
+    pub activity: Activity,
     /// Live allocations by device address or handle, with what each ends with.
     pub allocations: LiveMap,
 }
@@ -260,6 +270,9 @@ fn make(ordinal: CUdevice, info: DeviceInfo) -> Result<&'static Device, String> 
         producer: Producer::new(layout, me.0 as usize, bench),
         pages: Pages::new(attachment.page()),
         overhead_bytes: AtomicU64::new(0),
+        leaving_bytes: AtomicU64::new(0),
+        graphs: Mutex::default(),
+        activity: Activity::new(),
         allocations: LiveMap::new(),
         id: info.id,
         attachment,
@@ -317,6 +330,9 @@ fn observe(attachment: &'static Arc<Attachment>, bench: &'static Bench) -> std::
         let peers = RegionPeers {
             region: attachment.region(),
         };
+        if let Some(run_dir) = peers.region.path().parent() {
+            policy_watch::start(run_dir);
+        }
         let me = attachment.slot_index().0 as usize;
         observer::run(peers.region.layout(), me, &peers, bench, &tuning());
     };
@@ -390,5 +406,7 @@ fn forget_all() {
     for place in &DEVICES {
         place.store(ptr::null_mut(), Ordering::Release);
     }
+    policy_watch::forget_after_fork();
+    memory_pool_table::forget_in_child();
     ATTACHING.store(false, Ordering::Release);
 }

@@ -1,6 +1,7 @@
 //! The hook tables: every decision about an intercepted call, and nothing else.
 //!
-//! Handlers live in `context`, `memory` and its like, `launch`, `capture`, `sync`, `info` and `procaddr`. A row with `unless all_pass`
+//! Handlers live in `context`, `memory` and its like, `launch` and its like, `graph`, `copy`, `fill`,
+//! `order`, `communication`, `capture`, `sync`, `info` and `procaddr`. A row with `unless all_pass`
 //! costs one check while nobody else uses the device. `_ptsz` and `_ptds` are the variants a program
 //! compiled for per-thread default streams calls: the same call, where stream 0 means the calling thread's own stream.
 
@@ -11,9 +12,11 @@ use cuda_sys::{
 };
 
 use crate::device::all_pass;
+use crate::sync::nothing_to_do;
 use crate::{
-    capture, context, info, info_nvml, launch, memory, memory_array, memory_code, memory_graph,
-    memory_pool, memory_vmm, procaddr, sync,
+    capture, communication, context, copy, copy_batch, fill, graph, info, info_nvml,
+    info_utilization, launch, launch_legacy, memory, memory_array, memory_code, memory_graph,
+    memory_pool, memory_vmm, order, procaddr, sync,
 };
 
 fcsp_preload::hooks! {
@@ -43,7 +46,8 @@ fcsp_preload::hooks! {
     account cuMemFreeAsync_ptsz => memory_pool::free_async::<true>, "gives device memory back in stream order";
     account cuMemPoolCreate => memory_pool::create, "whose memory is allocated from it";
     account cuMemPoolDestroy => memory_pool::destroy, "gives back what the pool kept";
-    account cuMemPoolSetAttribute => memory_pool::set_attribute, "what a pool keeps after a free stays charged";
+    account cuMemGetDefaultMemPool => memory_pool::get_of, "tells pools of host memory";
+    account cuMemGetMemPool => memory_pool::get_of, "tells pools of host memory";
     account cuMemPoolTrimTo => memory_pool::trim_to, "gives back what the pool kept";
     account cuDeviceSetMemPool => memory_pool::set_current, "which pool stream-ordered allocations come from";
     account cuMemSetMemPool => memory_pool::set_current_of, "which pool stream-ordered allocations come from";
@@ -70,17 +74,17 @@ fcsp_preload::hooks! {
     account cuGraphInstantiateWithFlags => memory_graph::instantiate_with_flags, "charged what its nodes allocate";
     account cuGraphInstantiateWithParams => memory_graph::instantiate_with_params, "charged what its nodes allocate";
     account cuGraphInstantiateWithParams_ptsz => memory_graph::instantiate_with_params, "charged what its nodes allocate";
-    account cuGraphExecDestroy => memory_graph::exec_destroy, "gives back what its nodes allocated";
+    account cuGraphExecDestroy => graph::destroy, "gives back what its nodes allocated";
     account cuDeviceGraphMemTrim => memory_graph::trim, "gives back what graphs kept";
 
     account cuModuleLoad => memory_code::load, "code and its variables take memory, which is reconciled";
     account cuModuleLoadData => memory_code::load_data, "code and its variables take memory, which is reconciled";
     account cuModuleLoadDataEx => memory_code::load_data_ex, "code and its variables take memory, which is reconciled";
     account cuModuleLoadFatBinary => memory_code::load_data, "code and its variables take memory, which is reconciled";
-    account cuModuleUnload => memory_code::unload, "gives back what code took";
+    account cuModuleUnload => communication::unload, "gives back what code took";
     account cuLibraryLoadData => memory_code::load_library::<c_void>, "code and its variables take memory, which is reconciled";
     account cuLibraryLoadFromFile => memory_code::load_library::<c_char>, "code and its variables take memory, which is reconciled";
-    account cuLibraryUnload => memory_code::unload_library, "gives back what code took";
+    account cuLibraryUnload => communication::unload_library, "gives back what code took";
     account cuCtxSetLimit => memory_code::set_limit, "stacks and heaps take memory, which is reconciled";
 
     virtualize cuMemGetInfo => info::memory_v1, "the tenant's quota is the whole device";
@@ -116,6 +120,150 @@ fcsp_preload::hooks! {
     gate cuGraphLaunch => launch::graph::<false>, unless all_pass, "device time of a whole graph";
     gate cuGraphLaunch_ptsz => launch::graph::<true>, unless all_pass, "device time of a whole graph";
 
+    gate cuLaunch => launch_legacy::one, unless all_pass, "device time of an old launch";
+    gate cuLaunchGrid => launch_legacy::grid, unless all_pass, "device time of an old launch";
+    gate cuLaunchGridAsync => launch_legacy::grid_async, unless all_pass, "device time of an old launch";
+    gate cuLaunchCooperativeKernelMultiDevice => launch_legacy::multi_device, unless all_pass, "device time on one device; on several a collective, which is not held back";
+
+    gate cuModuleGetFunction => communication::function, "communication kernels are known by name";
+    gate cuLibraryGetKernel => communication::kernel, "communication kernels are known by name";
+    gate cuKernelGetFunction => communication::kernel_function, "communication kernels are known by name";
+
+    gate cuGraphExecUpdate => graph::update_v1, "the graph's cost is learnt anew";
+    gate cuGraphExecUpdate_v2 => graph::update, "the graph's cost is learnt anew";
+    gate cuGraphExecKernelNodeSetParams => graph::set_kernel_v1, "the graph's cost is learnt anew";
+    gate cuGraphExecKernelNodeSetParams_v2 => graph::set_kernel, "the graph's cost is learnt anew";
+    gate cuGraphExecMemcpyNodeSetParams => graph::set_copy, "the graph's cost is learnt anew";
+    gate cuGraphExecMemsetNodeSetParams => graph::set_fill, "the graph's cost is learnt anew";
+    gate cuGraphExecChildGraphNodeSetParams => graph::set_child, "the graph's cost is learnt anew";
+    gate cuGraphExecNodeSetParams => graph::set_node, "the graph's cost is learnt anew";
+    gate cuGraphNodeSetEnabled => graph::enable, "the graph's cost is learnt anew";
+
+    gate cuMemsetD8 => fill::d8_v1::<false>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD8_v2 => fill::d8::<false>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD8_v2_ptds => fill::d8::<true>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD8Async => fill::d8_async::<false>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD8Async_ptsz => fill::d8_async::<true>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD2D8 => fill::d2d8_v1::<false>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD2D8_v2 => fill::d2d8::<false>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD2D8_v2_ptds => fill::d2d8::<true>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD2D8Async => fill::d2d8_async::<false>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD2D8Async_ptsz => fill::d2d8_async::<true>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD16 => fill::d16_v1::<false>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD16_v2 => fill::d16::<false>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD16_v2_ptds => fill::d16::<true>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD16Async => fill::d16_async::<false>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD16Async_ptsz => fill::d16_async::<true>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD2D16 => fill::d2d16_v1::<false>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD2D16_v2 => fill::d2d16::<false>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD2D16_v2_ptds => fill::d2d16::<true>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD2D16Async => fill::d2d16_async::<false>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD2D16Async_ptsz => fill::d2d16_async::<true>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD32 => fill::d32_v1::<false>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD32_v2 => fill::d32::<false>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD32_v2_ptds => fill::d32::<true>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD32Async => fill::d32_async::<false>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD32Async_ptsz => fill::d32_async::<true>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD2D32 => fill::d2d32_v1::<false>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD2D32_v2 => fill::d2d32::<false>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD2D32_v2_ptds => fill::d2d32::<true>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD2D32Async => fill::d2d32_async::<false>, unless all_pass, "a large fill takes device time";
+    gate cuMemsetD2D32Async_ptsz => fill::d2d32_async::<true>, unless all_pass, "a large fill takes device time";
+
+    gate cuMemcpy => copy::any::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy_ptds => copy::any::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpyAsync => copy::any_async::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpyAsync_ptsz => copy::any_async::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    sync cuMemcpyHtoD => copy::to_device_v1::<false>, unless all_pass, "waits for the data and for work queued before; copy engines do it";
+    sync cuMemcpyHtoDAsync => copy::to_device_async_v1::<false>, unless all_pass, "waits if the memory is pageable; copy engines do it";
+    sync cuMemcpyDtoH => copy::to_host_v1::<false>, unless all_pass, "waits for the data and for work queued before; copy engines do it";
+    sync cuMemcpyDtoHAsync => copy::to_host_async_v1::<false>, unless all_pass, "waits if the memory is pageable; copy engines do it";
+    gate cuMemcpyDtoD => copy::inside_v1::<false>, unless all_pass, "a large copy inside the device takes device time";
+    gate cuMemcpyDtoDAsync => copy::inside_async_v1::<false>, unless all_pass, "a large copy inside the device takes device time";
+    gate cuMemcpyDtoA => copy::device_to_array_v1::<false>, unless all_pass, "a large copy inside the device takes device time";
+    gate cuMemcpyAtoD => copy::array_to_device_v1::<false>, unless all_pass, "a large copy inside the device takes device time";
+    gate cuMemcpyAtoA => copy::array_to_array_v1::<false>, unless all_pass, "a large copy inside the device takes device time";
+    sync cuMemcpyHtoA => copy::host_to_array_v1::<false>, unless all_pass, "waits for the data and for work queued before; copy engines do it";
+    sync cuMemcpyHtoAAsync => copy::host_to_array_async_v1::<false>, unless all_pass, "waits if the memory is pageable; copy engines do it";
+    sync cuMemcpyAtoH => copy::array_to_host_v1::<false>, unless all_pass, "waits for the data and for work queued before; copy engines do it";
+    sync cuMemcpyAtoHAsync => copy::array_to_host_async_v1::<false>, unless all_pass, "waits if the memory is pageable; copy engines do it";
+    sync cuMemcpyHtoD_v2 => copy::to_device::<false>, unless all_pass, "waits for the data and for work queued before; copy engines do it";
+    sync cuMemcpyHtoD_v2_ptds => copy::to_device::<true>, unless all_pass, "waits for the data and for work queued before; copy engines do it";
+    sync cuMemcpyHtoDAsync_v2 => copy::to_device_async::<false>, unless all_pass, "waits if the memory is pageable; copy engines do it";
+    sync cuMemcpyHtoDAsync_v2_ptsz => copy::to_device_async::<true>, unless all_pass, "waits if the memory is pageable; copy engines do it";
+    sync cuMemcpyDtoH_v2 => copy::to_host::<false>, unless all_pass, "waits for the data and for work queued before; copy engines do it";
+    sync cuMemcpyDtoH_v2_ptds => copy::to_host::<true>, unless all_pass, "waits for the data and for work queued before; copy engines do it";
+    sync cuMemcpyDtoHAsync_v2 => copy::to_host_async::<false>, unless all_pass, "waits if the memory is pageable; copy engines do it";
+    sync cuMemcpyDtoHAsync_v2_ptsz => copy::to_host_async::<true>, unless all_pass, "waits if the memory is pageable; copy engines do it";
+    gate cuMemcpyDtoD_v2 => copy::inside::<false>, unless all_pass, "a large copy inside the device takes device time";
+    gate cuMemcpyDtoD_v2_ptds => copy::inside::<true>, unless all_pass, "a large copy inside the device takes device time";
+    gate cuMemcpyDtoDAsync_v2 => copy::inside_async::<false>, unless all_pass, "a large copy inside the device takes device time";
+    gate cuMemcpyDtoDAsync_v2_ptsz => copy::inside_async::<true>, unless all_pass, "a large copy inside the device takes device time";
+    gate cuMemcpyDtoA_v2 => copy::device_to_array::<false>, unless all_pass, "a large copy inside the device takes device time";
+    gate cuMemcpyDtoA_v2_ptds => copy::device_to_array::<true>, unless all_pass, "a large copy inside the device takes device time";
+    gate cuMemcpyAtoD_v2 => copy::array_to_device::<false>, unless all_pass, "a large copy inside the device takes device time";
+    gate cuMemcpyAtoD_v2_ptds => copy::array_to_device::<true>, unless all_pass, "a large copy inside the device takes device time";
+    gate cuMemcpyAtoA_v2 => copy::array_to_array::<false>, unless all_pass, "a large copy inside the device takes device time";
+    gate cuMemcpyAtoA_v2_ptds => copy::array_to_array::<true>, unless all_pass, "a large copy inside the device takes device time";
+    sync cuMemcpyHtoA_v2 => copy::host_to_array::<false>, unless all_pass, "waits for the data and for work queued before; copy engines do it";
+    sync cuMemcpyHtoA_v2_ptds => copy::host_to_array::<true>, unless all_pass, "waits for the data and for work queued before; copy engines do it";
+    sync cuMemcpyHtoAAsync_v2 => copy::host_to_array_async::<false>, unless all_pass, "waits if the memory is pageable; copy engines do it";
+    sync cuMemcpyHtoAAsync_v2_ptsz => copy::host_to_array_async::<true>, unless all_pass, "waits if the memory is pageable; copy engines do it";
+    sync cuMemcpyAtoH_v2 => copy::array_to_host::<false>, unless all_pass, "waits for the data and for work queued before; copy engines do it";
+    sync cuMemcpyAtoH_v2_ptds => copy::array_to_host::<true>, unless all_pass, "waits for the data and for work queued before; copy engines do it";
+    sync cuMemcpyAtoHAsync_v2 => copy::array_to_host_async::<false>, unless all_pass, "waits if the memory is pageable; copy engines do it";
+    sync cuMemcpyAtoHAsync_v2_ptsz => copy::array_to_host_async::<true>, unless all_pass, "waits if the memory is pageable; copy engines do it";
+    gate cuMemcpyPeer => copy::peer::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpyPeer_ptds => copy::peer::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpyPeerAsync => copy::peer_async::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpyPeerAsync_ptsz => copy::peer_async::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy2D => copy::flat_v1::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy2D_v2 => copy::flat::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy2D_v2_ptds => copy::flat::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy2DUnaligned => copy::flat_v1::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy2DUnaligned_v2 => copy::flat::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy2DUnaligned_v2_ptds => copy::flat::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy2DAsync => copy::flat_async_v1::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy2DAsync_v2 => copy::flat_async::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy2DAsync_v2_ptsz => copy::flat_async::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3D => copy::deep_v1::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3D_v2 => copy::deep::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3D_v2_ptds => copy::deep::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3DAsync => copy::deep_async_v1::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3DAsync_v2 => copy::deep_async::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3DAsync_v2_ptsz => copy::deep_async::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3DPeer => copy::deep_peer::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3DPeer_ptds => copy::deep_peer::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3DPeerAsync => copy::deep_peer_async::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3DPeerAsync_ptsz => copy::deep_peer_async::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpyBatchAsync => copy_batch::linear_v1::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpyBatchAsync_ptsz => copy_batch::linear_v1::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpyBatchAsync_v2 => copy_batch::linear_v2::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpyBatchAsync_v2_ptsz => copy_batch::linear_v2::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3DBatchAsync => copy_batch::boxes_v1::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3DBatchAsync_ptsz => copy_batch::boxes_v1::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3DBatchAsync_v2 => copy_batch::boxes_v2::<false>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemcpy3DBatchAsync_v2_ptsz => copy_batch::boxes_v2::<true>, unless all_pass, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate cuMemBatchDecompressAsync => copy_batch::decompress::<false>, unless all_pass, "takes the device's memory bandwidth";
+    gate cuMemBatchDecompressAsync_ptsz => copy_batch::decompress::<true>, unless all_pass, "takes the device's memory bandwidth";
+
+    gate cuStreamWaitValue32 => order::wait_value_32::<false>, unless all_pass, "waits for what others write: the segment before it ends, the next is granted when the device is there";
+    gate cuStreamWaitValue32_ptsz => order::wait_value_32::<true>, unless all_pass, "waits for what others write: the segment before it ends, the next is granted when the device is there";
+    gate cuStreamWaitValue32_v2 => order::wait_value_32::<false>, unless all_pass, "waits for what others write: the segment before it ends, the next is granted when the device is there";
+    gate cuStreamWaitValue32_v2_ptsz => order::wait_value_32::<true>, unless all_pass, "waits for what others write: the segment before it ends, the next is granted when the device is there";
+    gate cuStreamWaitValue64 => order::wait_value_64::<false>, unless all_pass, "waits for what others write: the segment before it ends, the next is granted when the device is there";
+    gate cuStreamWaitValue64_ptsz => order::wait_value_64::<true>, unless all_pass, "waits for what others write: the segment before it ends, the next is granted when the device is there";
+    gate cuStreamWaitValue64_v2 => order::wait_value_64::<false>, unless all_pass, "waits for what others write: the segment before it ends, the next is granted when the device is there";
+    gate cuStreamWaitValue64_v2_ptsz => order::wait_value_64::<true>, unless all_pass, "waits for what others write: the segment before it ends, the next is granted when the device is there";
+    gate cuStreamBatchMemOp => order::batch::<false>, unless all_pass, "waits for what others write: the segment before it ends, the next is granted when the device is there";
+    gate cuStreamBatchMemOp_ptsz => order::batch::<true>, unless all_pass, "waits for what others write: the segment before it ends, the next is granted when the device is there";
+    gate cuStreamBatchMemOp_v2 => order::batch::<false>, unless all_pass, "waits for what others write: the segment before it ends, the next is granted when the device is there";
+    gate cuStreamBatchMemOp_v2_ptsz => order::batch::<true>, unless all_pass, "waits for what others write: the segment before it ends, the next is granted when the device is there";
+    gate cuWaitExternalSemaphoresAsync => order::wait_semaphores::<false>, unless all_pass, "waits for what others write: the segment before it ends, the next is granted when the device is there";
+    gate cuWaitExternalSemaphoresAsync_ptsz => order::wait_semaphores::<true>, unless all_pass, "waits for what others write: the segment before it ends, the next is granted when the device is there";
+    gate cuStreamWaitEvent => order::wait_event::<false>, unless all_pass, "the event may stand behind something that others end";
+    gate cuStreamWaitEvent_ptsz => order::wait_event::<true>, unless all_pass, "the event may stand behind something that others end";
+
     gate cuStreamBeginCapture => capture::begin_v1, "what is captured is not gated";
     gate cuStreamBeginCapture_ptsz => capture::begin_v1, "what is captured is not gated";
     gate cuStreamBeginCapture_v2 => capture::begin, "what is captured is not gated";
@@ -125,26 +273,20 @@ fcsp_preload::hooks! {
     gate cuStreamEndCapture => capture::end::<false>, "what comes after is gated again";
     gate cuStreamEndCapture_ptsz => capture::end::<true>, "what comes after is gated again";
 
-    sync cuCtxSynchronize => sync::context, unless all_pass, "waits for the device";
-    sync cuStreamSynchronize => sync::stream, unless all_pass, "waits for a stream";
-    sync cuStreamSynchronize_ptsz => sync::stream, unless all_pass, "waits for a stream";
-    sync cuEventSynchronize => sync::event, unless all_pass, "waits for an event";
+    sync cuCtxSynchronize => sync::context, unless nothing_to_do, "waits for the device";
+    sync cuCtxSynchronize_v2 => sync::context_of, unless nothing_to_do, "waits for the device";
+    sync cuStreamSynchronize => sync::stream, unless nothing_to_do, "waits for a stream";
+    sync cuStreamSynchronize_ptsz => sync::stream, unless nothing_to_do, "waits for a stream";
+    sync cuEventSynchronize => sync::event, unless nothing_to_do, "waits for an event";
     sync cuStreamQuery => sync::stream_query, unless all_pass, "polling is waiting";
     sync cuStreamQuery_ptsz => sync::stream_query, unless all_pass, "polling is waiting";
     sync cuEventQuery => sync::event_query, unless all_pass, "polling is waiting";
-    sync cuMemcpyDtoH_v2 => sync::device_to_host, unless all_pass, "waits for the data";
-    sync cuMemcpyDtoH_v2_ptds => sync::device_to_host, unless all_pass, "waits for the data";
-    sync cuMemcpyDtoHAsync_v2 => sync::device_to_host_async, unless all_pass, "waits if the memory is pageable";
-    sync cuMemcpyDtoHAsync_v2_ptsz => sync::device_to_host_async, unless all_pass, "waits if the memory is pageable";
-    sync cuMemcpyHtoD_v2 => sync::host_to_device, unless all_pass, "waits for work queued before";
-    sync cuMemcpyHtoD_v2_ptds => sync::host_to_device, unless all_pass, "waits for work queued before";
-    sync cuMemcpy => sync::copy, unless all_pass, "may wait, depending on the kinds of memory";
-    sync cuMemcpy_ptds => sync::copy, unless all_pass, "may wait, depending on the kinds of memory";
 
     forward cuCtxGetCurrent, "handlers ask for the context";
     forward cuCtxGetDevice, "handlers ask for the device";
     forward cuCtxPopCurrent_v2, "handlers write to another context's default stream";
     forward cuCtxPushCurrent_v2, "handlers write to another context's default stream";
+    forward cuDeviceGetGraphMemAttribute, "what graphs have of their device";
     forward cuDeviceGetDefaultMemPool, "whose device a pool is";
     forward cuDeviceGetMemPool, "which pool stream-ordered allocations come from";
     forward cuDeviceGetName, "names the device in its region";
@@ -155,18 +297,20 @@ fcsp_preload::hooks! {
     forward cuEventElapsedTime, "measures what work costs";
     forward cuEventElapsedTime_v2, "measures what work costs";
     forward cuEventRecord, "markers";
+    forward cuFuncGetName, "communication kernels are known by name";
     forward cuGraphChildGraphNodeGetGraph, "which nodes of a graph allocate";
     forward cuGraphGetNodes, "which nodes of a graph allocate";
     forward cuGraphMemAllocNodeGetParams, "which nodes of a graph allocate";
     forward cuGraphNodeGetType, "which nodes of a graph allocate";
+    forward cuKernelGetName, "communication kernels are known by name";
     forward cuMemHostGetDevicePointer_v2, "where the device sees the gate";
     forward cuMemHostRegister_v2, "host memory is not the device's";
-    forward cuMemPoolGetAttribute, "what a pool keeps";
+    forward cuMemGetAddressRange_v2, "how large a freed block is";
+    forward cuMemPoolGetAttribute, "what a pool has of its device";
+    forward cuPointerGetAttribute, "which pool a freed block is of, which memory a copy is between";
     forward cuStreamCreate, "joins other threads' default streams";
     forward cuStreamIsCapturing, "what is captured is not gated";
     forward cuStreamIsCapturing_ptsz, "what is captured is not gated";
-    forward cuStreamWaitEvent, "joins other threads' default streams";
-    forward cuStreamWaitValue32_v2, "the gate";
     forward cuStreamWriteValue32_v2, "the done word";
     forward cuThreadExchangeStreamCaptureMode, "keeps our own calls out of captures";
 }
@@ -194,6 +338,8 @@ fcsp_preload::hooks! {
     virtualize nvmlDeviceGetMPSComputeRunningProcesses_v2 => info_nvml::processes::<nvmlProcessInfo_v2_t>, "the tenant's own processes only";
     virtualize nvmlDeviceGetMPSComputeRunningProcesses_v3 => info_nvml::processes::<nvmlProcessInfo_t>, "the tenant's own processes only";
     virtualize nvmlDeviceGetRunningProcessDetailList => info_nvml::details, "the tenant's own processes only";
+    virtualize nvmlDeviceGetUtilizationRates => info_utilization::rates, "the tenant's use of what it may have now";
+    virtualize nvmlDeviceGetSamples => info_utilization::samples, "of utilization, the tenant's own";
     virtualize nvmlDeviceGetProcessUtilization => info_nvml::utilization, "the tenant's own processes only";
     virtualize nvmlDeviceGetProcessesUtilizationInfo => info_nvml::utilization_info, "the tenant's own processes only";
 

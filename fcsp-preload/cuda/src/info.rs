@@ -7,10 +7,14 @@ use core::ffi::c_uint;
 use cuda_sys::{CUdevice, CUresult, fn_types};
 
 use crate::device::{self, Device};
+use crate::memory_pool_settle;
 
 /// What the tenant may have and has left, if it has a quota.
 fn quota_and_free(device: &Device) -> Option<(u64, u64)> {
     let quota = device.quota_bytes()?;
+    if memory_pool_settle::in_use() {
+        memory_pool_settle::settle_all();
+    }
     Some((quota, quota.saturating_sub(device.ledger().used_bytes())))
 }
 

@@ -16,11 +16,13 @@ use std::time::{Duration, Instant};
 use cuda_sys::{nvmlDevice_t, nvmlMemory_v2_t, nvmlReturn_t};
 use fcsp_core::backend::{DeviceInfo, SharingMode, Vendor};
 use fcsp_core::policy::{EnvSettings, Policy, resolve, tenant_name};
+use fcsp_core::region::layout::Tenant;
 use fcsp_core::region::{Region, TenantIndex, list, run_dir, scan, tenant};
 use fcsp_core::sync;
 
 use crate::device::{self, DEVICES_MAX, Device};
 use crate::hooks::nvml;
+use crate::memory_pool_settle;
 
 /// How often a region that does not exist is looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -44,12 +46,23 @@ pub struct Watched {
     quota_bytes: Option<u64>,
     /// The device's region, once there is one.
     region: AtomicPtr<Region>,
-    /// When it was last looked for, nanoseconds after [`Tenant::since`].
+    /// When it was last looked for, nanoseconds after [`OwnTenant::since`].
     looked_ns: AtomicU64,
 }
 
+/// Use of a device so far.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// Device time charged to the tenant, nanoseconds.
+    pub own_ns: u64,
+    /// Device time charged to all tenants, nanoseconds.
+    pub all_ns: u64,
+    /// What the tenant may have now, millionths of the device.
+    pub share_ppm: u32,
+}
+
 /// What this process is.
-struct Tenant {
+struct OwnTenant {
     name: String,
     /// True if it has its name by default and was given no limits: then it is somebody's tenant only if
     /// a region knows the name, from the process that started it, say.
@@ -63,13 +76,13 @@ static WATCHED: [AtomicPtr<Watched>; DEVICES_MAX] =
     [const { AtomicPtr::new(ptr::null_mut()) }; DEVICES_MAX];
 
 /// What this process is; found out once.
-fn own_tenant() -> &'static Tenant {
-    static TENANT: OnceLock<Tenant> = OnceLock::new();
+fn own_tenant() -> &'static OwnTenant {
+    static TENANT: OnceLock<OwnTenant> = OnceLock::new();
     TENANT.get_or_init(|| {
         let (env, _) = EnvSettings::from_process();
         let name = env.tenant.clone().unwrap_or_else(tenant_name::from_process);
         let limited = (0..DEVICES_MAX as u32).any(|at| env.memory(at).is_some());
-        Tenant {
+        OwnTenant {
             policy: Policy::find().ok().flatten(),
             since: Instant::now(),
             unclaimed: name.starts_with(LONE_JOB) && !limited,
@@ -122,7 +135,7 @@ fn watched(id: &str, handle: nvmlDevice_t) -> Option<&'static Watched> {
 }
 
 impl Watched {
-    fn new(tenant: &Tenant, id: &str, handle: nvmlDevice_t) -> Option<Self> {
+    fn new(tenant: &OwnTenant, id: &str, handle: nvmlDevice_t) -> Option<Self> {
         let info = DeviceInfo {
             vendor: Vendor::Nvidia,
             id: id.to_owned(),
@@ -184,7 +197,10 @@ impl View {
     /// What the tenant may have and has left, if it has a quota.
     pub fn quota_and_free(&self) -> Option<(u64, u64)> {
         let (quota_bytes, used_bytes) = match self {
-            Self::Attached(device) => (device.quota_bytes()?, device.ledger().used_bytes()),
+            Self::Attached(device) => {
+                memory_pool_settle::settle_all();
+                (device.quota_bytes()?, device.ledger().used_bytes())
+            }
             Self::Watched(watched) => match watched.tenant() {
                 Some((region, index)) => {
                     let page = region.tenant(index);
@@ -197,6 +213,33 @@ impl View {
             },
         };
         Some((quota_bytes, quota_bytes.saturating_sub(used_bytes)))
+    }
+
+    /// Device time charged to the tenant and to all, and what it may have; nothing while nobody shares
+    /// the device with the tenant, or by a region at all.
+    pub fn usage(&self) -> Option<Usage> {
+        let (region, tenant): (&Region, _) = match self {
+            Self::Attached(device) => {
+                (device.attachment.region(), device.attachment.tenant_index())
+            }
+            Self::Watched(watched) => watched.tenant()?,
+        };
+        // Relaxed throughout: figures for people, each on its own.
+        let own = scan::live_slots(region.layout()).filter(|it| it.tenant() == tenant);
+        let passes: Vec<bool> = own
+            .map(|it| it.slot.gate.gated.load(sync::Ordering::Relaxed) == 0)
+            .collect();
+        if !passes.is_empty() && passes.iter().all(|passes| *passes) {
+            return None;
+        }
+        let tenants = &region.layout().tenants;
+        let charged = |page: &Tenant| page.compute.device_ns.load(sync::Ordering::Relaxed);
+        let page = region.tenant(tenant);
+        Some(Usage {
+            own_ns: charged(page),
+            all_ns: tenants.iter().map(charged).sum(),
+            share_ppm: page.compute.share_ppm.load(sync::Ordering::Relaxed),
+        })
     }
 
     /// Process ids, in this process's own namespace, of the tenant's processes on the device; this one

@@ -1,7 +1,7 @@
 //! Launch handlers: work that takes device time.
 //!
 //! While nobody else is active these are not reached: the wrapper's fast path
-//! ([`device::all_pass`]) goes straight to the driver. What is launched while its stream is being
+//! ([`crate::device::all_pass`]) goes straight to the driver. What is launched while its stream is being
 //! captured is not gated; the launch of the graph is.
 
 #![expect(
@@ -15,48 +15,20 @@ use cuda_sys::{CUfunction, CUgraphExec, CUlaunchConfig, CUresult, CUstream, fn_t
 use fcsp_core::sched::clock::ms;
 use fcsp_core::sched::cost::{CostKey, prior_ns};
 
-use crate::queue::{CudaGate, launched_into_thread_stream, queue_of};
-use crate::{capture, device};
+use crate::turn::{Work, submit};
 
 /// Most a guess may cost: a kernel nobody has measured.
 const GUESS_NS_MAX: u64 = ms(10);
 /// Tells graphs from kernels in cost keys.
 const GRAPH: u64 = 0x0067_7261_7068;
 
-/// Submits work to `stream` in its turn.
-fn submit<const PER_THREAD: bool>(
-    stream: CUstream,
-    key: CostKey,
-    guess_ns: u64,
-    launch: impl FnOnce() -> CUresult,
-) -> CUresult {
-    let Some(device) = device::current().filter(|device| device.producer.gated()) else {
-        return launch();
-    };
-    if capture::captures::<PER_THREAD>(stream) {
-        return launch();
-    }
-    let Some(queue) = queue_of::<PER_THREAD>(stream) else {
-        return launch();
-    };
-    let gate = CudaGate(&device.pages);
-    let ticket = device.producer.enter(&gate, queue, key, guess_ns);
-    let result = launch();
-    if stream == cuda_sys::CU_STREAM_PER_THREAD || (PER_THREAD && stream.is_null()) {
-        launched_into_thread_stream();
-    }
-    device
-        .producer
-        .leave(&gate, ticket, result == CUresult::CUDA_SUCCESS);
-    result
+/// What the cost of an instantiated graph is known by.
+pub fn graph_key(exec: CUgraphExec) -> CostKey {
+    CostKey::new(&[GRAPH, exec.addr() as u64])
 }
 
-fn kernel_key(
-    f: CUfunction,
-    grid: [c_uint; 3],
-    block: [c_uint; 3],
-    shared: c_uint,
-) -> (CostKey, u64) {
+/// A kernel of that shape, as work.
+pub fn kernel_work(f: CUfunction, grid: [c_uint; 3], block: [c_uint; 3], shared: c_uint) -> Work {
     let pack = |a: c_uint, b: c_uint| u64::from(a) << 32 | u64::from(b);
     let key = CostKey::new(&[
         f.addr() as u64,
@@ -70,7 +42,11 @@ fn kernel_key(
             .map(|d| u64::from(*d))
             .fold(1, u64::saturating_mul)
     };
-    (key, prior_ns(volume(grid), volume(block), GUESS_NS_MAX))
+    Work {
+        key,
+        guess_ns: prior_ns(volume(grid), volume(block), GUESS_NS_MAX),
+        function: Some(f),
+    }
 }
 
 /// # Safety
@@ -92,8 +68,8 @@ pub unsafe fn kernel<const PER_THREAD: bool>(
 ) -> CUresult {
     let grid = [grid_dim_x, grid_dim_y, grid_dim_z];
     let block = [block_dim_x, block_dim_y, block_dim_z];
-    let (key, guess_ns) = kernel_key(f, grid, block, shared_mem_bytes);
-    submit::<PER_THREAD>(h_stream, key, guess_ns, || {
+    let work = kernel_work(f, grid, block, shared_mem_bytes);
+    submit::<PER_THREAD>(h_stream, work, || {
         // SAFETY: the program's own call, passed on.
         unsafe {
             real(
@@ -131,8 +107,8 @@ pub unsafe fn kernel_ex<const PER_THREAD: bool>(
     };
     let grid = [c.gridDimX, c.gridDimY, c.gridDimZ];
     let block = [c.blockDimX, c.blockDimY, c.blockDimZ];
-    let (key, guess_ns) = kernel_key(f, grid, block, c.sharedMemBytes);
-    submit::<PER_THREAD>(c.hStream, key, guess_ns, launch)
+    let work = kernel_work(f, grid, block, c.sharedMemBytes);
+    submit::<PER_THREAD>(c.hStream, work, launch)
 }
 
 /// # Safety
@@ -153,8 +129,8 @@ pub unsafe fn cooperative<const PER_THREAD: bool>(
 ) -> CUresult {
     let grid = [grid_dim_x, grid_dim_y, grid_dim_z];
     let block = [block_dim_x, block_dim_y, block_dim_z];
-    let (key, guess_ns) = kernel_key(f, grid, block, shared_mem_bytes);
-    submit::<PER_THREAD>(h_stream, key, guess_ns, || {
+    let work = kernel_work(f, grid, block, shared_mem_bytes);
+    submit::<PER_THREAD>(h_stream, work, || {
         // SAFETY: the program's own call, passed on.
         unsafe {
             real(
@@ -181,9 +157,11 @@ pub unsafe fn graph<const PER_THREAD: bool>(
     h_graph: CUgraphExec,
     h_stream: CUstream,
 ) -> CUresult {
-    let key = CostKey::new(&[GRAPH, h_graph.addr() as u64]);
+    let work = Work {
+        key: graph_key(h_graph),
+        guess_ns: GUESS_NS_MAX,
+        function: None,
+    };
     // SAFETY: the program's own call, passed on.
-    submit::<PER_THREAD>(h_stream, key, GUESS_NS_MAX, || unsafe {
-        real(h_graph, h_stream)
-    })
+    submit::<PER_THREAD>(h_stream, work, || unsafe { real(h_graph, h_stream) })
 }

@@ -3,31 +3,46 @@
 //! `hooks` says which calls are intercepted. `context` attaches devices as the program makes contexts
 //! on them (`device`, `identity`); `memory` and its like, `launch`, `sync` and `info` hold the handlers of work; `queue` puts
 //! gates into streams and `capture` knows which streams must be left alone; `usage` counts what the
-//! driver itself takes; `procaddr` answers the driver's own symbol lookup. Mechanism (wrappers,
+//! driver itself takes; `policy_watch` follows the policy file; `procaddr` answers the driver's own symbol lookup. Mechanism (wrappers,
 //! `dlsym`, guard, panic border) is `fcsp_preload`'s, decisions are `fcsp_core`'s.
 
+mod activity;
 mod capture;
+mod communication;
 mod context;
+mod copy;
+mod copy_batch;
 mod device;
+mod fill;
+mod graph;
 mod hooks;
 mod identity;
 mod info;
 mod info_nvml;
 mod info_tenant;
+mod info_utilization;
 mod launch;
+mod launch_legacy;
 mod memory;
 mod memory_array;
 mod memory_charge;
 mod memory_code;
 mod memory_contexts;
 mod memory_graph;
+mod memory_graph_charge;
 mod memory_pool;
+mod memory_pool_reuse;
+mod memory_pool_settle;
 mod memory_pool_table;
 mod memory_vmm;
+mod order;
+mod policy_watch;
 mod procaddr;
 mod queue;
 mod start;
 mod sync;
+mod transfer;
+mod turn;
 mod usage;
 
 pub use hooks::{CUDA, NVML};

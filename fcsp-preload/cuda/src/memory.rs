@@ -8,9 +8,8 @@ use core::ffi::c_uint;
 use cuda_sys::{CUdeviceptr, CUdeviceptr_v1, CUresult, fn_types};
 
 use crate::device;
-use crate::memory_charge::{blocks, charged, credited_by, key_at};
+use crate::memory_charge::{blocks, charged, credited, key_at};
 use crate::memory_contexts::tag_of_current;
-use crate::memory_pool;
 
 /// Rows of pitched memory begin at multiples of this on every NVIDIA GPU so far (texture pitch
 /// alignment 32, `cuMemAllocPitch` returns multiples of 512: measured on an H200, driver 580.159).
@@ -117,6 +116,9 @@ pub unsafe fn alloc_managed(
     flags: c_uint,
 ) -> CUresult {
     // All of it may come to live on the device, so all of it is charged.
+    if let Some(device) = device::current() {
+        device.activity.note_lazy();
+    }
     // SAFETY: the program's own call, passed on.
     unsafe {
         at_address(dptr, blocks(bytesize as u64), || {
@@ -129,9 +131,8 @@ pub unsafe fn alloc_managed(
 ///
 /// As `cuMemFree_v2`.
 pub unsafe fn free(real: fn_types::cuMemFree_v2, dptr: CUdeviceptr) -> CUresult {
-    // It may have come from a pool.
     // SAFETY: the program's own call, passed on.
-    credited_by(dptr, || unsafe { real(dptr) }, memory_pool::give_back)
+    credited(dptr, || unsafe { real(dptr) })
 }
 
 /// # Safety
@@ -139,9 +140,5 @@ pub unsafe fn free(real: fn_types::cuMemFree_v2, dptr: CUdeviceptr) -> CUresult 
 /// As `cuMemFree`, whose addresses have 32 bits.
 pub unsafe fn free_v1(real: fn_types::cuMemFree, dptr: CUdeviceptr_v1) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    credited_by(
-        dptr.into(),
-        || unsafe { real(dptr) },
-        memory_pool::give_back,
-    )
+    credited(dptr.into(), || unsafe { real(dptr) })
 }

@@ -9,7 +9,8 @@ use fcsp_core::ledger::live::{Live, LiveMap};
 use fcsp_preload::log;
 
 use crate::device::{self, Device};
-use crate::memory_pool_table;
+use crate::memory_pool_settle;
+use crate::memory_pool_table::{UNKNOWN_POOL, tagged};
 
 /// What the driver takes for `bytes` of `cuMemAlloc` and its like: from 1 MiB on, whole blocks of
 /// 2 MiB (measured on an H200, driver 580.159: 1 MiB + 1 byte takes 2 MiB). What small ones share a
@@ -24,15 +25,16 @@ pub fn blocks(bytes: u64) -> u64 {
         .unwrap_or(u64::MAX)
 }
 
-/// Reserves `bytes` within the quota. Before it refuses, memory that pools keep for later is given
+/// Reserves `bytes` within the quota. Before it refuses, memory that pools keep and do not use is given
 /// back to the device.
 pub fn reserve(device: &Device, bytes: u64) -> Result<(), CUresult> {
+    if device.attachment.try_reserve(bytes).is_ok() {
+        return Ok(());
+    }
+    memory_pool_settle::shed(device);
     let Err(refused) = device.attachment.reserve(bytes) else {
         return Ok(());
     };
-    if memory_pool_table::trim_all(device) && device.attachment.reserve(bytes).is_ok() {
-        return Ok(());
-    }
     log::info!("device {}: {refused}", device.ordinal);
     Err(CUresult::CUDA_ERROR_OUT_OF_MEMORY)
 }
@@ -46,6 +48,7 @@ pub fn charged(
     tag: u8,
     allocate: impl FnOnce() -> (CUresult, u64),
 ) -> CUresult {
+    let _at_work = device.activity.begin();
     if let Err(refusal) = reserve(device, bytes) {
         return refusal;
     }
@@ -77,7 +80,7 @@ pub fn remember(device: &Device, map: &LiveMap, key: u64, live: Live) {
     match map.insert(key, live) {
         Ok(None) => {}
         // The driver gave an address out again that we never saw freed (its context is gone).
-        Ok(Some(lost)) => device.ledger().release(lost.bytes),
+        Ok(Some(lost)) => give_back(device, lost, When::Now),
         Err(_) => log::warn!(
             "an allocation of {} bytes cannot be tracked: its charge outlives it",
             live.bytes
@@ -85,11 +88,34 @@ pub fn remember(device: &Device, map: &LiveMap, key: u64, live: Live) {
     }
 }
 
+/// When freed memory is the device's again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// It is, unless it came from a pool that is not known.
+    Now,
+    /// Some time from now.
+    Later,
+}
+
+/// Gives back what a freed allocation was charged. What came from a pool has no charge of its own, but
+/// may be the last of a pool that the program destroyed.
+pub fn give_back(device: &Device, live: Live, when: When) {
+    let bytes = match tagged(live.kind) {
+        Some(pool) => pool.freed().unwrap_or(0),
+        None => live.bytes,
+    };
+    if when == When::Later || live.kind == UNKNOWN_POOL {
+        memory_pool_settle::give_back_later(device, bytes);
+    } else if bytes > 0 {
+        device.ledger().release(bytes);
+    }
+}
+
 /// Runs `free`; if the driver agrees, gives back what `key` was charged.
 pub fn credited(key: u64, free: impl FnOnce() -> CUresult) -> CUresult {
-    credited_by(key, free, |device, live| {
-        device.ledger().release(live.bytes)
-    })
+    let result = credited_by(key, free, |device, live| give_back(device, live, When::Now));
+    // A plain free of a pool's memory makes the pool smaller at once.
+    memory_pool_settle::waited(result)
 }
 
 /// As [`credited`], with another way of giving back.
@@ -101,6 +127,7 @@ pub fn credited_by(
     // Taken out first: once the driver has freed it, another thread may be given the same address.
     let found =
         device::attached().find_map(|device| Some((device, device.allocations.remove(key)?)));
+    let _at_work = found.map(|(device, _)| device.activity.begin());
     let result = free();
     if let Some((device, live)) = found {
         if result == CUresult::CUDA_SUCCESS {
@@ -120,7 +147,7 @@ pub fn sweep(device: &Device, ends: impl Fn(u8) -> bool) {
             return;
         }
         match map.remove(key) {
-            Some(gone) if ends(gone.kind) => device.ledger().release(gone.bytes),
+            Some(gone) if ends(gone.kind) => give_back(device, gone, When::Now),
             // The address was freed and given out again between the two looks.
             Some(other) => remember(device, map, key, other),
             None => {}

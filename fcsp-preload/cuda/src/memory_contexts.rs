@@ -107,6 +107,11 @@ pub fn tag_of_current() -> u8 {
     }
 }
 
+/// True if the process has one context, as far as is known.
+pub fn is_only() -> bool {
+    ONLY.load(Ordering::Acquire) != NO_CONTEXT
+}
+
 fn ask() -> u8 {
     let mut context = ptr::null_mut();
     let Some(get) = cuda::cuCtxGetCurrent.get() else {

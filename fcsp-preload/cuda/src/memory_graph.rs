@@ -4,9 +4,9 @@
 //! The memory of such nodes becomes physical when the executable graph is first launched or uploaded,
 //! and the driver then keeps it. A launch cannot say "out of memory" in a way programs expect, so the
 //! charge is made where they do expect it, for as long as the executable graph lives, and for all its
-//! nodes at once: conservative, because nodes may come to share memory. What the driver keeps after
-//! that, until `cuDeviceGraphMemTrim`, is reconciled. A program that never makes such a node pays for
-//! none of this.
+//! nodes at once: conservative, because nodes may come to share memory. What the driver keeps beyond
+//! that, until `cuDeviceGraphMemTrim`, it tells ([`crate::memory_graph_charge`]); it is charged too, and trimmed before anything is
+//! refused. A program that never makes such a node pays for none of this.
 
 use core::ffi::{c_char, c_ulonglong};
 use core::ptr;
@@ -23,7 +23,7 @@ use crate::device::{self, Device};
 use crate::hooks::cuda;
 use crate::memory_charge::{blocks, remember, reserve};
 use crate::memory_contexts::NO_CONTEXT;
-use crate::usage;
+use crate::memory_graph_charge::{Change, settle};
 
 /// True once the process made a node that allocates.
 static ANY: AtomicBool = AtomicBool::new(false);
@@ -133,6 +133,9 @@ unsafe fn instantiate(
     let result = make();
     for (device, bytes) in needs.0 {
         if result == CUresult::CUDA_SUCCESS {
+            // It comes to the device with the first launch.
+            device.activity.note_lazy();
+            settle(device, &Change::Instantiated(bytes));
             // SAFETY: the driver accepted and filled the pointer.
             let key = unsafe { *place } as u64;
             let kind = NO_CONTEXT;
@@ -205,9 +208,9 @@ pub unsafe fn exec_destroy(real: fn_types::cuGraphExecDestroy, exec: CUgraphExec
     let result = unsafe { real(exec) };
     for (device, live) in taken {
         if result == CUresult::CUDA_SUCCESS {
-            device.ledger().release(live.bytes);
             // The driver keeps the memory for other graphs.
-            usage::changed(device);
+            settle(device, &Change::Destroyed(live.bytes));
+            device.ledger().release(live.bytes);
         } else {
             remember(device, &device.allocations, exec as u64, live);
         }
@@ -289,8 +292,7 @@ pub unsafe fn trim(real: fn_types::cuDeviceGraphMemTrim, dev: CUdevice) -> CUres
     if result == CUresult::CUDA_SUCCESS
         && let Some(device) = device::attached().find(|device| device.ordinal == dev)
     {
-        // What the driver kept was counted by its own figure, and is now less.
-        usage::changed(device);
+        settle(device, &Change::Trimmed);
     }
     result
 }

@@ -1,176 +1,331 @@
-//! What is known of memory pools: which keep memory after a free, and how much is charged for it.
+//! Which memory pools there are, and which of them a device's stream-ordered allocations come from.
 //!
-//! Why it is charged at all is said in [`crate::memory_pool`], whose handlers use this. A pool is entered
-//! when the program makes it or gives it a release threshold; all others keep nothing.
+//! A pool is entered when a context is made (the device's default one), when the program makes one, or when
+//! it is first allocated from. What is charged for it is [`crate::memory_pool_settle`]'s business.
 
-use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use cuda_sys::{CUdevice, CUmemPool_attribute, CUmemoryPool, CUresult};
+use fcsp_core::ledger::pool::{PoolCharge, Worst};
 use fcsp_preload::log;
 
 use crate::device::{self, DEVICES_MAX, Device};
 use crate::hooks::cuda;
 use crate::memory_contexts::TAGS_MAX;
+use crate::memory_pool_reuse as reuse;
 
-/// Pools that are known: those the program made, and those it let keep memory. More are treated as
-/// if they kept none, and reconciled.
-const POOLS_MAX: usize = (u8::MAX - TAGS_MAX) as usize;
+/// Tag of what was allocated from a pool that has no place here.
+pub const UNKNOWN_POOL: u8 = u8::MAX;
+/// Pools that have a place. What is allocated from more of them is charged one by one.
+const POOLS_MAX: usize = (UNKNOWN_POOL - TAGS_MAX - 1) as usize;
 /// No pool has these handles.
 const FREE: u64 = 0;
+/// Being destroyed.
 const CHANGING: u64 = u64::MAX;
+/// Destroyed by the program, while something was allocated from it.
+const DESTROYED: u64 = u64::MAX - 1;
 /// Ordinal of pools of host memory.
 pub const HOST: i32 = -1;
 
-/// A pool we know. Its tag is `TAGS_MAX` plus one plus its place.
+/// What a pool grows by, at least: whole chunks of 32 MiB (measured on an H100, driver 580.159, November 2026: 1 byte
+/// and 3 MiB take 32 MiB, 33 MiB take 64, 1000 MiB take 1024).
+const GRANULE_BYTES: u64 = 32 << 20;
+/// More than this is not believed.
+const GRANULE_BYTES_MAX: u64 = 512 << 20;
+
+/// A pool. Its tag is `TAGS_MAX` plus one plus its place. Each has a line of its own: threads that use
+/// different pools do not meet.
+#[repr(align(128))]
 pub struct Pool {
     handle: AtomicU64,
     ordinal: AtomicI32,
-    threshold_bytes: AtomicU64,
-    kept_bytes: AtomicU64,
+    /// A power of two.
+    granule_bytes: AtomicU64,
+    /// Whether the program made it, so that all that was ever allocated from it is counted in `live`.
+    made: AtomicBool,
+    /// Allocations from it that live; of a pool that the program made.
+    live: AtomicU32,
+    /// What is charged for it.
+    pub charge: PoolCharge,
 }
+
+/// A pool with its tag.
+pub type Found = (u8, &'static Pool);
 
 static POOLS: [Pool; POOLS_MAX] = [const {
     Pool {
         handle: AtomicU64::new(FREE),
-        ordinal: AtomicI32::new(-1),
-        threshold_bytes: AtomicU64::new(0),
-        kept_bytes: AtomicU64::new(0),
+        ordinal: AtomicI32::new(HOST),
+        granule_bytes: AtomicU64::new(GRANULE_BYTES),
+        made: AtomicBool::new(false),
+        live: AtomicU32::new(0),
+        charge: PoolCharge::new(),
     }
 }; POOLS_MAX];
 
-/// Pools in the table. While it is 0, stream-ordered allocations cost nothing extra.
-static COUNT: AtomicU32 = AtomicU32::new(0);
-/// The pool `cuMemAllocAsync` takes from, by device; 0 while not known.
+/// No place at or beyond this one was ever taken.
+static PLACES: AtomicUsize = AtomicUsize::new(0);
+/// Held while a pool is entered, which is rare, so that none is entered twice.
+static ENTERING: AtomicBool = AtomicBool::new(false);
+/// The pool `cuMemAllocAsync` takes from, by device: a number that changes whenever that does, above the
+/// pool's tag, which is 0 while it is not known.
 static CURRENT: [AtomicU64; DEVICES_MAX] = [const { AtomicU64::new(0) }; DEVICES_MAX];
+const TAG_BITS: u32 = 8;
 
 impl Pool {
     /// Its device, if it is one of ours.
+    #[inline]
     pub fn device(&self) -> Option<&'static Device> {
-        device::at(self.ordinal.load(Ordering::Relaxed))
+        // Relaxed: it does not change while the pool is in the table.
+        match self.ordinal.load(Ordering::Relaxed) {
+            HOST => None,
+            ordinal => device::at(ordinal),
+        }
     }
 
-    /// Takes up to `bytes` out of what is kept; gives how many.
-    pub fn take(&self, bytes: u64) -> u64 {
-        let before = self
-            .kept_bytes
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |kept| {
-                Some(kept.saturating_sub(bytes))
-            });
-        before.unwrap_or(0).min(bytes)
+    /// The driver's handle; `None` once it must not be used any more.
+    #[inline]
+    pub fn handle(&self) -> Option<CUmemoryPool> {
+        // Acquire pairs with the release in `enter`: the place is filled in.
+        match self.handle.load(Ordering::Acquire) {
+            FREE | CHANGING | DESTROYED => None,
+            handle => Some(handle as CUmemoryPool),
+        }
     }
 
-    /// Keeps `bytes` up to the threshold; gives how many it does not keep.
-    pub fn keep(&self, bytes: u64) -> u64 {
-        let threshold_bytes = self.threshold_bytes.load(Ordering::Relaxed);
-        let keep = |kept: u64| kept.saturating_add(bytes).min(threshold_bytes.max(kept));
+    /// The most that an allocation of `bytes` can make it grow; `None` if no device has that much.
+    #[inline]
+    pub fn growth_max(&self, bytes: u64) -> Option<Worst> {
+        // A power of two: no division on the way of every allocation.
+        let below = self.granule_bytes.load(Ordering::Relaxed) - 1;
+        Worst::of(bytes.checked_add(below)? & !below)
+    }
+
+    /// It grew by more than was expected: from now on twice as much is.
+    #[cold]
+    pub fn widen(&self) {
+        let wider = |bytes| (bytes < GRANULE_BYTES_MAX).then_some(2 * bytes);
         let before = self
-            .kept_bytes
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |kept| {
-                Some(keep(kept))
-            })
-            .unwrap_or(0);
-        bytes - (keep(before) - before)
+            .granule_bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, wider);
+        if let Ok(bytes) = before {
+            log::info!("a memory pool grows by more than {bytes} bytes at a time");
+        }
+    }
+
+    /// Bytes it has of its device, by the driver.
+    #[inline]
+    pub fn reserved_bytes(&self) -> Option<u64> {
+        self.ask(CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT)
+    }
+
+    /// Bytes that are allocated from it, by the driver; too high for ever after a plain free.
+    pub fn used_bytes(&self) -> Option<u64> {
+        self.ask(CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_CURRENT)
+    }
+
+    #[inline]
+    fn ask(&self, attribute: CUmemPool_attribute) -> Option<u64> {
+        let mut bytes = 0_u64;
+        let ask = cuda::cuMemPoolGetAttribute.get()?;
+        // SAFETY: a pool of the program's, which whoever destroys it keeps until nobody settles; the driver
+        // writes a 64-bit number for these attributes.
+        let result = unsafe { ask(self.handle()?, attribute, (&raw mut bytes).cast()) };
+        (result == CUresult::CUDA_SUCCESS).then_some(bytes)
+    }
+
+    /// Something was allocated from it; true if that has to be remembered.
+    #[inline]
+    pub fn allocated(&self) -> bool {
+        let made = self.made.load(Ordering::Relaxed);
+        if made {
+            self.live.fetch_add(1, Ordering::Relaxed);
+        }
+        made
+    }
+
+    /// Something that was remembered is freed. If it was the last of a destroyed pool, gives the bytes
+    /// that were charged for that.
+    pub fn freed(&self) -> Option<u64> {
+        // SeqCst, here and in `destroyed`: one of the two sees that nothing lives in a destroyed pool.
+        let before = self.live.fetch_sub(1, Ordering::SeqCst);
+        if before == 1 && self.handle.load(Ordering::SeqCst) == DESTROYED {
+            return self.bury();
+        }
+        None
+    }
+
+    /// Takes a destroyed pool out of the table; gives what was charged for it. One caller gets it.
+    fn bury(&self) -> Option<u64> {
+        self.handle
+            .compare_exchange(DESTROYED, CHANGING, Ordering::SeqCst, Ordering::Relaxed)
+            .ok()?;
+        Some(self.leave())
+    }
+
+    /// Frees the place of a pool that is `CHANGING`; gives what was charged for it.
+    fn leave(&self) -> u64 {
+        let bytes = loop {
+            match self.charge.close() {
+                Some(bytes) => break bytes,
+                // Another thread is asking the driver about it.
+                None => std::thread::yield_now(),
+            }
+        };
+        self.live.store(0, Ordering::Relaxed);
+        self.handle.store(FREE, Ordering::Release);
+        bytes
     }
 }
 
-pub fn find(handle: CUmemoryPool) -> Option<(u8, &'static Pool)> {
-    if COUNT.load(Ordering::Acquire) == 0 || handle.is_null() {
-        return None;
-    }
-    (TAGS_MAX + 1..=u8::MAX)
-        .zip(&POOLS)
-        .find(|(_, pool)| pool.handle.load(Ordering::Acquire) == handle as u64)
+/// A pool that is about to be destroyed: nobody asks the driver about it any more.
+pub struct Doomed {
+    pool: &'static Pool,
+    handle: u64,
 }
 
-/// The pool with that tag; `None` for a context's.
+impl Doomed {
+    /// The pool with that handle, if it is known.
+    pub fn of(handle: CUmemoryPool) -> Option<Self> {
+        let (_, pool) = find(handle)?;
+        let handle = handle as u64;
+        pool.handle
+            .compare_exchange(handle, CHANGING, Ordering::AcqRel, Ordering::Relaxed)
+            .ok()?;
+        // Whoever asks the driver about it at this instant is let finish.
+        while pool.charge.settle(|| None, |_| {}).is_none() {
+            std::thread::yield_now();
+        }
+        Some(Self { pool, handle })
+    }
+
+    /// The driver refused: the pool goes on.
+    pub fn refused(self) {
+        self.pool.handle.store(self.handle, Ordering::Release);
+    }
+
+    /// The pool is gone for the program. Gives its device and what was charged for it, unless something
+    /// that is allocated from it lives: then it goes with the last of that.
+    pub fn destroyed(self) -> Option<(&'static Device, u64)> {
+        let pool = self.pool;
+        let device = pool.device();
+        if !pool.made.load(Ordering::Relaxed) {
+            let bytes = pool.leave();
+            return Some((device?, bytes));
+        }
+        pool.handle.swap(DESTROYED, Ordering::SeqCst);
+        if pool.live.load(Ordering::SeqCst) > 0 {
+            return None;
+        }
+        let bytes = pool.bury()?;
+        Some((device?, bytes))
+    }
+}
+
+/// Every pool there is or was, with its tag.
+fn places() -> impl Iterator<Item = Found> {
+    let count = PLACES.load(Ordering::Acquire);
+    (TAGS_MAX + 1..UNKNOWN_POOL).zip(&POOLS).take(count)
+}
+
+/// The pools of a device.
+pub fn of_device(device: &Device) -> impl Iterator<Item = Found> {
+    places().filter(|(_, pool)| {
+        pool.handle().is_some() && pool.ordinal.load(Ordering::Relaxed) == device.ordinal
+    })
+}
+
+/// True if calls are under way that may make the pools of a device grow.
+pub fn any_busy(device: &Device) -> bool {
+    of_device(device).any(|(_, pool)| pool.charge.is_busy())
+}
+
+/// A known pool by its handle.
+pub fn find(handle: CUmemoryPool) -> Option<Found> {
+    places().find(|(_, pool)| pool.handle() == Some(handle))
+}
+
+/// The pool with that tag; `None` if it is another kind of tag.
+#[inline]
 pub fn tagged(tag: u8) -> Option<&'static Pool> {
-    let place = tag.checked_sub(TAGS_MAX + 1)?;
-    POOLS.get(usize::from(place))
+    POOLS.get(usize::from(tag.checked_sub(TAGS_MAX + 1)?))
 }
 
-/// The pool `cuMemAllocAsync` uses now, if we know any pool at all.
-pub fn current() -> Option<CUmemoryPool> {
-    if COUNT.load(Ordering::Acquire) == 0 {
+/// A pool by its handle, entered if it is new. `None` if there is no room for it.
+pub fn find_or_enter(handle: CUmemoryPool) -> Option<Found> {
+    if handle.is_null() {
         return None;
     }
+    find(handle).or_else(|| enter(handle, device_of(handle)?.ordinal, false))
+}
+
+/// The pool `cuMemAllocAsync` uses now.
+#[inline]
+pub fn current() -> Option<Found> {
     let device = device::current()?;
     let place = CURRENT.get(usize::try_from(device.ordinal).ok()?)?;
-    let known = place.load(Ordering::Acquire);
-    if known != FREE {
-        return Some(known as CUmemoryPool);
+    // Acquire pairs with the release in `ask_current`: the pool is entered.
+    let word = place.load(Ordering::Acquire);
+    let tag = word as u8;
+    match tagged(tag) {
+        Some(pool) => Some((tag, pool)),
+        None => ask_current(device, place, word),
     }
-    let mut pool = core::ptr::null_mut();
+}
+
+#[cold]
+fn ask_current(device: &Device, place: &AtomicU64, word: u64) -> Option<Found> {
+    let mut handle = core::ptr::null_mut();
     // SAFETY: the driver writes a handle there, or fails.
-    let result = unsafe { cuda::cuDeviceGetMemPool.get()?(&mut pool, device.ordinal) };
+    let result = unsafe { cuda::cuDeviceGetMemPool.get()?(&mut handle, device.ordinal) };
     if result != CUresult::CUDA_SUCCESS {
         return None;
     }
-    place.store(pool as u64, Ordering::Release);
-    Some(pool)
+    let found = find_or_enter(handle)?;
+    // Fails if the program has chosen another one since the driver was asked.
+    let _kept = place.compare_exchange(
+        word,
+        word | u64::from(found.0),
+        Ordering::Release,
+        Ordering::Relaxed,
+    );
+    Some(found)
 }
 
-/// Gives back to the device what the pools of `device` keep; true if that was anything.
-pub fn trim_all(device: &Device) -> bool {
-    if COUNT.load(Ordering::Acquire) == 0 {
-        return false;
-    }
-    let mut any = false;
-    for pool in &POOLS {
-        let handle = pool.handle.load(Ordering::Acquire);
-        let ours = pool.ordinal.load(Ordering::Relaxed) == device.ordinal;
-        if handle == FREE || handle == CHANGING || !ours {
-            continue;
+/// The pool that `cuMemAllocAsync` uses on that device, on every device for `None`, is another now.
+pub fn current_changed(ordinal: Option<CUdevice>) {
+    for (at, place) in CURRENT.iter().enumerate() {
+        if ordinal.is_none_or(|ordinal| usize::try_from(ordinal) == Ok(at)) {
+            let next = |word: u64| Some(((word >> TAG_BITS) + 1) << TAG_BITS);
+            let _always = place.fetch_update(Ordering::AcqRel, Ordering::Relaxed, next);
         }
-        let kept_bytes = pool.kept_bytes.load(Ordering::Relaxed);
-        if kept_bytes == 0 {
-            continue;
-        }
-        let trim = cuda::cuMemPoolTrimTo.get();
-        // SAFETY: a pool the program made and has not destroyed.
-        let result = trim.map(|trim| unsafe { trim(handle as CUmemoryPool, 0) });
-        if result == Some(CUresult::CUDA_SUCCESS) {
-            device.ledger().release(pool.take(kept_bytes));
-            any = true;
-        }
-    }
-    any
-}
-
-/// `pool` has a new threshold.
-pub fn keeps(handle: CUmemoryPool, threshold_bytes: u64) {
-    if let Some((_, pool)) = find(handle) {
-        pool.threshold_bytes
-            .store(threshold_bytes, Ordering::Relaxed);
-        settle(pool, handle);
-        return;
-    }
-    if threshold_bytes != 0
-        && let Some(device) = device_of(handle)
-    {
-        enter(handle, device.ordinal, threshold_bytes);
     }
 }
 
-/// Enters a pool that is not known.
-pub fn enter(handle: CUmemoryPool, ordinal: i32, threshold_bytes: u64) {
-    let room = POOLS.iter().find(|pool| {
-        pool.handle
-            .compare_exchange(FREE, CHANGING, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
-    });
-    let Some(pool) = room else {
-        log::warn!("too many memory pools: what this one keeps is charged only when reconciled");
-        return;
+/// Enters a pool, unless it is known; `made` if the program has just made it.
+pub fn enter(handle: CUmemoryPool, ordinal: i32, made: bool) -> Option<Found> {
+    let _entering = Entering::begin();
+    if let Some(found) = find(handle) {
+        return Some(found);
+    }
+    let room = (TAGS_MAX + 1..UNKNOWN_POOL)
+        .zip(&POOLS)
+        .enumerate()
+        .find(|(_, (_, pool))| pool.handle.load(Ordering::Acquire) == FREE);
+    let Some((at, (tag, pool))) = room else {
+        log::warn!("too many memory pools: what comes from this one is charged one by one");
+        return None;
     };
     pool.ordinal.store(ordinal, Ordering::Relaxed);
-    pool.threshold_bytes
-        .store(threshold_bytes, Ordering::Relaxed);
-    pool.kept_bytes.store(0, Ordering::Relaxed);
+    pool.granule_bytes.store(GRANULE_BYTES, Ordering::Relaxed);
+    pool.made.store(made, Ordering::Relaxed);
+    pool.live.store(0, Ordering::Relaxed);
     pool.handle.store(handle as u64, Ordering::Release);
-    COUNT.fetch_add(1, Ordering::Release);
+    PLACES.fetch_max(at + 1, Ordering::Release);
+    Some((tag, pool))
 }
 
-/// The device of a pool that was not made by [`create`]: a device's own pool, or an imported one.
+/// The device of a pool that the program did not make before our eyes: a device's own.
 fn device_of(pool: CUmemoryPool) -> Option<&'static Device> {
     let is_of = |device: &&Device| {
         [
@@ -189,94 +344,64 @@ fn device_of(pool: CUmemoryPool) -> Option<&'static Device> {
     device::attached().find(is_of).or_else(device::current)
 }
 
-/// Enters the device's default pool if it has a threshold already: it may outlive contexts, and its
-/// settings with it. Called when a context was made.
-pub fn learn(device: &Device) {
+/// The default pool of `device`, entered if it is new.
+pub fn default_of(device: &Device) -> Option<Found> {
     let mut handle = core::ptr::null_mut();
-    let get = cuda::cuDeviceGetDefaultMemPool.get();
     // SAFETY: the driver writes a handle there, or fails.
-    let result = get.map(|get| unsafe { get(&mut handle, device.ordinal) });
-    if result != Some(CUresult::CUDA_SUCCESS) || find(handle).is_some() {
-        return;
+    let result = unsafe { cuda::cuDeviceGetDefaultMemPool.get()?(&mut handle, device.ordinal) };
+    if result != CUresult::CUDA_SUCCESS || handle.is_null() {
+        return None;
     }
-    let attribute = CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
-    let threshold_bytes = ask(handle, attribute).unwrap_or(0);
-    if threshold_bytes == 0 {
-        return;
-    }
-    enter(handle, device.ordinal, threshold_bytes);
-    if let (Some((_, pool)), Some(unused_bytes)) = (find(handle), unused_bytes(handle)) {
-        pool.kept_bytes.fetch_add(unused_bytes, Ordering::Relaxed);
-        device.ledger().adjust(unused_bytes as i64);
-    }
+    enter(handle, device.ordinal, false)
 }
 
-/// A number of a pool.
-fn ask(handle: CUmemoryPool, attribute: CUmemPool_attribute) -> Option<u64> {
-    let mut bytes = 0_u64;
-    // SAFETY: a pool of the program's; for these attributes the driver writes a 64-bit number.
-    let result =
-        unsafe { cuda::cuMemPoolGetAttribute.get()?(handle, attribute, (&raw mut bytes).cast()) };
-    (result == CUresult::CUDA_SUCCESS).then_some(bytes)
-}
-
-/// Bytes that a pool holds and nobody uses.
-fn unused_bytes(handle: CUmemoryPool) -> Option<u64> {
-    let reserved_bytes = ask(
-        handle,
-        CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT,
-    )?;
-    let used_bytes = ask(
-        handle,
-        CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_CURRENT,
-    )?;
-    Some(reserved_bytes.saturating_sub(used_bytes))
-}
-
-/// Brings what is charged for kept memory down to what the driver says the pool holds unused.
-pub fn settle(pool: &Pool, handle: CUmemoryPool) {
-    let Some(unused_bytes) = unused_bytes(handle) else {
-        return;
-    };
-    let kept_bytes = pool.kept_bytes.load(Ordering::Relaxed);
-    give_up(pool, kept_bytes.saturating_sub(unused_bytes));
-}
-
-/// Forgets a pool that is gone: it keeps nothing any more.
-pub fn leave(pool: &Pool) {
-    pool.threshold_bytes.store(0, Ordering::Relaxed);
-    give_up(pool, u64::MAX);
-    if pool.handle.swap(FREE, Ordering::AcqRel) != FREE {
-        COUNT.fetch_sub(1, Ordering::Release);
-    }
-}
-
-/// Forgets every pool of `device`, whose last context is gone. Whether the driver's pools outlive that is
-/// not documented, and a handle that does not must not be used; what they still hold is reconciled.
-pub fn forget(device: &Device) {
-    for pool in &POOLS {
+/// Forgets every pool of `device`, whose last context is gone; gives what was charged for them. Whether
+/// the driver's pools outlive that is not documented, and a handle that does not must not be used.
+pub fn forget(device: &Device) -> u64 {
+    let mut bytes = 0;
+    for (_, pool) in places() {
         let handle = pool.handle.load(Ordering::Acquire);
-        if handle != FREE
-            && handle != CHANGING
-            && pool.ordinal.load(Ordering::Relaxed) == device.ordinal
+        let ours = pool.ordinal.load(Ordering::Relaxed) == device.ordinal;
+        if ours
+            && !matches!(handle, FREE | CHANGING)
+            && pool
+                .handle
+                .compare_exchange(handle, CHANGING, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
         {
-            leave(pool);
+            bytes += pool.leave();
         }
     }
     current_changed(Some(device.ordinal));
+    bytes
 }
 
-fn give_up(pool: &Pool, bytes: u64) {
-    if let Some(device) = pool.device() {
-        device.ledger().release(pool.take(bytes));
+/// In the child of a fork: the pools are its parent's, and so is what is charged for them.
+pub fn forget_in_child() {
+    for (_, pool) in places() {
+        pool.charge.forget();
+        pool.handle.store(FREE, Ordering::Release);
+    }
+    current_changed(None);
+    ENTERING.store(false, Ordering::Release);
+    reuse::forget_in_child();
+}
+
+/// Held while a pool is entered. Not a mutex: a fork must be able to clear it in the child.
+struct Entering;
+
+impl Entering {
+    fn begin() -> Self {
+        // Acquire pairs with the release below: what the last one entered is seen.
+        while ENTERING.swap(true, Ordering::Acquire) {
+            std::thread::yield_now();
+        }
+        Self
     }
 }
 
-/// The pool that `cuMemAllocAsync` uses on that device, on every device for `None`, is another now.
-pub fn current_changed(ordinal: Option<CUdevice>) {
-    for (at, place) in CURRENT.iter().enumerate() {
-        if ordinal.is_none_or(|ordinal| usize::try_from(ordinal) == Ok(at)) {
-            place.store(FREE, Ordering::Release);
-        }
+impl Drop for Entering {
+    fn drop(&mut self) {
+        ENTERING.store(false, Ordering::Release);
     }
 }

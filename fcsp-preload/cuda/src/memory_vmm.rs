@@ -20,6 +20,7 @@ use cuda_sys::{
 };
 use fcsp_preload::fork;
 
+use crate::activity::AtWork;
 use crate::device::{self, Device};
 use crate::memory_charge::reserve;
 
@@ -116,6 +117,12 @@ fn with_book<R>(change: impl FnOnce(&mut Book) -> R) -> Option<R> {
     Some(change(&mut book))
 }
 
+/// A call is under way that may give back the memory with that number.
+fn at_work(number: Option<Number>) -> Option<AtWork<'static>> {
+    let device = with_book(|book| Some(book.physical.get(&number?)?.device)).flatten()?;
+    Some(device.activity.begin())
+}
+
 /// # Safety
 ///
 /// As `cuMemCreate`.
@@ -138,6 +145,7 @@ pub unsafe fn create(
         return allocate();
     };
     let bytes = size as u64;
+    let _at_work = device.activity.begin();
     if let Err(refusal) = reserve(device, bytes) {
         return refusal;
     }
@@ -171,6 +179,7 @@ pub unsafe fn release(
 ) -> CUresult {
     // Taken out first: once the driver has dropped it, another thread may be given the same handle.
     let number = with_book(|book| book.take_handle(handle)).flatten();
+    let _at_work = at_work(number);
     // SAFETY: the program's own call, passed on.
     let result = unsafe { real(handle) };
     if let Some(number) = number {
@@ -245,6 +254,8 @@ pub unsafe fn map(
 pub unsafe fn unmap(real: fn_types::cuMemUnmap, ptr: CUdeviceptr, size: usize) -> CUresult {
     // Taken out first: once the driver has unmapped them, another thread may map there again.
     let taken = with_book(|book| book.take_mappings(ptr, size as u64));
+    let first = taken.as_ref().and_then(|taken| taken.values().next());
+    let _at_work = at_work(first.map(|(number, _)| *number));
     // SAFETY: the program's own call, passed on.
     let result = unsafe { real(ptr, size) };
     if let Some(mut taken) = taken.filter(|taken| !taken.is_empty()) {

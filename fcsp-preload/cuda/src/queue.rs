@@ -116,7 +116,8 @@ pub fn queue_of<const PER_THREAD: bool>(stream: CUstream) -> Option<QueueId> {
     Some(QueueId(stream.addr() as u64))
 }
 
-fn current_context() -> CUcontext {
+/// The calling thread's context; null if it has none.
+pub fn current_context() -> CUcontext {
     let mut context = ptr::null_mut();
     if let Some(get) = cuda::cuCtxGetCurrent.get() {
         // SAFETY: the driver writes one handle; on failure it stays null.

@@ -1,36 +1,21 @@
 //! Handlers of calls that wait for the device, or ask whether it is done.
 //!
 //! A thread that is about to wait ends the open segment, so that what it waits for can be granted
-//! and its end seen. A thread that would not have to wait ends nothing. While nobody is gated these
-//! are not reached.
+//! and its end seen. A thread that would not have to wait ends nothing. After a wait memory pools may have given
+//! memory back. While nobody is gated and no pool is in use these are not reached.
 
-use core::ffi::c_void;
-
-use cuda_sys::{CUdeviceptr, CUevent, CUresult, CUstream, fn_types};
+use cuda_sys::{CUcontext, CUevent, CUresult, CUstream, fn_types};
 
 use crate::hooks::cuda;
-use crate::queue::CudaGate;
+use crate::memory_pool_settle::{self, Leaving};
+use crate::queue::{CudaGate, current_context};
+use crate::turn::{about_to_wait, waited};
 use crate::{capture, device};
 
-/// Tells the scheduler that this thread is about to wait.
-fn about_to_wait() {
-    if capture::any() {
-        // Waiting is illegal for what is captured, and for the rest a quiet segment is judged by time.
-        return;
-    }
-    for device in device::attached().filter(|device| device.producer.gated()) {
-        device.producer.sync(&CudaGate(&device.pages));
-    }
-}
-
-/// Tells the scheduler that this thread has waited.
-fn waited(result: CUresult) -> CUresult {
-    if !capture::any() {
-        for device in device::attached().filter(|device| device.producer.gated()) {
-            device.producer.waited(&CudaGate(&device.pages));
-        }
-    }
-    result
+/// True if a wait concerns neither the scheduler nor the account of any pool.
+#[inline]
+pub fn nothing_to_do() -> bool {
+    device::all_pass() && !memory_pool_settle::in_use()
 }
 
 /// Tells the scheduler that this thread asked and was told no.
@@ -43,13 +28,37 @@ fn told_no(result: CUresult) -> CUresult {
     result
 }
 
+/// Waits for everything of a context, by `wait`.
+fn for_all(wait: impl FnOnce() -> CUresult) -> CUresult {
+    about_to_wait();
+    memory_pool_settle::about_to_wait();
+    let leaving = Leaving::take();
+    let result = waited(wait());
+    leaving.waited(result);
+    memory_pool_settle::waited(result)
+}
+
 /// # Safety
 ///
 /// As `cuCtxSynchronize`.
 pub unsafe fn context(real: fn_types::cuCtxSynchronize) -> CUresult {
-    about_to_wait();
     // SAFETY: the program's own call, passed on.
-    waited(unsafe { real() })
+    for_all(|| unsafe { real() })
+}
+
+/// # Safety
+///
+/// As `cuCtxSynchronize_v2`: of that context, or the current one for null.
+pub unsafe fn context_of(real: fn_types::cuCtxSynchronize_v2, ctx: CUcontext) -> CUresult {
+    // What leaves the current context's device is not waited for in another.
+    if !ctx.is_null() && current_context() != ctx {
+        about_to_wait();
+        memory_pool_settle::about_to_wait();
+        // SAFETY: the program's own call, passed on.
+        return memory_pool_settle::waited(waited(unsafe { real(ctx) }));
+    }
+    // SAFETY: as above.
+    for_all(|| unsafe { real(ctx) })
 }
 
 /// # Safety
@@ -57,23 +66,27 @@ pub unsafe fn context(real: fn_types::cuCtxSynchronize) -> CUresult {
 /// As `cuStreamSynchronize`.
 pub unsafe fn stream(real: fn_types::cuStreamSynchronize, h_stream: CUstream) -> CUresult {
     about_to_wait();
+    memory_pool_settle::about_to_wait();
     // SAFETY: the program's own call, passed on.
-    waited(unsafe { real(h_stream) })
+    memory_pool_settle::waited(waited(unsafe { real(h_stream) }))
 }
 
 /// # Safety
 ///
 /// As `cuEventSynchronize`.
 pub unsafe fn event(real: fn_types::cuEventSynchronize, h_event: CUevent) -> CUresult {
-    let has_happened = cuda::cuEventQuery.get().is_some_and(|query| {
-        // SAFETY: the program's own event; the driver checks it.
-        !capture::any() && unsafe { query(h_event) } == CUresult::CUDA_SUCCESS
-    });
-    if !has_happened {
+    let has_happened = || {
+        cuda::cuEventQuery.get().is_some_and(|query| {
+            // SAFETY: the program's own event; the driver checks it.
+            !capture::any() && unsafe { query(h_event) } == CUresult::CUDA_SUCCESS
+        })
+    };
+    if !device::all_pass() && !has_happened() {
         about_to_wait();
     }
+    memory_pool_settle::about_to_wait();
     // SAFETY: the program's own call, passed on.
-    waited(unsafe { real(h_event) })
+    memory_pool_settle::waited(waited(unsafe { real(h_event) }))
 }
 
 /// # Safety
@@ -90,61 +103,4 @@ pub unsafe fn stream_query(real: fn_types::cuStreamQuery, h_stream: CUstream) ->
 pub unsafe fn event_query(real: fn_types::cuEventQuery, h_event: CUevent) -> CUresult {
     // SAFETY: the program's own call, passed on.
     told_no(unsafe { real(h_event) })
-}
-
-/// # Safety
-///
-/// As `cuMemcpyDtoH_v2`.
-pub unsafe fn device_to_host(
-    real: fn_types::cuMemcpyDtoH_v2,
-    dst_host: *mut c_void,
-    src_device: CUdeviceptr,
-    byte_count: usize,
-) -> CUresult {
-    about_to_wait();
-    // SAFETY: the program's own call, passed on.
-    waited(unsafe { real(dst_host, src_device, byte_count) })
-}
-
-/// # Safety
-///
-/// As `cuMemcpyDtoHAsync_v2`. With pageable memory the driver waits after all.
-pub unsafe fn device_to_host_async(
-    real: fn_types::cuMemcpyDtoHAsync_v2,
-    dst_host: *mut c_void,
-    src_device: CUdeviceptr,
-    byte_count: usize,
-    h_stream: CUstream,
-) -> CUresult {
-    about_to_wait();
-    // SAFETY: the program's own call, passed on.
-    waited(unsafe { real(dst_host, src_device, byte_count, h_stream) })
-}
-
-/// # Safety
-///
-/// As `cuMemcpyHtoD_v2`.
-pub unsafe fn host_to_device(
-    real: fn_types::cuMemcpyHtoD_v2,
-    dst_device: CUdeviceptr,
-    src_host: *const c_void,
-    byte_count: usize,
-) -> CUresult {
-    about_to_wait();
-    // SAFETY: the program's own call, passed on.
-    waited(unsafe { real(dst_device, src_host, byte_count) })
-}
-
-/// # Safety
-///
-/// As `cuMemcpy`.
-pub unsafe fn copy(
-    real: fn_types::cuMemcpy,
-    dst: CUdeviceptr,
-    src: CUdeviceptr,
-    byte_count: usize,
-) -> CUresult {
-    about_to_wait();
-    // SAFETY: the program's own call, passed on.
-    waited(unsafe { real(dst, src, byte_count) })
 }

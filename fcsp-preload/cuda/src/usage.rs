@@ -16,6 +16,7 @@ use fcsp_preload::log;
 use crate::device::Device;
 use crate::hooks::nvml;
 use crate::memory_contexts;
+use crate::memory_pool_table as table;
 
 /// When to look after something changed.
 const LOOKS: [Duration; 4] = [
@@ -70,6 +71,7 @@ fn follow(device: &'static Device) {
     };
     let mut seen = CHANGES.load(Ordering::Acquire);
     let mut looks = 0;
+    let mut last = None;
     loop {
         let pause = LOOKS.get(looks).copied().unwrap_or(LOOK_EVERY);
         futex::wait(&CHANGES, seen, Some(pause));
@@ -81,41 +83,70 @@ fn follow(device: &'static Device) {
             std::thread::sleep(LOOKS[0]);
             (seen, looks) = (now, 1);
         }
-        reconcile(device, handle);
+        last = reconcile(device, handle, last);
     }
 }
 
-/// Brings the charge for memory outside allocations up to date.
-fn reconcile(device: &Device, handle: nvmlDevice_t) {
+/// Brings the charge for memory outside allocations up to date. Gives what was found if nothing happened
+/// meanwhile, for the next look: the charge is lowered only as far as two looks agree, because an allocation
+/// from a pool is not seen between its reservation and its call.
+fn reconcile(device: &Device, handle: nvmlDevice_t, last: Option<u64>) -> Option<u64> {
     let ledger = device.ledger();
+    let quiet_before = device.activity.quiet();
     let before = ledger.slot_bytes();
     let real_bytes = match bytes_of_this_process(handle) {
         Some(bytes) => bytes,
         // The library lists processes that have a context.
         None if !memory_contexts::any_on(device.ordinal) => 0,
-        None => return,
+        None => return None,
     };
-    let charged_bytes = device.overhead_bytes.load(Ordering::Acquire);
+    let leaving_bytes = device.leaving_bytes.load(Ordering::Acquire);
+    let charged_bytes = device.overhead_bytes.load(Ordering::Acquire) + leaving_bytes;
     let after = ledger.slot_bytes();
     // An allocation on its way is in the ledger before it is on the device.
     let tracked = before.max(after).saturating_sub(charged_bytes);
     let difference = real_bytes.saturating_sub(tracked);
     // While other threads allocate and free, the difference is too small by what came and went during
-    // the look. Then it may raise the charge, not lower it.
-    let overhead_bytes = if before == after {
-        difference
+    // the look, or is on its way. Then it may raise the charge, not lower it.
+    let quiet = quiet_before.is_some() && quiet_before == device.activity.quiet();
+    let quiet = before == after && quiet && !table::any_busy(device);
+    let floor_bytes = if quiet {
+        last.unwrap_or(charged_bytes).min(charged_bytes)
     } else {
-        difference.max(charged_bytes)
+        charged_bytes
     };
+    let mut wanted_bytes = difference.max(floor_bytes);
+    if wanted_bytes < charged_bytes && !has_left(device, leaving_bytes) {
+        wanted_bytes = charged_bytes;
+    }
+    // Two's complement, and not a store: a context may be charged at this instant.
+    let correction = wanted_bytes.wrapping_sub(charged_bytes);
     device
         .overhead_bytes
-        .store(overhead_bytes, Ordering::Release);
-    ledger.adjust(overhead_bytes as i64 - charged_bytes as i64);
+        .fetch_add(correction, Ordering::AcqRel);
+    ledger.adjust(correction as i64);
     if tracked == 0 {
         // Nothing but contexts and code: what the next process will need, too.
         let known = &device.attachment.region().layout().header.context_bytes;
-        known.fetch_max(overhead_bytes, Ordering::Relaxed);
+        known.fetch_max(difference, Ordering::Relaxed);
     }
+    quiet.then_some(difference)
+}
+
+/// What was leaving the device is counted with what is left there from now on. False if that has changed.
+fn has_left(device: &Device, leaving_bytes: u64) -> bool {
+    let moved = device.leaving_bytes.compare_exchange(
+        leaving_bytes,
+        0,
+        Ordering::AcqRel,
+        Ordering::Relaxed,
+    );
+    if moved.is_ok() {
+        device
+            .overhead_bytes
+            .fetch_add(leaving_bytes, Ordering::AcqRel);
+    }
+    moved.is_ok()
 }
 
 /// Charges what a context is expected to take, before it is made: the most that any took on this

@@ -6,7 +6,7 @@
 //! All of it together is `decisions.tsv`, which `fcsp hooks` shows: written by this test with `FCSP_BLESS=1`, compared
 //! without.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
@@ -151,6 +151,70 @@ fn every_function_of_the_management_library_has_a_decision() {
     check("libnvidia-ml");
 }
 
+/// Names of the functions that the header declares, from the bindings generated from it.
+fn declared(file: &str) -> BTreeSet<String> {
+    let source = read(&format!("../../backends/sys/cuda/src/generated/{file}"));
+    let names: BTreeSet<_> = source
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("pub type "))
+        .filter_map(|line| line.split_once(" = ").map(|(name, _)| name.to_owned()))
+        .collect();
+    assert!(
+        names.len() > 300,
+        "{file}: {} functions recognised",
+        names.len()
+    );
+    names
+}
+
+fn exported(library: &str) -> BTreeSet<String> {
+    let path = format!("../../backends/sys/cuda/exports/{library}-580.159.txt");
+    read(&path).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn every_function_of_the_headers_has_a_decision() {
+    let rows = rows();
+    for (library, file) in [
+        ("libcuda", "cuda_signatures.rs"),
+        ("libnvidia-ml", "nvml_signatures.rs"),
+    ] {
+        let lines = lines(&format!("tests/decisions/{library}.txt"));
+        let undecided: Vec<_> = declared(file)
+            .into_iter()
+            .filter(|name| !rows.contains_key(name))
+            .filter(|name| !lines.iter().any(|line| matches(&line.pattern, name)))
+            .collect();
+        assert!(
+            undecided.is_empty(),
+            "{file}: no decision for {undecided:?}"
+        );
+    }
+}
+
+#[test]
+fn every_row_names_a_function_that_a_driver_exports() {
+    let exports = &exported("libcuda") | &exported("libnvidia-ml");
+    let unknown: Vec<_> = rows()
+        .into_keys()
+        .filter(|name| !exports.contains(name))
+        .collect();
+    assert!(unknown.is_empty(), "no driver exports {unknown:?}");
+}
+
+#[test]
+fn nothing_is_left_undone() {
+    for library in ["libcuda", "libnvidia-ml"] {
+        let lines = lines(&format!("tests/decisions/{library}.txt"));
+        let gaps: Vec<_> = lines.iter().filter(|line| line.gap).collect();
+        let patterns: Vec<_> = gaps.iter().map(|line| &line.pattern).collect();
+        assert!(
+            gaps.is_empty(),
+            "{library}: {patterns:?} are still to be handled"
+        );
+    }
+}
+
 /// One line for each function that is exported or has a row, by library and name.
 fn table() -> String {
     let mut text = String::from(
@@ -173,10 +237,9 @@ fn table() -> String {
                     None => continue,
                 },
             };
-            // As `Verb::fails_open` of the hook tables; what is not intercepted cannot fail.
+            // As `Verb::fails_open` of the hook tables; what is not intercepted goes to the driver always.
             let fails = match decision {
                 "account" => "closed",
-                "forward" | "gap" => "-",
                 _ => "open",
             };
             writeln!(text, "{library}\t{name}\t{decision}\t{fails}\t{reason}")

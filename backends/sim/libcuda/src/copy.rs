@@ -1,7 +1,7 @@
 //! The `cuMemcpy` and `cuMemset` families: arguments to [`Transfer`]s.
 //!
 //! Copies and fills occupy the device like kernels do, in stream order. Synchronous calls run in
-//! the calling thread's default stream and wait. Arrays (textures) are not simulated.
+//! the calling thread's default stream, and wait if host memory takes part. Arrays (textures) are not simulated.
 
 use crate::border::{Outcome, rc, require};
 use crate::graph::NodeKind;
@@ -49,7 +49,9 @@ fn run(transfer: Transfer, stream: Option<CUstream>) -> Outcome {
         target.refuse_capture()?;
     }
     target.run(NodeKind::Transfer(transfer))?;
-    if stream.is_none() {
+    // Without host memory there is nothing to wait for ("API synchronization behavior" in the driver
+    // API's manual).
+    if stream.is_none() && transfer.crosses_bus {
         target.wait()
     } else {
         Ok(())

@@ -2,6 +2,7 @@
 
 use crate::border::{self, Outcome, put, rc};
 use crate::context::Context;
+use crate::graph_memory::GraphMemory;
 use cuda_sys::{CUresult, CUuuid};
 use fcsp_sim::{Arena, Config, DEVICES_MAX, Device, Queues};
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
@@ -24,6 +25,8 @@ pub struct Gpu {
     pub pool: Mutex<u64>,
     /// Handle of the default pool; 0 until somebody asks.
     pub default_pool: Mutex<u64>,
+    /// Memory of graphs.
+    pub graph_memory: Mutex<GraphMemory>,
     queues: Mutex<Option<&'static Queues>>,
     arena: Mutex<Option<&'static Arena>>,
 }
@@ -135,6 +138,7 @@ pub unsafe fn init(flags: c_uint) -> Outcome {
             primary: Mutex::default(),
             pool: Mutex::new(0),
             default_pool: Mutex::new(0),
+            graph_memory: Mutex::default(),
             queues: Mutex::new(None),
             arena: Mutex::new(None),
         })

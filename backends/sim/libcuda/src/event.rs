@@ -120,7 +120,9 @@ pub unsafe fn synchronize(handle: CUevent) -> Outcome {
         .gpu
         .queues()?
         .wait_event(event.id)
-        .map_err(|_| rc::INVALID_HANDLE)
+        .map_err(|_| rc::INVALID_HANDLE)?;
+    crate::pool::synchronized(event.gpu);
+    Ok(())
 }
 
 /// `cuEventElapsedTime` and `_v2`, in milliseconds of simulated device time.

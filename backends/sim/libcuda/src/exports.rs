@@ -5,9 +5,9 @@
 //! missing here is absent from the library; `UNSUPPORTED.md` lists those.
 
 use crate::{
-    array, capture, context, copy, device, driver, event, graph, graph_child, graph_exec,
-    graph_memory, host, ipc, launch, memory, module, occupancy, pointer, pool, procaddr, stream,
-    vmm,
+    array, capture, context, copy, copy_batch, device, driver, event, graph, graph_child,
+    graph_exec, graph_memory, graph_update, host, ipc, launch, launch_old, memory, module,
+    occupancy, pointer, pool, procaddr, stream, vmm,
 };
 use std::ffi::c_void;
 
@@ -208,6 +208,11 @@ exports! {
     call cuMemcpy3DAsync_v2 => copy::copy_3d_async;
     call_per_thread cuMemcpy3DAsync_v2_ptsz => copy::copy_3d_async;
 
+    call cuMemcpyBatchAsync => copy_batch::linear_v1;
+    call_per_thread cuMemcpyBatchAsync_ptsz => copy_batch::linear_v1;
+    call cuMemcpyBatchAsync_v2 => copy_batch::linear;
+    call_per_thread cuMemcpyBatchAsync_v2_ptsz => copy_batch::linear;
+
     call cuMemsetD8_v2 => copy::set_d8;
     call_per_thread cuMemsetD8_v2_ptds => copy::set_d8;
     call cuMemsetD16_v2 => copy::set_d16;
@@ -314,6 +319,15 @@ exports! {
     call_per_thread cuLaunchKernelEx_ptsz => launch::kernel_ex;
     call cuLaunchCooperativeKernel => launch::cooperative;
     call_per_thread cuLaunchCooperativeKernel_ptsz => launch::cooperative;
+    call cuFuncSetBlockShape => launch_old::block_shape;
+    call cuFuncSetSharedSize => launch_old::shared_size;
+    call cuParamSetSize => launch_old::size;
+    call cuParamSeti => launch_old::integer;
+    call cuParamSetf => launch_old::float;
+    call cuParamSetv => launch_old::bytes;
+    call cuLaunch => launch_old::one;
+    call cuLaunchGrid => launch_old::grid;
+    call cuLaunchGridAsync => launch_old::grid_async;
     call cuOccupancyMaxActiveBlocksPerMultiprocessor => occupancy::max_blocks;
     call cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags => occupancy::max_blocks_with_flags;
     call cuOccupancyMaxPotentialBlockSize => occupancy::best_block;
@@ -340,6 +354,7 @@ exports! {
     call cuGraphAddMemAllocNode => graph_memory::add_alloc;
     call cuGraphAddMemFreeNode => graph_memory::add_free;
     call cuGraphMemAllocNodeGetParams => graph_memory::params;
+    call cuDeviceGetGraphMemAttribute => graph_memory::attribute;
     call cuDeviceGraphMemTrim => graph_memory::trim;
     call cuGraphChildGraphNodeGetGraph => graph_child::get;
     call cuGraphGetNodes => graph::nodes;
@@ -353,6 +368,9 @@ exports! {
     call_per_thread cuGraphInstantiateWithParams_ptsz => graph_exec::instantiate_params;
     call cuGraphExecDestroy => graph_exec::exec_destroy;
     call cuGraphExecGetFlags => graph_exec::exec_flags;
+    call cuGraphExecUpdate => graph_update::update_v1;
+    call cuGraphExecUpdate_v2 => graph_update::update;
+    call cuGraphExecKernelNodeSetParams_v2 => graph_update::set_kernel;
     call cuGraphUpload => graph_exec::upload;
     call_per_thread cuGraphUpload_ptsz => graph_exec::upload;
     call cuGraphLaunch => graph_exec::launch;

@@ -67,19 +67,19 @@ pub static GRAPHS: Table<Graph> = Table::new(7);
 pub static NODES: Table<NodeRef> = Table::new(9);
 
 impl NodeKind {
-    /// The operation it submits, if it is one.
-    pub fn op(&self) -> Option<Op> {
+    /// The operations it submits.
+    pub fn ops(&self) -> Vec<Op> {
         match self {
-            Self::Kernel(kernel) => Some(kernel.op()),
-            Self::Transfer(transfer) => Some(transfer.op()),
+            Self::Kernel(kernel) => kernel.ops(),
+            Self::Transfer(transfer) => vec![transfer.op()],
             Self::Host { function, data } => {
                 let (function, data) = (*function, *data);
-                Some(Op::Call(Box::new(move || {
+                vec![Op::Call(Box::new(move || {
                     // SAFETY: the program passed the function and its argument for this call.
                     unsafe { function(data as *mut c_void) }
-                })))
+                }))]
             }
-            Self::Empty | Self::Child(_) | Self::Alloc(_) | Self::Free => None,
+            Self::Empty | Self::Child(_) | Self::Alloc(_) | Self::Free => Vec::new(),
         }
     }
 
@@ -91,7 +91,8 @@ impl NodeKind {
         }
     }
 
-    fn node_type(&self) -> CUgraphNodeType {
+    /// What the driver calls it.
+    pub fn node_type(&self) -> CUgraphNodeType {
         match self {
             Self::Kernel(_) => CUgraphNodeType::CU_GRAPH_NODE_TYPE_KERNEL,
             Self::Transfer(t) if t.is_fill() => CUgraphNodeType::CU_GRAPH_NODE_TYPE_MEMSET,
@@ -137,6 +138,16 @@ impl Graph {
         let mut flat = Vec::new();
         self.kinds().iter().for_each(|kind| kind.flatten(&mut flat));
         flat
+    }
+
+    /// How many nodes of [`Graph::flattened`] stand before its node of that index.
+    pub fn flat_index(&self, index: usize) -> usize {
+        let mut flat = Vec::new();
+        let before = self.kinds();
+        before[..index.min(before.len())]
+            .iter()
+            .for_each(|kind| kind.flatten(&mut flat));
+        flat.len()
     }
 }
 
@@ -221,6 +232,18 @@ pub unsafe fn add_kernel(
     count: usize,
     params: *const CUDA_KERNEL_NODE_PARAMS,
 ) -> Outcome {
+    // SAFETY: the same contract.
+    unsafe {
+        let kernel = kernel_of(params)?;
+        add(place, handle, list, count, NodeKind::Kernel(kernel))
+    }
+}
+
+/// The kernel that a node's parameters describe.
+///
+/// # Safety
+/// `params` is null or as the driver wants it.
+pub unsafe fn kernel_of(params: *const CUDA_KERNEL_NODE_PARAMS) -> Result<Kernel, CUresult> {
     require(!params.is_null(), rc::INVALID_VALUE)?;
     // SAFETY: not null, so readable by the caller's contract.
     let p = unsafe { &*params };
@@ -233,15 +256,14 @@ pub unsafe fn add_kernel(
     let block = [p.blockDimX, p.blockDimY, p.blockDimZ];
     // SAFETY: the same contract.
     unsafe {
-        let kernel = launch::prepare(
+        launch::prepare(
             function,
             grid,
             block,
             p.sharedMemBytes,
             p.kernelParams,
             p.extra,
-        )?;
-        add(place, handle, list, count, NodeKind::Kernel(kernel))
+        )
     }
 }
 
@@ -413,6 +435,12 @@ pub unsafe fn node_type(node: CUgraphNode, place: *mut CUgraphNodeType) -> Outco
     let kind = &nodes.get(node.index).ok_or(rc::INVALID_VALUE)?.kind;
     // SAFETY: the caller's pointer, null allowed.
     unsafe { put(place, kind.node_type()) }
+}
+
+/// The graph of a node, and its index there.
+pub fn place_of(node: CUgraphNode) -> Result<(Arc<Graph>, usize), CUresult> {
+    let node = NODES.get(node).ok_or(rc::INVALID_VALUE)?;
+    Ok((Arc::clone(&node.graph), node.index))
 }
 
 /// What a node does.

@@ -5,7 +5,7 @@
 
 use crate::border::{Outcome, put, put_optional, rc, require};
 use crate::context::cpu_cost;
-use crate::graph::{NodeKind, graph};
+use crate::graph::{Graph, NodeKind, graph};
 use crate::graph_memory::Physical;
 use crate::handles::Table;
 use crate::stream::resolve;
@@ -15,15 +15,20 @@ use cuda_sys::{
 };
 use std::ffi::{c_char, c_ulonglong};
 use std::sync::atomic::Ordering::Acquire;
+use std::sync::{Arc, Mutex};
 
 /// A graph that can be launched.
-struct Executable {
-    nodes: Vec<NodeKind>,
+pub struct Executable {
+    /// What it does, in order.
+    pub nodes: Mutex<Vec<NodeKind>>,
+    /// What it was made from.
+    pub graph: Arc<Graph>,
     memory: Physical,
     flags: c_ulonglong,
 }
 
-static EXECUTABLES: Table<Executable> = Table::new(8);
+/// All of them.
+pub static EXECUTABLES: Table<Executable> = Table::new(8);
 
 /// Flags of `cuGraphInstantiateWithFlags`.
 const INSTANTIATE_FLAGS: c_ulonglong = 15;
@@ -37,13 +42,15 @@ pub unsafe fn instantiate(place: *mut CUgraphExec, handle: CUgraph, flags: c_ulo
     )?;
     // 4 is CUDA_GRAPH_INSTANTIATE_FLAG_DEVICE_LAUNCH.
     require(flags & 4 == 0, rc::NOT_SUPPORTED)?;
-    let nodes = graph(handle)?.flattened();
+    let graph = graph(handle)?;
+    let nodes = Mutex::new(graph.flattened());
     // SAFETY: checked above.
     unsafe {
         put(
             place,
             EXECUTABLES.insert(Executable {
                 nodes,
+                graph,
                 memory: Physical::default(),
                 flags,
             }) as CUgraphExec,
@@ -114,9 +121,10 @@ pub unsafe fn launch(handle: CUgraphExec, stream: CUstream) -> Outcome {
     let executable = EXECUTABLES.get(handle).ok_or(rc::INVALID_HANDLE)?;
     let stream = resolve(stream)?;
     cpu_cost(stream.gpu, LAUNCH_CPU_NS);
+    let nodes = executable.nodes.lock().unwrap_or_else(|e| e.into_inner());
     if stream.capturing.load(Acquire) {
-        return stream.run(NodeKind::Child(executable.nodes.clone()));
+        return stream.run(NodeKind::Child(nodes.clone()));
     }
-    executable.memory.back(&executable.nodes)?;
-    stream.submit(executable.nodes.iter().filter_map(NodeKind::op))
+    executable.memory.back(&nodes)?;
+    stream.submit(nodes.iter().flat_map(NodeKind::ops))
 }

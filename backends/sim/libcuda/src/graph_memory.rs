@@ -1,19 +1,20 @@
 //! Graph nodes that allocate and free.
 //!
 //! An allocation node has its address from the start. Its memory becomes physical when an executable
-//! graph with the node is first launched, and stays so while that executable lives; the driver keeps it
-//! longer, until it is trimmed. Nodes of one graph do not share memory here, and an address is not given
-//! out again while any graph has its node.
+//! graph with the node is first launched, and stays so while that executable lives; then the driver keeps
+//! it for other graphs until it is trimmed. Nodes of one graph do not share memory here, and an address
+//! is not given out again while any graph has its node.
 
 use crate::border::{Outcome, put, rc, require};
 use crate::driver::{Gpu, gpu};
 use crate::graph::{self, NodeKind};
 use crate::memory::{self, ALIGN_BYTES, Kind};
 use cuda_sys::{
-    CUDA_MEM_ALLOC_NODE_PARAMS, CUdevice, CUdeviceptr, CUgraph, CUgraphNode, CUmemLocationType,
-    CUresult,
+    CUDA_MEM_ALLOC_NODE_PARAMS, CUdevice, CUdeviceptr, CUgraph, CUgraphMem_attribute, CUgraphNode,
+    CUmemLocationType, CUresult,
 };
-use std::sync::{Arc, Mutex};
+use std::ffi::c_void;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The addresses of an allocation node.
 pub struct Addresses {
@@ -31,6 +32,13 @@ impl Drop for Addresses {
     }
 }
 
+/// Memory that graphs have of a device.
+#[derive(Default)]
+pub struct GraphMemory {
+    used_bytes: u64,
+    kept_bytes: u64,
+}
+
 /// The physical memory of an executable graph.
 #[derive(Default)]
 pub struct Physical(Mutex<Vec<(&'static Gpu, u64)>>);
@@ -45,8 +53,8 @@ impl Physical {
         for node in nodes {
             if let NodeKind::Alloc(addresses) = node {
                 let (gpu, bytes) = (addresses.gpu, memory::physical_bytes(addresses.bytes));
-                if let Err(error) = memory::charge(gpu, bytes) {
-                    release(&mut held);
+                if let Err(error) = take(gpu, bytes) {
+                    keep(&mut held);
                     return Err(error);
                 }
                 held.push((gpu, bytes));
@@ -56,15 +64,38 @@ impl Physical {
     }
 }
 
-fn release(held: &mut Vec<(&'static Gpu, u64)>) {
+fn of(gpu: &Gpu) -> MutexGuard<'_, GraphMemory> {
+    gpu.graph_memory.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// Takes memory out of what is kept, or from the device. Not locked meanwhile: work that ends when the device
+/// is full may let go of graphs.
+fn take(gpu: &'static Gpu, bytes: u64) -> Outcome {
+    let kept_bytes = {
+        let mut graphs = of(gpu);
+        let kept_bytes = graphs.kept_bytes.min(bytes);
+        graphs.kept_bytes -= kept_bytes;
+        graphs.used_bytes += bytes;
+        kept_bytes
+    };
+    memory::charge(gpu, bytes - kept_bytes).inspect_err(|_| {
+        let mut graphs = of(gpu);
+        graphs.kept_bytes += kept_bytes;
+        graphs.used_bytes -= bytes;
+    })
+}
+
+fn keep(held: &mut Vec<(&'static Gpu, u64)>) {
     for (gpu, bytes) in held.drain(..) {
-        gpu.device.release(bytes);
+        let mut graphs = of(gpu);
+        graphs.used_bytes -= bytes;
+        graphs.kept_bytes += bytes;
     }
 }
 
 impl Drop for Physical {
     fn drop(&mut self) {
-        release(self.0.get_mut().unwrap_or_else(|e| e.into_inner()));
+        keep(self.0.get_mut().unwrap_or_else(|e| e.into_inner()));
     }
 }
 
@@ -136,7 +167,28 @@ pub unsafe fn params(node: CUgraphNode, place: *mut CUDA_MEM_ALLOC_NODE_PARAMS) 
     unsafe { put(place, params) }
 }
 
-/// `cuDeviceGraphMemTrim`: nothing is kept beyond its executable graph.
+/// `cuDeviceGraphMemTrim`.
 pub unsafe fn trim(device: CUdevice) -> Outcome {
-    gpu(device).map(drop)
+    let gpu = gpu(device)?;
+    let kept_bytes = std::mem::take(&mut of(gpu).kept_bytes);
+    gpu.device.release(kept_bytes);
+    Ok(())
+}
+
+/// `cuDeviceGetGraphMemAttribute`, for what is there now; high-water marks are not kept.
+pub unsafe fn attribute(
+    device: CUdevice,
+    attribute: CUgraphMem_attribute,
+    value: *mut c_void,
+) -> Outcome {
+    let graphs = of(gpu(device)?);
+    let bytes = match attribute {
+        CUgraphMem_attribute::CU_GRAPH_MEM_ATTR_USED_MEM_CURRENT => graphs.used_bytes,
+        CUgraphMem_attribute::CU_GRAPH_MEM_ATTR_RESERVED_MEM_CURRENT => {
+            graphs.used_bytes + graphs.kept_bytes
+        }
+        _ => return Err(rc::NOT_SUPPORTED),
+    };
+    // SAFETY: the caller's pointer to a 64-bit number, null allowed.
+    unsafe { put(value.cast::<u64>(), bytes) }
 }

@@ -59,6 +59,13 @@ impl<T> Table<T> {
         found.map_or(0, |(key, _)| self.handle(key))
     }
 
+    /// Every object that satisfies `condition`.
+    pub fn all(&self, condition: impl Fn(&T) -> bool) -> Vec<Arc<T>> {
+        let slab = self.slab.read().unwrap_or_else(|e| e.into_inner());
+        let objects = slab.iter().map(|(_, object)| object);
+        objects.filter(|it| condition(it)).cloned().collect()
+    }
+
     /// Takes an object out.
     pub fn remove<H>(&self, handle: *mut H) -> Option<Arc<T>> {
         let key = self.key(handle as u64)?;

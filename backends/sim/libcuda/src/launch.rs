@@ -3,7 +3,9 @@
 //! The kernel `fcsp_work(u32 iters, u64 counter, u64 add)` takes `iters` times
 //! [`SIM_NS_PER_ITER`] and then adds `add` to the counter, unless its address is 0. Any other kernel
 //! takes `FCSP_SIM_KERNEL_NS`, else 2 µs plus 5 µs for every wave of 2048 threads on each of the 132
-//! multiprocessors, and computes nothing.
+//! multiprocessors, and computes nothing. So does `ncclDevKernel_Simulated(u64 mine, u64 theirs, u32 n)`,
+//! a rank's part of a collective: before that it writes `n` to the first word and waits until the
+//! second has come to it.
 
 use crate::border::{Outcome, rc, require};
 use crate::context::cpu_cost;
@@ -16,7 +18,7 @@ use cuda_sys::{
     CUresult, CUstream,
 };
 use fcsp_sim::calibration::SIM_NS_PER_ITER;
-use fcsp_sim::{Effect, Op};
+use fcsp_sim::{Comparison, Effect, Gate, Op, Width};
 use std::ffi::{c_uint, c_void};
 use std::sync::Arc;
 
@@ -27,6 +29,8 @@ pub struct Kernel {
     pub duration_ns: u64,
     /// Counter to add to, and what.
     pub count: Option<(u64, u64)>,
+    /// For a rank's part of a collective: word to write, word to wait for, value.
+    pub meeting: Option<(u64, u64, u32)>,
     /// Handle of the function.
     pub function: u64,
     /// Blocks, by dimension.
@@ -43,16 +47,32 @@ const KERNEL_NS_BASE: u64 = 2_000;
 const KERNEL_NS_PER_WAVE: u64 = 5_000;
 
 impl Kernel {
-    /// The operation for a stream.
-    pub fn op(&self) -> Op {
+    /// The operations for a stream.
+    pub fn ops(&self) -> Vec<Op> {
+        let mut ops = Vec::with_capacity(3);
+        if let Some((mine, theirs, value)) = self.meeting {
+            let (width, value) = (Width::Bits32, u64::from(value));
+            ops.push(Op::Write {
+                address: mine,
+                width,
+                value,
+            });
+            ops.push(Op::Wait(Gate {
+                address: theirs,
+                width,
+                comparison: Comparison::AtLeast,
+                value,
+            }));
+        }
         let effect = match self.count {
             Some((address, add)) => Effect::AddU64 { address, add },
             None => Effect::None,
         };
-        Op::Work {
+        ops.push(Op::Work {
             duration_ns: self.duration_ns,
             effect,
-        }
+        });
+        ops
     }
 }
 
@@ -131,6 +151,7 @@ pub unsafe fn prepare(
     let mut kernel = Kernel {
         duration_ns: 0,
         count: None,
+        meeting: None,
         function: handle as u64,
         grid,
         block,
@@ -149,7 +170,30 @@ pub unsafe fn prepare(
     } else {
         kernel.duration_ns = modelled_ns(grid, block);
     }
+    if function.name.as_bytes() == b"ncclDevKernel_Simulated" {
+        // SAFETY: the same contract.
+        let meeting = unsafe { meeting_arguments(&function, params, extra) }?;
+        let known = |word: u64| word.is_multiple_of(4) && memory::contains(word, 4);
+        require(known(meeting.0) && known(meeting.1), rc::ILLEGAL_ADDRESS)?;
+        kernel.meeting = Some(meeting);
+    }
     Ok(kernel)
+}
+
+unsafe fn meeting_arguments(
+    function: &Arc<Function>,
+    params: *mut *mut c_void,
+    extra: *mut *mut c_void,
+) -> Result<(u64, u64, u32), CUresult> {
+    // SAFETY: the same contract throughout.
+    unsafe {
+        let buffer = packed(extra)?;
+        Ok((
+            u64::from_ne_bytes(argument(function, 0, params, buffer)?),
+            u64::from_ne_bytes(argument(function, 1, params, buffer)?),
+            u32::from_ne_bytes(argument(function, 2, params, buffer)?),
+        ))
+    }
 }
 
 unsafe fn work_arguments(

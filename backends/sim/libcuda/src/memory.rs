@@ -168,7 +168,7 @@ pub fn give_back(gpu: &Gpu, allocation: &Allocation) {
             }
             gpu.device.release(allocation.charged_bytes);
         }
-        Kind::Pool(pool) => crate::pool::settle_free(gpu, pool, allocation),
+        Kind::Pool(_) => crate::pool::free_now(gpu, allocation),
         Kind::Host(_) => crate::host::unmap(allocation),
         Kind::Imported => crate::ipc::unmap(allocation),
         Kind::Registered(_) | Kind::Mapped | Kind::Graph => {}

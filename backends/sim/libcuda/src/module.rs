@@ -22,6 +22,8 @@ pub struct Function {
     /// Its parameters.
     pub entry: Entry,
     dynamic_shared_bytes: Mutex<c_int>,
+    /// For launches of before CUDA 4.
+    pub settings: Mutex<crate::launch_old::Settings>,
 }
 
 /// PTX that has been loaded.
@@ -64,6 +66,7 @@ fn load(context: &Context, text: &[u8]) -> Result<u64, CUresult> {
                 name,
                 entry,
                 dynamic_shared_bytes: Mutex::new(49_152),
+                settings: Mutex::default(),
             });
             Ok(function)
         })

@@ -1,15 +1,17 @@
 //! Memory pools and stream-ordered allocation.
 //!
-//! A pool keeps freed memory up to its release threshold (0 unless set) and gives the rest back as
-//! soon as a free has run; the driver waits until the next synchronization for that. What a pool
-//! keeps counts as used on the device. An allocation is usable at once.
+//! Which chunks a pool has and when they go back to the device is in [`crate::pool_chunks`]; here are
+//! the calls. What a pool has reserved counts as used on the device, by its process. An allocation is
+//! usable at once. Where the device is full, a stream-ordered allocation waits for the work of its context,
+//! gives back what that freed, and tries again, as the driver does (H100, driver 580.159, November 2026).
 
 use crate::border::{Outcome, put, rc, require};
 use crate::driver::{Gpu, gpu};
 use crate::graph::NodeKind;
 use crate::handles::Table;
 use crate::memory::{self, ALIGN_BYTES, Allocation, Kind};
-use crate::stream::resolve;
+use crate::pool_chunks::Chunks;
+use crate::stream::{Stream, resolve};
 use cuda_sys::{
     CUdevice, CUdeviceptr, CUmemAccessDesc, CUmemLocation, CUmemLocationType, CUmemPool_attribute,
     CUmemPoolProps, CUmemoryPool, CUresult, CUstream,
@@ -17,7 +19,7 @@ use cuda_sys::{
 use fcsp_sim::{Effect, Op};
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::Ordering::Acquire;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A pool.
 pub struct Pool {
@@ -28,8 +30,8 @@ pub struct Pool {
 
 #[derive(Default)]
 struct State {
+    chunks: Chunks,
     threshold_bytes: u64,
-    reserved_bytes: u64,
     reserved_bytes_max: u64,
     used_bytes: u64,
     used_bytes_max: u64,
@@ -39,6 +41,8 @@ struct State {
 
 /// All pools.
 pub static POOLS: Table<Pool> = Table::new(10);
+/// Pools that were destroyed while something was allocated from them, by handle.
+static DESTROYED: Mutex<Vec<(u64, Arc<Pool>)>> = Mutex::new(Vec::new());
 
 impl Pool {
     fn new(gpu: &'static Gpu, default: bool, limit_bytes: u64) -> Self {
@@ -54,55 +58,55 @@ impl Pool {
         }
     }
 
-    /// Takes memory out of what is kept, or from the device.
-    fn take(&self, bytes: u64) -> Outcome {
-        let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
-        let kept_bytes = state.reserved_bytes - state.used_bytes;
-        let more_bytes = bytes.saturating_sub(kept_bytes);
-        if state.limit_bytes > 0 {
-            require(
-                state.reserved_bytes.saturating_add(more_bytes) <= state.limit_bytes,
-                rc::OUT_OF_MEMORY,
-            )?;
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Enters an allocation of `stream` at `address`, with more memory of the device if need be.
+    fn take(&self, bytes: u64, stream: &Stream, address: u64) -> Outcome {
+        if self.try_take(bytes, stream, address).is_ok() {
+            return Ok(());
         }
-        if more_bytes > 0 && self.gpu.device.charge(more_bytes).is_err() {
-            // A free that has run may be waiting to be noticed, and it needs this lock.
-            drop(state);
-            self.gpu.queues()?.notice();
-            self.gpu
-                .device
-                .charge(more_bytes)
-                .map_err(|_| rc::OUT_OF_MEMORY)?;
-            state = self.state.lock().unwrap_or_else(|e| e.into_inner());
+        self.gpu.queues()?.wait_group(stream.group);
+        synchronized(self.gpu);
+        self.try_take(bytes, stream, address)
+    }
+
+    fn try_take(&self, bytes: u64, stream: &Stream, address: u64) -> Outcome {
+        let mut state = self.lock();
+        let order = stream.order();
+        if !state.chunks.take(bytes, order, address) {
+            let chunk_bytes = self.gpu.device.config().pool_chunk_bytes;
+            let more_bytes = bytes.checked_next_multiple_of(chunk_bytes);
+            let more_bytes = more_bytes.ok_or(rc::OUT_OF_MEMORY)?;
+            let reserved_bytes = state.chunks.reserved_bytes();
+            // A size that nobody has must not become a small one.
+            let sum_bytes = reserved_bytes.saturating_add(more_bytes);
+            let fits = state.limit_bytes == 0 || sum_bytes <= state.limit_bytes;
+            require(fits, rc::OUT_OF_MEMORY)?;
+            let charged = self.gpu.device.charge(more_bytes);
+            charged.map_err(|_| rc::OUT_OF_MEMORY)?;
+            state.chunks.grow(more_bytes);
+            let placed = state.chunks.take(bytes, order, address);
+            debug_assert!(placed, "a new chunk has room for what it was made for");
         }
-        state.reserved_bytes += more_bytes;
         state.used_bytes += bytes;
-        state.reserved_bytes_max = state.reserved_bytes_max.max(state.reserved_bytes);
+        state.reserved_bytes_max = state.reserved_bytes_max.max(state.chunks.reserved_bytes());
         state.used_bytes_max = state.used_bytes_max.max(state.used_bytes);
         Ok(())
     }
 
-    fn put_back(&self, bytes: u64) {
-        let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
-        state.used_bytes = state.used_bytes.saturating_sub(bytes);
-        let keep_bytes = state.threshold_bytes;
-        self.trim(&mut state, keep_bytes);
-    }
-
-    fn trim(&self, state: &mut State, keep_bytes: u64) {
-        let floor_bytes = state.used_bytes.max(keep_bytes);
-        let excess_bytes = state.reserved_bytes.saturating_sub(floor_bytes);
-        if excess_bytes > 0 {
-            state.reserved_bytes -= excess_bytes;
-            self.gpu.device.release(excess_bytes);
-        }
+    /// Gives back to the device what is free and more than `keep_bytes`.
+    fn release_down_to(&self, state: &mut State, keep_bytes: u64) {
+        let bytes = state.chunks.release_down_to(keep_bytes);
+        self.gpu.device.release(bytes);
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(|e| e.into_inner());
-        self.gpu.device.release(state.reserved_bytes);
+        self.gpu.device.release(state.chunks.reserved_bytes());
     }
 }
 
@@ -142,22 +146,14 @@ unsafe fn allocate(
         // SAFETY: checked above.
         return unsafe { put(place, address) };
     }
-    let charged_bytes = memory::physical_bytes(bytes as u64);
     let arena = pool.gpu.arena()?;
     // Addresses first: a pool keeps what it once took.
     let base = arena.alloc(bytes as u64, ALIGN_BYTES);
     let base = base.ok_or(rc::OUT_OF_MEMORY)?;
-    pool.take(charged_bytes)
+    pool.take(bytes as u64, &stream, base)
         .inspect_err(|_| arena.free(base, bytes as u64, ALIGN_BYTES))?;
     let kind = Kind::Pool(handle);
-    memory::insert(
-        base,
-        bytes as u64,
-        kind,
-        pool.gpu,
-        stream.group,
-        charged_bytes,
-    );
+    memory::insert(base, bytes as u64, kind, pool.gpu, stream.group, 0);
     // SAFETY: checked above.
     unsafe { put(place, base) }
 }
@@ -196,19 +192,73 @@ pub unsafe fn free(address: CUdeviceptr, stream: CUstream) -> Outcome {
     let freeable = |a: &Allocation| matches!(a.kind, Kind::Device | Kind::Pool(_));
     let taken = memory::remove(address, freeable).ok_or(rc::INVALID_VALUE)?;
     let owner = gpu(taken.ordinal)?;
-    stream.submit([Op::Instant(Effect::Run(Box::new(move || {
-        memory::give_back(owner, &taken)
+    let number = pool_of(&taken).map(|pool| {
+        let chunks = &mut pool.lock().chunks;
+        chunks.free_in_order(taken.base, stream.order())
+    });
+    stream.submit([Op::Instant(Effect::Run(Box::new(move || match number {
+        Some(number) => freed_in_order(owner, &taken, number),
+        None => memory::give_back(owner, &taken),
     })))])
 }
 
-/// The memory of an allocation goes back to its pool.
-pub fn settle_free(gpu: &Gpu, pool: u64, allocation: &Allocation) {
+/// The pool an allocation is from, destroyed or not.
+fn pool_of(allocation: &Allocation) -> Option<Arc<Pool>> {
+    let Kind::Pool(handle) = allocation.kind else {
+        return None;
+    };
+    POOLS.get(handle as CUmemoryPool).or_else(|| {
+        let destroyed = DESTROYED.lock().unwrap_or_else(|e| e.into_inner());
+        let found = destroyed.iter().find(|(it, _)| *it == handle)?;
+        Some(Arc::clone(&found.1))
+    })
+}
+
+/// A stream came to where it frees `allocation`.
+fn freed_in_order(gpu: &Gpu, allocation: &Allocation, number: u64) {
     if let Ok(arena) = gpu.arena() {
         arena.free(allocation.base, allocation.bytes, ALIGN_BYTES);
     }
-    if let Some(pool) = POOLS.get(pool as CUmemoryPool) {
-        pool.put_back(allocation.charged_bytes);
+    if let Some(pool) = pool_of(allocation) {
+        let mut state = pool.lock();
+        state.used_bytes = state.used_bytes.saturating_sub(allocation.bytes);
+        state.chunks.freed(number);
+        drop(state);
+        drop_destroyed();
     }
+}
+
+/// An allocation is freed without a stream's order: its memory goes back to the device at once if its
+/// chunk is free, and the pool's count of used bytes stays too high for ever, as the driver's does.
+pub fn free_now(gpu: &Gpu, allocation: &Allocation) {
+    if let Ok(arena) = gpu.arena() {
+        arena.free(allocation.base, allocation.bytes, ALIGN_BYTES);
+    }
+    if let Some(pool) = pool_of(allocation) {
+        let mut state = pool.lock();
+        state.chunks.free_now(allocation.base);
+        let keep_bytes = state.threshold_bytes;
+        pool.release_down_to(&mut state, keep_bytes);
+        drop(state);
+        drop_destroyed();
+    }
+}
+
+/// A thread has waited for work on `gpu`: its pools give back what is free by now.
+pub fn synchronized(gpu: &Gpu) {
+    let ours = |pool: &Pool| std::ptr::eq(pool.gpu, gpu);
+    for pool in POOLS.all(ours) {
+        let mut state = pool.lock();
+        state.chunks.synchronized();
+        let keep_bytes = state.threshold_bytes;
+        pool.release_down_to(&mut state, keep_bytes);
+    }
+}
+
+/// Destroyed pools from which nothing is allocated any more are gone.
+fn drop_destroyed() {
+    let mut destroyed = DESTROYED.lock().unwrap_or_else(|e| e.into_inner());
+    destroyed.retain(|(_, pool)| !pool.lock().chunks.is_idle());
 }
 
 /// `cuMemPoolCreate`, for device memory that is not shared.
@@ -230,17 +280,22 @@ fn device_of(location: &CUmemLocation) -> Result<&'static Gpu, CUresult> {
     gpu(location.id)
 }
 
-/// `cuMemPoolDestroy`. What was allocated from the pool stays usable.
+/// `cuMemPoolDestroy`. What was allocated from the pool stays, and the pool with it.
 pub unsafe fn destroy(handle: CUmemoryPool) -> Outcome {
     require(!known(handle)?.default, rc::INVALID_VALUE)?;
-    POOLS.remove(handle).map(drop).ok_or(rc::INVALID_VALUE)
+    let pool = POOLS.remove(handle).ok_or(rc::INVALID_VALUE)?;
+    let mut destroyed = DESTROYED.lock().unwrap_or_else(|e| e.into_inner());
+    destroyed.push((handle as u64, pool));
+    drop(destroyed);
+    drop_destroyed();
+    Ok(())
 }
 
 /// `cuMemPoolTrimTo`.
 pub unsafe fn trim_to(handle: CUmemoryPool, keep_bytes: usize) -> Outcome {
     let pool = known(handle)?;
-    let mut state = pool.state.lock().unwrap_or_else(|e| e.into_inner());
-    pool.trim(&mut state, keep_bytes as u64);
+    let mut state = pool.lock();
+    pool.release_down_to(&mut state, keep_bytes as u64);
     Ok(())
 }
 
@@ -251,13 +306,13 @@ pub unsafe fn get_attribute(
     value: *mut c_void,
 ) -> Outcome {
     let pool = known(handle)?;
-    let state = pool.state.lock().unwrap_or_else(|e| e.into_inner());
+    let state = pool.lock();
     // Numbers of CUmemPool_attribute in cuda.h: three flags, then byte counts.
     let bytes = match attribute.0 {
         // SAFETY: the caller's pointer to an int, null allowed.
         flag @ 1..=3 => return unsafe { put(value.cast(), state.reuse[flag as usize - 1]) },
         4 => state.threshold_bytes,
-        5 => state.reserved_bytes,
+        5 => state.chunks.reserved_bytes(),
         6 => state.reserved_bytes_max,
         7 => state.used_bytes,
         8 => state.used_bytes_max,
@@ -275,7 +330,7 @@ pub unsafe fn set_attribute(
 ) -> Outcome {
     let pool = known(handle)?;
     require(!value.is_null(), rc::INVALID_VALUE)?;
-    let mut state = pool.state.lock().unwrap_or_else(|e| e.into_inner());
+    let mut state = pool.lock();
     match attribute.0 {
         flag @ 1..=3 => {
             // SAFETY: the caller's pointer to an int.
@@ -289,7 +344,7 @@ pub unsafe fn set_attribute(
             // High-water marks can only be reset.
             require(wanted == 0, rc::INVALID_VALUE)?;
             if high == 6 {
-                state.reserved_bytes_max = state.reserved_bytes;
+                state.reserved_bytes_max = state.chunks.reserved_bytes();
             } else {
                 state.used_bytes_max = state.used_bytes;
             }

@@ -72,6 +72,11 @@ impl Stream {
         }
     }
 
+    /// A number no other stream of the process has or had.
+    pub fn order(&self) -> u64 {
+        self.unique
+    }
+
     /// Whether it is a context's legacy default stream.
     pub fn is_legacy(&self) -> bool {
         self.legacy
@@ -90,10 +95,7 @@ impl Stream {
         if capture::add(self, &node)? {
             return Ok(());
         }
-        match node.op() {
-            Some(op) => self.submit([op]),
-            None => Ok(()),
-        }
+        self.submit(node.ops())
     }
 
     /// Waits for everything submitted so far.
@@ -210,7 +212,9 @@ pub unsafe fn query(handle: CUstream) -> Outcome {
 pub unsafe fn synchronize(handle: CUstream) -> Outcome {
     let stream = resolve(handle)?;
     stream.refuse_capture()?;
-    stream.wait()
+    stream.wait()?;
+    crate::pool::synchronized(stream.gpu);
+    Ok(())
 }
 
 /// `cuStreamWaitEvent`.

@@ -93,8 +93,11 @@ fn pools_keep_what_their_threshold_says() {
     let (reserved, used) = (5, 7);
     let mut address = 0;
     ok!(cuda, cuMemAllocAsync(&mut address, 10 << 20, null_mut()));
-    assert_eq!((attribute(reserved), attribute(used)), (10 << 20, 10 << 20));
+    assert_eq!((attribute(reserved), attribute(used)), (32 << 20, 10 << 20));
     ok!(cuda, cuMemFreeAsync(address, null_mut()));
+    assert_eq!(attribute(reserved), 32 << 20, "until a synchronization");
+    ok!(cuda, cuMemPoolTrimTo(pool, 0));
+    assert_eq!(attribute(reserved), 32 << 20, "a trim is none");
     ok!(cuda, cuStreamSynchronize(null_mut()));
     assert_eq!((attribute(reserved), attribute(used)), (0, 0));
     let mut threshold = u64::MAX;
@@ -106,7 +109,7 @@ fn pools_keep_what_their_threshold_says() {
     ok!(cuda, cuMemAllocAsync(&mut address, 10 << 20, null_mut()));
     ok!(cuda, cuMemFreeAsync(address, null_mut()));
     ok!(cuda, cuStreamSynchronize(null_mut()));
-    assert_eq!((attribute(reserved), attribute(used)), (10 << 20, 0));
+    assert_eq!((attribute(reserved), attribute(used)), (32 << 20, 0));
     ok!(cuda, cuMemPoolTrimTo(pool, 0));
     assert_eq!(attribute(reserved), 0);
     threshold = 0;

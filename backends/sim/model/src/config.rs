@@ -3,7 +3,7 @@
 //! Owns: the names and defaults of the `FCSP_SIM_*` variables. Read once per process, when the
 //! first device is opened.
 
-use crate::calibration::{BOARD_MEMORY_BYTES, DRIVER_RESERVE_BYTES};
+use crate::calibration::{BOARD_MEMORY_BYTES, DRIVER_RESERVE_BYTES, POOL_CHUNK_BYTES};
 use std::path::PathBuf;
 
 /// Devices beyond this number are not simulated.
@@ -36,6 +36,8 @@ pub struct Config {
     /// Functions that `cuGetProcAddress` does not find (`FCSP_SIM_HIDE`, separated by commas), as with a
     /// driver that is older. Exported symbols are not affected.
     pub hidden: Vec<String>,
+    /// What memory pools grow by (`FCSP_SIM_POOL_CHUNK_BYTES`, default 32 MiB).
+    pub pool_chunk_bytes: u64,
 }
 
 impl Config {
@@ -72,6 +74,9 @@ impl Config {
             hidden: get("FCSP_SIM_HIDE").map_or(Vec::new(), |list| {
                 list.split(',').map(|name| name.trim().to_owned()).collect()
             }),
+            pool_chunk_bytes: number("FCSP_SIM_POOL_CHUNK_BYTES")
+                .filter(|bytes| *bytes > 0)
+                .unwrap_or(POOL_CHUNK_BYTES),
         }
     }
 }

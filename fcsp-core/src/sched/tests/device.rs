@@ -1,4 +1,5 @@
-//! A device that runs one process at a time, with the hand-over cost measured on an H200 (0.1 ms).
+//! A device that runs one process at a time, with the hand-over cost measured on an H200 (0.1 ms), and
+//! lengths that vary as they do there, always in the same way.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -113,6 +114,16 @@ pub struct Device {
     current: usize,
     running: Option<(usize, u64)>,
     free_at_ns: u64,
+    draws: u64,
+}
+
+/// A number below `below`, the same for the same `draw`: splitmix64 (Steele, Lea and Flood: Fast
+/// Splittable Pseudorandom Number Generators, 2014).
+fn random(draw: u64, below: u64) -> u64 {
+    let mut z = draw.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (z ^ (z >> 31)) % below
 }
 
 impl Device {
@@ -132,7 +143,13 @@ impl Device {
                 .find_map(|i| queues[i].front().map(|ns| (i, ns)));
             let Some((at, ns)) = runnable else { return };
             let start = self.free_at_ns.max(now - us(5));
-            let switch = if at == self.current { 0 } else { SWITCH_NS };
+            self.draws += 1;
+            let switch = if at == self.current {
+                0
+            } else {
+                SWITCH_NS - SWITCH_NS / 4 + random(self.draws, SWITCH_NS / 2)
+            };
+            let ns = ns - ns / 50 + random(!self.draws, (ns / 25).max(1));
             self.current = at;
             self.running = Some((at, ns));
             self.free_at_ns = start + switch + ns;

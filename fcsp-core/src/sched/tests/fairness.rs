@@ -9,10 +9,7 @@ fn saturate(ns: u64) -> Kind {
 }
 
 fn strict(percent: u32) -> Limits {
-    Limits {
-        mode: Mode::Strict,
-        percent,
-    }
+    Limits::of(Mode::Strict, percent)
 }
 
 fn decoder() -> Kind {
@@ -89,16 +86,28 @@ fn weighted_fairness_of_2_4_and_8_tenants() {
 
 #[test]
 fn windows_of_100_ms_are_alike() {
-    let mut node = Node::new(&[
-        (balanced(25), saturate(us(250))),
-        (balanced(75), saturate(us(250))),
-    ]);
-    node.run(ms(500));
-    let windows: Vec<_> = (0..30).map(|_| node.run(ms(100))).collect();
-    for at in 0..2 {
-        let parts: Vec<_> = windows.iter().map(|it| part(it, at, ms(100))).collect();
-        println!("simulated: tenant {at}, spread {:.4}", spread(&parts));
-        assert!(spread(&parts) <= 0.05, "tenant {at}: {parts:?}");
+    for percents in [&[25, 75][..], &[25, 35, 40], &[50, 50]] {
+        let programs: Vec<_> = percents
+            .iter()
+            .map(|percent| (balanced(*percent), saturate(us(250))))
+            .collect();
+        let mut node = Node::new(&programs);
+        node.run(ms(500));
+        let windows: Vec<_> = (0..30).map(|_| node.run(ms(100))).collect();
+        for (at, percent) in percents.iter().enumerate() {
+            let parts: Vec<_> = windows.iter().map(|it| part(it, at, ms(100))).collect();
+            println!(
+                "simulated: {percent} % of {percents:?}, spread {:.4}",
+                spread(&parts)
+            );
+            assert!(
+                spread(&parts) <= 0.02,
+                "{percent} % of {percents:?}: {parts:?}"
+            );
+        }
+        let total: u64 = windows.iter().flatten().sum();
+        let total = total as f64 / ms(3000) as f64;
+        assert!(total >= 0.97, "{percents:?}: total {total:.3}");
     }
 }
 
@@ -191,10 +200,7 @@ fn a_strict_tenant_leaves_the_rest_to_a_balanced_one() {
 
 #[test]
 fn a_tenant_without_limits_is_never_gated() {
-    let none = Limits {
-        mode: Mode::None,
-        percent: 0,
-    };
+    let none = Limits::of(Mode::None, 0);
     // The simulated device does not slice time, so a neighbour that never pauses would keep it.
     let bursts = Kind::Bursts {
         kernels: 2,

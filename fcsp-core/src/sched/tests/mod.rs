@@ -2,8 +2,10 @@
 //! programs that exist only here. What it proves: decisions and accounting. What it does not: any
 //! vendor's timing.
 
+mod collectives;
 mod device;
 mod fairness;
+mod priorities;
 mod programs;
 mod properties;
 mod scenarios;

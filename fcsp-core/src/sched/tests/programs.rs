@@ -1,8 +1,8 @@
 //! Programs, as far as the scheduler sees them, and the node they run on.
 
 use super::device::{Device, Queue};
-use crate::backend::QueueId;
-use crate::policy::Mode;
+use crate::backend::{QueueId, StreamGate};
+use crate::policy::{LowPriority, Mode, Priority};
 use crate::region::layout::{RegionLayout, SlotState, TenantState};
 use crate::sched::arbiter::Arbiter;
 use crate::sched::clock::{us, virtual_time};
@@ -12,7 +12,7 @@ use crate::sched::plan::View;
 use crate::sched::producer::Producer;
 use crate::sched::tuning::Tuning;
 use crate::sched::view;
-use crate::sync::Ordering;
+use crate::sync::{AtomicU32, Ordering};
 
 const TICK_NS: u64 = us(5);
 const LAUNCH_NS: u64 = us(3);
@@ -38,6 +38,17 @@ pub enum Kind {
     },
     /// Submits work that waits, on the device, for something that never comes.
     Stuck,
+    /// One rank of a job: `kernels` of `kernel_ns`, then a collective, which raises `mine` and waits
+    /// for `theirs`. `tells` if the producer is told of it, as the preload library does.
+    Rank {
+        kernels: u32,
+        kernel_ns: u64,
+        mine: &'static AtomicU32,
+        theirs: &'static AtomicU32,
+        tells: bool,
+        /// Waits for the result of one in this many.
+        waits_every: u32,
+    },
     /// Attached, does nothing.
     Idle,
 }
@@ -49,6 +60,8 @@ pub struct Program {
     cpu_free_ns: u64,
     launched: u64,
     in_step: u32,
+    /// Collectives so far.
+    pub meetings: u32,
     waiting: bool,
     step_began_ns: u64,
     pub latencies_ns: Vec<u64>,
@@ -72,12 +85,26 @@ pub struct Node {
 pub struct Limits {
     pub mode: Mode,
     pub percent: u32,
+    pub priority: Priority,
+    pub low_priority: LowPriority,
 }
 
 pub fn balanced(percent: u32) -> Limits {
-    Limits {
-        mode: Mode::Balanced,
-        percent,
+    Limits::of(Mode::Balanced, percent)
+}
+
+impl Limits {
+    pub fn of(mode: Mode, percent: u32) -> Self {
+        Self {
+            mode,
+            percent,
+            priority: Priority::Normal,
+            low_priority: LowPriority::Floor,
+        }
+    }
+
+    pub fn with(self, priority: Priority) -> Self {
+        Self { priority, ..self }
     }
 }
 
@@ -98,6 +125,12 @@ impl Node {
                 for (pool, ppm) in tenant.pools_ppm.iter().zip([200_000, 400_000, 400_000]) {
                     pool.store(ppm, Ordering::Relaxed);
                 }
+                tenant
+                    .priority
+                    .store(limits.priority.number(), Ordering::Relaxed);
+                tenant
+                    .low_priority
+                    .store(limits.low_priority.number(), Ordering::Relaxed);
                 tenant.burst_max_ppm.store(1_000_000, Ordering::Relaxed);
                 tenant
                     .state
@@ -117,6 +150,7 @@ impl Node {
                     cpu_free_ns: us(1_000),
                     launched: 0,
                     in_step: 0,
+                    meetings: 0,
                     waiting: false,
                     step_began_ns: us(1_000),
                     latencies_ns: Vec::new(),
@@ -152,6 +186,12 @@ impl Node {
             .iter()
             .map(|p| *p.queue.done_ns.borrow())
             .collect()
+    }
+
+    /// Segments of a program that were given up on.
+    pub fn overdue(&self, program: usize) -> u32 {
+        let compute = &self.region.slots[program].slot.compute;
+        compute.overdue.load(Ordering::Relaxed)
     }
 
     /// Device time the arbiter charged.
@@ -191,12 +231,11 @@ impl Node {
     }
 
     fn step(&mut self) {
-        view::read(self.region, &mut self.view);
+        let hides = view::read(self.region, &mut self.view, self.now_ns);
         let plan = self.arbiter.step(self.now_ns, &self.view);
         view::apply(self.region, &plan, self.now_ns);
         view::publish(self.region, &self.view, &self.arbiter, self.now_ns);
-        self.step_at_ns = plan
-            .wake_ns
+        self.step_at_ns = view::wake_ns(plan.wake_ns, hides, self.now_ns)
             .map_or(u64::MAX, |wake| wake + WAKE_LATENCY_NS / 2);
         self.steps += 1;
     }
@@ -253,6 +292,43 @@ impl Program {
                         continue;
                     }
                     if !self.has_room(region, me, 7) {
+                        self.cpu_free_ns = now + TICK_NS;
+                        return;
+                    }
+                    self.launch(kernel_ns, 7);
+                    self.in_step += 1;
+                    self.cpu_free_ns = self.cpu_free_ns.max(now - TICK_NS) + LAUNCH_NS;
+                }
+                Kind::Rank {
+                    kernels,
+                    kernel_ns,
+                    mine,
+                    theirs,
+                    tells,
+                    waits_every,
+                } => {
+                    if self.waiting && self.queue.len() > 0 {
+                        self.cpu_free_ns = now + TICK_NS;
+                        return;
+                    }
+                    self.waiting = false;
+                    if self.in_step == kernels {
+                        self.in_step = 0;
+                        self.meetings += 1;
+                        if tells && self.producer.gated() {
+                            self.producer.stall(&self.queue, QueueId(1));
+                        }
+                        self.queue.write(QueueId(1), mine, self.meetings);
+                        self.queue.wait(QueueId(1), theirs, self.meetings);
+                        if self.meetings.is_multiple_of(waits_every) {
+                            if self.producer.gated() {
+                                self.producer.sync(&self.queue);
+                            }
+                            self.waiting = true;
+                            continue;
+                        }
+                    }
+                    if self.queue.len() > 1000 || !self.has_room(region, me, 7) {
                         self.cpu_free_ns = now + TICK_NS;
                         return;
                     }

@@ -89,6 +89,7 @@ fn a_decoder_keeps_its_speed_beside_a_saturating_program() {
     node.run(ms(500));
     let done = node.run(ms(2000));
     let (decode, other) = (done[0] as f64 / alone_ns, done[1] as f64 / ms(2000) as f64);
+    println!("simulated: decoder {decode:.3} of alone, saturating {other:.3}");
     assert!(
         decode >= 0.95 && other >= 0.45,
         "decoder {decode:.3}, other {other:.3}"
@@ -116,10 +117,7 @@ fn one_kernel_at_a_time_gets_its_share_beside_long_kernels() {
 
 #[test]
 fn strict_alone_gets_its_entitlement_smoothly() {
-    let strict = Limits {
-        mode: Mode::Strict,
-        percent: 25,
-    };
+    let strict = Limits::of(Mode::Strict, 25);
     let mut node = Node::new(&[(strict, Kind::Saturate(vec![us(250)]))]);
     node.run(ms(500));
     let windows: Vec<f64> = (0..30)

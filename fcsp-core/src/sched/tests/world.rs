@@ -91,7 +91,7 @@ impl World {
                 entitlement_ppm: percent * 10_000,
                 pools_ppm: [200_000, 400_000, 400_000],
                 burst_max_ppm: 1_000_000,
-                active: false,
+                ..Promise::default()
             },
         };
         let process = |(slot, tenant): (usize, &usize)| Process::new(slot, *tenant, 1);

@@ -4,9 +4,11 @@
 use crate::support::{CONTEXT_BYTES, Library, MIB, Program, TENANT};
 use cuda_sys::{
     CUDA_ARRAY_DESCRIPTOR, CUarray_format, CUcontext, CUmemAllocationProp, CUmemLocationType,
-    CUmemPool_attribute, CUmemoryPool, nvmlProcessInfo_t, nvmlReturn_t,
+    CUmemPool_attribute, CUmemPoolProps, CUmemoryPool, CUresult, CUstream, nvmlProcessInfo_t,
+    nvmlReturn_t,
 };
 use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const STEPS: u32 = 400;
 
@@ -35,13 +37,15 @@ struct Held {
     arrays: Vec<usize>,
     handles: Vec<u64>,
     mappings: Vec<(u64, usize)>,
+    pools: Vec<usize>,
+    streams: Vec<usize>,
 }
 
 impl Held {
     fn step(&mut self, cuda: &Library, random: &mut Random) {
         let mib = 2 * (1 + random.below(8));
         let bytes = (mib * MIB) as usize;
-        match random.below(12) {
+        match random.below(17) {
             0 | 1 => self.plain.push(cuda.alloc_mib(mib)),
             2 => {
                 if let Some(address) = random.take(&mut self.plain) {
@@ -50,12 +54,14 @@ impl Held {
             }
             3 | 4 => {
                 let mut address = 0;
-                ok!(cuda, cuMemAllocAsync(&mut address, bytes, null_mut()));
+                let stream = self.stream(cuda, random);
+                ok!(cuda, cuMemAllocAsync(&mut address, bytes, stream));
                 self.ordered.push(address);
             }
             5 => {
                 if let Some(address) = random.take(&mut self.ordered) {
-                    ok!(cuda, cuMemFreeAsync(address, null_mut()));
+                    let stream = self.stream(cuda, random);
+                    ok!(cuda, cuMemFreeAsync(address, stream));
                 }
             }
             6 => {
@@ -98,6 +104,33 @@ impl Held {
                     ok!(cuda, cuMemAddressFree(address, bytes));
                 }
             }
+            11 => {
+                let pool = new_pool(cuda);
+                set_threshold(cuda, pool, random.below(4) * 64 * MIB);
+                self.pools.push(pool as usize);
+            }
+            12 | 13 => {
+                if let Some(pool) = self.pools.last() {
+                    let mut address = 0;
+                    let (pool, stream) = (*pool as CUmemoryPool, self.stream(cuda, random));
+                    ok!(
+                        cuda,
+                        cuMemAllocFromPoolAsync(&mut address, bytes, pool, stream)
+                    );
+                    self.ordered.push(address);
+                }
+            }
+            14 => {
+                if random.below(4) == 0
+                    && let Some(pool) = random.take(&mut self.pools)
+                {
+                    ok!(cuda, cuMemPoolDestroy(pool as CUmemoryPool));
+                }
+            }
+            15 => {
+                let stream = self.stream(cuda, random);
+                ok!(cuda, cuStreamSynchronize(stream));
+            }
             _ => {
                 if let Some((address, _)) = self.mappings.last() {
                     let mut handle = 0;
@@ -109,6 +142,17 @@ impl Held {
                 }
             }
         }
+    }
+
+    /// One of two streams that take no turns with each other.
+    fn stream(&mut self, cuda: &Library, random: &mut Random) -> CUstream {
+        while self.streams.len() < 2 {
+            let mut stream = null_mut();
+            // CU_STREAM_NON_BLOCKING.
+            ok!(cuda, cuStreamCreate(&mut stream, 1));
+            self.streams.push(stream as usize);
+        }
+        self.streams[random.below(2) as usize] as CUstream
     }
 
     /// Frees everything.
@@ -127,6 +171,12 @@ impl Held {
         }
         for (address, bytes) in self.mappings {
             ok!(cuda, cuMemUnmap(address, bytes));
+        }
+        for pool in self.pools {
+            ok!(cuda, cuMemPoolDestroy(pool as CUmemoryPool));
+        }
+        for stream in self.streams {
+            ok!(cuda, cuStreamDestroy_v2(stream as CUstream));
         }
         ok!(cuda, cuCtxSynchronize());
     }
@@ -156,16 +206,30 @@ fn used_mib() -> u64 {
     (infos[0].usedGpuMemory - CONTEXT_BYTES) / MIB
 }
 
-/// Makes every pool keep all it gets.
-fn keep_all(cuda: &Library) {
-    let mut pool: CUmemoryPool = null_mut();
-    ok!(cuda, cuDeviceGetDefaultMemPool(&mut pool, 0));
-    let mut bytes = u64::MAX;
+fn new_pool(cuda: &Library) -> CUmemoryPool {
+    let mut props = CUmemPoolProps::default();
+    // CU_MEM_ALLOCATION_TYPE_PINNED.
+    props.allocType.0 = 1;
+    props.location.type_ = CUmemLocationType::CU_MEM_LOCATION_TYPE_DEVICE;
+    let mut pool = null_mut();
+    ok!(cuda, cuMemPoolCreate(&mut pool, &props));
+    pool
+}
+
+fn set_threshold(cuda: &Library, pool: CUmemoryPool, bytes: u64) {
+    let mut bytes = bytes;
     let attribute = CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
     ok!(
         cuda,
         cuMemPoolSetAttribute(pool, attribute, (&raw mut bytes).cast())
     );
+}
+
+/// Makes the device's default pool keep all it gets.
+fn keep_all(cuda: &Library) {
+    let mut pool: CUmemoryPool = null_mut();
+    ok!(cuda, cuDeviceGetDefaultMemPool(&mut pool, 0));
+    set_threshold(cuda, pool, u64::MAX);
 }
 
 fn agree(cuda: &Library, seed: u64, keep: bool) {
@@ -177,6 +241,14 @@ fn agree(cuda: &Library, seed: u64, keep: bool) {
     let mut held = Held::default();
     for step in 0..STEPS {
         held.step(cuda, &mut random);
+        if step % 7 == 0 {
+            let used_mib = used_mib();
+            let charged_mib = cuda.charged_mib();
+            assert!(
+                charged_mib >= used_mib,
+                "seed {seed}, step {step}: {charged_mib} of {used_mib} MiB are charged"
+            );
+        }
         if step % 20 == 0 {
             ok!(cuda, cuCtxSynchronize());
             assert_eq!(cuda.charged_mib(), used_mib(), "seed {seed}, step {step}");
@@ -226,4 +298,84 @@ fn threads_that_allocate_and_free_at_once_leave_nothing_charged() {
         });
         assert_eq!(cuda.charged_mib(), 0);
     });
+}
+
+/// Enough to be refused again and again.
+const SMALL: Program = Program {
+    quota_mib: 2048,
+    ..LARGE
+};
+
+#[test]
+fn threads_that_race_for_pool_memory_never_use_more_than_the_quota() {
+    SMALL.run(crate::here!(), |cuda| {
+        let mut context: CUcontext = null_mut();
+        ok!(cuda, cuCtxGetCurrent(&mut context));
+        let context = context as usize;
+        let done = AtomicBool::new(false);
+        // Before any of them: opening the library takes longer than they run.
+        let mut looks = vec![used_mib()];
+        let refused = std::thread::scope(|scope| {
+            let racers: Vec<_> = (0..6)
+                .map(|thread| {
+                    scope.spawn(move || {
+                        ok!(cuda, cuCtxSetCurrent(context as CUcontext));
+                        race(cuda, 0x0bad_5eed + thread)
+                    })
+                })
+                .collect();
+            let witness = scope.spawn(|| {
+                let mut looks = Vec::new();
+                while !done.load(Ordering::Acquire) {
+                    looks.push(used_mib());
+                }
+                looks
+            });
+            let refused: u32 = racers
+                .into_iter()
+                .map(|racer| racer.join().expect("no racer panics"))
+                .sum();
+            done.store(true, Ordering::Release);
+            looks.extend(witness.join().expect("the witness does not panic"));
+            refused
+        });
+        let most_mib = looks.iter().max().expect("some looks");
+        assert!(refused > 0, "nobody met the quota");
+        assert!(looks.len() > 10, "{} looks", looks.len());
+        assert!(*most_mib <= 2048 - 518, "{most_mib} MiB were used");
+        assert_eq!((cuda.charged_mib(), used_mib()), (0, 0));
+    });
+}
+
+/// Allocates and frees in a stream of its own; gives how often it was refused.
+fn race(cuda: &Library, seed: u64) -> u32 {
+    let mut random = Random(seed);
+    let mut stream = null_mut();
+    ok!(cuda, cuStreamCreate(&mut stream, 1));
+    let mut held = Vec::new();
+    let mut refused = 0;
+    for _ in 0..STEPS {
+        let bytes = ((1 + random.below(200)) * MIB) as usize;
+        let mut address = 0;
+        if random.below(10) < 6 {
+            match cu!(cuda, cuMemAllocAsync(&mut address, bytes, stream)) {
+                CUresult::CUDA_SUCCESS => held.push(address),
+                refusal => {
+                    assert_eq!(refusal, CUresult::CUDA_ERROR_OUT_OF_MEMORY, "seed {seed}");
+                    refused += 1;
+                    for address in held.drain(..) {
+                        ok!(cuda, cuMemFreeAsync(address, stream));
+                    }
+                }
+            }
+        } else if let Some(address) = random.take(&mut held) {
+            ok!(cuda, cuMemFreeAsync(address, stream));
+        }
+    }
+    for address in held {
+        ok!(cuda, cuMemFreeAsync(address, stream));
+    }
+    ok!(cuda, cuStreamSynchronize(stream));
+    ok!(cuda, cuStreamDestroy_v2(stream));
+    refused
 }

@@ -46,6 +46,28 @@ fn a_graph_is_charged_what_it_allocates_while_it_can_be_launched() {
         );
         assert_eq!(cuda.charged_mib(), 100);
         ok!(cuda, cuGraphExecDestroy(exec));
+        assert_eq!(cuda.charged_mib(), 100, "the driver keeps it");
+        ok!(cuda, cuDeviceGraphMemTrim(0));
+        assert_eq!(cuda.charged_mib(), 0);
+    });
+}
+
+#[test]
+fn a_full_tenant_gets_what_the_driver_keeps_for_graphs() {
+    TENANT.run(crate::here!(), |cuda| {
+        let mut exec: CUgraphExec = null_mut();
+        let large = graph(cuda, 1000);
+        ok!(cuda, cuGraphInstantiateWithFlags(&mut exec, large, 0));
+        ok!(cuda, cuGraphLaunch(exec, null_mut()));
+        ok!(cuda, cuCtxSynchronize());
+        ok!(cuda, cuGraphExecDestroy(exec));
+        let small = graph(cuda, 600);
+        ok!(cuda, cuGraphInstantiateWithFlags(&mut exec, small, 0));
+        assert_eq!(cuda.charged_mib(), 600, "what was kept was trimmed");
+        let plain = cuda.alloc_mib(900);
+        assert_eq!(cuda.charged_mib(), 1500);
+        ok!(cuda, cuGraphExecDestroy(exec));
+        ok!(cuda, cuMemFree_v2(plain));
         assert_eq!(cuda.charged_mib(), 0);
     });
 }

@@ -14,6 +14,7 @@ mod graphs;
 mod legacy;
 mod linear;
 mod management;
+mod policy;
 mod pools;
 mod shared;
 mod vmm;

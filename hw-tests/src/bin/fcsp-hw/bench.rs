@@ -17,6 +17,9 @@ use crate::tenant::{Limits, Sharing, Tenant};
 
 /// The first part of every run, in which programs find their pace; it counts nowhere.
 const WARMUP_NS: u64 = 500 * NS_PER_MS;
+/// A device that is not idle is given up only if it stays so: what else runs on the machine may disturb
+/// one measurement.
+const CALIBRATE_TRIES: usize = 5;
 const CALIBRATE_WITHIN: Duration = Duration::from_secs(60);
 
 /// What a program reaches with the device to itself and no FCSP, measured in this same run.
@@ -38,26 +41,20 @@ pub struct Bench {
     pub calibration: Calibration,
     /// Whether to be brief.
     pub quick: bool,
+    cases: Vec<String>,
     alone: RefCell<HashMap<Program, Alone>>,
 }
 
 impl Bench {
-    /// Measures the idle device.
-    pub fn prepare(site: Site, quick: bool) -> Result<Self> {
-        let command = vec![
-            site.load().into(),
-            "calibrate".into(),
-            "--device".into(),
-            site.device.to_string().into(),
-        ];
-        let tenant = Tenant::new("calibrate", Sharing::Native, command);
-        let run_dir = site.fresh_run_dir()?;
-        let command = tenant.to_command(&site, &run_dir);
-        let child = Child::spawn("calibrate", command, &site.log_file("calibrate"))?;
-        let lines = child.finish(Instant::now() + CALIBRATE_WITHIN)?;
-        let line = lines.first().context("calibrate printed nothing")?;
-        let calibration: Calibration = serde_json::from_str(line)
-            .with_context(|| format!("calibrate printed something else: {line}"))?;
+    /// Measures the idle device. `cases` are those to run; all of them if there are none.
+    pub fn prepare(site: Site, quick: bool, cases: Vec<String>) -> Result<Self> {
+        let mut calibrated = calibrate(&site);
+        for _ in 1..CALIBRATE_TRIES {
+            if calibrated.is_err() {
+                calibrated = calibrate(&site);
+            }
+        }
+        let calibration = calibrated?;
         ensure!(
             calibration.device.simulated == site.simulated,
             "the device is `{}`; give --simulated for simulated devices and only for those",
@@ -67,13 +64,46 @@ impl Bench {
             site,
             calibration,
             quick,
+            cases,
             alone: RefCell::default(),
         })
+    }
+
+    /// A frame without a device, for programs that need none.
+    #[cfg(test)]
+    pub fn without_device(site: Site) -> Self {
+        use fcsp_hw_tests::record::DeviceInfo;
+        Self {
+            site,
+            calibration: Calibration {
+                device: DeviceInfo {
+                    name: "none".into(),
+                    cuda_version: 13_000,
+                    driver_version: None,
+                    simulated: false,
+                },
+                iters_per_us: 1.0,
+                iters_per_us_runs: Vec::new(),
+                launch_ns: 0,
+                round_trip_ns: 0,
+                grid_blocks: 1,
+                block_threads: 1,
+                multiprocessors: 1,
+            },
+            quick: true,
+            cases: Vec::new(),
+            alone: RefCell::default(),
+        }
     }
 
     /// `full`, or `quick` if the run is to be brief.
     pub fn either<T>(&self, full: T, quick: T) -> T {
         if self.quick { quick } else { full }
+    }
+
+    /// Whether the case called `name` is to run.
+    pub fn selects(&self, name: &str) -> bool {
+        self.cases.is_empty() || self.cases.iter().any(|it| it == name)
     }
 
     /// The command line of `program` for a measurement of `seconds`.
@@ -153,6 +183,23 @@ impl Bench {
             latency,
         })
     }
+}
+
+/// Measures the idle device once.
+fn calibrate(site: &Site) -> Result<Calibration> {
+    let command = vec![
+        site.load().into(),
+        "calibrate".into(),
+        "--device".into(),
+        site.device.to_string().into(),
+    ];
+    let tenant = Tenant::new("calibrate", Sharing::Native, command);
+    let run_dir = site.fresh_run_dir()?;
+    let command = tenant.to_command(site, &run_dir);
+    let child = Child::spawn("calibrate", command, &site.log_file("calibrate"))?;
+    let lines = child.finish(Instant::now() + CALIBRATE_WITHIN)?;
+    let line = lines.first().context("calibrate printed nothing")?;
+    serde_json::from_str(line).with_context(|| format!("calibrate printed something else: {line}"))
 }
 
 /// The part of a run in which all programs ran and had found their pace.

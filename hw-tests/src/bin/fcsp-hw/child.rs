@@ -104,15 +104,30 @@ impl Child {
     /// Says something to a program that answers each line with one of its own.
     pub fn ask(&mut self, question: &str, deadline: Instant) -> Result<String> {
         self.say(question)?;
+        self.answer(question, deadline)
+    }
+
+    /// Waits for the answer to a question that was put with `say`.
+    pub fn answer(&mut self, question: &str, deadline: Instant) -> Result<String> {
         let left = deadline.saturating_duration_since(Instant::now());
-        let Ok(line) = self.lines.recv_timeout(left) else {
-            bail!(
-                "{} did not answer {question:?}\n{}",
+        match self.lines.recv_timeout(left) {
+            Ok(line) => Ok(line),
+            Err(RecvTimeoutError::Timeout) => bail!(
+                "{} did not answer {question:?} in time\n{}",
                 self.name,
                 self.log_tail()
-            );
-        };
-        Ok(line)
+            ),
+            Err(RecvTimeoutError::Disconnected) => bail!(
+                "{} ended and did not answer {question:?}\n{}",
+                self.name,
+                self.log_tail()
+            ),
+        }
+    }
+
+    /// The lines that came since the last look. Does not wait.
+    pub fn news(&mut self) -> Vec<String> {
+        self.lines.try_iter().collect()
     }
 
     /// Lets a program that takes turns take one, and waits for its line.
@@ -130,7 +145,8 @@ impl Child {
         }
     }
 
-    fn say(&mut self, line: &str) -> Result<()> {
+    /// Writes a line that the program reads.
+    pub fn say(&mut self, line: &str) -> Result<()> {
         let told = match self.stdin.as_mut() {
             Some(stdin) => writeln!(stdin, "{line}"),
             None => bail!("{} was already told to end", self.name),

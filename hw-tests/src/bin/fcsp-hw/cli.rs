@@ -37,6 +37,9 @@ pub struct Options {
     /// Only these suites
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Only these cases of the suites that have cases
+    #[arg(long = "case", value_delimiter = ',')]
+    cases: Vec<String>,
     /// Shorter runs, fewer windows
     #[arg(long)]
     quick: bool,
@@ -67,6 +70,7 @@ pub struct Options {
 /// came otherwise than expected.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let selected = select(&options.only)?;
+    known_cases(&selected, &options.cases)?;
     let matrix = Matrix::read(options.matrix.as_deref())?;
     let site = Site::open(
         options.install.as_deref(),
@@ -76,7 +80,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         &options.python,
     )?;
     eprintln!("calibrating");
-    let bench = Bench::prepare(site, options.quick)?;
+    let bench = Bench::prepare(site, options.quick, options.cases.clone())?;
     let device = &bench.calibration.device;
     eprintln!(
         "{}: {:.3} rounds per microsecond, a launch takes {} ns",
@@ -105,7 +109,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     })
 }
 
-/// The named suites in their own order; all of them for no name.
+/// The named suites in their own order; for no name all but those that must be named.
 fn select(names: &[String]) -> Result<Vec<&'static Suite>> {
     for name in names {
         ensure!(
@@ -115,8 +119,24 @@ fn select(names: &[String]) -> Result<Vec<&'static Suite>> {
     }
     Ok(suites::ALL
         .iter()
-        .filter(|suite| names.is_empty() || names.iter().any(|name| name == suite.name))
+        .filter(|suite| {
+            let named = names.iter().any(|name| name == suite.name);
+            named || (names.is_empty() && !suite.on_request)
+        })
         .collect())
+}
+
+/// Refuses names of cases that none of the suites has: they would select nothing.
+fn known_cases(suites: &[&Suite], names: &[String]) -> Result<()> {
+    for name in names {
+        ensure!(
+            suites
+                .iter()
+                .any(|suite| (suite.cases)().contains(&name.as_str())),
+            "no suite that runs has a case `{name}`; `fcsp-hw list` names those there are"
+        );
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -139,6 +159,16 @@ mod tests {
             .collect();
         assert_eq!(chosen, ["shares", "strict"]);
         assert!(select(&["share".to_owned()]).is_err());
-        assert_eq!(select(&[]).expect("all").len(), suites::ALL.len());
+        let usual = suites::ALL.iter().filter(|suite| !suite.on_request);
+        assert_eq!(select(&[]).expect("the usual ones").len(), usual.count());
+    }
+
+    #[test]
+    fn a_case_of_no_suite_that_runs_is_refused() {
+        let frameworks = select(&["frameworks".to_owned()]).expect("it exists");
+        assert!(known_cases(&frameworks, &["torch-eager".to_owned()]).is_ok());
+        assert!(known_cases(&frameworks, &["torch-eagle".to_owned()]).is_err());
+        let shares = select(&["shares".to_owned()]).expect("it exists");
+        assert!(known_cases(&shares, &["torch-eager".to_owned()]).is_err());
     }
 }

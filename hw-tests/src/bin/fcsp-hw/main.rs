@@ -26,7 +26,16 @@ fn main() -> anyhow::Result<ExitCode> {
     match cli::Cli::parse().command {
         cli::Command::List => {
             for suite in suites::ALL {
-                println!("{:10} {}", suite.name, suite.about);
+                let note = if suite.on_request {
+                    " (only with --only)"
+                } else {
+                    ""
+                };
+                println!("{:10} {}{note}", suite.name, suite.about);
+                let cases = (suite.cases)();
+                if !cases.is_empty() {
+                    println!("{:10} cases: {}", "", cases.join(", "));
+                }
             }
             Ok(ExitCode::SUCCESS)
         }

@@ -99,6 +99,56 @@ pub const SATURATE_GRAPH_DEFAULT: Program = Program {
     ],
 };
 
+/// Kernels of a library, by their own handles.
+pub const SATURATE_LIBRARY: Program = Program {
+    name: "250 µs, a library's kernel",
+    args: &["saturate", "--kernel-us", "250", "--api", "library"],
+};
+
+/// Launches as before CUDA 4.
+pub const SATURATE_OLD: Program = Program {
+    name: "250 µs, as before CUDA 4",
+    args: &["saturate", "--kernel-us", "250", "--api", "old"],
+};
+
+/// Launches with attributes.
+pub const SATURATE_ATTRIBUTES: Program = Program {
+    name: "250 µs, with priority and programmatic launch",
+    args: &["saturate", "--kernel-us", "250", "--api", "attributes"],
+};
+
+/// Launches in clusters of blocks.
+pub const SATURATE_CLUSTER: Program = Program {
+    name: "250 µs, in clusters",
+    args: &["saturate", "--kernel-us", "250", "--api", "cluster"],
+};
+
+/// Graphs of 2 and 1 ms in turn, by an update before each launch.
+pub const SATURATE_GRAPH_UPDATE: Program = Program {
+    name: "updated graphs of 20 × 100 µs",
+    args: &[
+        "saturate",
+        "--kernel-us",
+        "100",
+        "--api",
+        "graph-update",
+        "--graph-kernels",
+        "20",
+    ],
+};
+
+/// Fills in place of kernels.
+pub const SATURATE_FILL: Program = Program {
+    name: "fills of 100 µs",
+    args: &["saturate", "--kernel-us", "100", "--api", "fill"],
+};
+
+/// Copies inside the device in place of kernels.
+pub const SATURATE_COPY: Program = Program {
+    name: "copies inside the device of 100 µs",
+    args: &["saturate", "--kernel-us", "100", "--api", "copy"],
+};
+
 /// A CPU-bound decoder: 150 kernels of 10 µs, 25 µs of CPU before each, a wait per step.
 pub const DECODE: Program = Program {
     name: "decode",
@@ -115,6 +165,26 @@ pub const DECODE_GRAPH: Program = Program {
 pub const PINGPONG: Program = Program {
     name: "ping-pong 100 µs",
     args: &["pingpong"],
+};
+
+/// 500 µs kernels.
+pub const SATURATE_COARSE: Program = Program {
+    name: "500 µs",
+    args: &["saturate", "--kernel-us", "500"],
+};
+
+/// A server: every 4 ms and what it takes a request, one kernel, waited for.
+pub const REQUESTS: Program = Program {
+    name: "requests of 500 µs",
+    args: &[
+        "decode",
+        "--kernels",
+        "1",
+        "--kernel-us",
+        "500",
+        "--cpu-us",
+        "4000",
+    ],
 };
 
 /// A context and 256 MiB.

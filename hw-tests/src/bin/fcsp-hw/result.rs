@@ -147,6 +147,16 @@ impl fmt::Display for Row {
     }
 }
 
+/// The first few of many texts, for one cell of a table.
+pub fn quote(texts: &[String]) -> String {
+    const QUOTED_MAX: usize = 3;
+    let mut text = texts[..texts.len().min(QUOTED_MAX)].join("; ");
+    if texts.len() > QUOTED_MAX {
+        text.push_str(&format!("; {} more", texts.len() - QUOTED_MAX));
+    }
+    text
+}
+
 /// All a suite found.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct SuiteResult {
@@ -197,6 +207,14 @@ mod tests {
         let verdicts: Vec<_> = result.rows.iter().map(|row| row.verdict).collect();
         assert_eq!(verdicts, [Verdict::Error, Verdict::Info]);
         assert_eq!(result.rows[0].measured, "no device");
+    }
+
+    #[test]
+    fn of_many_texts_a_few_are_quoted() {
+        let texts: Vec<String> = ["a", "b", "c", "d", "e"].map(String::from).into();
+        assert_eq!(quote(&texts), "a; b; c; 2 more");
+        assert_eq!(quote(&texts[..3]), "a; b; c");
+        assert_eq!(quote(&[]), "");
     }
 
     #[test]

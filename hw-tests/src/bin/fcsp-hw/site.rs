@@ -13,6 +13,7 @@ const SCRATCH_PREFIX: &str = "fcsp-hw-";
 pub struct Site {
     install: PathBuf,
     scratch: PathBuf,
+    disk: PathBuf,
     runs: Cell<u32>,
     /// Where results go.
     pub out: PathBuf,
@@ -43,6 +44,7 @@ impl Site {
             .with_context(|| format!("cannot make {}", out.display()))?;
         let site = Self {
             scratch: scratch_root().join(format!("{SCRATCH_PREFIX}{}", std::process::id())),
+            disk: env::temp_dir().join(format!("{SCRATCH_PREFIX}{}", std::process::id())),
             install,
             runs: Cell::new(0),
             out: fs::canonicalize(out)?,
@@ -63,8 +65,10 @@ impl Site {
             );
         }
         remove_abandoned(&scratch_root());
-        fs::create_dir_all(site.simulated_devices())
-            .with_context(|| format!("cannot make {}", site.scratch.display()))?;
+        remove_abandoned(&env::temp_dir());
+        for dir in [&site.simulated_devices(), &site.disk] {
+            fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        }
         Ok(site)
     }
 
@@ -93,6 +97,12 @@ impl Site {
         self.scratch.join(name)
     }
 
+    /// A file in scratch space for programs and caches: where memory is mounted for containers, no
+    /// program can be started from it.
+    pub fn disk_file(&self, name: &str) -> PathBuf {
+        self.disk.join(name)
+    }
+
     /// A new, empty run directory: tenants that share it share a device.
     pub fn fresh_run_dir(&self) -> Result<PathBuf> {
         let run = self.runs.get() + 1;
@@ -114,6 +124,7 @@ impl Drop for Site {
     fn drop(&mut self) {
         // Nothing to be done about scratch space that cannot be removed; it holds no results.
         let _ = fs::remove_dir_all(&self.scratch);
+        let _ = fs::remove_dir_all(&self.disk);
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Limits {
     pub quota_bytes: Option<u64>,
     /// `none`, `strict`, `balanced` or `adaptive`.
     pub isolation: &'static str,
+    /// `high`, `normal` or `low`.
+    pub priority: &'static str,
 }
 
 impl Limits {
@@ -24,6 +26,7 @@ impl Limits {
             sm_pct: Some(sm_pct),
             quota_bytes: None,
             isolation: "balanced",
+            priority: "normal",
         }
     }
 
@@ -33,6 +36,7 @@ impl Limits {
             sm_pct: None,
             quota_bytes: Some(quota_bytes),
             isolation: "balanced",
+            priority: "normal",
         }
     }
 }
@@ -91,6 +95,7 @@ impl Tenant {
             command.env("FCSP_RUN_DIR", run_dir);
             command.env("FCSP_TENANT", &self.name);
             command.env("BUD_ISOLATION_MODE", limits.isolation);
+            command.env("BUD_PRIORITY", limits.priority);
             if let Some(sm_pct) = limits.sm_pct {
                 command.env("BUD_SM_LIMIT", sm_pct.to_string());
             }

@@ -17,7 +17,8 @@ use crate::api::{Api, DefaultStream, Resolve, call};
 /// Threads in a block of the work kernel.
 pub const BLOCK_THREADS: u32 = 256;
 
-const PTX: &CStr =
+/// The work kernel, as text.
+pub const PTX: &CStr =
     match CStr::from_bytes_with_nul(concat!(include_str!("work.ptx"), "\0").as_bytes()) {
         Ok(text) => text,
         Err(_) => panic!("work.ptx contains a NUL byte"),

@@ -7,7 +7,7 @@ use crate::cli::Launching;
 use crate::gpu::Gpu;
 use crate::scale::Scale;
 use crate::session::Session;
-use crate::submit::{Graph, LaunchApi, Submitter, Work};
+use crate::submit::{Graph, Submitter, Work};
 use crate::throttle::Throttle;
 
 /// How far a saturating program may run ahead of the device.
@@ -53,7 +53,7 @@ impl<'a> Lanes<'a> {
             .iter()
             .map(|&us| Work::lasting_us(us, scale.iters_per_us))
             .collect();
-        let submitter = Submitter::new(gpu, scale.blocks, launching.api);
+        let submitter = Submitter::by(gpu, scale.blocks, launching.api)?;
         let streams = launching.stream.open(gpu)?;
         let limit = match ahead {
             Ahead::Work { ns } => ns / streams.len() as u64,
@@ -62,7 +62,9 @@ impl<'a> Lanes<'a> {
         let lanes = streams
             .into_iter()
             .map(|stream| {
-                let graph = (launching.api == LaunchApi::Graph)
+                let graph = launching
+                    .api
+                    .is_graph()
                     .then(|| {
                         let kernels = works.iter().copied().cycle();
                         let kernels: Vec<Work> = kernels.take(launching.graph_kernels).collect();
@@ -94,10 +96,7 @@ impl<'a> Lanes<'a> {
             let turn = launches as usize % self.lanes.len();
             let lane = &mut self.lanes[turn];
             let nominal_ns = match &lane.graph {
-                Some(graph) => {
-                    self.submitter.launch_graph(lane.stream, graph)?;
-                    graph.nominal_ns
-                }
+                Some(graph) => self.submitter.launch_graph(lane.stream, graph)?,
                 None => {
                     self.submitter.kernel(lane.stream, *work)?;
                     work.nominal_ns

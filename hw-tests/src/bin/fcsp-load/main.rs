@@ -6,9 +6,11 @@
 
 mod api;
 mod cli;
+mod families;
 mod gpu;
 mod lanes;
 mod memory;
+mod memory_kinds;
 mod modes;
 mod nvml;
 mod random;

@@ -1,11 +1,14 @@
-//! Device memory by any of the driver's ways to get it.
+//! Device memory by any of the driver's ways to get it; those beyond a single call are in
+//! [`crate::memory_kinds`].
 
 use anyhow::{Result, anyhow};
 use clap::ValueEnum;
 use cuda_sys::{
-    CUdeviceptr, CUmemAllocationGranularity_flags, CUmemAllocationProp, CUmemAllocationType,
-    CUmemAttach_flags, CUmemGenericAllocationHandle, CUmemLocationType, CUresult, CUstream,
+    CUarray, CUdeviceptr, CUgraphExec, CUmemAllocationGranularity_flags, CUmemAllocationProp,
+    CUmemAllocationType, CUmemAttach_flags, CUmemGenericAllocationHandle, CUmemLocationType,
+    CUmemoryPool, CUmipmappedArray, CUresult, CUstream,
 };
+use std::cell::Cell;
 
 use crate::api::{call, check};
 use crate::gpu::Gpu;
@@ -17,12 +20,22 @@ pub enum Family {
     Malloc,
     /// `cuMemAllocAsync`
     Async,
+    /// `cuMemAllocFromPoolAsync`, from a pool of the thread's own that keeps 64 MiB
+    FromPool,
     /// `cuMemAllocPitch`
     Pitch,
     /// `cuMemAllocManaged`
     Managed,
     /// `cuMemCreate`, unmapped
     Create,
+    /// `cuMemCreate` and `cuMemMap`
+    Map,
+    /// `cuArrayCreate`
+    Array,
+    /// `cuMipmappedArrayCreate`
+    Mipmap,
+    /// A graph whose node allocates, launched once
+    Graph,
 }
 
 /// Memory that is held.
@@ -34,10 +47,14 @@ pub struct Held {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum What {
+pub(crate) enum What {
     Pointer(CUdeviceptr),
     Ordered(CUdeviceptr),
     Handle(CUmemGenericAllocationHandle),
+    Mapped(CUdeviceptr, usize, CUmemGenericAllocationHandle),
+    Array(CUarray),
+    Mipmap(CUmipmappedArray),
+    Graph(CUgraphExec),
 }
 
 /// What came of asking for memory.
@@ -49,11 +66,16 @@ pub enum Answer {
     Refused,
 }
 
+/// Which function answered what, and what was given if it was success: bytes and what they are.
+pub(crate) type Asked = (&'static str, CUresult, (u64, What));
+
 /// Asks for memory on behalf of one thread.
 pub struct Allocator<'a> {
-    gpu: &'a Gpu,
-    stream: CUstream,
-    granularity: u64,
+    pub(crate) gpu: &'a Gpu,
+    pub(crate) stream: CUstream,
+    pub(crate) granularity: u64,
+    /// Made when it is first needed.
+    pub(crate) pool: Cell<CUmemoryPool>,
 }
 
 impl<'a> Allocator<'a> {
@@ -63,6 +85,7 @@ impl<'a> Allocator<'a> {
             gpu,
             stream,
             granularity: 1,
+            pool: Cell::new(std::ptr::null_mut()),
         };
         allocator.granularity = allocator.granularity()?;
         Ok(allocator)
@@ -70,66 +93,15 @@ impl<'a> Allocator<'a> {
 
     /// Asks for `bytes`. Any answer but success and out of memory is an error.
     pub fn alloc(&self, family: Family, bytes: u64) -> Result<Answer> {
-        let size = bytes as usize;
-        let api = &self.gpu.api;
-        let mut pointer: CUdeviceptr = 0;
         let (name, status, held) = match family {
-            Family::Malloc => {
-                // SAFETY: a live out-parameter, a current context; so for all calls below.
-                let status = unsafe { (api.mem_alloc.get()?)(&mut pointer, size) };
-                (
-                    api.mem_alloc.name(),
-                    status,
-                    (bytes, What::Pointer(pointer)),
-                )
-            }
-            Family::Async => {
-                // SAFETY: as above, and a live stream.
-                let status =
-                    unsafe { (api.mem_alloc_async.get()?)(&mut pointer, size, self.stream) };
-                (
-                    api.mem_alloc_async.name(),
-                    status,
-                    (bytes, What::Ordered(pointer)),
-                )
-            }
-            Family::Pitch => {
-                let (width, height) = rectangle(bytes);
-                let mut pitch = 0;
-                // SAFETY: as above; two live out-parameters.
-                let status = unsafe {
-                    (api.mem_alloc_pitch.get()?)(&mut pointer, &mut pitch, width, height, 16)
-                };
-                let given = (pitch * height) as u64;
-                (
-                    api.mem_alloc_pitch.name(),
-                    status,
-                    (given, What::Pointer(pointer)),
-                )
-            }
-            Family::Managed => {
-                let flags = CUmemAttach_flags::CU_MEM_ATTACH_GLOBAL.0;
-                // SAFETY: as above.
-                let status = unsafe { (api.mem_alloc_managed.get()?)(&mut pointer, size, flags) };
-                (
-                    api.mem_alloc_managed.name(),
-                    status,
-                    (bytes, What::Pointer(pointer)),
-                )
-            }
-            Family::Create => {
-                let rounded = bytes.div_ceil(self.granularity) * self.granularity;
-                let mut handle = 0;
-                // SAFETY: as above; the properties live for the call.
-                let status = unsafe {
-                    (api.mem_create.get()?)(&mut handle, rounded as usize, &self.properties(), 0)
-                };
-                (
-                    api.mem_create.name(),
-                    status,
-                    (rounded, What::Handle(handle)),
-                )
-            }
+            Family::Malloc | Family::Managed | Family::Pitch => self.plain(family, bytes)?,
+            Family::Async => self.ordered(bytes)?,
+            Family::FromPool => self.pooled(bytes)?,
+            Family::Create => self.create(bytes)?,
+            Family::Map => self.map(bytes)?,
+            Family::Array => self.array(bytes)?,
+            Family::Mipmap => self.mipmap(bytes)?,
+            Family::Graph => self.graph(bytes)?,
         };
         match status {
             CUresult::CUDA_SUCCESS => Ok(Answer::Granted(Held {
@@ -146,6 +118,34 @@ impl<'a> Allocator<'a> {
         }
     }
 
+    fn plain(&self, family: Family, bytes: u64) -> Result<Asked> {
+        let (api, size) = (&self.gpu.api, bytes as usize);
+        let mut pointer: CUdeviceptr = 0;
+        let (name, status, bytes) = match family {
+            Family::Pitch => {
+                let (width, height) = rectangle(bytes);
+                let mut pitch = 0;
+                // SAFETY: two live out-parameters, a current context.
+                let status = unsafe {
+                    (api.mem_alloc_pitch.get()?)(&mut pointer, &mut pitch, width, height, 16)
+                };
+                (api.mem_alloc_pitch.name(), status, (pitch * height) as u64)
+            }
+            Family::Managed => {
+                let flags = CUmemAttach_flags::CU_MEM_ATTACH_GLOBAL.0;
+                // SAFETY: a live out-parameter, a current context.
+                let status = unsafe { (api.mem_alloc_managed.get()?)(&mut pointer, size, flags) };
+                (api.mem_alloc_managed.name(), status, bytes)
+            }
+            _ => {
+                // SAFETY: as above.
+                let status = unsafe { (api.mem_alloc.get()?)(&mut pointer, size) };
+                (api.mem_alloc.name(), status, bytes)
+            }
+        };
+        Ok((name, status, (bytes, What::Pointer(pointer))))
+    }
+
     /// Gives memory back.
     pub fn free(&self, held: Held) -> Result<()> {
         let api = &self.gpu.api;
@@ -156,6 +156,14 @@ impl<'a> Allocator<'a> {
                 What::Pointer(pointer) => call!(api, mem_free(pointer)),
                 What::Ordered(pointer) => call!(api, mem_free_async(pointer, self.stream)),
                 What::Handle(handle) => call!(api, mem_release(handle)),
+                What::Mapped(address, bytes, handle) => {
+                    call!(api, mem_unmap(address, bytes))?;
+                    call!(api, mem_address_free(address, bytes))?;
+                    call!(api, mem_release(handle))
+                }
+                What::Array(array) => call!(api, array_destroy(array)),
+                What::Mipmap(array) => call!(api, mipmapped_array_destroy(array)),
+                What::Graph(exec) => call!(api, graph_exec_destroy(exec)),
             }
         }
     }
@@ -173,7 +181,7 @@ impl<'a> Allocator<'a> {
         Ok(granularity.max(1) as u64)
     }
 
-    fn properties(&self) -> CUmemAllocationProp {
+    pub(crate) fn properties(&self) -> CUmemAllocationProp {
         let mut properties = CUmemAllocationProp {
             type_: CUmemAllocationType::CU_MEM_ALLOCATION_TYPE_PINNED,
             ..Default::default()

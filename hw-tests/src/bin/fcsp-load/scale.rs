@@ -12,7 +12,7 @@ use fcsp_hw_tests::stats::median;
 use crate::cli::Common;
 use crate::gpu::Gpu;
 use crate::stream;
-use crate::submit::{LaunchApi, Submitter, Work};
+use crate::submit::{Submitter, Work};
 
 /// Rounds per microsecond, and the grid they hold for.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +49,7 @@ impl Scale {
 pub fn measure(gpu: &Gpu, blocks: u32, repetitions: usize, batch_ns: u64) -> Result<Vec<f64>> {
     let bench = Bench {
         gpu,
-        submitter: Submitter::new(gpu, blocks, LaunchApi::Launch),
+        submitter: Submitter::new(gpu, blocks),
         stream: stream::create(gpu)?,
     };
     // Grow one kernel until it takes a quarter of a millisecond, whatever device this is.

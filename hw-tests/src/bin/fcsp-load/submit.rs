@@ -1,11 +1,17 @@
-//! One submission of work: a kernel by any of the launch calls, or a graph of several.
+//! One submission of work: a kernel by any of the launch calls, a graph of several, or memory moved in
+//! place of a kernel.
 
 use anyhow::Result;
 use clap::ValueEnum;
-use cuda_sys::{CUgraphExec, CUlaunchConfig, CUstream, CUstreamCaptureMode};
+use cuda_sys::{
+    CUgraph, CUgraphExec, CUgraphExecUpdateResultInfo, CUlaunchAttribute, CUlaunchConfig, CUstream,
+    CUstreamCaptureMode,
+};
+use std::cell::Cell;
 use std::ffi::c_void;
 
 use crate::api::call;
+use crate::families::{Family, launch_old};
 use crate::gpu::{BLOCK_THREADS, Gpu};
 use crate::stream;
 
@@ -20,6 +26,27 @@ pub enum LaunchApi {
     Cooperative,
     /// `cuGraphLaunch` of a captured graph
     Graph,
+    /// The same, updated before every launch: to kernels of half the length, and back
+    GraphUpdate,
+    /// `cuLaunchKernel` of a library's kernel, by the handle of `cuLibraryGetKernel`
+    Library,
+    /// `cuLaunchKernelEx` with a priority and programmatic stream serialization
+    Attributes,
+    /// `cuLaunchKernelEx` in clusters of two blocks (compute capability 9.0 and newer)
+    Cluster,
+    /// `cuLaunchGridAsync`, as before CUDA 4
+    Old,
+    /// `cuMemsetD8Async` in place of kernels
+    Fill,
+    /// `cuMemcpyDtoDAsync` in place of kernels
+    Copy,
+}
+
+impl LaunchApi {
+    /// Whether a submission is a graph of several kernels.
+    pub fn is_graph(self) -> bool {
+        matches!(self, Self::Graph | Self::GraphUpdate)
+    }
 }
 
 /// A kernel that keeps the whole device busy for a known time.
@@ -41,6 +68,16 @@ impl Work {
             nominal_ns: (f64::from(iters) / iters_per_us * 1_000.0).round() as u64,
         }
     }
+
+    /// Half of it.
+    fn half(&self) -> Self {
+        let iters = (self.iters / 2).max(1);
+        let part = u64::from(iters) as f64 / f64::from(self.iters);
+        Self {
+            iters,
+            nominal_ns: (self.nominal_ns as f64 * part).round() as u64,
+        }
+    }
 }
 
 /// Submits work to the streams of one mode.
@@ -48,16 +85,38 @@ pub struct Submitter<'a> {
     gpu: &'a Gpu,
     blocks: u32,
     api: LaunchApi,
+    family: Family,
 }
 
 impl<'a> Submitter<'a> {
-    /// Submits grids of `blocks` blocks by `api`.
-    pub fn new(gpu: &'a Gpu, blocks: u32, api: LaunchApi) -> Self {
-        Self { gpu, blocks, api }
+    /// Submits grids of `blocks` blocks by `cuLaunchKernel`.
+    pub fn new(gpu: &'a Gpu, blocks: u32) -> Self {
+        Self {
+            gpu,
+            blocks,
+            api: LaunchApi::Launch,
+            family: Family::Plain,
+        }
     }
 
-    /// Launches one kernel. With [`LaunchApi::Graph`] an ordinary launch, for capture.
+    /// Submits grids of `blocks` blocks by `api`, and makes what that needs.
+    pub fn by(gpu: &'a Gpu, blocks: u32, api: LaunchApi) -> Result<Self> {
+        Ok(Self {
+            gpu,
+            blocks,
+            api,
+            family: Family::of(gpu, api)?,
+        })
+    }
+
+    /// Launches one kernel, or moves memory. With graphs an ordinary launch, for capture.
     pub fn kernel(&self, stream: CUstream, work: Work) -> Result<()> {
+        if let Family::Memory(memory) = &self.family {
+            return memory.submit(self.gpu, stream, work);
+        }
+        if self.api == LaunchApi::Old {
+            return launch_old(self.gpu, self.blocks, stream, work);
+        }
         let mut iters = work.iters;
         let mut counter = self.gpu.counter().device;
         let mut add = work.nominal_ns;
@@ -66,31 +125,47 @@ impl<'a> Submitter<'a> {
             (&raw mut counter).cast(),
             (&raw mut add).cast(),
         ];
-        let (api, kernel, parameters) = (&self.gpu.api, self.gpu.kernel, parameters.as_mut_ptr());
+        let kernel = match &self.family {
+            Family::Library(kernel) => *kernel,
+            _ => self.gpu.kernel,
+        };
+        let (api, parameters) = (&self.gpu.api, parameters.as_mut_ptr());
         match self.api {
-            // SAFETY: a loaded function whose three parameters have these types, a live stream of
-            // the current context; the driver copies the parameters before it returns.
-            LaunchApi::Launch | LaunchApi::Graph => unsafe {
-                call!(
-                    api,
-                    launch_kernel(
-                        kernel,
-                        self.blocks,
-                        1,
-                        1,
-                        BLOCK_THREADS,
-                        1,
-                        1,
-                        0,
-                        stream,
-                        parameters,
-                        std::ptr::null_mut(),
+            LaunchApi::Launch
+            | LaunchApi::Graph
+            | LaunchApi::GraphUpdate
+            | LaunchApi::Library
+            | LaunchApi::Old
+            | LaunchApi::Fill
+            | LaunchApi::Copy => {
+                // SAFETY: a loaded function whose three parameters have these types, a live stream of the
+                // current context; the driver copies the parameters before it returns.
+                unsafe {
+                    call!(
+                        api,
+                        launch_kernel(
+                            kernel,
+                            self.blocks,
+                            1,
+                            1,
+                            BLOCK_THREADS,
+                            1,
+                            1,
+                            0,
+                            stream,
+                            parameters,
+                            std::ptr::null_mut(),
+                        )
                     )
-                )
-            },
-            LaunchApi::LaunchEx => {
-                let config = self.config(stream);
-                // SAFETY: as above; the configuration lives for the call.
+                }
+            }
+            LaunchApi::LaunchEx | LaunchApi::Attributes | LaunchApi::Cluster => {
+                let mut attributes = match &self.family {
+                    Family::Attributes(attributes) => attributes.clone(),
+                    _ => Vec::new(),
+                };
+                let config = self.config(stream, &mut attributes);
+                // SAFETY: as above; the configuration and its attributes live for the call.
                 unsafe {
                     call!(
                         api,
@@ -122,6 +197,25 @@ impl<'a> Submitter<'a> {
     /// Captures `works` in order and instantiates them as one graph.
     pub fn graph(&self, works: &[Work]) -> Result<Graph> {
         let api = &self.gpu.api;
+        let full = self.capture(works)?;
+        let mut exec = std::ptr::null_mut();
+        // SAFETY: a captured graph and a live out-parameter.
+        unsafe { call!(api, graph_instantiate(&mut exec, full, 0)) }?;
+        let nominal_ns = |works: &[Work]| works.iter().map(|work| work.nominal_ns).sum();
+        let mut forms = vec![(full, nominal_ns(works))];
+        if self.api == LaunchApi::GraphUpdate {
+            let halves: Vec<Work> = works.iter().map(Work::half).collect();
+            forms.push((self.capture(&halves)?, nominal_ns(&halves)));
+        }
+        Ok(Graph {
+            exec,
+            forms,
+            launches: Cell::new(0),
+        })
+    }
+
+    fn capture(&self, works: &[Work]) -> Result<CUgraph> {
+        let api = &self.gpu.api;
         // The legacy stream cannot be captured, so capture always takes a stream of its own.
         let capture = stream::create(self.gpu)?;
         let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
@@ -133,22 +227,25 @@ impl<'a> Submitter<'a> {
         let mut graph = std::ptr::null_mut();
         // SAFETY: `capture` is capturing, `graph` is a live out-parameter.
         unsafe { call!(api, stream_end_capture(capture, &mut graph)) }?;
-        let mut exec = std::ptr::null_mut();
-        // SAFETY: a captured graph and a live out-parameter.
-        unsafe { call!(api, graph_instantiate(&mut exec, graph, 0)) }?;
-        Ok(Graph {
-            exec,
-            nominal_ns: works.iter().map(|work| work.nominal_ns).sum(),
-        })
+        Ok(graph)
     }
 
-    /// Launches a graph.
-    pub fn launch_graph(&self, stream: CUstream, graph: &Graph) -> Result<()> {
+    /// Launches a graph, changed before if it has several forms; nominal device time of all its kernels.
+    pub fn launch_graph(&self, stream: CUstream, graph: &Graph) -> Result<u64> {
+        let turn = graph.launches.get();
+        graph.launches.set(turn + 1);
+        let (form, nominal_ns) = graph.forms[turn % graph.forms.len()];
+        if graph.forms.len() > 1 {
+            let mut info = CUgraphExecUpdateResultInfo::default();
+            // SAFETY: an instantiated graph, one of the same form, a live out-parameter.
+            unsafe { call!(self.gpu.api, graph_exec_update(graph.exec, form, &mut info)) }?;
+        }
         // SAFETY: an instantiated graph that is never destroyed, a live stream.
-        unsafe { call!(self.gpu.api, graph_launch(graph.exec, stream)) }
+        unsafe { call!(self.gpu.api, graph_launch(graph.exec, stream)) }?;
+        Ok(nominal_ns)
     }
 
-    fn config(&self, stream: CUstream) -> CUlaunchConfig {
+    fn config(&self, stream: CUstream, attributes: &mut [CUlaunchAttribute]) -> CUlaunchConfig {
         CUlaunchConfig {
             gridDimX: self.blocks,
             gridDimY: 1,
@@ -158,8 +255,8 @@ impl<'a> Submitter<'a> {
             blockDimZ: 1,
             sharedMemBytes: 0,
             hStream: stream,
-            attrs: std::ptr::null_mut(),
-            numAttrs: 0,
+            attrs: attributes.as_mut_ptr(),
+            numAttrs: attributes.len() as u32,
         }
     }
 }
@@ -167,8 +264,9 @@ impl<'a> Submitter<'a> {
 /// An instantiated graph of work kernels.
 pub struct Graph {
     exec: CUgraphExec,
-    /// Nominal device time of all its kernels.
-    pub nominal_ns: u64,
+    /// What it may become, with the nominal device time of all its kernels.
+    forms: Vec<(CUgraph, u64)>,
+    launches: Cell<usize>,
 }
 
 #[cfg(test)]
@@ -180,6 +278,8 @@ mod tests {
         let work = Work::lasting_us(10.0, 31.3);
         assert_eq!(work.iters, 313);
         assert_eq!(work.nominal_ns, 10_000);
+        let half = work.half();
+        assert_eq!((half.iters, half.nominal_ns), (156, 4984));
         let short = Work::lasting_us(0.001, 31.25);
         assert_eq!((short.iters, short.nominal_ns), (1, 32));
     }

@@ -1,16 +1,26 @@
-//! One small kernel at a time beside a program that saturates the device.
+//! Who waits for single kernels beside a program that saturates the device: without a priority, and
+//! with a high one.
 
 use anyhow::{Context, Result};
 use serde_json::json;
 
 use crate::analysis::Shared;
 use crate::bench::Bench;
-use crate::programs::{PINGPONG, SATURATE};
+use crate::programs::{PINGPONG, REQUESTS, SATURATE, SATURATE_COARSE};
 use crate::result::{Bar, Row, SuiteResult};
 use crate::tenant::Limits;
 
-/// Equal shares; natively the waiting program is starved (see the slicing suite).
+/// Both.
 pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
+    result.attempt("ping-pong", |result| pingpong(bench, result));
+    for priority in ["high", "normal"] {
+        result.attempt("requests", |result| requests(bench, priority, result));
+    }
+    Ok(())
+}
+
+/// Equal shares; natively the waiting program is starved (see the slicing suite).
+fn pingpong(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     let seconds = bench.either(5.05, 3.05);
     let alone = [bench.alone(&PINGPONG)?, bench.alone(&SATURATE)?];
     let tenants = [
@@ -40,6 +50,51 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     }
     result.details.push(json!({
         "latency": here, "alone_latency": before, "shared": shared,
+    }));
+    Ok(())
+}
+
+/// A server with a share of half beside a program that would take everything.
+fn requests(bench: &Bench, priority: &'static str, result: &mut SuiteResult) -> Result<()> {
+    let seconds = bench.either(6.0, 3.0);
+    let alone = [bench.alone(&REQUESTS)?, bench.alone(&SATURATE_COARSE)?];
+    let limits = Limits {
+        priority,
+        ..Limits::share(50)
+    };
+    let tenants = [
+        bench.limited("a", limits, &REQUESTS, seconds),
+        bench.limited("b", Limits::share(50), &SATURATE_COARSE, seconds),
+    ];
+    let reports = bench.together(&tenants, seconds)?;
+    let shared = Shared::of(&reports, &[50, 50], &alone)?;
+    let latency = bench.reached(&reports[0])?.latency;
+    let (here, before) = latency
+        .zip(alone[0].latency)
+        .context("the server answered no request")?;
+    let name = format!("requests of 0.5 ms at {priority} priority beside 0.5 ms kernels");
+    let bar = if priority == "high" {
+        Bar::AtMost(0.7)
+    } else {
+        Bar::None
+    };
+    result.row(Row::number(
+        format!("{name}: added to p99"),
+        (here.p99_ns as f64 - before.p99_ns as f64) / 1e6,
+        "ms",
+        bar,
+    ));
+    result.row(Row::info(
+        format!("{name}: added to p50; progress of each against alone"),
+        format!(
+            "{:.3} ms; {:.3} and {:.3}",
+            (here.p50_ns as f64 - before.p50_ns as f64) / 1e6,
+            shared.progress[0],
+            shared.progress[1]
+        ),
+    ));
+    result.details.push(json!({
+        "priority": priority, "latency": here, "alone_latency": before, "shared": shared,
     }));
     Ok(())
 }

@@ -2,14 +2,17 @@
 
 mod alone;
 mod decoder;
+mod frameworks;
 mod kill;
 mod latency;
 mod overhead;
+mod programs;
 mod python;
 mod quota;
 mod shares;
 mod slicing;
 mod strict;
+mod witness;
 
 use anyhow::Result;
 
@@ -25,68 +28,99 @@ pub struct Suite {
     pub about: &'static str,
     /// How it finds out.
     pub run: fn(&Bench, &mut SuiteResult) -> Result<()>,
+    /// The names of its parts, where they can be run alone (`--case`).
+    pub cases: fn() -> Vec<&'static str>,
+    /// Whether it runs only if it is named: it takes minutes, and what it needs is not everywhere.
+    pub on_request: bool,
+}
+
+impl Suite {
+    /// A suite that runs as a whole and with all others.
+    const fn whole(
+        name: &'static str,
+        about: &'static str,
+        run: fn(&Bench, &mut SuiteResult) -> Result<()>,
+    ) -> Self {
+        Self {
+            name,
+            about,
+            run,
+            cases: Vec::new,
+            on_request: false,
+        }
+    }
 }
 
 /// All suites, in the order in which they run.
 pub const ALL: &[Suite] = &[
+    Suite::whole(
+        "shares",
+        "do saturating tenants get what they are entitled to, every second?",
+        shares::uniform,
+    ),
+    Suite::whole(
+        "streams",
+        "also with mixed kernels on every kind of stream, and with every way to submit work?",
+        shares::streams,
+    ),
+    Suite::whole(
+        "graphs",
+        "also when the work comes as graphs?",
+        shares::graphs,
+    ),
+    Suite::whole(
+        "slicing",
+        "what does the driver's own time-slicing give? (baseline, no FCSP)",
+        slicing::run,
+    ),
+    Suite::whole(
+        "decoder",
+        "does a CPU-bound decoder keep its pace beside others?",
+        decoder::run,
+    ),
+    Suite::whole(
+        "latency",
+        "how long does one small kernel wait beside a saturating tenant?",
+        latency::run,
+    ),
+    Suite::whole(
+        "strict",
+        "does a strict tenant alone get exactly its share, smoothly?",
+        strict::run,
+    ),
+    Suite::whole(
+        "alone",
+        "does one active tenant of three get the whole device?",
+        alone::run,
+    ),
+    Suite::whole("quota", "is the memory quota ever exceeded?", quota::run),
+    Suite::whole(
+        "kill",
+        "how soon do the others have what a killed tenant held?",
+        kill::run,
+    ),
+    Suite::whole(
+        "overhead",
+        "what does FCSP add to single calls?",
+        overhead::run,
+    ),
+    Suite::whole(
+        "python",
+        "what does it cost PyTorch programs that are alone?",
+        python::run,
+    ),
     Suite {
-        name: "shares",
-        about: "do saturating tenants get what they are entitled to, every second?",
-        run: shares::uniform,
+        name: "frameworks",
+        about: "do frameworks do under a quota what they do natively, as fast?",
+        run: frameworks::run,
+        cases: frameworks::names,
+        on_request: true,
     },
     Suite {
-        name: "streams",
-        about: "also with mixed kernels on every kind of stream?",
-        run: shares::streams,
-    },
-    Suite {
-        name: "graphs",
-        about: "also when the work comes as graphs?",
-        run: shares::graphs,
-    },
-    Suite {
-        name: "slicing",
-        about: "what does the driver's own time-slicing give? (baseline, no FCSP)",
-        run: slicing::run,
-    },
-    Suite {
-        name: "decoder",
-        about: "does a CPU-bound decoder keep its pace beside others?",
-        run: decoder::run,
-    },
-    Suite {
-        name: "latency",
-        about: "how long does one small kernel wait beside a saturating tenant?",
-        run: latency::run,
-    },
-    Suite {
-        name: "strict",
-        about: "does a strict tenant alone get exactly its share, smoothly?",
-        run: strict::run,
-    },
-    Suite {
-        name: "alone",
-        about: "does one active tenant of three get the whole device?",
-        run: alone::run,
-    },
-    Suite {
-        name: "quota",
-        about: "is the memory quota ever exceeded?",
-        run: quota::run,
-    },
-    Suite {
-        name: "kill",
-        about: "how soon do the others have what a killed tenant held?",
-        run: kill::run,
-    },
-    Suite {
-        name: "overhead",
-        about: "what does FCSP add to single calls?",
-        run: overhead::run,
-    },
-    Suite {
-        name: "python",
-        about: "what does it cost PyTorch programs that are alone?",
-        run: python::run,
+        name: "programs",
+        about: "do CUDA programs, family by family of calls, and the vendor's tools behave as natively?",
+        run: programs::run,
+        cases: programs::names,
+        on_request: true,
     },
 ];

@@ -6,11 +6,15 @@ use serde_json::json;
 use crate::analysis::Shared;
 use crate::bench::{Alone, Bench};
 use crate::programs::{
-    Program, SATURATE, SATURATE_COOPERATIVE, SATURATE_GRAPH, SATURATE_GRAPH_DEFAULT,
-    SATURATE_MIXED, SATURATE_MULTI, SATURATE_PER_THREAD,
+    Program, SATURATE, SATURATE_ATTRIBUTES, SATURATE_CLUSTER, SATURATE_COOPERATIVE, SATURATE_COPY,
+    SATURATE_FILL, SATURATE_GRAPH, SATURATE_GRAPH_DEFAULT, SATURATE_GRAPH_UPDATE, SATURATE_LIBRARY,
+    SATURATE_MIXED, SATURATE_MULTI, SATURATE_OLD, SATURATE_PER_THREAD,
 };
 use crate::result::{Bar, Row, SuiteResult};
 use crate::tenant::{Limits, Tenant};
+
+/// Length of a short run.
+const FAMILY_SECONDS: f64 = 4.05;
 
 /// One run: a tenant each, with its entitlement in percent.
 type Mix<'a> = &'a [(u32, &'a Program)];
@@ -50,7 +54,30 @@ pub fn streams(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
         &[(10, &SATURATE_COOPERATIVE), (90, &SATURATE_PER_THREAD)],
     ];
     run(bench, &all[bench.either(0, 1)..bench.either(3, 2)], result);
+    families(bench, result);
     Ok(())
+}
+
+/// Every other way to submit work, with a quarter beside kernels with the rest.
+fn families(bench: &Bench, result: &mut SuiteResult) {
+    let calls = [
+        &SATURATE_LIBRARY,
+        &SATURATE_OLD,
+        &SATURATE_ATTRIBUTES,
+        &SATURATE_CLUSTER,
+        &SATURATE_GRAPH_UPDATE,
+    ];
+    // A simulated device moves memory with the processors that it and its programs run on.
+    let memory: &[&Program] = match bench.site.simulated {
+        true => &[],
+        false => &[&SATURATE_FILL, &SATURATE_COPY],
+    };
+    for family in calls.iter().chain(memory).take(bench.either(usize::MAX, 0)) {
+        let mix: Mix = &[(25, family), (75, &SATURATE)];
+        result.attempt(&title(mix), |result| {
+            measure_for(FAMILY_SECONDS, bench, mix, result).map(|_| ())
+        });
+    }
 }
 
 /// Graphs beside kernels, and beside graphs.
@@ -73,7 +100,10 @@ fn run(bench: &Bench, mixes: &[Mix], result: &mut SuiteResult) {
 }
 
 fn measure(bench: &Bench, mix: Mix, result: &mut SuiteResult) -> Result<Shared> {
-    let seconds = bench.either(8.05, 4.05);
+    measure_for(bench.either(8.05, FAMILY_SECONDS), bench, mix, result)
+}
+
+fn measure_for(seconds: f64, bench: &Bench, mix: Mix, result: &mut SuiteResult) -> Result<Shared> {
     let alone = alone_rates(bench, mix)?;
     let tenants: Vec<Tenant> = mix
         .iter()

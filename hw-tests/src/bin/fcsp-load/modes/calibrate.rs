@@ -11,7 +11,7 @@ use crate::gpu::{BLOCK_THREADS, Gpu};
 use crate::nvml::Nvml;
 use crate::scale;
 use crate::stream;
-use crate::submit::{LaunchApi, Submitter, Work};
+use crate::submit::{Submitter, Work};
 
 /// Options of `calibrate`.
 #[derive(Debug, Args)]
@@ -57,7 +57,7 @@ pub fn run(options: &Options) -> Result<()> {
 
 /// Medians of the cost of a launch alone, and of a launch with the wait for it.
 fn launch_costs(gpu: &Gpu) -> Result<(u64, u64)> {
-    let submitter = Submitter::new(gpu, 1, LaunchApi::Launch);
+    let submitter = Submitter::new(gpu, 1);
     let stream = stream::create(gpu)?;
     let work = Work {
         iters: 1,

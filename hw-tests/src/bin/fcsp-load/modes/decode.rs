@@ -12,7 +12,7 @@ use crate::gpu::Gpu;
 use crate::scale::Scale;
 use crate::session::Session;
 use crate::stream;
-use crate::submit::{Graph, LaunchApi, Submitter, Work};
+use crate::submit::{Graph, Submitter, Work};
 
 /// Options of `decode`.
 #[derive(Debug, Args)]
@@ -41,9 +41,12 @@ pub fn run(options: &Options) -> Result<()> {
         options.launching.stream.default_stream(),
     )?;
     let scale = Scale::settle(common, &gpu)?;
-    let submitter = Submitter::new(&gpu, scale.blocks, options.launching.api);
+    let submitter = Submitter::by(&gpu, scale.blocks, options.launching.api)?;
     let work = Work::lasting_us(options.kernel_us, scale.iters_per_us);
-    let graph = (options.launching.api == LaunchApi::Graph)
+    let graph = options
+        .launching
+        .api
+        .is_graph()
         .then(|| submitter.graph(&vec![work; options.kernels]))
         .transpose()?;
     let step = Step {

@@ -19,7 +19,7 @@ use crate::cli::{Common, parse_bytes};
 use crate::gpu::Gpu;
 use crate::session::Session;
 use crate::stream;
-use crate::submit::{LaunchApi, Submitter, Work};
+use crate::submit::{Submitter, Work};
 
 /// A call to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -238,7 +238,7 @@ impl Bench<'_> {
                 unsafe { call!(api, mem_alloc_async(&mut pointer, BYTES, self.stream)) }?;
                 return Ok(Some(pointer));
             }
-            What::Launch => Submitter::new(self.gpu, 1, LaunchApi::Launch).kernel(
+            What::Launch => Submitter::new(self.gpu, 1).kernel(
                 self.stream,
                 Work {
                     iters: 0,

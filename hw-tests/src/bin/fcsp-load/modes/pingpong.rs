@@ -11,7 +11,7 @@ use crate::gpu::Gpu;
 use crate::scale::Scale;
 use crate::session::Session;
 use crate::stream;
-use crate::submit::{LaunchApi, Submitter, Work};
+use crate::submit::{Submitter, Work};
 
 /// Options of `pingpong`.
 #[derive(Debug, Args)]
@@ -34,9 +34,12 @@ pub fn run(options: &Options) -> Result<()> {
         options.launching.stream.default_stream(),
     )?;
     let scale = Scale::settle(common, &gpu)?;
-    let submitter = Submitter::new(&gpu, scale.blocks, options.launching.api);
+    let submitter = Submitter::by(&gpu, scale.blocks, options.launching.api)?;
     let work = Work::lasting_us(options.kernel_us, scale.iters_per_us);
-    let graph = (options.launching.api == LaunchApi::Graph)
+    let graph = options
+        .launching
+        .api
+        .is_graph()
         .then(|| submitter.graph(&[work]))
         .transpose()?;
     let streams = options.launching.stream.open(&gpu)?;
@@ -50,7 +53,7 @@ pub fn run(options: &Options) -> Result<()> {
         }
         let began_ns = now_ns();
         match &graph {
-            Some(graph) => submitter.launch_graph(stream, graph)?,
+            Some(graph) => submitter.launch_graph(stream, graph).map(drop)?,
             None => submitter.kernel(stream, work)?,
         }
         stream::synchronize(&gpu, stream)?;

@@ -1,0 +1,173 @@
+//! The simulated driver's older launch calls, changes of instantiated graphs, batches of copies, and
+//! collectives.
+
+#[path = "support/driver.rs"]
+mod driver;
+mod support;
+
+use cuda_sys::{
+    CUDA_KERNEL_NODE_PARAMS, CUgraphExecUpdateResultInfo, CUmemcpyAttributes, CUresult,
+};
+use driver::{count, driver, stream, word};
+use std::ffi::c_void;
+use std::ptr::null_mut;
+use std::sync::atomic::Ordering::{Acquire, Release};
+
+#[test]
+fn an_old_launch_takes_what_was_set_before() {
+    let (cuda, _alone) = driver();
+    let work = cuda.kernel(c"fcsp_work");
+    let counter = cuda.pinned(8);
+    ok!(cuda, cuFuncSetBlockShape(work, 256, 1, 1));
+    ok!(cuda, cuParamSetSize(work, 24));
+    ok!(cuda, cuParamSeti(work, 0, 100));
+    let (mut address, mut add) = (counter, 5_u64);
+    ok!(cuda, cuParamSetv(work, 8, (&raw mut address).cast(), 8));
+    ok!(cuda, cuParamSetv(work, 16, (&raw mut add).cast(), 8));
+    ok!(cuda, cuLaunch(work));
+    ok!(cuda, cuLaunchGrid(work, 132, 1));
+    let own = stream(cuda, 1);
+    ok!(cuda, cuLaunchGridAsync(work, 132, 2, own));
+    ok!(cuda, cuCtxSynchronize());
+    assert_eq!(count(counter), 15);
+    assert_eq!(
+        cu!(cuda, cuLaunchGrid(work, 0, 1)),
+        CUresult::CUDA_ERROR_INVALID_VALUE
+    );
+}
+
+#[test]
+fn an_updated_graph_does_what_the_other_does() {
+    let (cuda, _alone) = driver();
+    let work = cuda.kernel(c"fcsp_work");
+    let counter = cuda.pinned(8);
+    let node = |add: u64, graph| {
+        let (mut iterations, mut counter, mut add) = (1_u32, counter, add);
+        let mut params: [*mut c_void; 3] = [
+            (&raw mut iterations).cast(),
+            (&raw mut counter).cast(),
+            (&raw mut add).cast(),
+        ];
+        let params = CUDA_KERNEL_NODE_PARAMS {
+            func: work,
+            gridDimX: 1,
+            gridDimY: 1,
+            gridDimZ: 1,
+            blockDimX: 32,
+            blockDimY: 1,
+            blockDimZ: 1,
+            kernelParams: params.as_mut_ptr(),
+            ..Default::default()
+        };
+        let mut node = null_mut();
+        match graph {
+            Ok(graph) => ok!(
+                cuda,
+                cuGraphAddKernelNode_v2(&mut node, graph, null_mut(), 0, &params)
+            ),
+            Err((exec, node)) => {
+                ok!(cuda, cuGraphExecKernelNodeSetParams_v2(exec, node, &params));
+            }
+        }
+        node
+    };
+    let (mut first, mut second, mut exec) = (null_mut(), null_mut(), null_mut());
+    ok!(cuda, cuGraphCreate(&mut first, 0));
+    ok!(cuda, cuGraphCreate(&mut second, 0));
+    let of_first = node(1, Ok(first));
+    node(10, Ok(second));
+    ok!(cuda, cuGraphInstantiateWithFlags(&mut exec, first, 0));
+    let own = stream(cuda, 1);
+    let launch = || {
+        ok!(cuda, cuGraphLaunch(exec, own));
+        ok!(cuda, cuStreamSynchronize(own));
+        count(counter)
+    };
+    assert_eq!(launch(), 1);
+    let mut info = CUgraphExecUpdateResultInfo::default();
+    ok!(cuda, cuGraphExecUpdate_v2(exec, second, &mut info));
+    assert_eq!(launch(), 11);
+    node(100, Err((exec, of_first)));
+    assert_eq!(launch(), 111);
+    node(7, Ok(second));
+    assert_eq!(
+        cu!(cuda, cuGraphExecUpdate_v2(exec, second, &mut info)),
+        CUresult::CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE
+    );
+    assert_eq!(launch(), 211, "it is as it was");
+}
+
+#[test]
+fn a_batch_copies_all_of_it() {
+    let (cuda, _alone) = driver();
+    let (mut from, mut to) = (0, 0);
+    ok!(cuda, cuMemAlloc_v2(&mut from, 4096));
+    ok!(cuda, cuMemAlloc_v2(&mut to, 4096));
+    ok!(cuda, cuMemsetD8_v2(from, 7, 4096));
+    ok!(cuda, cuMemsetD8_v2(to, 0, 4096));
+    let own = stream(cuda, 0);
+    let (mut targets, mut sources, mut sizes) = ([to, to + 64], [from, from], [16, 32]);
+    let (mut attributes, mut index) = (CUmemcpyAttributes::default(), 0);
+    let mut batch = |stream| {
+        cu!(
+            cuda,
+            cuMemcpyBatchAsync_v2(
+                targets.as_mut_ptr(),
+                sources.as_mut_ptr(),
+                sizes.as_mut_ptr(),
+                2,
+                &mut attributes,
+                &mut index,
+                1,
+                stream
+            )
+        )
+    };
+    assert_eq!(batch(null_mut()), CUresult::CUDA_ERROR_INVALID_VALUE);
+    assert_eq!(batch(own), CUresult::CUDA_SUCCESS);
+    ok!(cuda, cuStreamSynchronize(own));
+    let mut bytes = [0_u8; 128];
+    ok!(cuda, cuMemcpyDtoH_v2(bytes.as_mut_ptr().cast(), to, 128));
+    let copied = |range: std::ops::Range<usize>| bytes[range].iter().all(|byte| *byte == 7);
+    assert!(copied(0..16) && copied(64..96));
+    assert_eq!(bytes.iter().filter(|byte| **byte != 0).count(), 48);
+}
+
+#[test]
+fn a_rank_ends_when_the_other_has_come() {
+    let (cuda, _alone) = driver();
+    let meet = cuda.kernel(c"ncclDevKernel_Simulated");
+    let words = cuda.pinned(64);
+    let own = stream(cuda, 1);
+    let (mut mine, mut theirs, mut number) = (words, words + 4, 3_u32);
+    let mut params: [*mut c_void; 3] = [
+        (&raw mut mine).cast(),
+        (&raw mut theirs).cast(),
+        (&raw mut number).cast(),
+    ];
+    ok!(
+        cuda,
+        cuLaunchKernel(
+            meet,
+            1,
+            1,
+            1,
+            32,
+            1,
+            1,
+            0,
+            own,
+            params.as_mut_ptr(),
+            null_mut()
+        )
+    );
+    while word(mine).load(Acquire) != 3 {
+        std::thread::yield_now();
+    }
+    assert_eq!(
+        cu!(cuda, cuStreamQuery(own)),
+        CUresult::CUDA_ERROR_NOT_READY
+    );
+    word(theirs).store(3, Release);
+    ok!(cuda, cuStreamSynchronize(own));
+}

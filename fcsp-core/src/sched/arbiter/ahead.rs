@@ -1,0 +1,121 @@
+//! What the holder is granted beyond its running segment, and how long its turn outlasts its work.
+
+use super::{Arbiter, Turn};
+use crate::sched::account::TenantAccount;
+use crate::sched::plan::{Grant, Plan, ProcessView, SegmentRef, View};
+use crate::sched::producer::AHEAD;
+use crate::sched::segment::reached;
+
+impl Arbiter {
+    /// If the process had nothing left and has opened `next` since: that is how long it thinks.
+    pub(super) fn learn_thinking(&mut self, process: &ProcessView, next: u32) {
+        if let Some(account) = self.processes.get_mut(&process.slot)
+            && account.drained_ns != 0
+            && let Some(segment) = process.segments.iter().find(|s| s.number == next)
+        {
+            account.learn_thinking(segment.opened_ns.saturating_sub(account.drained_ns));
+            account.drained_ns = 0;
+            if let Some(turn) = &mut self.turn {
+                turn.hold_until_ns = 0;
+            }
+        }
+    }
+
+    /// While nobody else waits, keeps the device fed.
+    pub(super) fn extend(&mut self, view: &View, process: &ProcessView, plan: &mut Plan) {
+        let others_wait = view
+            .processes
+            .iter()
+            .any(|p| p.slot != process.slot && p.waits());
+        let Some(turn) = &self.turn else { return };
+        let limited = self
+            .tenants
+            .get(&turn.tenant)
+            .is_some_and(|a| !a.eligible());
+        if others_wait || limited {
+            return;
+        }
+        let most = plan.retired(process).wrapping_add(self.tuning.ahead);
+        let to = if reached(process.opened, most) {
+            most
+        } else {
+            process.opened
+        };
+        if reached(to, process.granted.wrapping_add(1)) {
+            let from = process.granted.wrapping_add(1);
+            plan.grant.push(Grant {
+                slot: process.slot,
+                from,
+                to,
+                first_of_turn: false,
+            });
+        }
+    }
+
+    /// A program that waits for each result gets its next segments granted before it opens them, for
+    /// as long as its turn lasts: then nobody's reaction time lies between its batches.
+    pub(super) fn run_ahead(&self, now: u64, process: &ProcessView, plan: &mut Plan) {
+        let Some(turn) = &self.turn else { return };
+        let Some(account) = self.processes.get(&process.slot) else {
+            return;
+        };
+        let time_left = (turn.started_ns + turn.budget_ns).saturating_sub(now);
+        let eligible = self
+            .tenants
+            .get(&turn.tenant)
+            .is_some_and(TenantAccount::eligible);
+        let repeats = account.waits() && account.quick(self.tuning.think_ns_max);
+        if !repeats || !eligible || time_left < account.device_ns_mean + account.think_ns {
+            return;
+        }
+        let to = plan.retired(process).wrapping_add(AHEAD);
+        let from = plan.granted(process).wrapping_add(1);
+        if reached(to, from) {
+            plan.grant.push(Grant {
+                slot: process.slot,
+                from,
+                to,
+                first_of_turn: false,
+            });
+        }
+    }
+
+    /// Takes back what was granted ahead of a turn that is over.
+    pub(super) fn revoke(&self, view: &View, turn: &Turn, plan: &mut Plan) {
+        let Some(process) = view.process(turn.slot) else {
+            return;
+        };
+        if !reached(process.opened, process.granted) {
+            plan.revoke.push(SegmentRef {
+                slot: turn.slot,
+                number: process.opened,
+            });
+        }
+    }
+
+    /// True if the drained holder should keep its turn a moment longer.
+    pub(super) fn hold(&mut self, now: u64, view: &View, process: &ProcessView) -> bool {
+        let think_max = self.tuning.think_ns_max;
+        let Some(turn) = &mut self.turn else {
+            return false;
+        };
+        let Some(account) = self.processes.get_mut(&process.slot) else {
+            return false;
+        };
+        let others_wait = view
+            .processes
+            .iter()
+            .any(|p| p.slot != process.slot && p.waits());
+        if turn.hold_until_ns == 0 {
+            account.drained_ns = now;
+            let time_left = now.saturating_sub(turn.started_ns) < turn.budget_ns;
+            let patience = if account.quick(think_max) && time_left {
+                2 * account.think_ns + self.tuning.poll_ns
+            } else {
+                0
+            };
+            turn.hold_until_ns = now + patience;
+        }
+        others_wait && now < turn.hold_until_ns
+    }
+}

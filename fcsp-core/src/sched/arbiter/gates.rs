@@ -1,0 +1,91 @@
+//! Whose submissions form segments, and how long those are.
+
+use super::Arbiter;
+use super::retire::end;
+use crate::policy::Mode;
+use crate::sched::account::ProcessAccount;
+use crate::sched::plan::{Gate, Grant, Plan, ProcessView, View};
+use crate::sched::segment::reached;
+
+/// How finely the turn of a program that never waits is divided.
+const SEGMENTS_PER_TURN: u64 = 8;
+
+impl Arbiter {
+    /// Decides whose submissions form segments, and how long those are.
+    pub(super) fn set_gates(&self, now: u64, view: &View, alone: Option<usize>, plan: &mut Plan) {
+        let round_ns = self.round_ns();
+        let is_interactive = |slot| {
+            let account: Option<&ProcessAccount> = self.processes.get(slot);
+            account.is_some_and(ProcessAccount::interactive)
+        };
+        let interactive: Vec<_> = view
+            .processes
+            .iter()
+            .filter(|process| is_interactive(&process.slot) && self.is_active(process.tenant))
+            .map(|process| process.tenant)
+            .collect();
+        for process in &view.processes {
+            let mode = view.mode(process.tenant);
+            let gated = mode != Mode::None && alone != Some(process.tenant);
+            let beside_interactive = interactive.iter().any(|it| *it != process.tenant);
+            let account = self.processes.get(&process.slot);
+            let mut length = self.part_ns(round_ns, process.tenant);
+            if self.is_soon_preempted(now, process.tenant)
+                || beside_interactive && !account.is_some_and(ProcessAccount::interactive)
+            {
+                length = length.min(self.tuning.beside_interactive_ns);
+            } else if self.may_be_preempted(process.tenant) {
+                length = length.min(self.tuning.segment_ns_max);
+            } else if account.is_some_and(ProcessAccount::never_waits) {
+                // A turn can end at any of them. Programs that wait end theirs themselves.
+                let part_ns = length / SEGMENTS_PER_TURN;
+                let (least, most) = (self.tuning.segment_ns_min, self.tuning.segment_ns_max);
+                length = length.min(part_ns.clamp(least, most));
+            }
+            let ratio = account.map_or(1000, |a| a.ratio_milli);
+            let segment_us = (length * 1000 / ratio / 1000).clamp(50, 100_000) as u32;
+            plan.gate.push(Gate {
+                slot: process.slot,
+                gated,
+                segment_us,
+            });
+        }
+    }
+
+    pub(super) fn is_active(&self, tenant: usize) -> bool {
+        self.tenants.get(&tenant).is_some_and(|a| a.had_work)
+    }
+
+    /// A tenant alone runs freely: whatever is pending passes and is forgotten.
+    pub(super) fn let_pass(&mut self, now: u64, tenant: usize, view: &View, plan: &mut Plan) {
+        if let Some(turn) = self.turn.take() {
+            self.revoke(view, &turn, plan);
+        }
+        for process in view
+            .processes
+            .iter()
+            .filter(|p| p.tenant == tenant && p.has_work())
+        {
+            pass(process, plan);
+        }
+        if let Some(account) = self.tenants.get_mut(&tenant) {
+            account.active_ns = now;
+        }
+    }
+}
+
+/// Lets everything pending of a process run now and forgets it.
+pub(super) fn pass(process: &ProcessView, plan: &mut Plan) {
+    let from = process.granted.wrapping_add(1);
+    if reached(process.opened, from) {
+        plan.grant.push(Grant {
+            slot: process.slot,
+            from,
+            to: process.opened,
+            first_of_turn: false,
+        });
+    }
+    for segment in &process.segments {
+        end(process, segment, plan);
+    }
+}

@@ -1,0 +1,120 @@
+//! The arbiter: which process may run next, and for how long. A pure step function.
+//!
+//! It grants one process at a time a *turn* of one or more segments, to the tenant that is furthest
+//! behind its share, and charges from grant to done, gaps and overruns included: while one process
+//! at a time has granted work, elapsed time *is* device time. So long-run shares are exact and the
+//! short-run error is a turn over the interval.
+//!
+//! Three refinements, each with the measurement behind it (H200, driver 580.159, Nov 2026):
+//!
+//! - *Just in time*: a program that waits for its results keeps its processor busy for longer than
+//!   the device. Its segment is granted so that device and processor end together, and the device
+//!   works for others until then (decoder beside a saturating program: 0.97 and 0.51 of alone,
+//!   against 0.98 and 0.46 when granted at once).
+//! - *Anticipation*: a program that submits again within [`Tuning::think_ns_max`] of its last result
+//!   keeps its turn meanwhile; otherwise it would get one short kernel per cycle (4 % of the device
+//!   beside 5 ms kernels under the driver's own slicing).
+//! - *Granting ahead*: with nobody waiting, the next segment is granted before the last one ends.
+//!
+//! Nothing waits for ever: work that does not finish in a bound loses the lease and goes on beside
+//! the next holder's (soft exclusivity).
+
+use std::collections::BTreeMap;
+
+use super::account::{ProcessAccount, TenantAccount};
+use super::plan::{Plan, View};
+use super::shares::Share;
+use super::tuning::Tuning;
+
+mod ahead;
+mod gates;
+mod retire;
+mod rounds;
+mod tenants;
+mod turns;
+mod urgent;
+mod wake;
+
+/// The turn in progress.
+#[derive(Clone, Debug)]
+struct Turn {
+    slot: usize,
+    tenant: usize,
+    started_ns: u64,
+    /// Device time up to here has been charged.
+    charged_to_ns: u64,
+    /// When the oldest unfinished segment of the turn could begin.
+    segment_started_ns: u64,
+    first_segment: bool,
+    budget_ns: u64,
+    handover_ns: u64,
+    /// While drained: keep the turn until then.
+    hold_until_ns: u64,
+}
+
+/// The arbiter's memory between steps. What must survive its owner is written to the region by
+/// [`super::view`]; the rest is learnt again.
+#[derive(Debug, Default)]
+pub struct Arbiter {
+    tuning: Tuning,
+    tenants: BTreeMap<usize, TenantAccount>,
+    processes: BTreeMap<usize, ProcessAccount>,
+    turn: Option<Turn>,
+    /// Slot and tenant of the newest turn, past or present.
+    last: Option<(usize, usize)>,
+    /// What a hand-over costs, as the processes measured it, on average.
+    handover_ns: u64,
+    vtime_ns: u64,
+}
+
+impl Arbiter {
+    /// An arbiter with the given constants.
+    pub fn new(tuning: Tuning) -> Self {
+        Self {
+            tuning,
+            ..Self::default()
+        }
+    }
+
+    /// Takes over what an earlier arbiter had charged.
+    pub fn restore(&mut self, tenant: usize, vtime_ns: u64, device_ns: u64) {
+        let account = self.tenants.entry(tenant).or_default();
+        (account.vtime_ns, account.device_ns) = (vtime_ns, device_ns);
+        self.vtime_ns = self.vtime_ns.max(vtime_ns);
+    }
+
+    /// Virtual time, device time and share of a tenant, for the region.
+    pub fn tenant(&self, tenant: usize) -> Option<(u64, u64, Share)> {
+        self.tenants
+            .get(&tenant)
+            .map(|a| (a.vtime_ns, a.device_ns, a.share))
+    }
+
+    /// Device time of a process, for the region.
+    pub fn process_device_ns(&self, slot: usize) -> u64 {
+        self.processes.get(&slot).map_or(0, |p| p.device_ns)
+    }
+
+    /// Slot whose turn it is.
+    pub fn holder(&self) -> Option<usize> {
+        self.turn.as_ref().map(|turn| turn.slot)
+    }
+
+    /// Looks at the device at `now_ns` and decides. Pure but for the arbiter's own memory; does not
+    /// block. `now_ns` must not fall.
+    pub fn step(&mut self, now_ns: u64, view: &View) -> Plan {
+        let mut plan = Plan::default();
+        self.meet(now_ns, view);
+        self.charge(now_ns);
+        self.retire(now_ns, view, &mut plan);
+        self.forget_strays(view, &mut plan);
+        let alone = self.share(now_ns, view);
+        self.set_gates(now_ns, view, alone, &mut plan);
+        if let Some(tenant) = alone {
+            self.let_pass(now_ns, tenant, view, &mut plan);
+        }
+        self.go_on(now_ns, view, alone, &mut plan);
+        plan.wake_ns = self.wake(now_ns, view, &plan);
+        plan
+    }
+}

@@ -1,0 +1,135 @@
+//! Rounds: how long a turn is, and when it ends.
+//!
+//! Among programs that never wait, rounds are kept to a clock: every tenant has its place in each
+//! period of [`Tuning::cycle_ns`](crate::sched::tuning::Tuning::cycle_ns), in the order of their pages,
+//! and the tenant with the longest turn ends it where its place does. So every window of whole periods
+//! holds as many turns of everybody, wherever it begins. What a turn ran over or short is made up for in
+//! the tenant's next.
+
+use super::Arbiter;
+use super::turns::Candidate;
+use crate::policy::Priority;
+use crate::sched::account::{ProcessAccount, TenantAccount};
+use crate::sched::clock::us;
+use crate::sched::shares::WHOLE_PPM;
+
+/// Turns that add up to another length than the period, because some are as short or as long as a turn
+/// may be, have no places in it.
+const PERIOD_ERROR_NS: u64 = us(100);
+
+impl Arbiter {
+    pub(super) fn turn_ns(&self, tenant: usize) -> u64 {
+        self.part_ns(self.round_ns(), tenant)
+    }
+
+    /// A tenant's turn in a round of that length.
+    pub(super) fn part_ns(&self, round_ns: u64, tenant: usize) -> u64 {
+        let share = self
+            .tenants
+            .get(&tenant)
+            .map_or(WHOLE_PPM, |a| a.share.share_ppm);
+        (round_ns * u64::from(share) / u64::from(WHOLE_PPM))
+            .clamp(self.tuning.turn_ns_min, self.tuning.turn_ns_max)
+    }
+
+    /// One round of turns, without its hand-overs. Looks at everybody: once a step is enough.
+    pub(super) fn round_ns(&self) -> u64 {
+        let working = self.working().count() as u64;
+        let handovers_ns = if working > 1 {
+            working * self.handover_ns
+        } else {
+            0
+        };
+        let round_ns = if self.somebody_waits() {
+            self.tuning.cycle_ns_waiting
+        } else {
+            self.tuning.cycle_ns
+        };
+        round_ns.saturating_sub(handovers_ns)
+    }
+
+    fn working(&self) -> impl Iterator<Item = usize> + '_ {
+        let working = self.tenants.iter().filter(|(_, account)| account.had_work);
+        working.map(|(index, _)| *index)
+    }
+
+    fn somebody_waits(&self) -> bool {
+        self.processes.values().any(ProcessAccount::waits)
+    }
+
+    /// Whether turns keep to the clock: several tenants work, none of them waits, and no ceiling and no
+    /// priority breaks their order.
+    pub(super) fn keeps_time(&self) -> bool {
+        let free = |index| {
+            let account: &TenantAccount = &self.tenants[&index];
+            account.share.ceiling_ppm >= WHOLE_PPM && account.priority == Priority::Normal
+        };
+        self.working().nth(1).is_some() && !self.somebody_waits() && self.working().all(free)
+    }
+
+    /// Puts those whose turn in this round is still to come first, in the order of their places.
+    /// `ready` is sorted by virtual time.
+    pub(super) fn sort_by_place(&self, ready: &mut [Candidate<'_>]) {
+        let Some(least) = ready.first().map(|(vtime, ..)| *vtime) else {
+            return;
+        };
+        // A turn adds a round's length to its tenant's virtual time.
+        let this_round = least + self.round_ns() / 2;
+        let due = ready.partition_point(|(vtime, ..)| *vtime <= this_round);
+        ready[..due].sort_by_key(|(_, own, process)| (process.tenant, *own, process.slot));
+    }
+
+    /// How long a turn of `tenant` that begins at `now` is to last, its hand-over included.
+    pub(super) fn budget_ns(&self, now: u64, tenant: usize) -> u64 {
+        let round_ns = self.round_ns();
+        let length_ns = |index| self.part_ns(round_ns, index) + self.handover_ns;
+        let turn_ns = length_ns(tenant);
+        let period_ns: u64 = self.working().map(length_ns).sum();
+        if !self.keeps_time() || period_ns.abs_diff(self.tuning.cycle_ns) > PERIOD_ERROR_NS {
+            return turn_ns;
+        }
+        let owed_ns = turn_ns as i64 + self.lag_ns(tenant);
+        // Who has the most feels it least.
+        let keeper = self.working().max_by_key(|it| (length_ns(*it), *it));
+        let budget_ns = if keeper == Some(tenant) {
+            let before = self.working().filter(|it| *it < tenant);
+            let place_ns: u64 = before.map(length_ns).sum();
+            let period_ns = self.tuning.cycle_ns as i64;
+            let late_ns = signed_remainder(now as i64 - place_ns as i64, period_ns);
+            let quarter_ns = turn_ns as i64 / 4;
+            owed_ns - late_ns.clamp(-quarter_ns, quarter_ns)
+        } else {
+            owed_ns
+        };
+        budget_ns.clamp(self.tuning.turn_ns_min as i64, turn_ns as i64 * 3 / 2) as u64
+    }
+
+    /// Device time by which `tenant` is behind what the others had for their shares.
+    fn lag_ns(&self, tenant: usize) -> i64 {
+        let accounts = || self.working().map(|index| &self.tenants[&index]);
+        let shares: i128 = accounts().map(|a| i128::from(a.share.share_ppm)).sum();
+        let sum: i128 = accounts()
+            .map(|a| i128::from(a.share.share_ppm) * i128::from(a.vtime_ns))
+            .sum();
+        let account = &self.tenants[&tenant];
+        let mean_ns = sum / shares.max(1);
+        let behind_ns = mean_ns - i128::from(account.vtime_ns);
+        let share = i128::from(account.share.share_ppm);
+        // Those before it in the round have had their turn, so it is behind by as much.
+        let round_ns = self.round_ns();
+        let before = self.working().filter(|it| *it < tenant);
+        let due_ns: u64 = before.map(|it| self.part_ns(round_ns, it)).sum();
+        let missed_ns = behind_ns - i128::from(due_ns);
+        (missed_ns * share / i128::from(WHOLE_PPM)) as i64
+    }
+}
+
+/// The remainder nearest to 0.
+fn signed_remainder(value: i64, modulus: i64) -> i64 {
+    let rest = value.rem_euclid(modulus);
+    if rest > modulus / 2 {
+        rest - modulus
+    } else {
+        rest
+    }
+}

@@ -1,0 +1,120 @@
+//! Who is there, what each has used, and what each may have.
+
+use super::Arbiter;
+use crate::policy::Mode;
+use crate::sched::account::{ProcessAccount, TenantAccount};
+use crate::sched::plan::View;
+use crate::sched::shares::{WHOLE_PPM, shares};
+
+impl Arbiter {
+    /// Learns of new tenants and processes, and forgets those that are gone.
+    pub(super) fn meet(&mut self, now: u64, view: &View) {
+        self.processes.retain(|slot, account| {
+            view.processes
+                .iter()
+                .any(|p| p.slot == *slot && p.generation == account.generation)
+        });
+        if let Some(turn) = &self.turn
+            && !self.processes.contains_key(&turn.slot)
+        {
+            self.turn = None;
+        }
+        let measured = view
+            .processes
+            .iter()
+            .map(|p| p.handover_ns)
+            .filter(|ns| *ns != 0);
+        let (sum_ns, count) = measured.fold((0, 0), |(sum, count), ns| (sum + ns, count + 1));
+        self.handover_ns = u64::checked_div(sum_ns, count).unwrap_or(0);
+        self.tenants
+            .retain(|index, _| view.tenants.iter().any(|t| t.index == *index));
+        for tenant in &view.tenants {
+            self.tenants
+                .entry(tenant.index)
+                .or_insert_with(|| TenantAccount {
+                    vtime_ns: self.vtime_ns,
+                    ..TenantAccount::default()
+                });
+        }
+        for process in &view.processes {
+            self.processes
+                .entry(process.slot)
+                .or_insert_with(|| ProcessAccount::new(process, self.tuning.margin_ns));
+            let Some(account) = self.tenants.get_mut(&process.tenant) else {
+                continue;
+            };
+            if process.has_work() || !process.gated {
+                account.active_ns = now;
+            }
+        }
+        // A tenant that slept gains no credit beyond a turn.
+        for tenant in &view.tenants {
+            let works = view
+                .processes
+                .iter()
+                .any(|p| p.tenant == tenant.index && p.has_work());
+            let credit_ns = self.tuning.turn_ns_max;
+            let least = self.vtime_ns.saturating_sub(credit_ns);
+            if let Some(account) = self.tenants.get_mut(&tenant.index) {
+                if works && !account.had_work {
+                    account.vtime_ns = account.vtime_ns.max(least);
+                }
+                account.had_work = works;
+            }
+        }
+        let working = self.tenants.values().filter(|a| a.had_work);
+        if let Some(least) = working.map(|a| a.vtime_ns).min() {
+            self.vtime_ns = self.vtime_ns.max(least);
+        }
+    }
+
+    /// Charges the holder for the time since the last step.
+    pub(super) fn charge(&mut self, now: u64) {
+        let Some(turn) = &mut self.turn else { return };
+        let elapsed = now.saturating_sub(turn.charged_to_ns);
+        turn.charged_to_ns = turn.charged_to_ns.max(now);
+        if let Some(account) = self.tenants.get_mut(&turn.tenant) {
+            account.charge(elapsed);
+        }
+        if let Some(process) = self.processes.get_mut(&turn.slot) {
+            process.device_ns += elapsed;
+            process.vtime_ns += elapsed;
+        }
+    }
+
+    /// Brings shares up to date. Returns the tenant that is alone, if one is, nothing limits it, and
+    /// nobody may come whom it would have to make way for at once.
+    pub(super) fn share(&mut self, now: u64, view: &View) -> Option<usize> {
+        let idle_ns = self.tuning.idle_ns;
+        let active = |a: &TenantAccount| a.active_ns != 0 && now - a.active_ns.min(now) < idle_ns;
+        let promises: Vec<_> = view
+            .tenants
+            .iter()
+            .map(|t| {
+                let mut promise = t.promise;
+                promise.active =
+                    promise.mode != Mode::None && self.tenants.get(&t.index).is_some_and(active);
+                promise
+            })
+            .collect();
+        let round_ns = self.round_ns();
+        for (tenant, share) in view.tenants.iter().zip(shares(&promises)) {
+            // A turn's worth: what it earns while others have their turns must not be lost.
+            let burst_ns = self.part_ns(round_ns, tenant.index);
+            if let Some(account) = self.tenants.get_mut(&tenant.index) {
+                account.share = share;
+                account.priority = tenant.promise.priority;
+                account.fill(now, burst_ns);
+            }
+        }
+        let mut enforced = view
+            .tenants
+            .iter()
+            .zip(&promises)
+            .filter(|(_, p)| p.active)
+            .map(|(t, _)| t.index);
+        let one = enforced.next()?;
+        let whole = self.tenants.get(&one)?.share.ceiling_ppm >= WHOLE_PPM;
+        (enforced.next().is_none() && whole && !self.may_be_preempted(one)).then_some(one)
+    }
+}

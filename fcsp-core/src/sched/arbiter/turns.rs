@@ -1,0 +1,235 @@
+//! Whose turn it is: goes on with the holder, or gives the turn to whoever is furthest behind.
+
+use super::gates::pass;
+use super::{Arbiter, Turn};
+use crate::policy::Mode;
+use crate::sched::plan::{Grant, Plan, ProcessView, SegmentView, View};
+use crate::sched::segment::{SegmentState, reached};
+
+impl Arbiter {
+    /// Continues the turn or gives the next one.
+    pub(super) fn go_on(&mut self, now: u64, view: &View, alone: Option<usize>, plan: &mut Plan) {
+        for process in &view.processes {
+            if view.mode(process.tenant) == Mode::None && process.has_work() {
+                pass(process, plan);
+            }
+        }
+        if alone.is_some() {
+            return;
+        }
+        if let Some(process) = self.turn.as_ref().and_then(|turn| view.process(turn.slot)) {
+            let next = plan.retired(process).wrapping_add(1);
+            let has_more = reached(process.opened, next);
+            self.learn_thinking(process, next);
+            if has_more && reached(process.granted, next) {
+                let found = self.candidates(now, view, plan);
+                if found.ready.iter().any(|it| self.is_urgent(it, process)) {
+                    return self.cut_short(process, next, plan);
+                }
+                self.extend(view, process, plan);
+                return self.run_ahead(now, process, plan);
+            }
+            if !has_more && self.hold(now, view, process) {
+                return self.run_ahead(now, process, plan);
+            }
+        }
+        self.next_turn(now, view, plan);
+    }
+
+    /// Goes on with the holder while its turn lasts, else gives a turn to whoever is furthest behind.
+    fn next_turn(&mut self, now: u64, view: &View, plan: &mut Plan) {
+        let choice = self.choose(now, view, plan);
+        if let Some(turn) = &self.turn
+            && !choice.as_ref().is_some_and(|choice| choice.keeps)
+        {
+            self.revoke(view, turn, plan);
+        }
+        let Some(choice) = choice else {
+            self.turn = None;
+            return;
+        };
+        let process = choice.process;
+        let from = plan.retired(process).wrapping_add(1);
+        self.learn_thinking(process, from);
+        let changes = self.last.is_none_or(|(slot, _)| slot != process.slot);
+        plan.handed_over = self.last.is_none_or(|(_, tenant)| tenant != process.tenant);
+        self.last = Some((process.slot, process.tenant));
+        let handover_ns = match process.handover_ns {
+            _ if !changes => 0,
+            0 => self.handover_ns,
+            measured => measured,
+        };
+        if let Some(tenant) = self.tenants.get_mut(&process.tenant) {
+            tenant.refund(handover_ns);
+        }
+        let kept = self.turn.take().filter(|_| choice.keeps);
+        let (started_ns, budget_ns) = match kept {
+            Some(turn) => (turn.started_ns, turn.budget_ns),
+            None => (now, self.budget_ns(now, process.tenant)),
+        };
+        let left_ns = (started_ns + budget_ns).saturating_sub(now);
+        let until_ns = choice
+            .until_ns
+            .map_or(left_ns, |until| until.saturating_sub(now));
+        let to = self.grant_up_to(process, from, until_ns.saturating_sub(handover_ns));
+        self.turn = Some(Turn {
+            slot: process.slot,
+            tenant: process.tenant,
+            started_ns,
+            charged_to_ns: now,
+            segment_started_ns: now,
+            first_segment: changes,
+            budget_ns,
+            handover_ns,
+            hold_until_ns: 0,
+        });
+        plan.grant.push(Grant {
+            slot: process.slot,
+            from,
+            to,
+            first_of_turn: changes,
+        });
+    }
+
+    /// Last segment from `from` on that fits into `room_ns`; at least `from` itself.
+    fn grant_up_to(&self, process: &ProcessView, from: u32, room_ns: u64) -> u32 {
+        let mut to = from;
+        let mut sum_ns = 0;
+        for segment in process.segments.iter().filter(|s| reached(s.number, from)) {
+            let length_ns = self.expected_ns(process.slot, segment);
+            if segment.number != from && sum_ns + length_ns / 2 > room_ns {
+                break;
+            }
+            sum_ns += length_ns;
+            to = segment.number;
+        }
+        to
+    }
+
+    fn expected_ns(&self, slot: usize, segment: &SegmentView) -> u64 {
+        let account = self.processes.get(&slot);
+        account.map_or(segment.predicted_ns, |a| {
+            a.corrected_ns(segment.predicted_ns)
+        })
+    }
+
+    /// Who could have a turn, now or later.
+    pub(super) fn candidates<'a>(&self, now: u64, view: &'a View, plan: &Plan) -> Candidates<'a> {
+        let mut found = Candidates::default();
+        for process in &view.processes {
+            if view.mode(process.tenant) == Mode::None {
+                continue;
+            }
+            let (Some(tenant), Some(account)) = (
+                self.tenants.get(&process.tenant),
+                self.processes.get(&process.slot),
+            ) else {
+                continue;
+            };
+            let first = plan.retired(process).wrapping_add(1);
+            let Some(segment) = process
+                .segments
+                .iter()
+                .find(|s| s.number == first && s.launches > 0)
+            else {
+                let idle_ns = now.saturating_sub(tenant.active_ns);
+                if account.interactive() && idle_ns <= self.tuning.think_ns_max {
+                    let due_ns = account.just_in_time_ns(now);
+                    found.expected.push((tenant.vtime_ns, due_ns, process));
+                }
+                continue;
+            };
+            if !tenant.eligible() {
+                continue;
+            }
+            let at = match segment.state {
+                SegmentState::Open => account.just_in_time_ns(segment.opened_ns),
+                _ => now,
+            };
+            if at <= now {
+                let candidate = (tenant.vtime_ns, account.vtime_ns, process);
+                found.ready.push(candidate);
+            } else {
+                found.later.push((tenant.vtime_ns, at, process));
+            }
+        }
+        let ready = &mut found.ready;
+        ready.sort_by_key(|(vtime, own, process)| (*vtime, *own, process.slot));
+        if self.keeps_time() {
+            self.sort_by_place(ready);
+        } else {
+            self.sort_by_priority(ready);
+        }
+        found
+            .later
+            .sort_by_key(|(_, at, process)| (*at, process.slot));
+        found
+    }
+
+    /// The waiting process that is furthest behind, and until when it may run before somebody who is
+    /// further behind still, but whose time has not come, wants the device.
+    fn choose<'a>(&self, now: u64, view: &'a View, plan: &Plan) -> Option<Choice<'a>> {
+        let found = self.candidates(now, view, plan);
+        let keeps = self.turn.as_ref().and_then(|turn| {
+            let (_, _, process) = *found.ready.iter().find(|(_, _, p)| p.slot == turn.slot)?;
+            if found.ready.iter().any(|it| self.is_urgent(it, process)) {
+                return None;
+            }
+            let left_ns = (turn.started_ns + turn.budget_ns).saturating_sub(now);
+            let next = plan.retired(process).wrapping_add(1);
+            let segment = process.segments.iter().find(|s| s.number == next)?;
+            let fits = left_ns >= self.expected_ns(process.slot, segment) / 2 && left_ns > 0;
+            fits.then_some(process)
+        });
+        let first = found
+            .ready
+            .iter()
+            .find(|(_, _, p)| keeps.is_none_or(|k| k.slot == p.slot));
+        match first {
+            Some((vtime, _, process)) => {
+                let turn_ns = self.turn_ns(process.tenant);
+                let until_ns = found
+                    .later
+                    .iter()
+                    .chain(&found.expected)
+                    .filter(|(theirs, _, p)| {
+                        p.tenant != process.tenant && *theirs <= vtime + turn_ns
+                    })
+                    .map(|(_, at, _)| *at)
+                    .min();
+                Some(Choice {
+                    process,
+                    until_ns,
+                    keeps: keeps.is_some(),
+                })
+            }
+            // Nobody else could use the device meanwhile, so waiting would serve nobody.
+            None => found.later.first().map(|(_, _, process)| Choice {
+                process,
+                until_ns: None,
+                keeps: false,
+            }),
+        }
+    }
+}
+
+/// Who could have a turn.
+#[derive(Default)]
+pub(super) struct Candidates<'a> {
+    /// At once; who goes first stands first.
+    pub(super) ready: Vec<Candidate<'a>>,
+    /// At the time that stands in the second place; the next one stands first.
+    pub(super) later: Vec<Candidate<'a>>,
+    /// Has nothing at this moment, but will: when that will be due at the earliest.
+    expected: Vec<Candidate<'a>>,
+}
+
+/// A process that could have a turn: its tenant's virtual time, its own, or when it is due.
+pub(super) type Candidate<'a> = (u64, u64, &'a ProcessView);
+
+struct Choice<'a> {
+    process: &'a ProcessView,
+    until_ns: Option<u64>,
+    /// The holder goes on with its turn.
+    keeps: bool,
+}

@@ -1,0 +1,107 @@
+//! What a priority is worth: how soon a high one runs, and what is left to a low one.
+
+use super::programs::{Kind, Limits, Node, balanced};
+use crate::policy::{LowPriority, Priority};
+use crate::sched::clock::{ms, us};
+
+/// A server: a request now and then, one kernel each, waited for.
+fn requests() -> Kind {
+    Kind::Steps {
+        kernels: 1,
+        kernel_ns: us(500),
+        cpu_ns: 0,
+        pause_ns: us(4_321),
+    }
+}
+
+fn saturate() -> Kind {
+    Kind::Saturate(vec![us(500)])
+}
+
+fn low(percent: u32) -> Limits {
+    balanced(percent).with(Priority::Low)
+}
+
+/// 99th percentile of the latencies of the first program, after a second to settle.
+fn p99_ns(node: &mut Node) -> u64 {
+    node.run(ms(1_000));
+    node.programs[0].latencies_ns.clear();
+    node.run(ms(4_000));
+    let latencies = &mut node.programs[0].latencies_ns;
+    assert!(latencies.len() > 500, "{} requests", latencies.len());
+    latencies.sort_unstable();
+    latencies[latencies.len() * 99 / 100]
+}
+
+fn parts(node: &mut Node) -> Vec<f64> {
+    node.run(ms(1_000));
+    let done = node.run(ms(2_000));
+    done.iter()
+        .map(|ns| *ns as f64 / ms(2_000) as f64)
+        .collect()
+}
+
+#[test]
+fn a_high_tenant_waits_for_one_kernel_and_a_hand_over() {
+    let mut alone = Node::new(&[(balanced(50), requests())]);
+    let alone_ns = p99_ns(&mut alone);
+    let beside = |priority| {
+        let high = balanced(50).with(priority);
+        p99_ns(&mut Node::new(&[
+            (high, requests()),
+            (balanced(50), saturate()),
+        ]))
+    };
+    let (high_ns, normal_ns) = (beside(Priority::High), beside(Priority::Normal));
+    println!("simulated: p99 alone {alone_ns}, high {high_ns}, normal {normal_ns} ns");
+    assert!(high_ns <= alone_ns + us(700), "{high_ns} after {alone_ns}");
+    assert!(normal_ns > high_ns, "a priority is worth nothing");
+}
+
+#[test]
+fn a_high_tenant_has_no_more_than_its_share() {
+    let high = balanced(50).with(Priority::High);
+    let mut node = Node::new(&[(high, saturate()), (balanced(50), saturate())]);
+    let parts = parts(&mut node);
+    assert!((parts[0] - parts[1]).abs() <= 0.02, "{parts:.3?}");
+    assert!(parts[0] + parts[1] >= 0.93, "{parts:.3?}");
+}
+
+#[test]
+fn neighbours_of_a_high_tenant_that_idles_have_the_device() {
+    let high = balanced(50).with(Priority::High);
+    let mut node = Node::new(&[(high, Kind::Idle), (balanced(50), saturate())]);
+    let parts = parts(&mut node);
+    assert!(parts[1] >= 0.97, "{parts:.3?}");
+}
+
+#[test]
+fn a_low_tenant_has_its_floor_beside_others_and_what_they_leave() {
+    let mut node = Node::new(&[(balanced(50), saturate()), (low(50), saturate())]);
+    let beside_saturating = parts(&mut node);
+    // Half of the floor pool of 20 %.
+    assert!(
+        (beside_saturating[1] - 0.1).abs() <= 0.01,
+        "{beside_saturating:.3?}"
+    );
+    let mut node = Node::new(&[(balanced(50), requests()), (low(50), saturate())]);
+    let beside_requests = parts(&mut node);
+    assert!(beside_requests[1] >= 0.75, "{beside_requests:.3?}");
+}
+
+#[test]
+fn a_paused_tenant_has_nothing_until_the_others_rest() {
+    let paused = Limits {
+        low_priority: LowPriority::Pause,
+        ..low(50)
+    };
+    let mut node = Node::new(&[(balanced(50), saturate()), (paused, saturate())]);
+    node.programs[0].until_ns = ms(2_000);
+    node.run(ms(500));
+    let beside = node.run(ms(1_000));
+    assert_eq!(beside[1], 0, "{beside:?}");
+    // 200 ms without work is idle, and what the other had queued comes first.
+    node.run(ms(1_200));
+    let alone = node.run(ms(500));
+    assert!(alone[1] >= ms(490), "{alone:?}");
+}

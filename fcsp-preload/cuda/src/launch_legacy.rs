@@ -1,0 +1,99 @@
+//! Handlers of older launch calls: the interface before CUDA 4, and one cooperative grid on several
+//! devices.
+
+use core::ffi::{c_int, c_uint};
+use core::ptr;
+
+use cuda_sys::{CUDA_LAUNCH_PARAMS, CUfunction, CUresult, CUstream, fn_types};
+use fcsp_core::sched::clock::ms;
+use fcsp_core::sched::cost::{CostKey, prior_ns};
+
+use crate::launch::kernel_work;
+use crate::turn::{self, Work, submit};
+
+/// Tells these launches from others in cost keys: the block's shape is part of the function here.
+const OLD: u64 = 0x006f_6c64;
+/// Most a guess may cost.
+const GUESS_NS_MAX: u64 = ms(10);
+/// Threads in a block, for the guess: `cuFuncSetBlockShape` said how many.
+const BLOCK_THREADS: u64 = 256;
+
+fn work(f: CUfunction, width: c_int, height: c_int) -> Work {
+    let [width, height] = [width, height].map(|side| u64::from(side.unsigned_abs()));
+    Work {
+        key: CostKey::new(&[OLD, f.addr() as u64, width, height]),
+        guess_ns: prior_ns(width.saturating_mul(height), BLOCK_THREADS, GUESS_NS_MAX),
+        function: Some(f),
+    }
+}
+
+/// # Safety
+///
+/// As `cuLaunch`.
+pub unsafe fn one(real: fn_types::cuLaunch, f: CUfunction) -> CUresult {
+    // SAFETY: the program's own call, passed on.
+    submit::<false>(ptr::null_mut(), work(f, 1, 1), || unsafe { real(f) })
+}
+
+/// # Safety
+///
+/// As `cuLaunchGrid`.
+pub unsafe fn grid(
+    real: fn_types::cuLaunchGrid,
+    f: CUfunction,
+    width: c_int,
+    height: c_int,
+) -> CUresult {
+    // SAFETY: the program's own call, passed on.
+    submit::<false>(ptr::null_mut(), work(f, width, height), || unsafe {
+        real(f, width, height)
+    })
+}
+
+/// # Safety
+///
+/// As `cuLaunchGridAsync`.
+pub unsafe fn grid_async(
+    real: fn_types::cuLaunchGridAsync,
+    f: CUfunction,
+    width: c_int,
+    height: c_int,
+    stream: CUstream,
+) -> CUresult {
+    // SAFETY: the program's own call, passed on.
+    submit::<false>(stream, work(f, width, height), || unsafe {
+        real(f, width, height, stream)
+    })
+}
+
+/// One grid, gated like any other if it is on one device. If its parts on several devices wait for each
+/// other it is like a collective: it is not held back, and no turn waits for it.
+///
+/// # Safety
+///
+/// As `cuLaunchCooperativeKernelMultiDevice`.
+pub unsafe fn multi_device(
+    real: fn_types::cuLaunchCooperativeKernelMultiDevice,
+    list: *mut CUDA_LAUNCH_PARAMS,
+    count: c_uint,
+    flags: c_uint,
+) -> CUresult {
+    // SAFETY: null, or the program's own list of `count`.
+    let first = unsafe { list.as_ref() };
+    if let Some(one) = first.filter(|_| count == 1) {
+        let grid = [one.gridDimX, one.gridDimY, one.gridDimZ];
+        let block = [one.blockDimX, one.blockDimY, one.blockDimZ];
+        let work = kernel_work(one.function, grid, block, one.sharedMemBytes);
+        // SAFETY: the program's own call, passed on.
+        return submit::<false>(one.hStream, work, || unsafe { real(list, count, flags) });
+    }
+    if first.is_some() {
+        for at in 0..count as usize {
+            // SAFETY: the program's own list of `count`.
+            let stream = unsafe { (*list.add(at)).hStream };
+            turn::stall_anywhere(stream);
+        }
+    }
+    // SAFETY: the program's own call, passed on.
+    unsafe { real(list, count, flags) }
+}

@@ -1,0 +1,132 @@
+//! Work on its way to the device: what is submitted in its turn, what is passed on beside, and what a
+//! thread says before it waits.
+//!
+//! Handlers of launches, copies, fills and orders between streams end here; from here a call goes to
+//! [`fcsp_core::sched::producer`]. Nothing is gated while its stream is captured.
+
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use cuda_sys::{CU_STREAM_PER_THREAD, CUfunction, CUresult, CUstream};
+use fcsp_core::backend::QueueId;
+use fcsp_core::sched::cost::CostKey;
+
+use crate::device::{self, Device};
+use crate::queue::{CudaGate, launched_into_thread_stream, queue_of};
+use crate::{capture, communication};
+
+/// What is submitted.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    /// What its cost is known by.
+    pub key: CostKey,
+    /// Device time it may take if nobody has measured it.
+    pub guess_ns: u64,
+    /// The kernel, where it is one.
+    pub function: Option<CUfunction>,
+}
+
+/// Small copies and fills that went before without a turn; see [`crate::transfer`].
+pub static PASSED: AtomicU32 = AtomicU32::new(0);
+
+/// True once something was put into a queue that the device cannot end by itself. Programs in which
+/// nothing ever waits for others pay nothing for their orders between streams.
+static STALLS: AtomicBool = AtomicBool::new(false);
+
+/// The device and the queue behind `stream`, if what goes there now forms segments.
+pub fn gated<const PER_THREAD: bool>(stream: CUstream) -> Option<(&'static Device, QueueId)> {
+    let device = device::current().filter(|device| device.producer.gated())?;
+    if capture::captures::<PER_THREAD>(stream) {
+        return None;
+    }
+    Some((device, queue_of::<PER_THREAD>(stream)?))
+}
+
+/// Submits work to `stream` in its turn.
+pub fn submit<const PER_THREAD: bool>(
+    stream: CUstream,
+    work: Work,
+    launch: impl FnOnce() -> CUresult,
+) -> CUresult {
+    let Some((device, queue)) = gated::<PER_THREAD>(stream) else {
+        return launch();
+    };
+    let gate = CudaGate(&device.pages);
+    if work.function.is_some_and(communication::is) {
+        // Other devices wait for it: nothing holds it back, and no turn waits for it.
+        STALLS.store(true, Ordering::Relaxed);
+        device.producer.stall(&gate, queue);
+        return launched::<PER_THREAD>(stream, launch());
+    }
+    // Relaxed, and written only if it changes: a count that need not be exact.
+    if PASSED.load(Ordering::Relaxed) != 0 {
+        PASSED.store(0, Ordering::Relaxed);
+    }
+    let ticket = device.producer.enter(&gate, queue, work.key, work.guess_ns);
+    let result = launched::<PER_THREAD>(stream, launch());
+    device
+        .producer
+        .leave(&gate, ticket, result == CUresult::CUDA_SUCCESS);
+    result
+}
+
+fn launched<const PER_THREAD: bool>(stream: CUstream, result: CUresult) -> CUresult {
+    if stream == CU_STREAM_PER_THREAD || (PER_THREAD && stream.is_null()) {
+        launched_into_thread_stream();
+    }
+    result
+}
+
+/// Something that the device cannot end by itself is about to be put into `stream`.
+pub fn stall<const PER_THREAD: bool>(stream: CUstream) {
+    STALLS.store(true, Ordering::Relaxed);
+    if let Some((device, queue)) = gated::<PER_THREAD>(stream) {
+        device.producer.stall(&CudaGate(&device.pages), queue);
+    }
+}
+
+/// As [`stall`], for a stream of a device that need not be the current one.
+pub fn stall_anywhere(stream: CUstream) {
+    STALLS.store(true, Ordering::Relaxed);
+    if capture::captures::<false>(stream) {
+        return;
+    }
+    let Some(queue) = queue_of::<false>(stream) else {
+        return;
+    };
+    for device in device::attached().filter(|device| device.producer.gated()) {
+        device.producer.stall(&CudaGate(&device.pages), queue);
+    }
+}
+
+/// Whether anything in this process waits for others.
+pub fn stalls() -> bool {
+    // Relaxed: a thread that orders its work after another's has synchronised with it.
+    STALLS.load(Ordering::Relaxed)
+}
+
+/// Makes a call that waits for the device; the scheduler is told before and after.
+pub fn waiting(call: impl FnOnce() -> CUresult) -> CUresult {
+    about_to_wait();
+    waited(call())
+}
+
+/// Tells the scheduler that this thread is about to wait.
+pub fn about_to_wait() {
+    if capture::any() {
+        // Waiting is illegal for what is captured, and for the rest a quiet segment is judged by time.
+        return;
+    }
+    for device in device::attached().filter(|device| device.producer.gated()) {
+        device.producer.sync(&CudaGate(&device.pages));
+    }
+}
+
+/// Tells the scheduler that this thread has waited.
+pub fn waited(result: CUresult) -> CUresult {
+    if !capture::any() {
+        for device in device::attached().filter(|device| device.producer.gated()) {
+            device.producer.waited(&CudaGate(&device.pages));
+        }
+    }
+    result
+}
