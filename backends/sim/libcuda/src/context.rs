@@ -294,7 +294,7 @@ pub unsafe fn synchronize_of(context: CUcontext) -> Outcome {
 fn wait_idle(context: &Context) -> Outcome {
     crate::capture::forbid(context.group)?;
     context.gpu.queues()?.wait_group(context.group);
-    crate::pool::synchronized(context.gpu);
+    crate::pool::synchronized();
     Ok(())
 }
 

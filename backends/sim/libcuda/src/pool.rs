@@ -68,7 +68,7 @@ impl Pool {
             return Ok(());
         }
         self.gpu.queues()?.wait_group(stream.group);
-        synchronized(self.gpu);
+        synchronized();
         self.try_take(bytes, stream, address)
     }
 
@@ -244,10 +244,10 @@ pub fn free_now(gpu: &Gpu, allocation: &Allocation) {
     }
 }
 
-/// A thread has waited for work on `gpu`: its pools give back what is free by now.
-pub fn synchronized(gpu: &Gpu) {
-    let ours = |pool: &Pool| std::ptr::eq(pool.gpu, gpu);
-    for pool in POOLS.all(ours) {
+/// A thread has waited for work: pools give back what is free by now. Those of other devices as well, whose
+/// memory streams of this one may have freed.
+pub fn synchronized() {
+    for pool in POOLS.all(|_| true) {
         let mut state = pool.lock();
         state.chunks.synchronized();
         let keep_bytes = state.threshold_bytes;
