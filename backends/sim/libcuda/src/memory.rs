@@ -61,7 +61,7 @@ static IDS: AtomicU64 = AtomicU64::new(1);
 
 /// Alignment of what `cuMemAlloc` returns.
 pub const ALIGN_BYTES: u64 = 512;
-/// Physical memory is handed out in pages of this size to allocations of at least half of it.
+/// Physical memory is handed out in pages of this size to allocations of more than half of it.
 const LARGE_PAGE_BYTES: u64 = 2 << 20;
 /// `CU_MEM_ATTACH_GLOBAL` and `CU_MEM_ATTACH_HOST`.
 const ATTACH: [c_uint; 2] = [1, 2];
@@ -128,7 +128,7 @@ pub fn remove(base: u64, condition: impl Fn(&Allocation) -> bool) -> Option<Arc<
 
 /// Physical memory an allocation of this size takes.
 pub fn physical_bytes(bytes: u64) -> u64 {
-    let page = if bytes >= LARGE_PAGE_BYTES / 2 {
+    let page = if bytes > LARGE_PAGE_BYTES / 2 {
         LARGE_PAGE_BYTES
     } else {
         ALIGN_BYTES
