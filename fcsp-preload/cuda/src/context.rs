@@ -97,15 +97,23 @@ fn gone(ending: Option<Ending>, device: Option<&'static Device>) {
             usage::release_context(device);
         }
         if !memory_contexts::any_on(device.ordinal) {
-            // What was allocated in contexts we did not know, or from pools, has no context left.
-            memory_charge::sweep(device, |_| true);
-            memory_pool_settle::forget(device);
-            device.activity.forget_lazy();
+            without_context(device);
         }
         usage::changed(device);
     }
+    if !memory_contexts::any() {
+        // Contexts of other devices have allocated from pools of some that never had one.
+        device::attached().for_each(without_context);
+    }
     // What the context had may have left pools that go on; those of devices without one are forgotten.
     memory_pool_settle::settle_all();
+}
+
+/// A device has no context left: what was allocated in contexts we did not know, or from pools, is gone.
+fn without_context(device: &Device) {
+    memory_charge::sweep(device, |_| true);
+    memory_pool_settle::forget(device);
+    device.activity.forget_lazy();
 }
 
 /// Runs `end`; if the driver agrees, the context of `ending` is gone.

@@ -113,11 +113,17 @@ pub fn all_pass() -> bool {
     }
 }
 
+/// True if the process has used one device so far: whatever it does, it does there.
+#[inline]
+pub fn is_only() -> bool {
+    COUNT.load(Ordering::Acquire) == 1
+}
+
 /// The device of the calling thread's current context; attaches it if it is new. `None` if there is
 /// no context, or the device could not be attached.
 pub fn current() -> Option<&'static Device> {
     // One device used so far is the usual case, and contexts on others are attached as they are made.
-    if COUNT.load(Ordering::Acquire) == 1 {
+    if is_only() {
         // SAFETY: as in `attached`.
         return Some(unsafe { &*ATTACHED[0].load(Ordering::Relaxed) });
     }

@@ -309,6 +309,7 @@ fcsp_preload::hooks! {
     forward cuMemPoolGetAttribute, "what a pool has of its device";
     forward cuPointerGetAttribute, "which pool a freed block is of, which memory a copy is between";
     forward cuStreamCreate, "joins other threads' default streams";
+    forward cuStreamGetCtx, "whose device stream-ordered memory is of";
     forward cuStreamIsCapturing, "what is captured is not gated";
     forward cuStreamIsCapturing_ptsz, "what is captured is not gated";
     forward cuStreamWriteValue32_v2, "the done word";

@@ -31,6 +31,7 @@ mod memory_contexts;
 mod memory_graph;
 mod memory_graph_charge;
 mod memory_pool;
+mod memory_pool_current;
 mod memory_pool_reuse;
 mod memory_pool_settle;
 mod memory_pool_table;

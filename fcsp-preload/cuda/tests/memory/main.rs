@@ -16,5 +16,6 @@ mod linear;
 mod management;
 mod policy;
 mod pools;
+mod pools_devices;
 mod shared;
 mod vmm;
