@@ -24,6 +24,8 @@ use libfuzzer_sys::fuzz_target;
 
 #[path = "../../tests/calls/arrays.rs"]
 mod arrays;
+#[path = "../../tests/calls/ask.rs"]
+mod ask;
 #[path = "../../tests/calls/bytes.rs"]
 mod bytes;
 #[path = "../../tests/calls/capturing.rs"]
@@ -36,6 +38,8 @@ mod graphs;
 mod linear;
 #[path = "../../tests/calls/model.rs"]
 mod model;
+#[path = "../../tests/calls/pool_book.rs"]
+mod pool_book;
 #[path = "../../tests/calls/pools.rs"]
 mod pools;
 #[path = "../../tests/calls/rounds.rs"]

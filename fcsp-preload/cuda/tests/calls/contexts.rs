@@ -5,7 +5,6 @@ use std::ptr::null_mut;
 
 use crate::cu;
 use crate::model::{Bill, Context, DEVICES, Twin};
-use crate::pools;
 use crate::world::{Answer, World};
 
 /// Contexts that live at once at most.
@@ -46,6 +45,7 @@ fn made(world: &mut World, answer: Answer, device: i32, primary: bool) {
         return;
     }
     let device = device as usize;
+    world.model.pools.context_made(device);
     world.model.contexts.push(Context {
         twin,
         device,
@@ -113,12 +113,15 @@ fn gone(world: &mut World, index: usize) {
     let twin = world.model.contexts[index].twin;
     world.outlived(twin);
     for object in world.model.context_gone(index) {
-        pools::orphan(&mut world.model.pools, &object);
+        world.model.pools.orphaned(object.twin);
         world.outlived(object.twin);
     }
     for stream in world.work.streams_of(index) {
         world.outlived(stream);
     }
+    world
+        .model
+        .after_context(world.model.contexts[index].device);
 }
 
 fn retain(world: &mut World) {
@@ -168,7 +171,7 @@ fn reset(world: &mut World) {
     );
     ended(world, answer, device);
     if answer.is_success() && !world.model.has_context(device as usize) {
-        world.model.nothing_in_contexts(device as usize);
+        world.model.after_context(device as usize);
     }
 }
 
@@ -239,6 +242,7 @@ fn pop(world: &mut World) {
 }
 
 fn synchronize(world: &mut World) {
+    world.model.pools.settled();
     let answer = world.call(
         || "cuCtxSynchronize".into(),
         &Bill::Free,
@@ -246,6 +250,10 @@ fn synchronize(world: &mut World) {
     );
     if answer.is_success() {
         world.work.waited();
+        if let Some(device) = world.only_context() {
+            world.model.pools.waited_for_all(device);
+            world.model.graphs.waited_for_all(device);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use cuda_sys::{
 use std::ptr::{null, null_mut};
 
 use crate::cu;
-use crate::model::{Bill, Kind, Object, Twin, blocks};
+use crate::model::{Bill, DEVICES, Kind, Model, Object, Twin, blocks};
 use crate::work;
 use crate::world::World;
 
@@ -32,9 +32,55 @@ pub struct Book {
     executables: Vec<(Twin, Vec<(usize, u64)>)>,
     /// Where nodes of this round allocate.
     addresses: Vec<Twin>,
+    /// What the driver says that it has for graphs.
+    figure_bytes: [u64; DEVICES],
+    /// What graphs took that were destroyed since all work was last waited for.
+    destroyed_bytes: [u64; DEVICES],
+    /// Whether there are executable graphs that the library forgot with the last context.
+    stray: [bool; DEVICES],
 }
 
+/// What small allocations of graphs are rounded up by, all together.
+const ROUNDING_BYTES: u64 = 1 << 20;
+
 impl Book {
+    /// What is charged for graphs: what living executables need, and what the driver keeps beyond that. What
+    /// destroyed ones had may be counted as kept until all work was waited for.
+    pub fn bounds(&self, model: &Model, device: usize) -> (u64, u64) {
+        let needs = model.charged(device, |kind| kind == Kind::Executable);
+        let figure = self.figure_bytes[device];
+        if self.stray[device] || !model.has_context(device) {
+            return (needs, needs + figure);
+        }
+        let beyond = figure.saturating_sub(needs);
+        let kept_max = figure.min(beyond + self.destroyed_bytes[device]);
+        (
+            needs.max(figure.saturating_sub(ROUNDING_BYTES)),
+            needs + kept_max,
+        )
+    }
+
+    /// Takes over what the driver says that it has for graphs.
+    pub fn look(&mut self, ask: impl Fn(usize) -> u64) {
+        self.figure_bytes = std::array::from_fn(ask);
+    }
+
+    /// All work on a device was waited for, in the only context there is.
+    pub fn waited_for_all(&mut self, device: usize) {
+        self.destroyed_bytes[device] = 0;
+    }
+
+    /// Neither a context nor an executable graph is left.
+    pub fn over(&mut self) {
+        self.stray = [false; DEVICES];
+    }
+
+    /// A device has no context any more.
+    pub fn forget(&mut self, device: usize) {
+        self.stray[device] = !self.executables.is_empty();
+        self.destroyed_bytes[device] = 0;
+    }
+
     /// Addresses that may still be some node's.
     pub fn addresses(&self) -> impl Iterator<Item = Twin> {
         self.addresses.iter().copied()
@@ -378,7 +424,10 @@ fn destroy_exec(world: &mut World, twin: Twin) {
         |cuda, side, _| cu!(cuda, cuGraphExecDestroy(twin.0[side] as CUgraphExec)),
     );
     if answer.is_success() {
-        world.take(twin, &[Kind::Executable]);
+        let charges = world.take(twin, &[Kind::Executable]).map(|it| it.charges);
+        for (device, bytes) in charges.unwrap_or_default() {
+            world.model.graphs.destroyed_bytes[device] += bytes;
+        }
         let executables = &mut world.model.graphs.executables;
         executables.retain(|(it, _)| *it != twin);
     }

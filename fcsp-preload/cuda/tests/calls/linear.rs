@@ -93,22 +93,32 @@ fn free(world: &mut World) {
 
 /// `cuMemFree_v2`.
 pub fn release(world: &mut World, twin: Twin) {
+    world.model.pools.settled();
     let answer = world.call(
         || format!("cuMemFree_v2({twin:x?})"),
         &crate::model::Bill::Free,
         |cuda, side, _| cu!(cuda, cuMemFree_v2(twin.0[side])),
     );
-    if answer.is_success()
-        && world.take(twin, &[Kind::Linear, Kind::Pool]).is_none()
-        && twin != Twin::default()
-    {
-        world.differ("something was freed that the model does not know".into());
+    if !answer.is_success() || twin == Twin::default() {
+        return;
+    }
+    match world.take(twin, &[Kind::Linear, Kind::Pool]) {
+        Some(object) if object.kind == Kind::Pool => world.model.pools.freed(twin, false),
+        Some(_) => {}
+        None => {
+            world.differ("something was freed that the model does not know".into());
+        }
     }
 }
 
 /// Is what a program is told what is charged?
 fn info(world: &mut World) {
     let mut told = [[0_usize; 2]; 2];
+    // Without a quota the driver answers.
+    let here = world.current().map(|it| world.model.contexts[it].device);
+    if here.is_some_and(|device| world.model.quota_bytes[device].is_some()) {
+        world.model.pools.settled();
+    }
     let cells = std::cell::Cell::from_mut(&mut told[..]).as_slice_of_cells();
     let answer = world.call(
         || "cuMemGetInfo_v2".into(),
@@ -131,8 +141,14 @@ fn info(world: &mut World) {
             let may_be = quota.saturating_sub(high)..=quota.saturating_sub(low);
             total as u64 == quota && may_be.contains(&(free as u64))
         }
-        // Stream-ordered frees reach the two drivers at different times.
-        None => total == bare_total && (low != high || free == bare_free || !world.work.is_quiet()),
+        // Stream-ordered frees reach the two drivers at different times, and a refusal on one side makes that
+        // driver give up what it keeps.
+        None => {
+            let kept = [0, 1].map(|side| world.kept_bytes(side, device));
+            let alike = free as u64 + kept[0] == bare_free as u64 + kept[1];
+            let is_known = world.work.is_quiet() && !world.model.pools.any_destroyed(device);
+            total == bare_total && (alike || !is_known)
+        }
     };
     if !right {
         world.differ(format!(

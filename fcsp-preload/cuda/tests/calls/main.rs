@@ -10,6 +10,7 @@
 mod support;
 
 mod arrays;
+mod ask;
 mod bytes;
 mod captures;
 mod capturing;
@@ -17,6 +18,7 @@ mod contexts;
 mod graphs;
 mod linear;
 mod model;
+mod pool_book;
 mod pools;
 mod rounds;
 mod threads;

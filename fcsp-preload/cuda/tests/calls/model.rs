@@ -3,7 +3,7 @@
 //! It knows nothing of addresses and return codes (those are the bare driver's to say), only sizes:
 //! which object takes how much, and with which context it ends.
 
-use crate::{graphs, pools};
+use crate::{graphs, pool_book};
 
 /// Devices of the machine: the first has a quota, the second has none.
 pub const DEVICES: usize = 2;
@@ -72,6 +72,10 @@ pub enum Bill {
     Free,
     /// So much of each device.
     Of(Vec<(usize, u64)>),
+    /// So much from a pool of a device.
+    Pool(usize, u64),
+    /// The same of a pool with a limit of its own, at which its driver refuses.
+    LimitedPool(usize, u64),
     /// So much, of a device that only the library knows: there is no current context.
     Unsure(u64),
 }
@@ -84,13 +88,26 @@ pub struct Model {
     pub contexts: Vec<Context>,
     /// Physical memory of `cuMemCreate`: device, bytes, handles and mappings.
     pub physical: Vec<(usize, u64, u64)>,
-    pub pools: pools::Kept,
+    pub pools: pool_book::Kept,
     pub graphs: graphs::Book,
 }
 
 impl Model {
     /// What is charged for certain, and at most.
     pub fn bounds(&self, device: usize) -> (u64, u64) {
+        let (beside, pools) = (self.beside_pools(device), self.pools.bounds(device));
+        (beside.0 + pools.0, beside.1 + pools.1)
+    }
+
+    /// The same without pools and what is on its way back to the device.
+    fn beside_pools(&self, device: usize) -> (u64, u64) {
+        let held = self.held_bytes(device);
+        let (low, high) = self.graphs.bounds(self, device);
+        (held + low, held + high)
+    }
+
+    /// What is charged beside pools and graphs.
+    fn held_bytes(&self, device: usize) -> u64 {
         let contexts = self
             .contexts
             .iter()
@@ -99,11 +116,18 @@ impl Model {
             .physical
             .iter()
             .filter(|(at, _, references)| *at == device && *references > 0);
-        let exact = contexts.count() as u64 * CONTEXT_BYTES
+        contexts.count() as u64 * CONTEXT_BYTES
             + physical.map(|(_, bytes, _)| bytes).sum::<u64>()
-            + self.charged(device, |kind| kind != Kind::Pool);
-        let (low, high) = pools::bounds(self, device);
-        (exact + low, exact + high)
+            + self.charged(device, |kind| {
+                !matches!(kind, Kind::Pool | Kind::Executable)
+            })
+    }
+
+    /// What is in use: whatever the driver is made to give back, that much is charged.
+    pub fn least_bytes(&self, device: usize) -> u64 {
+        self.held_bytes(device)
+            + self.charged(device, |kind| kind == Kind::Executable)
+            + self.pools.live_bytes(device)
     }
 
     /// What live objects of some kinds are charged.
@@ -119,11 +143,11 @@ impl Model {
     /// Whether the quota refuses a call: for certain, and perhaps.
     pub fn refuses(&self, bill: &Bill) -> (bool, bool) {
         let over = |(device, bytes): &(usize, u64)| {
-            let (low, high) = self.bounds(*device);
+            let (least, most) = (self.least_bytes(*device), self.bounds(*device).1);
             // Nobody has more than can be counted, quota or not.
             let quota = self.quota_bytes[*device].unwrap_or(u64::MAX);
             let passes = |used: u64| used.checked_add(*bytes).is_none_or(|sum| sum > quota);
-            (passes(low), passes(high))
+            (passes(least), passes(most))
         };
         match bill {
             Bill::Free => (false, false),
@@ -131,6 +155,9 @@ impl Model {
                 .iter()
                 .map(over)
                 .fold((false, false), |sum, it| (sum.0 | it.0, sum.1 | it.1)),
+            Bill::Pool(device, bytes) | Bill::LimitedPool(device, bytes) => {
+                pool_book::refuses(self, *device, *bytes)
+            }
             Bill::Unsure(bytes) => (false, (0..DEVICES).any(|device| over(&(device, *bytes)).1)),
         }
     }
@@ -138,10 +165,6 @@ impl Model {
     /// A context is gone, and everything in it; gives what else is gone with it.
     pub fn context_gone(&mut self, index: usize) -> Vec<Object> {
         self.contexts[index].alive = false;
-        let device = self.contexts[index].device;
-        if !self.has_context(device) {
-            self.nothing_in_contexts(device);
-        }
         let (gone, left) = std::mem::take(&mut self.objects)
             .into_iter()
             .partition(|it| it.owner == Some(index));
@@ -149,8 +172,22 @@ impl Model {
         gone
     }
 
+    /// A context of that device is gone, with all that was in it.
+    pub fn after_context(&mut self, device: usize) {
+        for other in 0..DEVICES {
+            let ends = !self.has_context(other) && (other == device || self.is_empty());
+            if ends {
+                self.nothing_in_contexts(other);
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.contexts.iter().any(|it| it.alive)
+    }
+
     /// A device has no context any more: what belongs to none, executable graphs, is given back as well.
-    pub fn nothing_in_contexts(&mut self, device: usize) {
+    fn nothing_in_contexts(&mut self, device: usize) {
         for object in self
             .objects
             .iter_mut()
@@ -158,6 +195,8 @@ impl Model {
         {
             object.charges.retain(|(at, _)| *at != device);
         }
+        self.graphs.forget(device);
+        self.pools.forget(device);
     }
 
     /// Whether a context of that device lives.

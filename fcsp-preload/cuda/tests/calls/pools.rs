@@ -1,58 +1,17 @@
-//! Stream-ordered memory and the pools it comes from.
-//!
-//! How much a pool that keeps memory is charged, and until when, is the only part of the model that is not exact:
-//! [`bounds`] says in one place what it may be.
+//! Stream-ordered memory and the pools it comes from; what they are charged is [`crate::pool_book`]'s business.
 
 use cuda_sys::{
-    CUmemAllocationType, CUmemLocationType, CUmemPool_attribute, CUmemPoolProps, CUmemoryPool,
-    CUstream,
+    CUcontext, CUmemAllocationType, CUmemLocationType, CUmemPool_attribute, CUmemPoolProps,
+    CUmemoryPool, CUresult, CUstream,
 };
 use std::ptr::{null, null_mut};
 
-use crate::cu;
-use crate::model::{Bill, DEVICES, Kind, Model, Object, Twin, blocks};
-use crate::world::World;
+use crate::model::{Bill, DEVICES, Kind, Object, Twin, blocks};
+use crate::world::{Answer, World};
+use crate::{cu, pool_book};
 
-/// What pools take from the device at a time, at most.
-const CHUNK_BYTES: u64 = 32 << 20;
+/// Pools of the program that live at once at most.
 const POOLS_MAX: usize = 6;
-
-/// The pools of the program, and what may be kept.
-#[derive(Default)]
-pub struct Kept {
-    /// Made by the program: names and device.
-    pub pools: Vec<(Twin, usize)>,
-    /// Whether anything was allocated from a pool since all were last seen empty.
-    touched: bool,
-    /// The most that was live at once since then.
-    peak_bytes: u64,
-    /// What was live when its context ended: the library may know it by its pool, not by its context.
-    orphaned_bytes: u64,
-    /// The names of the devices' own pools, once asked for.
-    default: [Option<Twin>; DEVICES],
-}
-
-/// What pools are charged: while any is in use, something up to what all of them may hold to serve the most there
-/// ever was, in whole chunks, and on either device; nothing without a context.
-pub fn bounds(model: &Model, device: usize) -> (u64, u64) {
-    if !model.has_context(device) {
-        return (0, 0);
-    }
-    let kept = &model.pools;
-    if !kept.touched {
-        return (0, kept.orphaned_bytes);
-    }
-    let pools = (kept.pools.len() + POOLS_MAX + DEVICES) as u64;
-    let slack = pools * CHUNK_BYTES + kept.orphaned_bytes;
-    (0, kept.peak_bytes.saturating_mul(3).saturating_add(slack))
-}
-
-/// The context of an object is gone.
-pub fn orphan(kept: &mut Kept, object: &Object) {
-    for (_, bytes) in object.charges.iter().filter(|_| object.kind == Kind::Pool) {
-        kept.orphaned_bytes += blocks(*bytes);
-    }
-}
 
 /// One call.
 pub fn step(world: &mut World) {
@@ -68,88 +27,103 @@ pub fn step(world: &mut World) {
     }
 }
 
-/// The device's own pool.
-fn default_pool(world: &mut World, device: usize) -> Twin {
-    if let Some(twin) = world.model.pools.default[device] {
-        return twin;
+/// Asks for the devices' own pools, once.
+pub fn begin(world: &mut World) {
+    for device in 0..DEVICES {
+        if world.model.pools.default_of(device).is_some() {
+            continue;
+        }
+        let answer = world.call(
+            || format!("cuDeviceGetDefaultMemPool({device})"),
+            &Bill::Free,
+            |cuda, _, made| {
+                let mut pool = null_mut();
+                let result = cu!(cuda, cuDeviceGetDefaultMemPool(&mut pool, device as i32));
+                *made = pool as u64;
+                result
+            },
+        );
+        let twin = answer.made().unwrap_or_default();
+        world.model.pools.enter(twin, device, true, 0);
     }
-    let answer = world.call(
-        || format!("cuDeviceGetDefaultMemPool({device})"),
-        &Bill::Free,
-        |cuda, _, made| {
-            let mut pool = null_mut();
-            let result = cu!(cuda, cuDeviceGetDefaultMemPool(&mut pool, device as i32));
-            *made = pool as u64;
-            result
-        },
-    );
-    let twin = answer.made().unwrap_or_default();
-    world.model.pools.default[device] = Some(twin);
-    twin
 }
 
+/// A pool of any device, and now and then a wrong one.
 fn any_pool(world: &mut World) -> Twin {
-    let mut good: Vec<Twin> = world
-        .model
-        .pools
-        .pools
-        .iter()
-        .map(|(twin, _)| *twin)
-        .collect();
-    good.extend((0..DEVICES).map(|device| default_pool(world, device)));
+    let good: Vec<Twin> = world.model.pools.alive().map(|it| it.twin).collect();
     world.pick(&good)
 }
 
-/// A pool of the current context's device.
-fn pool_here(world: &mut World) -> Twin {
-    let Some(context) = world.current() else {
-        return any_pool(world);
+/// The device of a stream; `None` if it is none of a living context.
+fn device_of(world: &World, stream: Twin) -> Option<usize> {
+    let mut streams = world.work.streams.iter();
+    let owner = match streams.find(|(twin, _)| *twin == stream) {
+        Some((_, owner)) => *owner,
+        // The default streams are those of the current context.
+        None if stream.0[0] <= 2 => world.current()?,
+        None => return None,
     };
-    let here = world.model.contexts[context].device;
-    let pools = world.model.pools.pools.iter();
-    let mut good: Vec<Twin> = pools
-        .filter(|(_, device)| *device == here)
-        .map(|(twin, _)| *twin)
-        .collect();
-    good.push(default_pool(world, here));
-    world.pick(&good)
+    let context = world.model.contexts[owner];
+    context.alive.then_some(context.device)
 }
 
-/// Allocates in the order of a stream of the current context, from a pool of its device: from another device's the
-/// charge is where the pool's part of the library says.
+/// The pool that `cuMemAllocAsync` takes from for a stream.
+fn current_of(world: &World, stream: Twin) -> Option<Twin> {
+    let device = device_of(world, stream)?;
+    let mut handle = null_mut();
+    let result = cu!(world.bare(), cuDeviceGetMemPool(&mut handle, device as i32));
+    assert_eq!(result, CUresult::CUDA_SUCCESS);
+    let mut pools = world.model.pools.alive();
+    let found = pools.find(|pool| pool.twin.0[1] == handle as u64);
+    found.map(|pool| pool.twin)
+}
+
+/// The context of a stream, for the two drivers: what is allocated in its order ends with that.
+fn owner_of(world: &World, stream: Twin) -> Option<usize> {
+    let mut context: CUcontext = null_mut();
+    let stream = stream.0[1] as CUstream;
+    let result = cu!(world.bare(), cuStreamGetCtx(stream, &mut context));
+    let mut all = world.model.contexts.iter();
+    let found = all.position(|it| it.alive && it.twin.0[1] == context as u64);
+    found.filter(|_| result == CUresult::CUDA_SUCCESS)
+}
+
+/// Allocates in the order of any stream, from any pool or the one that is the stream's device's now.
 fn alloc(world: &mut World) {
     if !world.has_room(Kind::Pool) {
         return free(world);
     }
     let (bytes, null) = (world.bytes.size(), world.bytes.one_in(40));
     let from_pool = world.bytes.one_in(3);
+    let stream = if world.bytes.one_in(4) {
+        world.stream()
+    } else {
+        world.stream_here()
+    };
     let pool = if from_pool {
-        pool_here(world)
+        any_pool(world)
     } else {
-        Twin::default()
+        // Of a stream that is none nothing comes, but the library looks at the current device's pool.
+        let found = current_of(world, stream).or_else(|| current_of(world, Twin::default()));
+        found.unwrap_or_default()
     };
-    let stream = world.stream_here();
-    let device = match world
-        .model
-        .pools
-        .pools
-        .iter()
-        .find(|(twin, _)| from_pool && *twin == pool)
-    {
-        Some((_, device)) => Some(*device),
-        None => (0..DEVICES)
-            .find(|device| from_pool && world.model.pools.default[*device] == Some(pool)),
+    let known = world.model.pools.find(pool);
+    let known = known.map(|pool| (pool.device, pool.limit_bytes));
+    let is_captured = world.is_captured(stream);
+    if is_captured.is_none() && !world.work.captures.is_empty() {
+        // It is no stream, or a capture elsewhere forbids it; whether the library looks at the pool is open.
+        return free(world);
+    }
+    let captured = is_captured == Some(true);
+    let bill = match known {
+        _ if captured => Bill::Free,
+        Some((device, limit)) if limit > 0 => Bill::LimitedPool(device, bytes),
+        Some((device, _)) => Bill::Pool(device, bytes),
+        None => Bill::Unsure(pool_book::worst_bytes(bytes).unwrap_or(bytes)),
     };
-    let here = world
-        .current()
-        .map(|context| world.model.contexts[context].device);
-    let captured = world.is_captured(stream) == Some(true);
-    // Whose quota refuses it is the pools' part of the library to say.
-    let bill = if captured {
-        Bill::Free
-    } else {
-        Bill::Unsure(bytes)
-    };
+    if !captured && (from_pool || known.is_some()) {
+        world.model.pools.used(pool);
+    }
     let answer = world.call(
         || {
             format!(
@@ -172,33 +146,53 @@ fn alloc(world: &mut World) {
             }
         },
     );
+    if answer == Answer::Refused
+        && let Some((device, _)) = known
+    {
+        check_all_was_tried(world, device, bytes);
+    }
+    if let Answer::ByOne(side, address) = answer {
+        let stream = stream.0[side] as CUstream;
+        let result = cu!(world.driver(side), cuMemFreeAsync(address, stream));
+        assert_eq!(result, CUresult::CUDA_SUCCESS);
+        world.work.submitted();
+        return;
+    }
     let Some(twin) = answer.made() else { return };
     world.work.submitted();
-    // The pool's device has the memory.
-    let device = device.or(here).unwrap_or(0);
-    if captured {
+    let Some((device, _)) = known else {
+        world.differ("memory from a pool that is none".into());
+        return;
+    };
+    if world.is_captured(stream) == Some(true) {
         world.model.graphs.has_address(twin);
         return world.captured_alloc(stream, device, blocks(bytes));
     }
-    let owner = world.current();
-    let charges = vec![(device, bytes)];
+    let owner = owner_of(world, stream);
+    world.model.pools.allocated(pool, twin, bytes);
     world.model.objects.push(Object {
         twin,
         kind: Kind::Pool,
-        charges,
+        charges: vec![(device, bytes)],
         owner,
     });
-    let live: u64 = world
-        .model
-        .objects
-        .iter()
-        .filter(|it| it.kind == Kind::Pool)
-        .flat_map(|it| &it.charges)
-        .map(|(_, bytes)| blocks(*bytes))
-        .sum();
-    let kept = &mut world.model.pools;
-    kept.touched = true;
-    kept.peak_bytes = kept.peak_bytes.max(live);
+}
+
+/// Before an allocation is refused, all that pools do not use is given back, if one wait for everything can do that.
+/// Judged over all rounds: now and then (seen once in some four million calls) a free has not run by then.
+fn check_all_was_tried(world: &mut World, device: usize, bytes: u64) {
+    let worst = pool_book::worst_bytes(bytes).unwrap_or(u64::MAX);
+    let fits = world.model.quota_bytes[device].is_some_and(|quota| worst <= quota);
+    let idle_bytes = world.model.pools.idle_bytes(device);
+    if fits
+        && world.only_context() == Some(device)
+        && world.current().is_some()
+        && world.work.captures.is_empty()
+        && idle_bytes > 0
+    {
+        world.hasty += 1;
+        eprintln!("refused while pools had {idle_bytes} bytes that nobody uses");
+    }
 }
 
 /// Frees in the order of a stream; the plain kind of memory may be freed so as well.
@@ -215,14 +209,23 @@ fn free(world: &mut World) {
             )
         },
     );
-    if answer.is_success() {
-        world.work.submitted();
-        world.take(twin, &[Kind::Linear, Kind::Pool]);
+    if !answer.is_success() {
+        return;
+    }
+    world.work.submitted();
+    let Some(object) = world.take(twin, &[Kind::Linear, Kind::Pool]) else {
+        return;
+    };
+    if object.kind == Kind::Pool {
+        return world.model.pools.freed(twin, true);
+    }
+    for (device, bytes) in object.charges {
+        world.model.pools.leave(device, bytes, bytes);
     }
 }
 
 fn create(world: &mut World) {
-    if world.model.pools.pools.len() >= POOLS_MAX {
+    if world.model.pools.alive().count() >= POOLS_MAX + DEVICES {
         return destroy(world);
     }
     let device = world.bytes.one_of(&[0, 0, 1, 1, 1, -1, 9]);
@@ -258,27 +261,32 @@ fn create(world: &mut World) {
         },
     );
     if let Some(twin) = answer.made() {
-        world.model.pools.pools.push((twin, device as usize));
+        // All that can be counted is no limit.
+        let limit_bytes = if max_bytes == usize::MAX {
+            0
+        } else {
+            max_bytes as u64
+        };
+        let pools = &mut world.model.pools;
+        pools.enter(twin, device as usize, false, limit_bytes);
     }
 }
 
-/// Destroys a pool of which nothing is live: what becomes of the rest is the pools' part of the library to say.
+/// Destroys a pool, whatever is live of it.
 fn destroy(world: &mut World) {
-    if !world.of_kind(&[Kind::Pool]).is_empty() {
-        return free(world);
-    }
     let twin = any_pool(world);
     destroy_pool(world, twin);
 }
 
 fn destroy_pool(world: &mut World, twin: Twin) {
+    world.model.pools.settled();
     let answer = world.call(
         || format!("cuMemPoolDestroy({twin:x?})"),
         &Bill::Free,
         |cuda, side, _| cu!(cuda, cuMemPoolDestroy(twin.0[side] as CUmemoryPool)),
     );
     if answer.is_success() {
-        world.model.pools.pools.retain(|(it, _)| *it != twin);
+        world.model.pools.destroyed(twin);
         world.outlived(twin);
     }
 }
@@ -317,6 +325,7 @@ fn trim(world: &mut World) {
 }
 
 fn trim_to(world: &mut World, twin: Twin, keep_bytes: usize) {
+    world.model.pools.settled();
     world.call(
         || format!("cuMemPoolTrimTo({twin:x?}, {keep_bytes})"),
         &Bill::Free,
@@ -374,45 +383,39 @@ pub fn tidy(world: &mut World) {
     for twin in world.of_kind(&[Kind::Pool]) {
         crate::linear::release(world, twin);
     }
-    for (twin, _) in std::mem::take(&mut world.model.pools.pools) {
+    let made = world.model.pools.alive().filter(|it| !it.default);
+    for twin in made.map(|it| it.twin).collect::<Vec<_>>() {
         destroy_pool(world, twin);
     }
     for device in 0..DEVICES {
-        let twin = default_pool(world, device);
+        let twin = world.model.pools.default_of(device).unwrap_or_default();
         make_current(world, device as i32, twin);
         threshold(world, twin, 0);
         trim_to(world, twin, 0);
     }
 }
 
-/// Nothing may be left in a device's own pool, on either side.
-fn look_for_rest(world: &mut World, device: usize) {
-    let twin = default_pool(world, device);
-    let attribute = CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT;
-    let answer = world.call(
-        || format!("cuMemPoolGetAttribute({twin:x?}, reserved)"),
-        &Bill::Free,
-        |cuda, side, made| {
-            let pool = twin.0[side] as CUmemoryPool;
-            cu!(
-                cuda,
-                cuMemPoolGetAttribute(pool, attribute, std::ptr::from_mut(made).cast())
-            )
-        },
-    );
-    if answer.made().is_some_and(|it| it != Twin::default()) {
-        world.differ(format!(
-            "the pool of device {device} still holds {:?} bytes",
-            answer.made()
-        ));
-    }
-}
-
-/// No context is left.
-pub fn forget(world: &mut World) {
-    let kept = &mut world.model.pools;
-    (kept.touched, kept.peak_bytes, kept.orphaned_bytes) = (false, 0, 0);
+/// Nothing may be left in the devices' own pools, on either side.
+pub fn look_for_rests(world: &mut World) {
     for device in 0..DEVICES {
-        look_for_rest(world, device);
+        let twin = world.model.pools.default_of(device).unwrap_or_default();
+        let attribute = CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT;
+        let answer = world.call(
+            || format!("cuMemPoolGetAttribute({twin:x?}, reserved)"),
+            &Bill::Free,
+            |cuda, side, made| {
+                let pool = twin.0[side] as CUmemoryPool;
+                cu!(
+                    cuda,
+                    cuMemPoolGetAttribute(pool, attribute, std::ptr::from_mut(made).cast())
+                )
+            },
+        );
+        if answer.made().is_some_and(|it| it != Twin::default()) {
+            world.differ(format!(
+                "the pool of device {device} still holds {:?} bytes",
+                answer.made()
+            ));
+        }
     }
 }

@@ -52,6 +52,12 @@ pub fn run(count: u64) {
         rounds += 1;
     }
     assert!(world.refusals > 0, "the quota was never met");
+    assert!(
+        world.hasty <= 1 + world.refusals / 1000,
+        "{} of {} refusals came before all was tried",
+        world.hasty,
+        world.refusals
+    );
     eprintln!(
         "{} calls in {rounds} rounds, {} refused by the quota, {:.1} s",
         world.calls,
@@ -83,6 +89,7 @@ pub fn round(world: &mut World, calls: usize) {
     if steps.is_empty() {
         steps.push(linear::step);
     }
+    pools::begin(world);
     contexts::begin(world);
     for _ in 0..calls {
         let step = world.bytes.one_of(&steps);
@@ -111,11 +118,14 @@ fn tidy(world: &mut World) {
     graphs::tidy(world);
     vmm::tidy(world);
     work::tidy(world);
+    // Pools give back what somebody has waited for, and nobody waits without a context.
+    contexts::begin(world);
     contexts::settle(world);
     pools::tidy(world);
     world.check();
     contexts::tidy(world);
-    pools::forget(world);
+    world.model.graphs.over();
+    pools::look_for_rests(world);
     world.check();
     for device in 0..DEVICES {
         let (charged, answered) = (world.used_bytes(device), world.answered_bytes(device));

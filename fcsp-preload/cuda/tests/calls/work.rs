@@ -156,6 +156,7 @@ fn destroy(world: &mut World, twin: Twin) {
 }
 
 fn wait(world: &mut World) {
+    world.model.pools.settled();
     let twin = world.stream();
     world.call(
         || format!("cuStreamSynchronize({twin:x?})"),

@@ -13,7 +13,7 @@ use crate::model::{Bill, Context, DEVICES, Kind, Model, Object, Twin};
 use crate::support::TENANT;
 use crate::support::books::Books;
 use crate::support::library::Library;
-use crate::{vmm, work};
+use crate::{ask::Ask, pool_book, vmm, work};
 
 /// Objects of a kind that are kept at most.
 pub const OBJECTS_MAX: usize = 48;
@@ -29,6 +29,8 @@ pub enum Answer {
     Failed,
     /// The quota refused it; the bare driver was not asked.
     Refused,
+    /// Only this driver made it, and nothing is wrong with that.
+    ByOne(usize, u64),
 }
 
 impl Answer {
@@ -57,6 +59,8 @@ pub struct World {
     pub calls: u64,
     /// Calls that the quota refused.
     pub refusals: u64,
+    /// Those of them before which pools did not give back all they could.
+    pub hasty: u64,
     /// The calls of this round.
     pub trace: Vec<String>,
     /// What went wrong first.
@@ -65,6 +69,8 @@ pub struct World {
     run_dir: PathBuf,
     uuids: [[u8; 16]; DEVICES],
     books: [Option<Books>; DEVICES],
+    /// What tells of either driver what pools and graphs have; the library passes such calls on.
+    asks: [Ask; 2],
 }
 
 impl World {
@@ -101,8 +107,10 @@ impl World {
             work: work::Book::default(),
             calls: 0,
             refusals: 0,
+            hasty: 0,
             trace: Vec::new(),
             difference: None,
+            asks: [&subject, &bare].map(Ask::of),
             drivers: [subject, bare],
             run_dir,
             uuids,
@@ -120,6 +128,44 @@ impl World {
         if self.difference.is_some() {
             return Answer::Failed;
         }
+        let answer = self.compare(what, bill, make);
+        let ask = self.asks[0];
+        self.model.pools.look(|twin| ask.pool(twin.0[0]));
+        self.model.graphs.look(|device| ask.graphs(device));
+        if answer == Answer::Refused {
+            self.check_refusal(bill);
+        }
+        answer
+    }
+
+    /// A refusal is right if what is charged now leaves no room.
+    fn check_refusal(&mut self, bill: &Bill) {
+        let charges = match bill {
+            Bill::Of(charges) => charges.clone(),
+            Bill::Pool(device, bytes) => {
+                let worst = pool_book::worst_bytes(*bytes).unwrap_or(u64::MAX);
+                vec![(*device, worst)]
+            }
+            // Whether it was a quota, and whose, only the library knows.
+            Bill::Free | Bill::LimitedPool(..) | Bill::Unsure(_) => return,
+        };
+        let mut rightly = false;
+        for (device, bytes) in &charges {
+            let used = self.used_bytes(*device);
+            let quota = self.model.quota_bytes[*device].unwrap_or(u64::MAX);
+            rightly |= used.checked_add(*bytes).is_none_or(|sum| sum > quota);
+        }
+        if !rightly {
+            self.differ(format!("it is refused, and there is room for {charges:?}"));
+        }
+    }
+
+    fn compare(
+        &mut self,
+        what: impl FnOnce() -> String,
+        bill: &Bill,
+        make: impl Fn(&Library, usize, &mut u64) -> CUresult,
+    ) -> Answer {
         self.trace.push(what());
         self.calls += 1;
         let (must_refuse, may_refuse) = self.model.refuses(bill);
@@ -135,6 +181,11 @@ impl World {
             return self.differ(format!("the quota must refuse it, and it gave {subject:?}"));
         }
         let bare = make(&self.drivers[1], 1, &mut twin.0[1]);
+        if let (Bill::LimitedPool(..), Some(side)) = (bill, only_room(subject, bare)) {
+            // What fits into a pool that cannot grow depends on which frees have run.
+            self.note(" fits on one side");
+            return Answer::ByOne(side, twin.0[side]);
+        }
         if !alike(subject, bare) {
             return self.differ(format!("{subject:?}, and {bare:?} from the bare driver"));
         }
@@ -166,6 +217,11 @@ impl World {
         &self.drivers[1]
     }
 
+    /// One of the drivers.
+    pub fn driver(&self, side: usize) -> &Library {
+        &self.drivers[side]
+    }
+
     /// The calling thread's context, if it lives.
     pub fn current(&self) -> Option<usize> {
         let mut handle = std::ptr::null_mut();
@@ -174,6 +230,13 @@ impl World {
         }
         let is_it = |it: &Context| it.alive && it.twin.0[1] == handle as u64;
         self.model.contexts.iter().position(is_it)
+    }
+
+    /// Whether there is one context in all, and the device it is on.
+    pub fn only_context(&self) -> Option<usize> {
+        let mut alive = self.model.contexts.iter().filter(|it| it.alive);
+        let only = alive.next()?;
+        alive.next().is_none().then_some(only.device)
     }
 
     /// The bill for `bytes` of the current context's device.
@@ -285,6 +348,13 @@ impl World {
         }
     }
 
+    /// What pools and graphs have of a device by one driver, except pools that were destroyed.
+    pub fn kept_bytes(&self, side: usize, device: usize) -> u64 {
+        let pools = self.model.pools.alive().filter(|it| it.device == device);
+        let figures = pools.filter_map(|it| self.asks[side].pool(it.twin.0[side]));
+        figures.sum::<u64>() + self.asks[side].graphs(device)
+    }
+
     /// What is charged on a device.
     pub fn used_bytes(&mut self, device: usize) -> u64 {
         self.books(device)
@@ -298,8 +368,7 @@ impl World {
     }
 
     fn books(&mut self, device: usize) -> Option<&Books> {
-        let attached = !self.model.contexts.is_empty() || !self.model.physical.is_empty();
-        if self.books[device].is_none() && attached {
+        if self.books[device].is_none() {
             self.books[device] = Books::of(&self.run_dir, self.uuids[device]);
         }
         self.books[device].as_ref()
@@ -317,6 +386,16 @@ fn alike(one: CUresult, other: CUresult) -> bool {
         other => other,
     };
     timeless(one) == timeless(other)
+}
+
+/// The side that had room if the other one had not.
+fn only_room(subject: CUresult, bare: CUresult) -> Option<usize> {
+    let (made, full) = (CUresult::CUDA_SUCCESS, CUresult::CUDA_ERROR_OUT_OF_MEMORY);
+    match (subject, bare) {
+        (one, other) if (one, other) == (made, full) => Some(0),
+        (one, other) if (one, other) == (full, made) => Some(1),
+        _ => None,
+    }
 }
 
 /// The kernel that is launched.
