@@ -22,7 +22,7 @@ fn helper_process() {
     let Some((role, dir)) = role() else { return };
     let watch = match role.as_str() {
         "ends its watch" => Watch::ThreadEnds,
-        "forks and drops" => Watch::None,
+        "forks and drops" | "executes unwatched" | "executes itself unwatched" => Watch::None,
         _ => Watch::UntilToldOtherwise,
     };
     let attached = attach(&dir, watch);
@@ -71,11 +71,11 @@ fn helper_process() {
             say("watch ended");
             pause();
         }
-        "executes" => {
+        "executes" | "executes unwatched" => {
             let error = Command::new("sleep").arg("600").exec();
             panic!("{error}");
         }
-        "executes itself" => {
+        "executes itself" | "executes itself unwatched" => {
             let error = Command::new(std::env::current_exe().expect("a path"))
                 .args(["--exact", "helper_process", "--ignored", "--nocapture"])
                 .env("FCSP_TEST_ROLE", "stays")
@@ -354,21 +354,26 @@ fn a_process_whose_watching_thread_ended_is_alive() {
 
 #[test]
 fn a_process_that_calls_exec_gives_its_memory_back() {
-    let (dir, region) = region();
-    let (helper, slot) = helper("executes", dir.path());
-    soon("dead", || verdict(&region, slot) == Liveness::Dead);
-    assert_reclaimed(&region, slot);
-    helper.kill();
+    // Even before a thread of it was watched.
+    for role in ["executes", "executes unwatched"] {
+        let (dir, region) = region();
+        let (helper, slot) = helper(role, dir.path());
+        soon("dead", || verdict(&region, slot) == Liveness::Dead);
+        assert_reclaimed(&region, slot);
+        helper.kill();
+    }
 }
 
 #[test]
 fn a_process_that_calls_exec_and_attaches_again_counts_once() {
-    let (dir, region) = region();
-    let (mut helper, _) = helper("executes itself", dir.path());
-    helper.hear("attached");
-    let slots: Vec<_> = scan::live_slots(region.layout()).collect();
-    assert_eq!(slots.len(), 1);
-    assert_eq!(region.tenant(slots[0].tenant()).used.bytes(), BYTES);
+    for role in ["executes itself", "executes itself unwatched"] {
+        let (dir, region) = region();
+        let (mut helper, _) = helper(role, dir.path());
+        helper.hear("attached");
+        let slots: Vec<_> = scan::live_slots(region.layout()).collect();
+        assert_eq!(slots.len(), 1);
+        assert_eq!(region.tenant(slots[0].tenant()).used.bytes(), BYTES);
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use common::{Helper, open, role, say, soon};
 use fcsp_core::failpoint;
 use fcsp_core::region::{Region, scan};
 use fcsp_core::sched::clock::{ms, now_ns, us};
+use fcsp_core::sched::producer::AHEAD;
 use sched_node::{Device, Member};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -82,8 +83,10 @@ fn live(dir: &Path, seat: bool) {
             // Quiet, with an open segment.
             std::thread::sleep(Duration::from_millis(3));
         }
-        // More than it may be ahead.
-        (0..60).for_each(|_| member.launch(us(1000)));
+        // More than it may be ahead: eight of what nobody has measured fill a segment, however long it may be.
+        for _ in 0..10 * AHEAD {
+            member.launch_expecting(ms(100), us(100));
+        }
     }
     member.synchronize();
     member.leave();

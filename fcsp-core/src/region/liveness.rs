@@ -59,7 +59,8 @@ pub(super) fn is_own_past(region: &Region, slot: SlotIndex, own: &Process) -> bo
     page.pid.load(Ordering::Relaxed) == own.pid
         && page.pid_namespace.load(Ordering::Relaxed) == own.pid_namespace
         && page.start_ticks.load(Ordering::Relaxed) == own.start_ticks
-        && page.robust.state() == RobustState::Died
+        // A thread that stood for it before has ended, if there was one yet.
+        && page.robust.state() != RobustState::Held
         && lock_is_free(region, slot)
 }
 
@@ -95,6 +96,8 @@ fn weigh(
         },
         (RobustState::Unheld, true) => match trace() {
             Trace::Gone => Liveness::Dead,
+            // It called exec before any thread watched.
+            Trace::Lives if maps_region() == Some(false) => Liveness::Dead,
             Trace::Lives => Liveness::Alive,
             Trace::Unclear => Liveness::Unknown,
         },
@@ -163,9 +166,11 @@ mod tests {
 
     #[test]
     fn a_process_that_called_exec_is_not_the_one_that_attached() {
-        let verdict = |maps| weigh(RobustState::Died, || true, || Trace::Lives, || maps);
-        assert_eq!(verdict(Some(false)), Liveness::Dead);
-        assert_eq!(verdict(Some(true)), Liveness::Alive);
-        assert_eq!(verdict(None), Liveness::Alive);
+        for robust in [RobustState::Died, RobustState::Unheld] {
+            let verdict = |maps| weigh(robust, || true, || Trace::Lives, || maps);
+            assert_eq!(verdict(Some(false)), Liveness::Dead);
+            assert_eq!(verdict(Some(true)), Liveness::Alive);
+            assert_eq!(verdict(None), Liveness::Alive);
+        }
     }
 }

@@ -119,18 +119,17 @@ pub unsafe fn begin_to_graph(
 
 /// # Safety
 ///
-/// As `cuStreamEndCapture`.
-pub unsafe fn end(
+/// As `cuStreamEndCapture`, or its variant for per-thread default streams.
+pub unsafe fn end<const PER_THREAD: bool>(
     real: fn_types::cuStreamEndCapture,
     stream: CUstream,
     graph: *mut CUgraph,
 ) -> CUresult {
+    let before = captures::<PER_THREAD>(stream);
     // SAFETY: the program's own call, passed on.
     let result = unsafe { real(stream, graph) };
-    // A capture that was invalidated ends too; one that was never begun does not.
-    let ended = result != CUresult::CUDA_ERROR_ILLEGAL_STATE
-        && result != CUresult::CUDA_ERROR_STREAM_CAPTURE_UNMATCHED
-        && result != CUresult::CUDA_ERROR_INVALID_HANDLE;
+    // A capture that was spoilt ends with an error; a call that the driver refuses ends none.
+    let ended = result == CUresult::CUDA_SUCCESS || before && !captures::<PER_THREAD>(stream);
     if ended {
         let _never_below_zero =
             UNDER_WAY.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {

@@ -5,8 +5,8 @@
 use core::ffi::{c_int, c_uint};
 
 use cuda_sys::{
-    CUcontext, CUctxCreateParams, CUdevResourceDesc, CUdevice, CUexecAffinityParam, CUgreenCtx,
-    CUresult, CUstream, fn_types,
+    CU_STREAM_LEGACY, CU_STREAM_PER_THREAD, CUcontext, CUctxCreateParams, CUdevResourceDesc,
+    CUdevice, CUexecAffinityParam, CUgreenCtx, CUresult, CUstream, fn_types,
 };
 use fcsp_preload::log;
 
@@ -47,7 +47,8 @@ fn primary_exists(ordinal: CUdevice) -> bool {
 
 /// Attaches the device before a context is made on it. An error where the program must not go on.
 fn admit(ordinal: CUdevice) -> Option<CUresult> {
-    if device::attach(ordinal).is_err() && device::fails_closed() {
+    let attached = device::attach(ordinal);
+    if matches!(attached, Err(device::Unattached::Unlimited)) && device::fails_closed() {
         log::error!(
             "device {ordinal} is refused: it cannot be limited, and the policy says fail = \"closed\""
         );
@@ -96,15 +97,23 @@ fn gone(ending: Option<Ending>, device: Option<&'static Device>) {
             usage::release_context(device);
         }
         if !memory_contexts::any_on(device.ordinal) {
-            // What was allocated in contexts we did not know, or from pools, has no context left.
-            memory_charge::sweep(device, |_| true);
-            memory_pool_settle::forget(device);
-            device.activity.forget_lazy();
+            without_context(device);
         }
         usage::changed(device);
     }
+    if !memory_contexts::any() {
+        // Contexts of other devices have allocated from pools of some that never had one.
+        device::attached().for_each(without_context);
+    }
     // What the context had may have left pools that go on; those of devices without one are forgotten.
     memory_pool_settle::settle_all();
+}
+
+/// A device has no context left: what was allocated in contexts we did not know, or from pools, is gone.
+fn without_context(device: &Device) {
+    memory_charge::sweep(device, |_| true);
+    memory_pool_settle::forget(device);
+    device.activity.forget_lazy();
 }
 
 /// Runs `end`; if the driver agrees, the context of `ending` is gone.
@@ -274,7 +283,10 @@ pub unsafe fn release(real: fn_types::cuDevicePrimaryCtxRelease_v2, dev: CUdevic
 ///
 /// As `cuStreamDestroy_v2`.
 pub unsafe fn stream_destroy(real: fn_types::cuStreamDestroy_v2, stream: CUstream) -> CUresult {
-    if let Some(queue) = queue_of::<false>(stream) {
+    // Default streams cannot be destroyed: the driver refuses their names.
+    let is_default =
+        stream.is_null() || stream == CU_STREAM_LEGACY || stream == CU_STREAM_PER_THREAD;
+    if let Some(queue) = queue_of::<false>(stream).filter(|_| !is_default) {
         for device in device::attached() {
             device.producer.forget(&CudaGate(&device.pages), queue);
         }

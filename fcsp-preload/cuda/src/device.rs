@@ -9,8 +9,8 @@ use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use cuda_sys::{CUdevice, CUresult, CUuuid};
-use fcsp_core::backend::{DeviceInfo, Vendor};
+use cuda_sys::{CUdevice, CUresult};
+use fcsp_core::backend::DeviceInfo;
 use fcsp_core::ledger::Ledger;
 use fcsp_core::ledger::live::LiveMap;
 use fcsp_core::policy::{EnvSettings, Fail, Policy, PolicyError, resolve, tenant_name};
@@ -25,6 +25,7 @@ use fcsp_preload::{fork, log};
 
 use crate::activity::Activity;
 use crate::hooks::cuda;
+use crate::identity::{self, Undescribed};
 use crate::memory_graph_charge::GraphCharge;
 use crate::memory_pool_table;
 use crate::mps;
@@ -126,11 +127,17 @@ pub fn all_pass() -> bool {
     }
 }
 
+/// True if the process has used one device so far: whatever it does, it does there.
+#[inline]
+pub fn is_only() -> bool {
+    COUNT.load(Ordering::Acquire) == 1
+}
+
 /// The device of the calling thread's current context; attaches it if it is new. `None` if there is
 /// no context, or the device could not be attached.
 pub fn current() -> Option<&'static Device> {
     // One device used so far is the usual case, and contexts on others are attached as they are made.
-    if COUNT.load(Ordering::Acquire) == 1 {
+    if is_only() {
         // SAFETY: as in `attached`.
         return Some(unsafe { &*ATTACHED[0].load(Ordering::Relaxed) });
     }
@@ -158,30 +165,45 @@ pub fn by_id(id: &str) -> Option<&'static Device> {
     attached().find(|device| device.id == id)
 }
 
-/// Why a program may not go on without limits.
-pub struct Denied;
+/// Why a device is not attached.
+#[derive(Debug)]
+pub enum Unattached {
+    /// The driver has no such device, or not yet. Whatever the program wants of it the driver refuses,
+    /// and the next call tries again.
+    Absent,
+    /// It cannot be limited, now and for as long as the process lives.
+    Unlimited,
+}
 
 /// Attaches the device a context is being made on.
 ///
 /// # Errors
-/// If it cannot be attached and the policy says to fail closed.
-pub fn attach(ordinal: CUdevice) -> Result<&'static Device, Denied> {
+/// If it cannot be attached.
+pub fn attach(ordinal: CUdevice) -> Result<&'static Device, Unattached> {
     let place = usize::try_from(ordinal)
         .ok()
         .and_then(|at| DEVICES.get(at))
-        .ok_or(Denied)?;
+        .ok_or(Unattached::Absent)?;
     fork::check();
     let _attaching = Attaching::enter();
     let device = place.load(Ordering::Acquire);
     if device == failed() {
-        return Err(Denied);
+        return Err(Unattached::Unlimited);
     }
     if !device.is_null() {
         // SAFETY: neither null nor the mark, so a device, which lives for ever.
         return Ok(unsafe { &*device });
     }
     let began_ns = now_ns();
-    match make(ordinal) {
+    let info = match identity::describe(ordinal) {
+        Ok(info) => Ok(info),
+        Err(Undescribed::Absent) => return Err(Unattached::Absent),
+        Err(Undescribed::Nameless(result)) => Err(format!(
+            "the driver does not say what device it is ({})",
+            result.0
+        )),
+    };
+    match info.and_then(|info| make(ordinal, info)) {
         Ok(device) => {
             publish(place, device);
             log::info!(
@@ -196,7 +218,7 @@ pub fn attach(ordinal: CUdevice) -> Result<&'static Device, Denied> {
         Err(error) => {
             log::error!("device {ordinal} runs without limits: {error}");
             place.store(failed(), Ordering::Release);
-            Err(Denied)
+            Err(Unattached::Unlimited)
         }
     }
 }
@@ -226,7 +248,7 @@ fn publish(place: &AtomicPtr<Device>, device: &'static Device) {
 }
 
 /// Everything about attaching, with what can go wrong as text for the operator.
-fn make(ordinal: CUdevice) -> Result<&'static Device, String> {
+fn make(ordinal: CUdevice, info: DeviceInfo) -> Result<&'static Device, String> {
     if !WATCHES_FORKS.swap(true, Ordering::AcqRel) {
         fork::install();
         fork::on_child(forget_all);
@@ -237,7 +259,6 @@ fn make(ordinal: CUdevice) -> Result<&'static Device, String> {
     if let Ok(Some(policy)) = &policy {
         close_if(policy.fail == Some(Fail::Closed));
     }
-    let info = describe(ordinal).ok_or("the driver does not say what device it is")?;
     let text = |error: fcsp_core::region::RegionError| error.to_string();
     let region = Arc::new(Region::create_or_open(&run_dir().map_err(text)?, &info).map_err(text)?);
     let policy = current_policy(&region, policy)?;
@@ -327,52 +348,6 @@ fn is_first_of_tenant(attachment: &Attachment) -> bool {
         .filter(|found| found.index != attachment.slot_index())
         .filter(|found| found.tenant() == attachment.tenant_index())
         .all(|found| liveness::verdict(region, found.index) == liveness::Liveness::Dead)
-}
-
-fn describe(ordinal: CUdevice) -> Option<DeviceInfo> {
-    let mut uuid = CUuuid { bytes: [0; 16] };
-    let mut name = [0_u8; 96];
-    let mut total = 0_usize;
-    // SAFETY: each call writes into what it is given, within the length it is given.
-    let results = unsafe {
-        [
-            match (cuda::cuDeviceGetUuid_v2.get(), cuda::cuDeviceGetUuid.get()) {
-                (Some(get), _) => get(&mut uuid, ordinal),
-                (None, Some(get)) => get(&mut uuid, ordinal),
-                (None, None) => CUresult::CUDA_ERROR_NOT_FOUND,
-            },
-            cuda::cuDeviceGetName.get()?(name.as_mut_ptr().cast(), name.len() as i32 - 1, ordinal),
-            cuda::cuDeviceTotalMem_v2.get()?(&mut total, ordinal),
-        ]
-    };
-    if results
-        .iter()
-        .any(|result| *result != CUresult::CUDA_SUCCESS)
-    {
-        return None;
-    }
-    let end = name.iter().position(|byte| *byte == 0)?;
-    let name = String::from_utf8_lossy(&name[..end]).into_owned();
-    Some(DeviceInfo {
-        vendor: Vendor::Nvidia,
-        id: uuid_text(&uuid),
-        simulated: name.contains("simulated"),
-        name,
-        total_bytes: total as u64,
-        sharing: mps::sharing_mode(ordinal),
-    })
-}
-
-/// `GPU-` and the UUID, as NVML and `nvidia-smi` write it.
-fn uuid_text(uuid: &CUuuid) -> String {
-    let mut text = String::from("GPU-");
-    for (i, byte) in uuid.bytes.iter().enumerate() {
-        if matches!(i, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        text.push_str(&format!("{:02x}", *byte as u8));
-    }
-    text
 }
 
 /// Starts the observer of this process on one device.

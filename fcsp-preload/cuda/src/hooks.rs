@@ -270,8 +270,8 @@ fcsp_preload::hooks! {
     gate cuStreamBeginCapture_v2_ptsz => capture::begin, "what is captured is not gated";
     gate cuStreamBeginCaptureToGraph => capture::begin_to_graph, "what is captured is not gated";
     gate cuStreamBeginCaptureToGraph_ptsz => capture::begin_to_graph, "what is captured is not gated";
-    gate cuStreamEndCapture => capture::end, "what comes after is gated again";
-    gate cuStreamEndCapture_ptsz => capture::end, "what comes after is gated again";
+    gate cuStreamEndCapture => capture::end::<false>, "what comes after is gated again";
+    gate cuStreamEndCapture_ptsz => capture::end::<true>, "what comes after is gated again";
 
     sync cuCtxSynchronize => sync::context, unless nothing_to_do, "waits for the device";
     sync cuCtxSynchronize_v2 => sync::context_of, unless nothing_to_do, "waits for the device";
@@ -310,6 +310,7 @@ fcsp_preload::hooks! {
     forward cuMemPoolGetAttribute, "what a pool has of its device";
     forward cuPointerGetAttribute, "which pool a freed block is of, which memory a copy is between";
     forward cuStreamCreate, "joins other threads' default streams";
+    forward cuStreamGetCtx, "whose device stream-ordered memory is of";
     forward cuStreamIsCapturing, "what is captured is not gated";
     forward cuStreamIsCapturing_ptsz, "what is captured is not gated";
     forward cuStreamWriteValue32_v2, "the done word";

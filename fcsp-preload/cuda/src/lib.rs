@@ -1,7 +1,7 @@
 //! libfcsp-cuda.so: the CUDA preload library.
 //!
 //! `hooks` says which calls are intercepted. `context` attaches devices as the program makes contexts
-//! on them (`device`); `memory` and its like, `launch`, `sync` and `info` hold the handlers of work; `queue` puts
+//! on them (`device`, `identity`); `memory` and its like, `launch`, `sync` and `info` hold the handlers of work; `queue` puts
 //! gates into streams and `capture` knows which streams must be left alone; `usage` counts what the
 //! driver itself takes; `policy_watch` follows the policy file; `mps` says whether
 //! this program runs beside others; `procaddr` answers the driver's own symbol lookup. Mechanism (wrappers,
@@ -17,6 +17,7 @@ mod device;
 mod fill;
 mod graph;
 mod hooks;
+mod identity;
 mod info;
 mod info_nvml;
 mod info_tenant;
@@ -31,6 +32,7 @@ mod memory_contexts;
 mod memory_graph;
 mod memory_graph_charge;
 mod memory_pool;
+mod memory_pool_current;
 mod memory_pool_reuse;
 mod memory_pool_settle;
 mod memory_pool_table;

@@ -8,8 +8,9 @@ use core::ffi::c_uint;
 use cuda_sys::{CUdeviceptr, CUdeviceptr_v1, CUresult, fn_types};
 
 use crate::device;
-use crate::memory_charge::{blocks, charged, credited, key_at};
+use crate::memory_charge::{blocks, charged, key_at};
 use crate::memory_contexts::tag_of_current;
+use crate::memory_pool_settle::plain_free;
 
 /// Rows of pitched memory begin at multiples of this on every NVIDIA GPU so far (texture pitch
 /// alignment 32, `cuMemAllocPitch` returns multiples of 512: measured on an H200, driver 580.159).
@@ -132,7 +133,7 @@ pub unsafe fn alloc_managed(
 /// As `cuMemFree_v2`.
 pub unsafe fn free(real: fn_types::cuMemFree_v2, dptr: CUdeviceptr) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    credited(dptr, || unsafe { real(dptr) })
+    plain_free(dptr, || unsafe { real(dptr) })
 }
 
 /// # Safety
@@ -140,5 +141,5 @@ pub unsafe fn free(real: fn_types::cuMemFree_v2, dptr: CUdeviceptr) -> CUresult 
 /// As `cuMemFree`, whose addresses have 32 bits.
 pub unsafe fn free_v1(real: fn_types::cuMemFree, dptr: CUdeviceptr_v1) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    credited(dptr.into(), || unsafe { real(dptr) })
+    plain_free(dptr.into(), || unsafe { real(dptr) })
 }

@@ -132,6 +132,17 @@ pub fn any_on(ordinal: CUdevice) -> bool {
     })
 }
 
+/// Ordinal of the device of a context we know.
+pub fn ordinal_of(context: CUcontext) -> Option<CUdevice> {
+    find(context as u64).map(|(_, entry)| entry.ordinal.load(Ordering::Relaxed))
+}
+
+/// True while we know of any context.
+pub fn any() -> bool {
+    let is_one = |entry: &Entry| entry.handle.load(Ordering::Acquire) != FREE;
+    CONTEXTS.iter().any(is_one)
+}
+
 /// A context that is about to end. Nothing allocated from now on gets its tag, not even if the driver
 /// gives its handle to another context before the sweep is over.
 pub struct Ending {

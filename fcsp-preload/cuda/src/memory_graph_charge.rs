@@ -79,22 +79,36 @@ pub fn settle(device: &Device, change: &Change) {
     }
 }
 
+/// Bytes of graphs that were destroyed before a wait.
+pub struct Destroyed(u64);
+
 /// A thread is about to wait for everything on `device`.
-pub fn about_to_wait(device: &Device) {
+pub fn about_to_wait(device: &Device) -> Destroyed {
     let mut charge = charge_of(device);
-    if charge.waits == 0 {
-        charge.destroyed_bytes = 0;
-    }
+    let first = charge.waits == 0;
     charge.waits += 1;
+    Destroyed(if first {
+        core::mem::take(&mut charge.destroyed_bytes)
+    } else {
+        0
+    })
 }
 
 /// The wait is over; `done` if there is nothing left to wait for.
-pub fn waited(device: &Device, done: bool) {
+pub fn waited(device: &Device, destroyed: Destroyed, done: bool) {
     if done {
         settle(device, &Change::Waited);
     }
     let mut charge = charge_of(device);
     charge.waits = charge.waits.saturating_sub(1);
+    if !done {
+        charge.destroyed_bytes += destroyed.0;
+    }
+}
+
+/// A context was made on `device`: what the driver kept for graphs beyond the one before is charged.
+pub fn learn(device: &Device) {
+    settle(device, &Change::Trimmed);
 }
 
 /// Bytes that the driver has for graphs.

@@ -29,11 +29,10 @@ use crate::device::{self, Device};
 use crate::hooks::cuda;
 use crate::memory_charge::{When, charged, credited_by, give_back, key_at, remember, reserve};
 use crate::memory_graph;
+use crate::memory_pool_current as current;
 use crate::memory_pool_reuse::{self as reuse, Block, Relying};
 use crate::memory_pool_settle::{self as settle, correct, note_use};
-use crate::memory_pool_table::{
-    Doomed, Found, HOST, Pool, UNKNOWN_POOL, current, current_changed, enter, find_or_enter,
-};
+use crate::memory_pool_table::{Doomed, Found, HOST, Pool, UNKNOWN_POOL, enter, find_or_enter};
 use crate::turn;
 
 /// How often a thread lets others run before a stream-ordered allocation is refused: what their calls
@@ -288,9 +287,13 @@ pub unsafe fn alloc_async<const PER_THREAD: bool>(
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
     unsafe {
-        allocate::<PER_THREAD>(dptr, bytesize as u64, h_stream, current, || {
-            real(dptr, bytesize, h_stream)
-        })
+        allocate::<PER_THREAD>(
+            dptr,
+            bytesize as u64,
+            h_stream,
+            || current::of(h_stream),
+            || real(dptr, bytesize, h_stream),
+        )
     }
 }
 
@@ -387,7 +390,7 @@ pub unsafe fn destroy(real: fn_types::cuMemPoolDestroy, pool: CUmemoryPool) -> C
         return result;
     }
     // It may have been a current one.
-    current_changed(None);
+    current::changed(None);
     if let Some((device, bytes)) = doomed.and_then(Doomed::destroyed) {
         // What was freed and not waited for.
         settle::give_back_later(device, bytes);
@@ -426,7 +429,7 @@ pub unsafe fn set_current(
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
     let result = unsafe { real(dev, pool) };
-    current_changed(Some(dev));
+    current::changed(Some(dev));
     result
 }
 
@@ -441,6 +444,6 @@ pub unsafe fn set_current_of(
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
     let result = unsafe { real(location, type_, pool) };
-    current_changed(None);
+    current::changed(None);
     result
 }

@@ -102,7 +102,7 @@ fn owner_of<const PER_THREAD: bool>(stream: CUstream, tag: u8) -> u64 {
     }
 }
 
-/// A block that is about to be freed in stream order: its pool's tag and its bytes.
+/// A block that is about to be freed: its pool's tag and its bytes.
 pub struct Block(u8, u64);
 
 impl Block {
@@ -111,14 +111,15 @@ impl Block {
     pub fn at(address: CUdeviceptr) -> Option<Self> {
         // Relaxed: once shared, nothing is remembered, and what is asked in vain costs time only.
         if is_watched() && !SHARED.load(Ordering::Relaxed) {
-            Self::ask(address)
+            Self::of(address)
         } else {
             None
         }
     }
 
+    /// What the driver knows of the block at `address`, if it is of a pool.
     #[cold]
-    fn ask(address: CUdeviceptr) -> Option<Self> {
+    pub fn of(address: CUdeviceptr) -> Option<Self> {
         let mut pool: CUmemoryPool = core::ptr::null_mut();
         let mut bytes = 0_usize;
         let place = (&raw mut pool).cast::<c_void>();
@@ -138,6 +139,13 @@ impl Block {
         }
         let (tag, _) = table::find(pool)?;
         Some(Self(tag, bytes as u64))
+    }
+
+    /// It was freed without a stream's order.
+    pub fn freed_now(self) {
+        if let Some(pool) = table::tagged(self.0) {
+            pool.freed_now(self.1);
+        }
     }
 
     /// It was freed in `stream`.

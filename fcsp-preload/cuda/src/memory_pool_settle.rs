@@ -11,14 +11,15 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use cuda_sys::CUresult;
+use cuda_sys::{CUdeviceptr, CUresult};
 use fcsp_core::ledger::pool::Settled;
 
 use crate::device::{self, Device};
 use crate::hooks::cuda;
+use crate::memory_charge::credited;
 use crate::memory_contexts;
-use crate::memory_graph_charge as graphs;
-use crate::memory_pool_reuse as reuse;
+use crate::memory_graph_charge::{self as graphs, Destroyed};
+use crate::memory_pool_reuse::{self as reuse, Block};
 use crate::memory_pool_table::{self as table, Pool};
 use crate::usage;
 
@@ -49,6 +50,16 @@ pub fn correct(device: &Device, bytes: i64) {
     } else {
         device.ledger().adjust(bytes);
     }
+}
+
+/// Runs a plain free of what is at `address`, which may be a pool's.
+pub fn plain_free(address: CUdeviceptr, free: impl FnOnce() -> CUresult) -> CUresult {
+    let block = in_use().then(|| Block::of(address)).flatten();
+    let result = credited(address, free);
+    if let (Some(block), CUresult::CUDA_SUCCESS) = (block, result) {
+        block.freed_now();
+    }
+    result
 }
 
 /// Brings one pool in line.
@@ -134,9 +145,7 @@ pub fn shed(device: &Device) -> bool {
     any
 }
 
-/// True if the pools of `device` have memory that nobody uses, or will not when what is queued has run. (Not
-/// seen where the program frees a pool's memory by a plain free: the driver's count of used bytes stays too
-/// high then. Such memory has gone back already.)
+/// True if the pools of `device` have memory that nobody uses, or will not when what is queued has run.
 pub fn any_unused(device: &Device) -> bool {
     let unused = |pool: &Pool| Some(pool.used_bytes()? < pool.reserved_bytes()?);
     table::of_device(device).any(|(_, pool)| unused(pool) == Some(true))
@@ -154,7 +163,7 @@ pub fn give_back_later(device: &Device, bytes: u64) {
 
 /// What will have gone back to the device of the calling thread's context once all its work is done. Taken
 /// before the wait: what is added meanwhile is not waited for.
-pub struct Leaving(Option<(&'static Device, u64)>);
+pub struct Leaving(Option<(&'static Device, u64, Destroyed)>);
 
 impl Leaving {
     /// Takes it, if there is anything.
@@ -163,17 +172,18 @@ impl Leaving {
         let known = in_use() && memory_contexts::is_only();
         let device = known.then(device::current).flatten();
         Self(device.map(|device| {
-            graphs::about_to_wait(device);
-            (device, device.leaving_bytes.swap(0, Ordering::AcqRel))
+            let destroyed = graphs::about_to_wait(device);
+            let bytes = device.leaving_bytes.swap(0, Ordering::AcqRel);
+            (device, bytes, destroyed)
         }))
     }
 
     /// The wait is over, with that result.
     pub fn waited(self, result: CUresult) {
-        let Some((device, bytes)) = self.0 else {
+        let Some((device, bytes, destroyed)) = self.0 else {
             return;
         };
-        graphs::waited(device, result == CUresult::CUDA_SUCCESS);
+        graphs::waited(device, destroyed, result == CUresult::CUDA_SUCCESS);
         if bytes == 0 {
             return;
         }
@@ -185,9 +195,19 @@ impl Leaving {
     }
 }
 
-/// A context was made on `device`: its default pool may have outlived the one before, with what it has.
+/// A context was made on `device`: its default pool may have outlived the one before, with what it has, and so
+/// may what the driver keeps for graphs.
 pub fn learn(device: &Device) {
-    if let Some((_, pool)) = table::default_of(device)
+    if let Some((_, pool)) = table::new_default_of(device) {
+        learn_of(pool);
+    }
+    graphs::learn(device);
+}
+
+/// A pool was entered of which nothing is allocated, as far as is known, and which may have something.
+pub fn learn_of(pool: &Pool) {
+    pool.nothing_used();
+    if let Some(device) = pool.device()
         && settle(device, pool).reserved_bytes != Some(0)
     {
         note_use();

@@ -1,7 +1,11 @@
-//! Which memory pools there are, and which of them a device's stream-ordered allocations come from.
+//! Which memory pools there are, and whose.
 //!
 //! A pool is entered when a context is made (the device's default one), when the program makes one, or when
 //! it is first allocated from. What is charged for it is [`crate::memory_pool_settle`]'s business.
+//!
+//! When the last context of a device ends, its pools are forgotten; those that the program made are asleep
+//! instead, because only who saw one made knows whose device it is. Whether their handles are any good then is
+//! not documented, so they are not used before the program uses them.
 
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
@@ -12,7 +16,9 @@ use fcsp_preload::log;
 use crate::device::{self, DEVICES_MAX, Device};
 use crate::hooks::cuda;
 use crate::memory_contexts::TAGS_MAX;
+use crate::memory_pool_current as current;
 use crate::memory_pool_reuse as reuse;
+use crate::memory_pool_settle as settle;
 
 /// Tag of what was allocated from a pool that has no place here.
 pub const UNKNOWN_POOL: u8 = u8::MAX;
@@ -43,8 +49,13 @@ pub struct Pool {
     granule_bytes: AtomicU64,
     /// Whether the program made it, so that all that was ever allocated from it is counted in `live`.
     made: AtomicBool,
+    /// Whether the last context of its device has ended since the program last used it.
+    asleep: AtomicBool,
     /// Allocations from it that live; of a pool that the program made.
     live: AtomicU32,
+    /// Bytes that were freed without a stream's order, or ended with a context. The driver counts them as used
+    /// for ever.
+    freed_now_bytes: AtomicU64,
     /// What is charged for it.
     pub charge: PoolCharge,
 }
@@ -58,7 +69,9 @@ static POOLS: [Pool; POOLS_MAX] = [const {
         ordinal: AtomicI32::new(HOST),
         granule_bytes: AtomicU64::new(GRANULE_BYTES),
         made: AtomicBool::new(false),
+        asleep: AtomicBool::new(false),
         live: AtomicU32::new(0),
+        freed_now_bytes: AtomicU64::new(0),
         charge: PoolCharge::new(),
     }
 }; POOLS_MAX];
@@ -67,10 +80,6 @@ static POOLS: [Pool; POOLS_MAX] = [const {
 static PLACES: AtomicUsize = AtomicUsize::new(0);
 /// Held while a pool is entered, which is rare, so that none is entered twice.
 static ENTERING: AtomicBool = AtomicBool::new(false);
-/// The pool `cuMemAllocAsync` takes from, by device: a number that changes whenever that does, above the
-/// pool's tag, which is 0 while it is not known.
-static CURRENT: [AtomicU64; DEVICES_MAX] = [const { AtomicU64::new(0) }; DEVICES_MAX];
-const TAG_BITS: u32 = 8;
 
 impl Pool {
     /// Its device, if it is one of ours.
@@ -89,6 +98,8 @@ impl Pool {
         // Acquire pairs with the release in `enter`: the place is filled in.
         match self.handle.load(Ordering::Acquire) {
             FREE | CHANGING | DESTROYED => None,
+            // Relaxed: who forgets a pool stores it before the handle, and its device has no context then.
+            _ if self.asleep.load(Ordering::Relaxed) => None,
             handle => Some(handle as CUmemoryPool),
         }
     }
@@ -116,22 +127,28 @@ impl Pool {
     /// Bytes it has of its device, by the driver.
     #[inline]
     pub fn reserved_bytes(&self) -> Option<u64> {
-        self.ask(CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT)
+        let attribute = CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT;
+        ask(self.handle()?, attribute)
     }
 
-    /// Bytes that are allocated from it, by the driver; too high for ever after a plain free.
+    /// Bytes that are allocated from it: by the driver, less what it does not notice.
     pub fn used_bytes(&self) -> Option<u64> {
-        self.ask(CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_CURRENT)
+        let attribute = CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_CURRENT;
+        let bytes = ask(self.handle()?, attribute)?;
+        // Relaxed: it decides only whether to wait before a refusal.
+        Some(bytes.saturating_sub(self.freed_now_bytes.load(Ordering::Relaxed)))
     }
 
-    #[inline]
-    fn ask(&self, attribute: CUmemPool_attribute) -> Option<u64> {
-        let mut bytes = 0_u64;
-        let ask = cuda::cuMemPoolGetAttribute.get()?;
-        // SAFETY: a pool of the program's, which whoever destroys it keeps until nobody settles; the driver
-        // writes a 64-bit number for these attributes.
-        let result = unsafe { ask(self.handle()?, attribute, (&raw mut bytes).cast()) };
-        (result == CUresult::CUDA_SUCCESS).then_some(bytes)
+    /// Nothing is allocated from it, whatever the driver says.
+    pub fn nothing_used(&self) {
+        self.freed_now_bytes.store(0, Ordering::Relaxed);
+        let bytes = self.used_bytes().unwrap_or(0);
+        self.freed_now_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes of it were freed by a plain free.
+    pub fn freed_now(&self, bytes: u64) {
+        self.freed_now_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Something was allocated from it; true if that has to be remembered.
@@ -165,16 +182,30 @@ impl Pool {
 
     /// Frees the place of a pool that is `CHANGING`; gives what was charged for it.
     fn leave(&self) -> u64 {
-        let bytes = loop {
+        let bytes = self.close();
+        self.asleep.store(false, Ordering::Relaxed);
+        self.handle.store(FREE, Ordering::Release);
+        bytes
+    }
+
+    /// Puts a pool that is `CHANGING` to sleep under its handle; gives what was charged for it.
+    fn sleep(&self, handle: u64) -> u64 {
+        let bytes = self.close();
+        self.asleep.store(true, Ordering::Relaxed);
+        self.handle.store(handle, Ordering::Release);
+        bytes
+    }
+
+    /// Ends the charge of a pool that is `CHANGING`, whose allocations are gone; gives what it was.
+    fn close(&self) -> u64 {
+        self.live.store(0, Ordering::Relaxed);
+        loop {
             match self.charge.close() {
-                Some(bytes) => break bytes,
+                Some(bytes) => return bytes,
                 // Another thread is asking the driver about it.
                 None => std::thread::yield_now(),
             }
-        };
-        self.live.store(0, Ordering::Relaxed);
-        self.handle.store(FREE, Ordering::Release);
-        bytes
+        }
     }
 }
 
@@ -187,7 +218,7 @@ pub struct Doomed {
 impl Doomed {
     /// The pool with that handle, if it is known.
     pub fn of(handle: CUmemoryPool) -> Option<Self> {
-        let (_, pool) = find(handle)?;
+        let (_, pool) = find_even_asleep(handle)?;
         let handle = handle as u64;
         pool.handle
             .compare_exchange(handle, CHANGING, Ordering::AcqRel, Ordering::Relaxed)
@@ -222,6 +253,17 @@ impl Doomed {
     }
 }
 
+/// A number of bytes that the driver knows about a pool.
+#[inline]
+fn ask(pool: CUmemoryPool, attribute: CUmemPool_attribute) -> Option<u64> {
+    let mut bytes = 0_u64;
+    let ask = cuda::cuMemPoolGetAttribute.get()?;
+    // SAFETY: a pool of the program's, which whoever destroys it keeps until nobody settles, or what the program
+    // is about to hand to the driver as one; the driver writes a 64-bit number for these attributes.
+    let result = unsafe { ask(pool, attribute, (&raw mut bytes).cast()) };
+    (result == CUresult::CUDA_SUCCESS).then_some(bytes)
+}
+
 /// Every pool there is or was, with its tag.
 fn places() -> impl Iterator<Item = Found> {
     let count = PLACES.load(Ordering::Acquire);
@@ -245,118 +287,127 @@ pub fn find(handle: CUmemoryPool) -> Option<Found> {
     places().find(|(_, pool)| pool.handle() == Some(handle))
 }
 
+/// A pool by its handle, also if its device had no context since it was used.
+fn find_even_asleep(handle: CUmemoryPool) -> Option<Found> {
+    match handle as u64 {
+        FREE | CHANGING | DESTROYED => None,
+        handle => places().find(|(_, pool)| pool.handle.load(Ordering::Acquire) == handle),
+    }
+}
+
 /// The pool with that tag; `None` if it is another kind of tag.
 #[inline]
 pub fn tagged(tag: u8) -> Option<&'static Pool> {
     POOLS.get(usize::from(tag.checked_sub(TAGS_MAX + 1)?))
 }
 
-/// A pool by its handle, entered if it is new. `None` if there is no room for it.
+/// A pool that the program uses, entered if it is new. `None` if there is no room for it.
 pub fn find_or_enter(handle: CUmemoryPool) -> Option<Found> {
     if handle.is_null() {
         return None;
     }
-    find(handle).or_else(|| enter(handle, device_of(handle)?.ordinal, false))
-}
-
-/// The pool `cuMemAllocAsync` uses now.
-#[inline]
-pub fn current() -> Option<Found> {
-    let device = device::current()?;
-    let place = CURRENT.get(usize::try_from(device.ordinal).ok()?)?;
-    // Acquire pairs with the release in `ask_current`: the pool is entered.
-    let word = place.load(Ordering::Acquire);
-    let tag = word as u8;
-    match tagged(tag) {
-        Some(pool) => Some((tag, pool)),
-        None => ask_current(device, place, word),
-    }
+    find(handle).or_else(|| find_again(handle))
 }
 
 #[cold]
-fn ask_current(device: &Device, place: &AtomicU64, word: u64) -> Option<Found> {
-    let mut handle = core::ptr::null_mut();
-    // SAFETY: the driver writes a handle there, or fails.
-    let result = unsafe { cuda::cuDeviceGetMemPool.get()?(&mut handle, device.ordinal) };
-    if result != CUresult::CUDA_SUCCESS {
-        return None;
-    }
-    let found = find_or_enter(handle)?;
-    // Fails if the program has chosen another one since the driver was asked.
-    let _kept = place.compare_exchange(
-        word,
-        word | u64::from(found.0),
-        Ordering::Release,
-        Ordering::Relaxed,
-    );
+fn find_again(handle: CUmemoryPool) -> Option<Found> {
+    // A handle that is none, or none any more, must not be kept and asked about again.
+    ask(
+        handle,
+        CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT,
+    )?;
+    let ordinal = match find_even_asleep(handle) {
+        Some((_, pool)) => pool.ordinal.load(Ordering::Relaxed),
+        None => device_of(handle)?.ordinal,
+    };
+    let found = enter(handle, ordinal, false)?;
+    // It may have something already.
+    settle::learn_of(found.1);
     Some(found)
-}
-
-/// The pool that `cuMemAllocAsync` uses on that device, on every device for `None`, is another now.
-pub fn current_changed(ordinal: Option<CUdevice>) {
-    for (at, place) in CURRENT.iter().enumerate() {
-        if ordinal.is_none_or(|ordinal| usize::try_from(ordinal) == Ok(at)) {
-            let next = |word: u64| Some(((word >> TAG_BITS) + 1) << TAG_BITS);
-            let _always = place.fetch_update(Ordering::AcqRel, Ordering::Relaxed, next);
-        }
-    }
 }
 
 /// Enters a pool, unless it is known; `made` if the program has just made it.
 pub fn enter(handle: CUmemoryPool, ordinal: i32, made: bool) -> Option<Found> {
     let _entering = Entering::begin();
-    if let Some(found) = find(handle) {
-        return Some(found);
+    if let Some((tag, pool)) = find_even_asleep(handle) {
+        // One that the driver makes now has got the handle of one that is no more.
+        if pool.asleep.load(Ordering::Relaxed) && made {
+            pool.ordinal.store(ordinal, Ordering::Relaxed);
+            pool.granule_bytes.store(GRANULE_BYTES, Ordering::Relaxed);
+            pool.freed_now_bytes.store(0, Ordering::Relaxed);
+        }
+        pool.asleep.store(false, Ordering::Relaxed);
+        return Some((tag, pool));
     }
-    let room = (TAGS_MAX + 1..UNKNOWN_POOL)
-        .zip(&POOLS)
-        .enumerate()
-        .find(|(_, (_, pool))| pool.handle.load(Ordering::Acquire) == FREE);
-    let Some((at, (tag, pool))) = room else {
+    let Some((at, tag)) = room() else {
         log::warn!("too many memory pools: what comes from this one is charged one by one");
         return None;
     };
+    let pool = &POOLS[at];
     pool.ordinal.store(ordinal, Ordering::Relaxed);
     pool.granule_bytes.store(GRANULE_BYTES, Ordering::Relaxed);
     pool.made.store(made, Ordering::Relaxed);
+    pool.asleep.store(false, Ordering::Relaxed);
     pool.live.store(0, Ordering::Relaxed);
+    pool.freed_now_bytes.store(0, Ordering::Relaxed);
     pool.handle.store(handle as u64, Ordering::Release);
     PLACES.fetch_max(at + 1, Ordering::Release);
     Some((tag, pool))
 }
 
-/// The device of a pool that the program did not make before our eyes: a device's own.
-fn device_of(pool: CUmemoryPool) -> Option<&'static Device> {
-    let is_of = |device: &&Device| {
-        [
-            cuda::cuDeviceGetDefaultMemPool.get(),
-            cuda::cuDeviceGetMemPool.get(),
-        ]
-        .into_iter()
-        .flatten()
-        .any(|get| {
-            let mut found = core::ptr::null_mut();
-            // SAFETY: the driver writes a handle there, or fails.
-            let result = unsafe { get(&mut found, device.ordinal) };
-            result == CUresult::CUDA_SUCCESS && found == pool
+/// A place for a pool, with its tag: one that is free, else that of a pool that is asleep.
+fn room() -> Option<(usize, u8)> {
+    let places = || POOLS.iter().zip(TAGS_MAX + 1..UNKNOWN_POOL).enumerate();
+    let free = places().find(|(_, (pool, _))| pool.handle.load(Ordering::Acquire) == FREE);
+    let asleep = || {
+        places().find(|(_, (pool, _))| {
+            let handle = pool.handle.load(Ordering::Acquire);
+            // Fails if the program destroys it at this instant.
+            pool.asleep.load(Ordering::Relaxed)
+                && !matches!(handle, CHANGING | DESTROYED)
+                && pool
+                    .handle
+                    .compare_exchange(handle, CHANGING, Ordering::AcqRel, Ordering::Relaxed)
+                    .is_ok()
         })
     };
-    device::attached().find(is_of).or_else(device::current)
+    free.or_else(asleep).map(|(at, (_, tag))| (at, tag))
 }
 
-/// The default pool of `device`, entered if it is new.
-pub fn default_of(device: &Device) -> Option<Found> {
+/// The device of a pool that the program did not make before our eyes: a device's own, of a device that may
+/// be new to us.
+fn device_of(pool: CUmemoryPool) -> Option<&'static Device> {
+    let ask = [
+        cuda::cuDeviceGetDefaultMemPool.get(),
+        cuda::cuDeviceGetMemPool.get(),
+    ];
+    let of = |ordinal: CUdevice| {
+        ask.into_iter().flatten().map(move |get| {
+            let mut found = core::ptr::null_mut();
+            // SAFETY: the driver writes a handle there, or fails.
+            let result = unsafe { get(&mut found, ordinal) };
+            (result == CUresult::CUDA_SUCCESS).then_some(found)
+        })
+    };
+    (0..DEVICES_MAX as CUdevice)
+        // The driver refuses ordinals beyond its last device.
+        .take_while(|ordinal| of(*ordinal).any(|found| found.is_some()))
+        .find(|ordinal| of(*ordinal).any(|found| found == Some(pool)))
+        .map_or_else(device::current, device::at)
+}
+
+/// The default pool of `device` if it was not known.
+pub fn new_default_of(device: &Device) -> Option<Found> {
     let mut handle = core::ptr::null_mut();
     // SAFETY: the driver writes a handle there, or fails.
     let result = unsafe { cuda::cuDeviceGetDefaultMemPool.get()?(&mut handle, device.ordinal) };
-    if result != CUresult::CUDA_SUCCESS || handle.is_null() {
+    if result != CUresult::CUDA_SUCCESS || handle.is_null() || find(handle).is_some() {
         return None;
     }
     enter(handle, device.ordinal, false)
 }
 
-/// Forgets every pool of `device`, whose last context is gone; gives what was charged for them. Whether
-/// the driver's pools outlive that is not documented, and a handle that does not must not be used.
+/// Forgets every pool of `device`, whose last context is gone; gives what was charged for them.
 pub fn forget(device: &Device) -> u64 {
     let mut bytes = 0;
     for (_, pool) in places() {
@@ -369,10 +420,14 @@ pub fn forget(device: &Device) -> u64 {
                 .compare_exchange(handle, CHANGING, Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
         {
-            bytes += pool.leave();
+            bytes += if handle != DESTROYED && pool.made.load(Ordering::Relaxed) {
+                pool.sleep(handle)
+            } else {
+                pool.leave()
+            };
         }
     }
-    current_changed(Some(device.ordinal));
+    current::changed(Some(device.ordinal));
     bytes
 }
 
@@ -380,9 +435,10 @@ pub fn forget(device: &Device) -> u64 {
 pub fn forget_in_child() {
     for (_, pool) in places() {
         pool.charge.forget();
+        pool.asleep.store(false, Ordering::Relaxed);
         pool.handle.store(FREE, Ordering::Release);
     }
-    current_changed(None);
+    current::changed(None);
     ENTERING.store(false, Ordering::Release);
     reuse::forget_in_child();
 }

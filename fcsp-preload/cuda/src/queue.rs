@@ -21,7 +21,7 @@ use fcsp_core::backend::{Elapsed, Marker, QueueId, StreamGate};
 use fcsp_core::region::layout::{GatePage, PAGE_BYTES};
 use fcsp_preload::log;
 
-use crate::capture::Undisturbed;
+use crate::capture::{self, Undisturbed};
 use crate::hooks::cuda;
 
 const THREAD_STREAM: u64 = 1 << 63 | 1;
@@ -200,8 +200,10 @@ fn helper_stream() -> Option<CUstream> {
 }
 
 /// Runs `call` with the stream behind `queue`, as the calling thread must name it. False if it
-/// cannot.
+/// cannot, or if the stream is being captured since it was used: what is written to it now would go into
+/// the program's graph, or spoil it.
 fn with_stream(queue: QueueId, call: impl FnOnce(CUstream) -> bool) -> bool {
+    let call = |stream| !capture::captures::<false>(stream) && call(stream);
     if queue.0 & THREAD_STREAM == THREAD_STREAM {
         let index = (queue.0 & !THREAD_STREAM) as usize >> 1;
         return THREAD.get() == Some(index) && call(CU_STREAM_PER_THREAD);

@@ -158,6 +158,11 @@ pub fn join(stream: &Arc<Stream>, event: &Event) -> Result<bool, CUresult> {
             None => Ok(false),
         };
     };
+    // What was recorded in a capture that is over cannot be waited for.
+    let captures = CAPTURES.lock().unwrap_or_else(|e| e.into_inner());
+    let under_way = captures.iter().any(|it| Arc::ptr_eq(it, &mark.capture));
+    drop(captures);
+    require(under_way, rc::CAPTURED_EVENT)?;
     match &mut *membership {
         Some(member) if Arc::ptr_eq(&member.capture, &mark.capture) => {
             for index in mark.depends {

@@ -123,6 +123,7 @@ impl Context {
                 let _ = queues.close_stream(stream.id);
             }
         }
+        crate::module::free_context(context.group);
         crate::memory::free_context(context.group);
         crate::array::free_context(context.group);
         context.gpu.device.release(CONTEXT_OVERHEAD_BYTES);
@@ -293,7 +294,7 @@ pub unsafe fn synchronize_of(context: CUcontext) -> Outcome {
 fn wait_idle(context: &Context) -> Outcome {
     crate::capture::forbid(context.group)?;
     context.gpu.queues()?.wait_group(context.group);
-    crate::pool::synchronized(context.gpu);
+    crate::pool::synchronized();
     Ok(())
 }
 

@@ -121,7 +121,7 @@ pub unsafe fn synchronize(handle: CUevent) -> Outcome {
         .queues()?
         .wait_event(event.id)
         .map_err(|_| rc::INVALID_HANDLE)?;
-    crate::pool::synchronized(event.gpu);
+    crate::pool::synchronized();
     Ok(())
 }
 

@@ -5,9 +5,9 @@
 //! missing here is absent from the library; `UNSUPPORTED.md` lists those.
 
 use crate::{
-    array, capture, context, copy, copy_batch, device, driver, event, graph, graph_exec,
-    graph_memory, graph_update, host, ipc, launch, launch_old, memory, module, occupancy, pointer,
-    pool, procaddr, stream, vmm,
+    array, capture, context, copy, copy_batch, device, driver, event, graph, graph_child,
+    graph_exec, graph_memory, graph_update, host, ipc, launch, launch_old, memory, module,
+    occupancy, pointer, pool, procaddr, stream, vmm,
 };
 use std::ffi::c_void;
 
@@ -350,13 +350,13 @@ exports! {
     call cuGraphAddMemsetNode => graph::add_fill;
     call cuGraphAddHostNode => graph::add_host;
     call cuGraphAddEmptyNode => graph::add_empty;
-    call cuGraphAddChildGraphNode => graph::add_child;
+    call cuGraphAddChildGraphNode => graph_child::add;
     call cuGraphAddMemAllocNode => graph_memory::add_alloc;
     call cuGraphAddMemFreeNode => graph_memory::add_free;
     call cuGraphMemAllocNodeGetParams => graph_memory::params;
     call cuDeviceGetGraphMemAttribute => graph_memory::attribute;
     call cuDeviceGraphMemTrim => graph_memory::trim;
-    call cuGraphChildGraphNodeGetGraph => graph::child;
+    call cuGraphChildGraphNodeGetGraph => graph_child::get;
     call cuGraphGetNodes => graph::nodes;
     call cuGraphGetRootNodes => graph::roots;
     call cuGraphNodeGetType => graph::node_type;

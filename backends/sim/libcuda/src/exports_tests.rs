@@ -14,7 +14,9 @@ library, so looking them up fails, and `cuGetProcAddress` does not find them. Wr
 Also absent by design: textures, surfaces, and what reads or copies arrays; graphics interoperation; external memory and
 semaphores; multicast; green contexts; user objects; conditional and memory-operation graph
 nodes; binary images (cubins, fat binaries); event handles for
-other processes; the unversioned functions of CUDA 2 and 3 with 32-bit sizes.
+other processes; the unversioned functions of CUDA 2 and 3 with 32-bit sizes; the private tables of
+`cuGetExportTable`, without which the CUDA runtime of CUDA 13 does not start: programs here call the
+driver themselves.
 
 ";
 

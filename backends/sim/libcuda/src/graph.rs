@@ -3,6 +3,7 @@
 //! Owns: nodes and their order. Does not own: running them ([`crate::graph_exec`]).
 
 use crate::border::{Outcome, put, rc, require};
+use crate::graph_memory::Addresses;
 use crate::handles::Table;
 use crate::launch::{self, Kernel};
 use crate::transfer::Transfer;
@@ -33,15 +34,8 @@ pub enum NodeKind {
     },
     /// Only orders.
     Empty,
-    /// Allocates; see [`crate::graph_memory`].
-    Alloc {
-        /// Ordinal of the device.
-        ordinal: i32,
-        /// Bytes the program asked for.
-        bytes: u64,
-        /// Where they are.
-        address: u64,
-    },
+    /// Allocates. The addresses are kept while any graph, executable or not, has the node.
+    Alloc(Arc<Addresses>),
     /// Frees what another node allocated.
     Free,
     /// Runs another graph.
@@ -59,14 +53,18 @@ pub struct Graph {
     nodes: Mutex<Vec<Node>>,
 }
 
-struct NodeRef {
+/// A node that the program has a handle of.
+pub struct NodeRef {
     graph: Arc<Graph>,
     index: usize,
+    /// Handle of the graph in it, once asked for; see [`crate::graph_child`].
+    pub child: Mutex<u64>,
 }
 
 /// All graphs.
 pub static GRAPHS: Table<Graph> = Table::new(7);
-static NODES: Table<NodeRef> = Table::new(9);
+/// Nodes the program has handles of.
+pub static NODES: Table<NodeRef> = Table::new(9);
 
 impl NodeKind {
     /// The operations it submits.
@@ -81,7 +79,7 @@ impl NodeKind {
                     unsafe { function(data as *mut c_void) }
                 }))]
             }
-            Self::Empty | Self::Child(_) | Self::Alloc { .. } | Self::Free => Vec::new(),
+            Self::Empty | Self::Child(_) | Self::Alloc(_) | Self::Free => Vec::new(),
         }
     }
 
@@ -101,7 +99,7 @@ impl NodeKind {
             Self::Transfer(_) => CUgraphNodeType::CU_GRAPH_NODE_TYPE_MEMCPY,
             Self::Host { .. } => CUgraphNodeType::CU_GRAPH_NODE_TYPE_HOST,
             Self::Empty => CUgraphNodeType::CU_GRAPH_NODE_TYPE_EMPTY,
-            Self::Alloc { .. } => CUgraphNodeType::CU_GRAPH_NODE_TYPE_MEM_ALLOC,
+            Self::Alloc(_) => CUgraphNodeType::CU_GRAPH_NODE_TYPE_MEM_ALLOC,
             Self::Free => CUgraphNodeType::CU_GRAPH_NODE_TYPE_MEM_FREE,
             Self::Child(_) => CUgraphNodeType::CU_GRAPH_NODE_TYPE_GRAPH,
         }
@@ -129,7 +127,8 @@ impl Graph {
         from.iter().all(|index| reached[*index])
     }
 
-    fn kinds(&self) -> Vec<NodeKind> {
+    /// Its nodes, in the order in which they were added.
+    pub fn kinds(&self) -> Vec<NodeKind> {
         let nodes = self.nodes.lock().unwrap_or_else(|e| e.into_inner());
         nodes.iter().map(|node| node.kind.clone()).collect()
     }
@@ -157,6 +156,7 @@ pub fn node_handle(graph: &Arc<Graph>, index: usize) -> CUgraphNode {
     let known = NODES.find(|node| node.index == index && Arc::ptr_eq(&node.graph, graph));
     let handle = match known {
         0 => NODES.insert(NodeRef {
+            child: Mutex::new(0),
             graph: Arc::clone(graph),
             index,
         }),
@@ -214,9 +214,14 @@ pub unsafe fn create(place: *mut CUgraph, flags: c_uint) -> Outcome {
 
 /// `cuGraphDestroy`.
 pub unsafe fn destroy(handle: CUgraph) -> Outcome {
-    let graph = GRAPHS.remove(handle).ok_or(rc::INVALID_HANDLE)?;
+    forget(handle).ok_or(rc::INVALID_HANDLE)
+}
+
+/// Drops a graph's handle and those of its nodes.
+pub fn forget(handle: CUgraph) -> Option<()> {
+    let graph = GRAPHS.remove(handle)?;
     NODES.drain(|node| Arc::ptr_eq(&node.graph, &graph));
-    Ok(())
+    Some(())
 }
 
 /// `cuGraphAddKernelNode_v2`.
@@ -361,34 +366,6 @@ pub unsafe fn add_empty(
 ) -> Outcome {
     // SAFETY: the same contract.
     unsafe { add(place, handle, list, count, NodeKind::Empty) }
-}
-
-/// `cuGraphAddChildGraphNode`: the child as it is now.
-pub unsafe fn add_child(
-    place: *mut CUgraphNode,
-    handle: CUgraph,
-    list: *const CUgraphNode,
-    count: usize,
-    child: CUgraph,
-) -> Outcome {
-    let child = graph(child)?;
-    // SAFETY: the same contract.
-    unsafe { add(place, handle, list, count, NodeKind::Child(child.kinds())) }
-}
-
-/// `cuGraphChildGraphNodeGetGraph`: a graph of the same nodes, a new one each time.
-pub unsafe fn child(node: CUgraphNode, place: *mut CUgraph) -> Outcome {
-    require(!place.is_null(), rc::INVALID_VALUE)?;
-    let NodeKind::Child(kinds) = kind_of(node)? else {
-        return Err(rc::INVALID_VALUE);
-    };
-    let copy = Graph::default();
-    for kind in kinds {
-        // What order they had is not kept; they run in this one.
-        copy.add(kind, Vec::new());
-    }
-    // SAFETY: checked above.
-    unsafe { put(place, GRAPHS.insert(copy) as CUgraph) }
 }
 
 /// `cuGraphClone`.

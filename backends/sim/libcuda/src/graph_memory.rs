@@ -3,7 +3,7 @@
 //! An allocation node has its address from the start. Its memory becomes physical when an executable
 //! graph with the node is first launched, and stays so while that executable lives; then the driver keeps
 //! it for other graphs until it is trimmed. Nodes of one graph do not share memory here, and an address
-//! is not given out again.
+//! is not given out again while any graph has its node.
 
 use crate::border::{Outcome, put, rc, require};
 use crate::driver::{Gpu, gpu};
@@ -14,7 +14,23 @@ use cuda_sys::{
     CUmemLocationType, CUresult,
 };
 use std::ffi::c_void;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// The addresses of an allocation node.
+pub struct Addresses {
+    gpu: &'static Gpu,
+    bytes: u64,
+    start: u64,
+}
+
+impl Drop for Addresses {
+    fn drop(&mut self) {
+        memory::remove(self.start, |it| it.kind == Kind::Graph);
+        if let Ok(arena) = self.gpu.arena() {
+            arena.free(self.start, self.bytes, ALIGN_BYTES);
+        }
+    }
+}
 
 /// Memory that graphs have of a device.
 #[derive(Default)]
@@ -35,8 +51,8 @@ impl Physical {
             return Ok(());
         }
         for node in nodes {
-            if let NodeKind::Alloc { ordinal, bytes, .. } = node {
-                let (gpu, bytes) = (gpu(*ordinal)?, memory::physical_bytes(*bytes));
+            if let NodeKind::Alloc(addresses) = node {
+                let (gpu, bytes) = (addresses.gpu, memory::physical_bytes(addresses.bytes));
                 if let Err(error) = take(gpu, bytes) {
                     keep(&mut held);
                     return Err(error);
@@ -91,13 +107,12 @@ pub fn node(gpu: &'static Gpu, bytes: u64) -> Result<(NodeKind, CUdeviceptr), CU
         .alloc(bytes, ALIGN_BYTES)
         .ok_or(rc::OUT_OF_MEMORY)?;
     memory::insert(address, bytes, Kind::Graph, gpu, 0, 0);
-    let ordinal = gpu.ordinal;
-    let kind = NodeKind::Alloc {
-        ordinal,
+    let addresses = Addresses {
+        gpu,
         bytes,
-        address,
+        start: address,
     };
-    Ok((kind, address))
+    Ok((NodeKind::Alloc(Arc::new(addresses)), address))
 }
 
 /// `cuGraphAddMemAllocNode`, for the device's own memory.
@@ -129,7 +144,8 @@ pub unsafe fn add_free(
     count: usize,
     address: CUdeviceptr,
 ) -> Outcome {
-    let of_graph = memory::find(address).is_some_and(|it| it.kind == Kind::Graph);
+    let of_graph =
+        memory::find(address).is_some_and(|it| it.base == address && it.kind == Kind::Graph);
     require(of_graph, rc::INVALID_VALUE)?;
     // SAFETY: the same contract.
     unsafe { graph::add(place, handle, list, count, NodeKind::Free) }
@@ -137,21 +153,16 @@ pub unsafe fn add_free(
 
 /// `cuGraphMemAllocNodeGetParams`.
 pub unsafe fn params(node: CUgraphNode, place: *mut CUDA_MEM_ALLOC_NODE_PARAMS) -> Outcome {
-    let NodeKind::Alloc {
-        ordinal,
-        bytes,
-        address,
-    } = graph::kind_of(node)?
-    else {
+    let NodeKind::Alloc(addresses) = graph::kind_of(node)? else {
         return Err(rc::INVALID_VALUE);
     };
     let mut params = CUDA_MEM_ALLOC_NODE_PARAMS::default();
     // CU_MEM_ALLOCATION_TYPE_PINNED.
     params.poolProps.allocType.0 = 1;
     params.poolProps.location.type_ = CUmemLocationType::CU_MEM_LOCATION_TYPE_DEVICE;
-    params.poolProps.location.id = ordinal;
-    params.bytesize = bytes as usize;
-    params.dptr = address;
+    params.poolProps.location.id = addresses.gpu.ordinal;
+    params.bytesize = addresses.bytes as usize;
+    params.dptr = addresses.start;
     // SAFETY: the caller's pointer, null allowed.
     unsafe { put(place, params) }
 }

@@ -24,6 +24,7 @@ mod driver;
 mod event;
 pub mod exports;
 mod graph;
+mod graph_child;
 mod graph_exec;
 mod graph_memory;
 mod graph_update;

@@ -29,6 +29,8 @@ pub enum Kind {
     Registered(c_uint),
     /// Physical memory mapped into a reservation.
     Mapped,
+    /// A variable of loaded code.
+    Variable,
     /// Of a graph's allocation node.
     Graph,
     /// Memory of another process, opened through a handle.
@@ -59,7 +61,7 @@ static IDS: AtomicU64 = AtomicU64::new(1);
 
 /// Alignment of what `cuMemAlloc` returns.
 pub const ALIGN_BYTES: u64 = 512;
-/// Physical memory is handed out in pages of this size to allocations of at least half of it.
+/// Physical memory is handed out in pages of this size to allocations of more than half of it.
 const LARGE_PAGE_BYTES: u64 = 2 << 20;
 /// `CU_MEM_ATTACH_GLOBAL` and `CU_MEM_ATTACH_HOST`.
 const ATTACH: [c_uint; 2] = [1, 2];
@@ -126,7 +128,7 @@ pub fn remove(base: u64, condition: impl Fn(&Allocation) -> bool) -> Option<Arc<
 
 /// Physical memory an allocation of this size takes.
 pub fn physical_bytes(bytes: u64) -> u64 {
-    let page = if bytes >= LARGE_PAGE_BYTES / 2 {
+    let page = if bytes > LARGE_PAGE_BYTES / 2 {
         LARGE_PAGE_BYTES
     } else {
         ALIGN_BYTES
@@ -160,7 +162,7 @@ pub fn allocate(context: &Context, bytes: u64, align: u64, kind: Kind) -> Result
 /// Gives back what [`allocate`] took; the range has been taken out already.
 pub fn give_back(gpu: &Gpu, allocation: &Allocation) {
     match allocation.kind {
-        Kind::Device | Kind::Managed => {
+        Kind::Device | Kind::Managed | Kind::Variable => {
             if let Ok(arena) = gpu.arena() {
                 arena.free(allocation.base, allocation.bytes, ALIGN_BYTES);
             }

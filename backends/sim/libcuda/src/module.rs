@@ -6,6 +6,7 @@
 use crate::border::{Outcome, put, rc, require};
 use crate::context::{Context, current};
 use crate::handles::Table;
+use crate::memory::{self, Allocation, Kind};
 use crate::ptx::{self, Entry};
 use cuda_sys::{
     CUdevice, CUdeviceptr, CUfunction, CUfunction_attribute, CUjit_option, CUkernel, CUlibrary,
@@ -27,6 +28,8 @@ pub struct Function {
 
 /// PTX that has been loaded.
 pub struct Module {
+    /// Group of its context, with which it ends.
+    group: u64,
     functions: Vec<(Arc<Function>, u64)>,
     globals: Vec<(String, u64, u64)>,
 }
@@ -50,9 +53,8 @@ fn load(context: &Context, text: &[u8]) -> Result<u64, CUresult> {
     let program = ptx::parse(source).ok_or(rc::INVALID_PTX)?;
     let mut globals = Vec::new();
     for (name, bytes) in program.globals {
-        let kind = crate::memory::Kind::Device;
-        let address =
-            crate::memory::allocate(context, bytes.max(1), crate::memory::ALIGN_BYTES, kind)?;
+        let kind = memory::Kind::Variable;
+        let address = memory::allocate(context, bytes.max(1), memory::ALIGN_BYTES, kind)?;
         globals.push((name, address, bytes));
     }
     let functions = program
@@ -73,7 +75,11 @@ fn load(context: &Context, text: &[u8]) -> Result<u64, CUresult> {
         .into_iter()
         .map(|function| (Arc::clone(&function), FUNCTIONS.insert_arc(function)))
         .collect();
-    Ok(MODULES.insert(Module { functions, globals }))
+    Ok(MODULES.insert(Module {
+        group: context.group,
+        functions,
+        globals,
+    }))
 }
 
 /// The image behind a pointer: text up to its NUL; binary images by their first bytes.
@@ -88,15 +94,23 @@ unsafe fn image<'a>(image: *const c_void) -> Result<&'a [u8], CUresult> {
     Ok(unsafe { CStr::from_ptr(image.cast()) }.to_bytes())
 }
 
+/// Unloads what a context leaves behind.
+pub fn free_context(group: u64) {
+    for module in MODULES.drain(|module| module.group == group) {
+        destroy(module);
+    }
+}
+
 fn destroy(module: Arc<Module>) {
     for (_, handle) in &module.functions {
         FUNCTIONS.remove(*handle as CUfunction);
     }
     for (_, address, _) in &module.globals {
-        if let Some(found) = crate::memory::remove(*address, |_| true)
+        let ours = |a: &Allocation| a.kind == Kind::Variable;
+        if let Some(found) = memory::remove(*address, ours)
             && let Ok(gpu) = crate::driver::gpu(found.ordinal)
         {
-            crate::memory::give_back(gpu, &found);
+            memory::give_back(gpu, &found);
         }
     }
 }
@@ -230,11 +244,10 @@ fn library_module(library: CUlibrary) -> Result<Arc<Module>, CUresult> {
 /// `cuLibraryUnload`.
 pub unsafe fn library_unload(library: CUlibrary) -> Outcome {
     let library = LIBRARIES.remove(library).ok_or(rc::INVALID_HANDLE)?;
-    destroy(
-        MODULES
-            .remove(library.module as CUmodule)
-            .ok_or(rc::INVALID_HANDLE)?,
-    );
+    // The context it was loaded in may be gone, and its code with it.
+    if let Some(module) = MODULES.remove(library.module as CUmodule) {
+        destroy(module);
+    }
     Ok(())
 }
 

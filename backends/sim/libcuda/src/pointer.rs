@@ -41,7 +41,7 @@ unsafe fn answer(
             A::CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL => put(place.cast::<c_int>(), found.ordinal),
             A::CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE => put(
                 place.cast::<c_uint>(),
-                c_uint::from(found.kind == Kind::Device),
+                c_uint::from(matches!(found.kind, Kind::Device | Kind::Variable)),
             ),
             A::CU_POINTER_ATTRIBUTE_RANGE_START_ADDR => put(place.cast::<u64>(), found.base),
             A::CU_POINTER_ATTRIBUTE_RANGE_SIZE => put(place.cast::<usize>(), found.bytes as usize),

@@ -68,7 +68,7 @@ impl Pool {
             return Ok(());
         }
         self.gpu.queues()?.wait_group(stream.group);
-        synchronized(self.gpu);
+        synchronized();
         self.try_take(bytes, stream, address)
     }
 
@@ -80,7 +80,9 @@ impl Pool {
             let more_bytes = bytes.checked_next_multiple_of(chunk_bytes);
             let more_bytes = more_bytes.ok_or(rc::OUT_OF_MEMORY)?;
             let reserved_bytes = state.chunks.reserved_bytes();
-            let fits = state.limit_bytes == 0 || reserved_bytes + more_bytes <= state.limit_bytes;
+            // A size that nobody has must not become a small one.
+            let sum_bytes = reserved_bytes.saturating_add(more_bytes);
+            let fits = state.limit_bytes == 0 || sum_bytes <= state.limit_bytes;
             require(fits, rc::OUT_OF_MEMORY)?;
             let charged = self.gpu.device.charge(more_bytes);
             charged.map_err(|_| rc::OUT_OF_MEMORY)?;
@@ -144,17 +146,12 @@ unsafe fn allocate(
         // SAFETY: checked above.
         return unsafe { put(place, address) };
     }
-    let placed = pool.gpu.arena().and_then(|arena| {
-        arena
-            .alloc(bytes as u64, ALIGN_BYTES)
-            .ok_or(rc::OUT_OF_MEMORY)
-    });
-    let base = placed?;
-    pool.take(bytes as u64, &stream, base).inspect_err(|_| {
-        if let Ok(arena) = pool.gpu.arena() {
-            arena.free(base, bytes as u64, ALIGN_BYTES);
-        }
-    })?;
+    let arena = pool.gpu.arena()?;
+    // Addresses first: a pool keeps what it once took.
+    let base = arena.alloc(bytes as u64, ALIGN_BYTES);
+    let base = base.ok_or(rc::OUT_OF_MEMORY)?;
+    pool.take(bytes as u64, &stream, base)
+        .inspect_err(|_| arena.free(base, bytes as u64, ALIGN_BYTES))?;
     let kind = Kind::Pool(handle);
     memory::insert(base, bytes as u64, kind, pool.gpu, stream.group, 0);
     // SAFETY: checked above.
@@ -187,7 +184,8 @@ pub unsafe fn free(address: CUdeviceptr, stream: CUstream) -> Outcome {
         return Ok(());
     }
     if stream.capturing.load(Acquire) {
-        let of_graph = memory::find(address).is_some_and(|it| it.kind == Kind::Graph);
+        let of_graph =
+            memory::find(address).is_some_and(|it| it.base == address && it.kind == Kind::Graph);
         require(of_graph, rc::INVALID_VALUE)?;
         return stream.run(NodeKind::Free);
     }
@@ -246,10 +244,10 @@ pub fn free_now(gpu: &Gpu, allocation: &Allocation) {
     }
 }
 
-/// A thread has waited for work on `gpu`: its pools give back what is free by now.
-pub fn synchronized(gpu: &Gpu) {
-    let ours = |pool: &Pool| std::ptr::eq(pool.gpu, gpu);
-    for pool in POOLS.all(ours) {
+/// A thread has waited for work: pools give back what is free by now. Those of other devices as well, whose
+/// memory streams of this one may have freed.
+pub fn synchronized() {
+    for pool in POOLS.all(|_| true) {
         let mut state = pool.lock();
         state.chunks.synchronized();
         let keep_bytes = state.threshold_bytes;

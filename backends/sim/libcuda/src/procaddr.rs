@@ -7,6 +7,7 @@
 use crate::border::{Outcome, put, put_optional, rc, require};
 use crate::exports::EXPORTS;
 use cuda_sys::{CUdriverProcAddressQueryResult, cuuint64_t};
+use fcsp_sim::Config;
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::OnceLock;
@@ -59,9 +60,11 @@ fn rows() -> &'static Rows {
 fn exported(symbol: &str) -> Option<*mut c_void> {
     static INDEX: OnceLock<HashMap<&'static str, usize>> = OnceLock::new();
     let index = INDEX.get_or_init(|| {
+        let hidden = Config::from_env().hidden;
         EXPORTS
             .iter()
             .enumerate()
+            .filter(|(_, export)| !hidden.iter().any(|name| name == export.name))
             .map(|(at, export)| (export.name, at))
             .collect()
     });

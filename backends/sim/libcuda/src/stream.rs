@@ -213,7 +213,7 @@ pub unsafe fn synchronize(handle: CUstream) -> Outcome {
     let stream = resolve(handle)?;
     stream.refuse_capture()?;
     stream.wait()?;
-    crate::pool::synchronized(stream.gpu);
+    crate::pool::synchronized();
     Ok(())
 }
 

@@ -94,7 +94,8 @@ impl Arena {
         let mut free = self.free.lock().unwrap_or_else(|e| e.into_inner());
         let (start, length, at) = free.iter().find_map(|(start, length)| {
             let at = start.next_multiple_of(align);
-            (at + bytes <= start + length).then_some((*start, *length, at))
+            let end = at.checked_add(bytes)?;
+            (end <= start + length).then_some((*start, *length, at))
         })?;
         free.remove(&start);
         if at > start {
@@ -178,5 +179,6 @@ mod tests {
         let arena = Arena::new().expect("memory file");
         assert_eq!(arena.alloc(ARENA_BYTES + 1, 512), None);
         assert_eq!(arena.alloc(u64::MAX, 512), None);
+        assert_eq!(arena.alloc(u64::MAX - 1023, 512), None);
     }
 }

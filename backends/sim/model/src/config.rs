@@ -33,6 +33,9 @@ pub struct Config {
     /// Refuse to pin memory of the program's own (`FCSP_SIM_NO_PIN=1`), as a device without a path
     /// to host memory would.
     pub no_pin: bool,
+    /// Functions that `cuGetProcAddress` does not find (`FCSP_SIM_HIDE`, separated by commas), as with a
+    /// driver that is older. Exported symbols are not affected.
+    pub hidden: Vec<String>,
     /// What memory pools grow by (`FCSP_SIM_POOL_CHUNK_BYTES`, default 32 MiB).
     pub pool_chunk_bytes: u64,
 }
@@ -68,6 +71,9 @@ impl Config {
             cpu_cost: get("FCSP_SIM_CPU_COST").is_some_and(|v| v == "1"),
             kernel_ns: number("FCSP_SIM_KERNEL_NS"),
             no_pin: get("FCSP_SIM_NO_PIN").is_some_and(|v| v == "1"),
+            hidden: get("FCSP_SIM_HIDE").map_or(Vec::new(), |list| {
+                list.split(',').map(|name| name.trim().to_owned()).collect()
+            }),
             pool_chunk_bytes: number("FCSP_SIM_POOL_CHUNK_BYTES")
                 .filter(|bytes| *bytes > 0)
                 .unwrap_or(POOL_CHUNK_BYTES),

@@ -17,6 +17,7 @@ mod management;
 mod mps;
 mod policy;
 mod pools;
+mod pools_devices;
 mod rest;
 mod shared;
 mod vmm;
