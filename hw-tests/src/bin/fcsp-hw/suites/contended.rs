@@ -28,10 +28,10 @@ const LAUNCHES: Program = Program {
         "--turns",
     ],
 };
-const PAIRS: usize = 3;
+const PAIRS: usize = 2;
 const ADDED_NS_MAX: f64 = 100.0;
 
-/// Three pairs, each with a neighbour of its own.
+/// Two pairs, each with a neighbour of its own.
 pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     let mut added = Added::default();
     let mut handoffs = Vec::new();
@@ -52,7 +52,7 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
         let run_dir = cast.run_dir().to_owned();
         let node = Node::new(&bench.site, &run_dir);
         let before = node.region()?.handoffs;
-        let turns = take_turns(&mut cast, pair, bench.either(60, 30))?;
+        let turns = take_turns(&mut cast, pair, bench.either(50, 30))?;
         handoffs.push(node.region()?.handoffs - before);
         // The neighbour never ends by itself; nobody's report is needed.
         drop(cast);
@@ -71,7 +71,7 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     result.row(Row::fact(
         "launch beside a saturating tenant: turns were handed over meanwhile",
         format!("{least} at least"),
-        least >= bench.either(60, 30) as u64,
+        least >= bench.either(50, 30) as u64,
     ));
     result
         .details

@@ -57,7 +57,7 @@ fn observe(
 }
 
 fn contending(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
-    let during = Duration::from_secs(bench.either(6, 3));
+    let during = Duration::from_secs(bench.either(5, 3));
     let (used, took) = observe(bench, &SATURATE, Duration::from_secs(1), during)?;
     let pct = |ns: u64| 100.0 * ns as f64 / took.as_nanos() as f64;
     let each: Vec<f64> = used.iter().map(|used| pct(used.cpu_ns_total())).collect();

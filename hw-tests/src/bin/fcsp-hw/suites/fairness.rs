@@ -69,7 +69,7 @@ fn title(mix: Mix) -> String {
 }
 
 fn shares(bench: &Bench, mix: Mix, result: &mut SuiteResult) -> Result<()> {
-    let seconds = bench.either(6.05, 3.05);
+    let seconds = bench.either(5.05, 3.05);
     let alone: Vec<_> = mix
         .iter()
         .map(|(_, program)| bench.alone(program))
@@ -131,7 +131,7 @@ fn crowd(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
         result.row(Row::skipped("64 tenants", reason));
         return Ok(());
     }
-    let seconds = bench.either(8.05, 4.05);
+    let seconds = bench.either(6.05, 4.05);
     let alone = bench.alone(&SATURATE)?;
     let tenants: Vec<Tenant> = (0..CROWD)
         .map(|i| {

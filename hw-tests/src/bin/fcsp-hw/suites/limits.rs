@@ -26,6 +26,8 @@ const TOLERANCE: f64 = 0.05;
 const WINDOWS: u64 = 4;
 const STEP_NS: u64 = NS_PER_MS;
 const HOLDS_WITHIN_MS: f64 = 50.0;
+/// The end of the time from one change to the next, a multiple of all rounds.
+const SETTLED_NS: u64 = 200 * NS_PER_MS;
 /// From one change to the next; an odd one, so that the changes fall on different points of a round.
 const BETWEEN: Duration = Duration::from_millis(407);
 const SETTLE: Duration = Duration::from_millis(1_500);
@@ -163,36 +165,56 @@ fn judge_changes(
     how: &str,
     result: &mut SuiteResult,
 ) -> Result<()> {
-    let mut took_ms = Vec::new();
+    let end_ns = curves[0].span_ns().map_or(0, |span| span.1);
+    let (mut took_ms, mut never) = (Vec::new(), 0);
     for (i, &(told_ns, shares)) in made.iter().enumerate() {
-        let next_ns = made.get(i + 1).map_or(u64::MAX, |next| next.0);
+        let next_ns = made.get(i + 1).map_or(end_ns, |next| next.0);
         let from_ns = holds_from(curves, told_ns, next_ns, f64::from(shares[0]) / 100.0);
-        took_ms.push(from_ns.map(|from_ns| (from_ns - told_ns) as f64 / NS_PER_MS as f64));
+        never += usize::from(from_ns.is_none());
+        // One that never held took longer than there was time for it.
+        let took_ns = from_ns.unwrap_or(next_ns).saturating_sub(told_ns);
+        took_ms.push(took_ns as f64 / NS_PER_MS as f64);
     }
-    // One that never held is later than any that did.
-    let all: Vec<f64> = took_ms
-        .iter()
-        .map(|ms| ms.unwrap_or(f64::INFINITY))
-        .collect();
-    let middle = median(&all).context("nothing was changed")?;
-    let longest = all.iter().copied().fold(0.0, f64::max);
-    let never = all.iter().filter(|ms| ms.is_infinite()).count();
+    let middle = median(&took_ms).context("nothing was changed")?;
+    let longest = took_ms.iter().copied().fold(0.0, f64::max);
     let noise = noise(curves, made);
     result.row(Row::number(
         format!(
             "25/75 to 60/40 and back by {how}: until the next windows of 25 ms hold it, the longest of {} ({never} \
              never did; median {middle:.1} ms; {:.1} % of the windows before a change do not hold what was there)",
-            all.len(),
+            took_ms.len(),
             noise * 100.0
         ),
         longest,
         "ms",
         Bar::AtMost(HOLDS_WITHIN_MS),
     ));
+    result.row(Row::number(
+        format!(
+            "25/75 to 60/40 and back by {how}: off in the last 200 ms before the next change, mean"
+        ),
+        settled_error(curves, made),
+        "points",
+        Bar::None,
+    ));
     result
         .details
-        .push(json!({ "by": how, "held_after_ms": took_ms, "noise": noise }));
+        .push(json!({ "by": how, "held_after_ms": took_ms, "never": never, "noise": noise }));
     Ok(())
+}
+
+/// How far the share of the first is from what was said, in the time before the next change in which it should
+/// long be in force: the mean over the changes, in points.
+fn settled_error(curves: &[Cumulative; 2], made: &[(u64, [u32; 2])]) -> f64 {
+    let errors: Vec<f64> = made
+        .windows(2)
+        .map(|pair| {
+            let ((_, shares), (next_ns, _)) = (pair[0], pair[1]);
+            let [a, b] = [0, 1].map(|i: usize| curves[i].rate(next_ns - SETTLED_NS, next_ns));
+            100.0 * (a / (a + b) - f64::from(shares[0]) / 100.0).abs()
+        })
+        .collect();
+    mean(&errors)
 }
 
 /// When the quota of the growing program was lowered and raised: before and after each command.
@@ -314,6 +336,15 @@ mod tests {
             None,
             "not for long"
         );
+    }
+
+    #[test]
+    fn what_was_said_is_compared_with_what_was_had_at_the_end() {
+        let (curves, ms) = (rounds(475), |ms: u64| ms * NS_PER_MS);
+        let kept = settled_error(&curves, &[(ms(440), [60, 40]), (ms(850), [25, 75])]);
+        assert!(kept < 0.5, "{kept}");
+        let ignored = settled_error(&curves, &[(ms(440), [25, 75]), (ms(850), [60, 40])]);
+        assert!((34.5..=35.5).contains(&ignored), "{ignored}");
     }
 
     #[test]

@@ -149,12 +149,14 @@ pub const ALL: &[Suite] = &[
         "python",
         "what does it cost PyTorch programs that are alone?",
         python::run,
-    ),
+    )
+    .on_request(),
     Suite::whole(
         "pytorch-pair",
         "does PyTorch decoding keep its pace beside PyTorch training?",
         torch_pair::run,
-    ),
+    )
+    .on_request(),
     Suite::whole(
         "restarts",
         "do programs that come and go leave anything behind, or hold up others?",

@@ -11,32 +11,37 @@ use crate::programs::{Program, SATURATE_COARSE};
 use crate::result::{Bar, Row, SuiteResult};
 use crate::tenant::{Limits, Sharing, Tenant};
 
-/// Rests for a second, then 20 kernels of 0.5 ms; the first is timed.
+/// Rests, then submits 20 kernels of 0.5 ms; the first is timed.
 const RESUME: Program = Program {
     name: "begins again",
     args: &["resume", "--sample-ms", "0"],
 };
 /// Beyond alone.
 const ADDED_P99_MS_MAX: f64 = 1.0;
-/// A repetition takes its rest and some.
-const REPETITION_S: f64 = 1.1;
+/// How long the tenant rests that is judged first.
+const REST_MS: u64 = 1_000;
+/// How long the others do: twice what it takes to count as idle.
+const SHORT_REST_MS: u64 = 400;
+/// What a repetition takes beyond its rest.
+const WORKS_S: f64 = 0.1;
 
 /// Alone, beside a saturating tenant without a priority and with a high one, and natively beside the same.
 pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     let few = bench.either(20, 6);
-    let alone = measure(bench, None, few)?;
+    let alone = measure(bench, None, SHORT_REST_MS, few)?;
     result.row(Row::info(
-        "alone, native: from the first submission after 1 s of rest to the end of its kernel",
+        "alone, native: from the first submission after a rest to the end of its kernel",
         text(&alone),
     ));
     let mut measured = vec![("alone", alone)];
-    for priority in ["normal", "high"] {
+    for (priority, rest_ms) in [("normal", REST_MS), ("high", SHORT_REST_MS)] {
         result.attempt(priority, |result| {
-            let beside = measure(bench, Some(Some(priority)), bench.either(50, 12))?;
+            let repetitions = bench.either(50, 12);
+            let beside = measure(bench, Some(Some(priority)), rest_ms, repetitions)?;
             result.row(Row::number(
                 format!(
-                    "{priority} priority, beside 0.5 ms kernels of a tenant that had everything: added to p99 \
-                     ({}; alone {})",
+                    "{priority} priority, after {rest_ms} ms, beside 0.5 ms kernels of a tenant that had everything: \
+                     added to p99 ({}; alone {})",
                     text(&beside),
                     text(&alone)
                 ),
@@ -48,7 +53,7 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
             Ok(())
         });
     }
-    let slicing = measure(bench, Some(None), few)?;
+    let slicing = measure(bench, Some(None), SHORT_REST_MS, few)?;
     result.row(Row::info(
         "the same with the driver's slicing",
         text(&slicing),
@@ -71,10 +76,13 @@ fn text(latency: &Quantiles) -> String {
 fn measure(
     bench: &Bench,
     beside: Option<Option<&'static str>>,
+    rest_ms: u64,
     repetitions: usize,
 ) -> Result<Quantiles> {
-    let seconds = repetitions as f64 * REPETITION_S + 1.0;
-    let count = repetitions.to_string();
+    let repetition_s = rest_ms as f64 / 1e3 + WORKS_S;
+    let seconds = repetitions as f64 * repetition_s + 1.0;
+    let (count, rest) = (repetitions.to_string(), rest_ms.to_string());
+    let resume = ["--repetitions", count.as_str(), "--rest-ms", rest.as_str()];
     let tenant = |name: &str, program, priority: Option<&'static str>, extra: &[&str]| {
         let sharing = match priority {
             Some(priority) => Sharing::Fcsp(Limits {
@@ -86,7 +94,7 @@ fn measure(
         Tenant::new(name, sharing, bench.command(program, seconds, extra))
     };
     let priority = beside.flatten();
-    let mut tenants = vec![tenant("a", &RESUME, priority, &["--repetitions", &count])];
+    let mut tenants = vec![tenant("a", &RESUME, priority, &resume)];
     if beside.is_some() {
         let normal = priority.map(|_| "normal");
         tenants.push(tenant("b", &SATURATE_COARSE, normal, &[]));
