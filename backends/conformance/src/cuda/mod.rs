@@ -58,7 +58,8 @@ const MIXES: [(&str, &[Kind]); 5] = [
     ),
 ];
 
-/// Runs the gate suite on every device. Takes some two seconds for each, which must be idle.
+/// Runs the gate suite on every device. Takes some two seconds for each, which must be idle. A device on
+/// which something failed is left at that.
 ///
 /// # Errors
 /// If the driver cannot be loaded, refuses to be set up, or refused the work that the suite measures.
@@ -77,6 +78,7 @@ pub fn run() -> Result<Vec<Found>, String> {
             bench
                 .refused()
                 .map_or(Ok(()), |error| Err(format!("{name}, {streams}: {error}")))?;
+            let passed = report.passed();
             found.push(Found {
                 ordinal,
                 simulated: is_simulated(&name),
@@ -84,6 +86,10 @@ pub fn run() -> Result<Vec<Found>, String> {
                 streams,
                 report,
             });
+            if !passed {
+                // Streams may wait for ever now, and what comes next would stand behind them.
+                break;
+            }
         }
     }
     Ok(found)
