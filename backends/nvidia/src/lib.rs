@@ -3,7 +3,8 @@
 //! This crate asks the management library (NVML) about devices: it lists them, reads their load and
 //! tells how programs can overlap on them. It launches nothing and limits nothing. The operator's
 //! tools open it through the registration below. The preload library does not use it: inside a program
-//! the driver is already there.
+//! the driver is already there. What both need, the gate in the stream, is the crate `fcsp-nvidia-queue`
+//! beside this one; [`queue`] finds its functions for programs that load the driver.
 //!
 //! Nothing links to a vendor library: both are found at run time, so everything builds and starts on
 //! machines without a GPU.
@@ -14,6 +15,7 @@ pub mod error;
 mod memory;
 mod nvml;
 pub mod partition;
+pub mod queue;
 
 use fcsp_core::backend::{BackendError, DeviceInfo, GpuBackend, Registration, Telemetry, Vendor};
 

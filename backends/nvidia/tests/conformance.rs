@@ -10,6 +10,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const UNKNOWN: &str = "GPU-00000000-0000-0000-0000-000000000000";
+/// Less than a context takes.
+const BYTES_MIN: u64 = 1 << 20;
 
 #[test]
 fn the_backend_conforms_on_simulated_devices() {
@@ -28,7 +30,8 @@ fn the_backend_conforms_on_simulated_devices() {
             let deadline = Instant::now() + Duration::from_secs(20);
             let has_memory = || {
                 let bytes = nvidia.process_bytes(&device.id, program.id());
-                bytes.is_ok_and(|bytes| bytes.is_some())
+                // It is known before its context has any.
+                bytes.is_ok_and(|bytes| bytes.is_some_and(|bytes| bytes >= BYTES_MIN))
             };
             while !has_memory() && Instant::now() < deadline {
                 std::thread::sleep(Duration::from_millis(5));
@@ -38,7 +41,7 @@ fn the_backend_conforms_on_simulated_devices() {
                 user: Some(User {
                     device_id: device.id.clone(),
                     pid: program.id(),
-                    bytes_min: 1 << 20,
+                    bytes_min: BYTES_MIN,
                 }),
             };
             let report = run(&nvidia, &options);

@@ -13,7 +13,7 @@ use fcsp_preload::log;
 use crate::device::Device;
 use crate::hooks::cuda;
 use crate::memory_contexts::{self, Ending};
-use crate::queue::{CudaGate, queue_of};
+use crate::queue::{gate, queue_of};
 use crate::{communication, device, memory_charge, memory_pool_settle, usage};
 
 /// Makes a context on a device: attaches it, charges what a context takes, and settles.
@@ -288,7 +288,7 @@ pub unsafe fn stream_destroy(real: fn_types::cuStreamDestroy_v2, stream: CUstrea
         stream.is_null() || stream == CU_STREAM_LEGACY || stream == CU_STREAM_PER_THREAD;
     if let Some(queue) = queue_of::<false>(stream).filter(|_| !is_default) {
         for device in device::attached() {
-            device.producer.forget(&CudaGate(&device.pages), queue);
+            device.producer.forget(&gate(device), queue);
         }
     }
     // SAFETY: the program's own call, passed on.

@@ -21,6 +21,7 @@ use fcsp_core::sched::clock::now_ns;
 use fcsp_core::sched::observer::{self, Bench, Peers};
 use fcsp_core::sched::producer::Producer;
 use fcsp_core::sched::tuning::Tuning;
+use fcsp_nvidia_queue::Pages;
 use fcsp_preload::{fork, log};
 
 use crate::activity::Activity;
@@ -30,7 +31,7 @@ use crate::memory_graph_charge::GraphCharge;
 use crate::memory_pool_table;
 use crate::mps;
 use crate::policy_watch;
-use crate::queue::Pages;
+use crate::queue;
 
 /// Most devices one process can use.
 pub const DEVICES_MAX: usize = 64;
@@ -297,7 +298,7 @@ fn make(ordinal: CUdevice, info: DeviceInfo) -> Result<&'static Device, String> 
     let device = Box::leak(Box::new(Device {
         ordinal,
         producer: Producer::new(layout, me.0 as usize, bench),
-        pages: Pages::new(attachment.page()),
+        pages: Pages::new(attachment.page(), queue::driver()),
         overhead_bytes: AtomicU64::new(0),
         leaving_bytes: AtomicU64::new(0),
         graphs: Mutex::default(),

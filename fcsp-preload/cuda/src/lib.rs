@@ -1,10 +1,10 @@
 //! libfcsp-cuda.so: the CUDA preload library.
 //!
 //! `hooks` says which calls are intercepted. `context` attaches devices as the program makes contexts
-//! on them (`device`, `identity`); `memory` and its like, `launch`, `sync` and `info` hold the handlers of work; `queue` puts
-//! gates into streams and `capture` knows which streams must be left alone; `usage` counts what the
-//! driver itself takes; `policy_watch` follows the policy file; `mps` says whether
-//! this program runs beside others; `procaddr` answers the driver's own symbol lookup. Mechanism (wrappers,
+//! on them (`device`, `identity`); `memory` and its like, `launch`, `sync` and `info` hold the handlers of work; `queue` says
+//! which stream is which for the gate (`fcsp_nvidia_queue`) and `capture` which must be left alone; `usage`
+//! counts what the driver itself takes; `policy_watch` follows the policy file; `mps` says whether this
+//! program runs beside others; `procaddr` answers the driver's own symbol lookup. Mechanism (wrappers,
 //! `dlsym`, guard, panic border) is `fcsp_preload`'s, decisions are `fcsp_core`'s.
 
 mod activity;

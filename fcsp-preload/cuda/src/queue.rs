@@ -1,4 +1,8 @@
-//! The gate in the stream: CUDA's stream memory operations and events for [`StreamGate`].
+//! Which stream is which queue in a program that knows nothing of us, for the gate in the stream.
+//!
+//! The gate itself (waits, writes, markers) is `fcsp_nvidia_queue`'s. Here is what it asks of this
+//! program ([`Program`]): default streams of threads, contexts of other threads, captures that must
+//! not be disturbed; and the driver's functions ([`driver`]).
 //!
 //! A stream is known to the core by a number:
 //!
@@ -10,18 +14,18 @@
 
 use core::cell::Cell;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use cuda_sys::{
-    CU_MEMHOSTREGISTER_DEVICEMAP, CU_MEMHOSTREGISTER_PORTABLE, CU_STREAM_LEGACY,
-    CU_STREAM_PER_THREAD, CUcontext, CUevent, CUevent_flags, CUresult, CUstream, CUstream_flags,
-    CUstreamWaitValue_flags,
+    CU_STREAM_LEGACY, CU_STREAM_PER_THREAD, CUcontext, CUevent_flags, CUresult, CUstream,
+    CUstream_flags,
 };
-use fcsp_core::backend::{Elapsed, Marker, QueueId, StreamGate};
-use fcsp_core::region::layout::{GatePage, PAGE_BYTES};
+use fcsp_core::backend::QueueId;
+use fcsp_nvidia_queue::{CudaGate, Driver, Surroundings};
 use fcsp_preload::log;
 
 use crate::capture::{self, Undisturbed};
+use crate::device::Device;
 use crate::hooks::cuda;
 
 const THREAD_STREAM: u64 = 1 << 63 | 1;
@@ -32,75 +36,24 @@ fn succeeded(result: CUresult) -> bool {
     result == CUresult::CUDA_SUCCESS
 }
 
-/// The gate page as the device addresses it.
-#[derive(Debug)]
-pub struct Pages {
-    page: &'static GatePage,
-    /// Device address of the page; 0 before it is registered, [`REFUSED`] if it cannot be.
-    address: AtomicU64,
+/// The gate of one device of this process.
+#[inline]
+pub fn gate(device: &Device) -> CudaGate<'_, Program> {
+    CudaGate::new(&device.pages, Program)
 }
 
-/// No device address: the driver does not map the page, and asking costs too much to do it again.
-const REFUSED: u64 = u64::MAX;
-
-impl Pages {
-    /// A page that the device does not know yet.
-    pub fn new(page: &'static GatePage) -> Self {
-        Self {
-            page,
-            address: AtomicU64::new(0),
-        }
-    }
-
-    /// The context that pinned the page is gone: pin it anew when it is needed.
-    pub fn forget(&self) {
-        self.address.store(0, Ordering::Release);
-    }
-
-    /// Device address of a word in the page; pins the page the first time. Needs a current context.
-    fn device_address(&self, word: &AtomicU32) -> Option<u64> {
-        let start = ptr::from_ref(self.page).addr();
-        let offset = ptr::from_ref(word).addr().wrapping_sub(start);
-        debug_assert!(offset < PAGE_BYTES, "a word outside the gate page");
-        let address = match self.address.load(Ordering::Acquire) {
-            REFUSED => return None,
-            0 => self.register()?,
-            address => address,
-        };
-        Some(address + offset as u64)
-    }
-
-    #[cold]
-    fn register(&self) -> Option<u64> {
-        let host = ptr::from_ref(self.page).cast_mut().cast();
-        let flags = CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP;
-        let mut address = 0;
-        // SAFETY: the page is mapped for the life of the process; nobody holds a Rust reference to
-        // its contents other than through atomics.
-        let registered = unsafe { cuda::cuMemHostRegister_v2.get()?(host, PAGE_BYTES, flags) };
-        let known = succeeded(registered)
-            || registered == CUresult::CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
-        // SAFETY: as above; the driver writes one address.
-        let found = known
-            && succeeded(unsafe {
-                cuda::cuMemHostGetDevicePointer_v2.get()?(&mut address, host, 0)
-            });
-        if !found {
-            log::warn!(
-                "the driver does not map the region ({}): threads wait in place of streams, which is slower; \
-                 put FCSP_RUN_DIR into memory, under /dev/shm",
-                registered.0
-            );
-            // Without a context nothing can be registered; with the next it may.
-            if registered != CUresult::CUDA_ERROR_INVALID_CONTEXT
-                && registered != CUresult::CUDA_ERROR_CONTEXT_IS_DESTROYED
-            {
-                self.address.store(REFUSED, Ordering::Release);
-            }
-            return None;
-        }
-        self.address.store(address, Ordering::Release);
-        Some(address)
+/// The driver's own functions for a gate, never the exports of the same names.
+pub fn driver() -> Driver {
+    Driver {
+        host_register: cuda::cuMemHostRegister_v2.get(),
+        host_device_pointer: cuda::cuMemHostGetDevicePointer_v2.get(),
+        wait_value: cuda::cuStreamWaitValue32_v2.get(),
+        write_value: cuda::cuStreamWriteValue32_v2.get(),
+        event_create: cuda::cuEventCreate.get(),
+        event_record: cuda::cuEventRecord.get(),
+        event_elapsed: cuda::cuEventElapsedTime_v2
+            .get()
+            .or_else(|| cuda::cuEventElapsedTime.get()),
     }
 }
 
@@ -165,7 +118,8 @@ pub fn launched_into_thread_stream() {
     };
     let mut event = thread.newest.load(Ordering::Acquire);
     if event.is_null() {
-        event = new_event(CUevent_flags::CU_EVENT_DISABLE_TIMING).unwrap_or(ptr::null_mut());
+        let made = driver().event(CUevent_flags::CU_EVENT_DISABLE_TIMING);
+        event = made.unwrap_or(ptr::null_mut());
         thread.newest.store(event, Ordering::Release);
     }
     if !event.is_null()
@@ -174,13 +128,6 @@ pub fn launched_into_thread_stream() {
         // SAFETY: an event of ours, the calling thread's own stream.
         unsafe { record(event, CU_STREAM_PER_THREAD) };
     }
-}
-
-fn new_event(flags: CUevent_flags) -> Option<CUevent> {
-    let mut event = ptr::null_mut();
-    // SAFETY: the driver writes one handle.
-    let result = unsafe { cuda::cuEventCreate.get()?(&mut event, flags.0) };
-    succeeded(result).then_some(event)
 }
 
 fn helper_stream() -> Option<CUstream> {
@@ -245,85 +192,36 @@ fn join_thread_stream(queue: QueueId, call: impl FnOnce(CUstream) -> bool) -> bo
     !newest.is_null() && succeeded(unsafe { wait(helper, newest, 0) }) && call(helper)
 }
 
-/// The gate of one device of this process.
+/// The program this library is loaded into.
 #[derive(Clone, Copy, Debug)]
-pub struct CudaGate<'a>(pub &'a Pages);
+pub struct Program;
 
-impl StreamGate for CudaGate<'_> {
-    fn wait(&self, queue: QueueId, word: &AtomicU32, value: u32) -> bool {
-        let _quiet = Undisturbed::enter();
-        let Some(address) = self.0.device_address(word) else {
-            return false;
-        };
-        let Some(wait) = cuda::cuStreamWaitValue32_v2.get() else {
-            return false;
-        };
-        let flags = CUstreamWaitValue_flags::CU_STREAM_WAIT_VALUE_GEQ.0;
-        with_stream(queue, |stream| {
-            // SAFETY: the word is pinned for the life of the process.
-            succeeded(unsafe { wait(stream, address, value, flags) })
-        })
+impl Surroundings for Program {
+    type Held = Undisturbed;
+
+    fn hold(&self) -> Undisturbed {
+        Undisturbed::enter()
     }
 
-    fn write(&self, queue: QueueId, word: &AtomicU32, value: u32) -> bool {
-        let _quiet = Undisturbed::enter();
-        let Some(address) = self.0.device_address(word) else {
-            return false;
-        };
-        let Some(write) = cuda::cuStreamWriteValue32_v2.get() else {
-            return false;
-        };
-        // SAFETY: the word is pinned for the life of the process, and written by the device only.
-        let put = |stream| succeeded(unsafe { write(stream, address, value, 0) });
+    fn within(&self, queue: QueueId, call: impl FnOnce(CUstream) -> bool) -> bool {
+        with_stream(queue, call)
+    }
+
+    fn behind(&self, queue: QueueId, call: impl FnOnce(CUstream) -> bool) -> bool {
         let foreign = queue.0 & THREAD_STREAM == THREAD_STREAM
             && THREAD.get() != Some((queue.0 & !THREAD_STREAM) as usize >> 1);
         if foreign {
-            join_thread_stream(queue, put)
+            join_thread_stream(queue, call)
         } else {
-            with_stream(queue, put)
+            with_stream(queue, call)
         }
     }
 
-    fn marker(&self) -> Option<Marker> {
-        let _quiet = Undisturbed::enter();
-        new_event(CUevent_flags::CU_EVENT_DEFAULT)
-            .map(|event| Marker(event.expose_provenance() as u64))
+    fn not_mapped(&self, code: CUresult) {
+        log::warn!(
+            "the driver does not map the region ({}): threads wait in place of streams, which is slower; \
+             put FCSP_RUN_DIR into memory, under /dev/shm",
+            code.0
+        );
     }
-
-    fn record(&self, marker: Marker, queue: QueueId) -> bool {
-        let _quiet = Undisturbed::enter();
-        let Some(record) = cuda::cuEventRecord.get() else {
-            return false;
-        };
-        with_stream(queue, |stream| {
-            // SAFETY: an event of ours; the driver checks that it fits the stream's context.
-            succeeded(unsafe { record(event_of(marker), stream) })
-        })
-    }
-
-    fn elapsed(&self, begin: Marker, end: Marker) -> Elapsed {
-        let _quiet = Undisturbed::enter();
-        let mut milliseconds = 0.0_f32;
-        let (begin, end) = (event_of(begin), event_of(end));
-        // SAFETY: events of ours; the driver writes one number.
-        let result = unsafe {
-            match (
-                cuda::cuEventElapsedTime_v2.get(),
-                cuda::cuEventElapsedTime.get(),
-            ) {
-                (Some(elapsed), _) => elapsed(&mut milliseconds, begin, end),
-                (None, Some(elapsed)) => elapsed(&mut milliseconds, begin, end),
-                (None, None) => CUresult::CUDA_ERROR_NOT_FOUND,
-            }
-        };
-        match result {
-            CUresult::CUDA_SUCCESS => Elapsed::Ns((f64::from(milliseconds.max(0.0)) * 1e6) as u64),
-            CUresult::CUDA_ERROR_NOT_READY => Elapsed::Pending,
-            _ => Elapsed::Lost,
-        }
-    }
-}
-
-fn event_of(marker: Marker) -> CUevent {
-    ptr::with_exposed_provenance_mut(marker.0 as usize)
 }

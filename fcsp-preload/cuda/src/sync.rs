@@ -8,7 +8,7 @@ use cuda_sys::{CUcontext, CUevent, CUresult, CUstream, fn_types};
 
 use crate::hooks::cuda;
 use crate::memory_pool_settle::{self, Leaving};
-use crate::queue::{CudaGate, current_context};
+use crate::queue::{current_context, gate};
 use crate::turn::{about_to_wait, waited};
 use crate::{capture, device, usage_rhythm};
 
@@ -30,7 +30,7 @@ fn told_no(result: CUresult) -> CUresult {
     usage_rhythm::stirred();
     if result == CUresult::CUDA_ERROR_NOT_READY && !capture::any() {
         for device in device::attached().filter(|device| device.producer.gated()) {
-            device.producer.unanswered(&CudaGate(&device.pages));
+            device.producer.unanswered(&gate(device));
         }
     }
     result

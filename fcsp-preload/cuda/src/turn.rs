@@ -11,7 +11,7 @@ use fcsp_core::backend::QueueId;
 use fcsp_core::sched::cost::CostKey;
 
 use crate::device::{self, Device};
-use crate::queue::{CudaGate, launched_into_thread_stream, queue_of};
+use crate::queue::{gate, launched_into_thread_stream, queue_of};
 use crate::{capture, communication, usage_rhythm};
 
 /// What is submitted.
@@ -50,7 +50,7 @@ pub fn submit<const PER_THREAD: bool>(
     let Some((device, queue)) = gated::<PER_THREAD>(stream) else {
         return launch();
     };
-    let gate = CudaGate(&device.pages);
+    let gate = gate(device);
     if work.function.is_some_and(communication::is) {
         // Other devices wait for it: nothing holds it back, and no turn waits for it.
         STALLS.store(true, Ordering::Relaxed);
@@ -80,7 +80,7 @@ fn launched<const PER_THREAD: bool>(stream: CUstream, result: CUresult) -> CUres
 pub fn stall<const PER_THREAD: bool>(stream: CUstream) {
     STALLS.store(true, Ordering::Relaxed);
     if let Some((device, queue)) = gated::<PER_THREAD>(stream) {
-        device.producer.stall(&CudaGate(&device.pages), queue);
+        device.producer.stall(&gate(device), queue);
     }
 }
 
@@ -94,7 +94,7 @@ pub fn stall_anywhere(stream: CUstream) {
         return;
     };
     for device in device::attached().filter(|device| device.producer.gated()) {
-        device.producer.stall(&CudaGate(&device.pages), queue);
+        device.producer.stall(&gate(device), queue);
     }
 }
 
@@ -118,7 +118,7 @@ pub fn about_to_wait() {
         return;
     }
     for device in device::attached().filter(|device| device.producer.gated()) {
-        device.producer.sync(&CudaGate(&device.pages));
+        device.producer.sync(&gate(device));
     }
 }
 
@@ -126,7 +126,7 @@ pub fn about_to_wait() {
 pub fn waited(result: CUresult) -> CUresult {
     if !capture::any() {
         for device in device::attached().filter(|device| device.producer.gated()) {
-            device.producer.waited(&CudaGate(&device.pages));
+            device.producer.waited(&gate(device));
         }
     }
     result

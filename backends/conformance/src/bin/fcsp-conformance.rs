@@ -1,8 +1,10 @@
-//! `fcsp-conformance`: checks every backend on the devices of this machine, and prints what it found.
-//! Ends with 0 if nothing failed, 1 if something did, and 2 if no vendor's library could be opened.
+//! `fcsp-conformance`: checks every backend, and every gate, on the devices of this machine, and prints
+//! what it found. Ends with 0 if nothing failed, 1 if something did, and 2 if no vendor's library could
+//! be opened.
 
 use fcsp_conformance::backend::{Options, run};
-use fcsp_core::backend::{BackendError, Vendor, open_all};
+use fcsp_conformance::{Report, cuda};
+use fcsp_core::backend::{BackendError, GpuBackend, Vendor, open_all};
 use std::process::ExitCode;
 
 // Backends register themselves, if they are linked.
@@ -31,21 +33,59 @@ fn main() -> ExitCode {
             }
         };
         opened += 1;
-        let simulated = backend
-            .devices()
-            .is_ok_and(|devices| devices.iter().any(|device| device.simulated));
-        let options = Options {
-            unknown_id: unknown_id(vendor).to_owned(),
-            user: None,
-        };
-        let report = run(&*backend, &options);
-        let note = if simulated { " (simulated)" } else { "" };
-        print!("{vendor}{note}\n{report}");
-        passed &= report.passed();
+        passed &= check_backend(vendor, &*backend);
+        passed &= check_gates(vendor);
     }
     match (passed, opened) {
         (false, _) => ExitCode::from(1),
         (true, 0) => ExitCode::from(2),
         (true, _) => ExitCode::SUCCESS,
     }
+}
+
+/// True if nothing failed.
+fn check_backend(vendor: Vendor, backend: &dyn GpuBackend) -> bool {
+    let simulated = backend
+        .devices()
+        .is_ok_and(|devices| devices.iter().any(|device| device.simulated));
+    let options = Options {
+        unknown_id: unknown_id(vendor).to_owned(),
+        user: None,
+    };
+    show(
+        &format!("{vendor}: backend"),
+        simulated,
+        &run(backend, &options),
+    )
+}
+
+/// True if nothing failed.
+fn check_gates(vendor: Vendor) -> bool {
+    let found = match vendor {
+        Vendor::Nvidia => cuda::run(),
+        // Neither has a backend yet.
+        Vendor::Amd | Vendor::Intel => return true,
+    };
+    match found {
+        Ok(found) => found.iter().fold(true, |passed, one| {
+            let (at, name, streams) = (one.ordinal, &one.device, one.streams);
+            let what = format!("{vendor}: gate: device {at}, {name}: {streams}");
+            show(&what, one.simulated, &one.report) && passed
+        }),
+        Err(error) => {
+            println!("{vendor}: gate: FAILED: {error}");
+            false
+        }
+    }
+}
+
+/// Prints a report; true if nothing failed.
+fn show(what: &str, simulated: bool, report: &Report) -> bool {
+    // A device whose name says so already needs no note.
+    let note = match simulated && !what.contains("(simulated)") {
+        true => " (simulated)",
+        false => "",
+    };
+    print!("{what}{note}\n{report}");
+    report.passed()
 }

@@ -27,16 +27,20 @@ pub fn with_simulated_libraries(name: &str, variables: &[(&str, &str)], body: fn
         return body();
     }
     let directory = std::env::temp_dir().join(format!("fcsp-{name}-{}", std::process::id()));
+    // In memory, where the device can reach what is in it.
+    let run_dir = format!("/dev/shm/fcsp-{name}-{}", std::process::id());
     let output = Command::new(std::env::current_exe().expect("this test"))
         .args([name, "--exact", "--nocapture"])
         .env(INNER, "1")
         .env("LD_LIBRARY_PATH", tree().join("lib/sim"))
         .env("FCSP_SIM_DIR", &directory)
+        .env("FCSP_RUN_DIR", &run_dir)
         .envs(variables.iter().copied())
         .output()
         .expect("this test starts once more");
-    // The simulated device may not have needed it.
+    // Neither may have been needed.
     let _removed = std::fs::remove_dir_all(&directory);
+    let _removed = std::fs::remove_dir_all(&run_dir);
     assert!(
         output.status.success(),
         "{}{}",

@@ -3,6 +3,7 @@
 //! ```text
 //! target/fcsp/bin/fcsp                     the command line
 //! target/fcsp/bin/fcsp-load, fcsp-hw       load programs and hardware suites
+//! target/fcsp/bin/fcsp-conformance         checks of backends and gates
 //! target/fcsp/lib/libfcsp-cuda.so          the CUDA preload library
 //! target/fcsp/lib/sim/libcuda.so.1, …      the simulated driver and management library
 //! ```
@@ -52,6 +53,11 @@ const PRODUCTS: &[Product] = &[
         package: "fcsp-hw-tests",
         target: "fcsp-hw",
         install: "bin/fcsp-hw",
+    },
+    Product {
+        package: "fcsp-conformance",
+        target: "fcsp-conformance",
+        install: "bin/fcsp-conformance",
     },
     Product {
         package: "fcsp-preload-cuda",
