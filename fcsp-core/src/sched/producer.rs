@@ -39,8 +39,8 @@ const ROOM_WAIT: Duration = Duration::from_millis(5);
 const LOOK: Duration = Duration::from_micros(50);
 /// The same, while the end is expected to be far away; expectations may be wrong.
 const LOOK_AHEAD: Duration = Duration::from_micros(500);
-/// What a submission of unknown cost counts at most, unless an eighth of a segment is more: a program
-/// may have [`AHEAD`] segments of such before the first is learnt.
+/// What a submission of unknown cost counts at most, but an eighth of a segment at least and half of one
+/// at most: a program may have [`AHEAD`] segments of such before the first is learnt.
 const PRIOR_NS_MAX: u64 = us(500);
 /// One segment in this many is measured to learn what a hand-over costs. Prime to the number of
 /// segments in a turn, so that the first of a turn, the one that tells, is among them.
@@ -446,7 +446,8 @@ impl Producer {
     /// What a submission is expected to cost, and how long a segment may be.
     fn cost(&self, key: CostKey, prior_ns: u64) -> (Cost, u64) {
         let full_ns = u64::from(self.slot.gate.segment_us.load(Ordering::Relaxed)).max(1) * 1000;
-        let prior_ns = prior_ns.min(PRIOR_NS_MAX.max(full_ns / 8));
+        let most_ns = PRIOR_NS_MAX.clamp(full_ns / 8, full_ns / 2);
+        let prior_ns = prior_ns.min(most_ns);
         (self.costs.expect(key, prior_ns), full_ns)
     }
 
