@@ -32,6 +32,7 @@ use crate::memory_pool_table;
 use crate::mps;
 use crate::policy_watch;
 use crate::queue;
+use crate::usage;
 
 /// Most devices one process can use.
 pub const DEVICES_MAX: usize = 64;
@@ -294,8 +295,7 @@ fn make(ordinal: CUdevice, info: DeviceInfo) -> Result<&'static Device, String> 
         .gate
         .segment_us
         .store(1_000, Ordering::Release);
-    observe(attachment, bench).map_err(|error| format!("no thread could be started: {error}"))?;
-    let device = Box::leak(Box::new(Device {
+    let device: &'static Device = Box::leak(Box::new(Device {
         ordinal,
         producer: Producer::new(layout, me.0 as usize, bench),
         pages: Pages::new(attachment.page(), queue::driver()),
@@ -307,8 +307,9 @@ fn make(ordinal: CUdevice, info: DeviceInfo) -> Result<&'static Device, String> 
         id: info.id,
         attachment,
     }));
-    crate::usage::watch(device);
     mps::note_partition(attachment);
+    observe(device, attachment, bench)
+        .map_err(|error| format!("no thread could be started: {error}"))?;
     mps::tell(attachment, &device.id);
     Ok(device)
 }
@@ -351,8 +352,13 @@ fn is_first_of_tenant(attachment: &Attachment) -> bool {
         .all(|found| liveness::verdict(region, found.index) == liveness::Liveness::Dead)
 }
 
-/// Starts the observer of this process on one device.
-fn observe(attachment: &'static Arc<Attachment>, bench: &'static Bench) -> std::io::Result<()> {
+/// Starts the observer of this process on one device, which starts the other threads of ours: the program waits
+/// for one start only.
+fn observe(
+    device: &'static Device,
+    attachment: &'static Arc<Attachment>,
+    bench: &'static Bench,
+) -> std::io::Result<()> {
     let run = move || {
         observer::prepare_thread();
         let _held_until_the_process_ends = RobustHold::new(attachment).inspect_err(|error| {
@@ -364,6 +370,7 @@ fn observe(attachment: &'static Arc<Attachment>, bench: &'static Bench) -> std::
         if let Some(run_dir) = peers.region.path().parent() {
             policy_watch::start(run_dir);
         }
+        usage::watch(device);
         let me = attachment.slot_index().0 as usize;
         observer::run(peers.region.layout(), me, &peers, bench, &tuning());
     };

@@ -38,8 +38,7 @@ fn a_communication_kernel_is_not_held_back_and_no_turn_waits_for_it() {
             assert!(!it.is_open(), "what came before has ended");
         };
         assert_eq!(it.gated(met), 0);
-        it.launch(100, own);
-        assert!(it.is_open());
+        it.open_segment(100, own);
         meet(cuda, kernel, [words, words], 2, own);
         assert!(!it.is_open());
         it.settle();

@@ -20,8 +20,7 @@ fn word(it: &Gated) -> (u64, &'static AtomicU32) {
 fn check(it: &Gated, wait: impl FnOnce(cuda_sys::CUstream, u64)) {
     let (address, word) = word(it);
     let own = it.stream();
-    it.launch(100, own);
-    assert!(it.is_open(), "a kernel waits for nobody");
+    it.open_segment(100, own);
     wait(own, address);
     assert!(!it.is_open(), "the segment ended before the wait");
     it.launch(100, own);
@@ -78,7 +77,7 @@ fn events_end_segments_only_once_something_waits_for_others() {
         let mut event = std::ptr::null_mut();
         ok!(cuda, cuEventCreate(&mut event, 2));
         let order = || {
-            it.launch(10, second);
+            it.open_segment(10, second);
             ok!(cuda, cuEventRecord(event, first));
             ok!(cuda, cuStreamWaitEvent(second, event, 0));
             it.is_open()

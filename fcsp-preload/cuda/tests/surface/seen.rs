@@ -137,6 +137,18 @@ impl<'a> Gated<'a> {
         queue.opened.load(Acquire) != queue.closed.load(Acquire)
     }
 
+    /// Launches kernels of that length until a segment is open; gives how many that took. One that took
+    /// long, on a busy machine, fills a segment by itself.
+    pub fn open_segment(&self, us: u32, stream: CUstream) -> u64 {
+        for launches in 1..=50 {
+            self.launch(us, stream);
+            if self.is_open() {
+                return launches;
+            }
+        }
+        panic!("every kernel fills a segment");
+    }
+
     /// The page that the device sees.
     pub fn page(&self) -> &'static GatePage {
         &self.slot.page

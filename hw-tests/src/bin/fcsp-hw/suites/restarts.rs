@@ -26,10 +26,10 @@ const SETTLE: Duration = Duration::from_millis(1_500);
 
 /// Start, work for a moment, stop.
 pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
-    let cycles = match (bench.quick, bench.site.simulated) {
-        (true, _) => 50,
-        (false, true) => 1_000,
-        (false, false) => 200,
+    let cycles = if bench.site.simulated {
+        bench.either(1_000, 200)
+    } else {
+        200
     };
     let run_dir = bench.site.fresh_run_dir()?;
     let node = Node::new(&bench.site, &run_dir);
