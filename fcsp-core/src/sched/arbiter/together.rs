@@ -10,7 +10,8 @@
 //! What is compared is work: the lengths that finished segments were expected to have. Lengths are learnt
 //! while programs take turns only, because beside others the same work takes longer.
 //!
-//! A trial that failed is made again later, each time after twice the time; one that succeeded ends when
+//! A trial that failed is made again later, each time after twice the time, and what somebody had beyond
+//! its share in it is paid back in the turns that follow; one that succeeded ends when
 //! the tenants at work or their shares change, and after [`TOGETHER_NS`] to see what turns would give now.
 
 use std::collections::BTreeMap;
@@ -29,9 +30,9 @@ use crate::sched::shares::WHOLE_PPM;
 /// How long turns are watched before a trial: twelve rounds.
 const WATCH_NS: u64 = ms(300);
 /// How long a trial lasts.
-const TRIAL_NS: u64 = ms(150);
+const TRIAL_NS: u64 = ms(60);
 /// What is left over from the phase before is not counted for so long.
-const SETTLE_NS: u64 = ms(50);
+const SETTLE_NS: u64 = ms(20);
 /// How long programs run together before turns are watched again: that costs a fortieth of what is gained.
 const TOGETHER_NS: u64 = ms(14_000);
 /// Between a trial that failed and the next, at first and at most.
@@ -101,13 +102,14 @@ impl Arbiter {
     /// Decides whether programs run together now. True if they do.
     pub(super) fn runs_together(&mut self, now: u64, view: &View, plan: &mut Plan) -> bool {
         let was_on = self.together.is_on();
+        let was_settled = self.together.phase == Phase::Together;
         let cast = self.cast(view);
         let Some(cast) = cast else {
             if self.together.phase != Phase::Turns {
                 self.together.enter(Phase::Turns, now);
             }
             if was_on {
-                self.part(view, plan);
+                self.part(view, was_settled, plan);
             }
             return false;
         };
@@ -154,7 +156,7 @@ impl Arbiter {
             self.turn = None;
         }
         if was_on && !is_on {
-            self.part(view, plan);
+            self.part(view, was_settled, plan);
         }
         is_on
     }
@@ -240,11 +242,14 @@ impl Arbiter {
         }
     }
 
-    /// Turns begin again: what was granted ahead is taken back, and nobody owes anybody for what ran
-    /// together.
-    fn part(&mut self, view: &View, plan: &mut Plan) {
+    /// Turns begin again: what was granted ahead is taken back. Where running together was `settled`,
+    /// nobody owes anybody for it.
+    fn part(&mut self, view: &View, settled: bool, plan: &mut Plan) {
         for process in &view.processes {
             take_back(process, process.opened, plan);
+        }
+        if !settled {
+            return;
         }
         let working = || self.tenants.values().filter(|it| it.had_work);
         let level_ns = working().map(|it| it.vtime_ns).max();
