@@ -125,6 +125,8 @@ pub struct ProcessAccount {
     pub sync_milli: u64,
     /// How much earlier than just in time its filling segments are granted.
     pub margin_ns: u64,
+    /// Its threads wait in place of its queues: every segment costs it a thread's sleep.
+    pub threads_wait: bool,
     /// When it last had nothing left to run.
     pub drained_ns: u64,
     synced_seen: u32,
@@ -191,9 +193,9 @@ impl ProcessAccount {
         self.sync_milli >= 500
     }
 
-    /// True for a program that hardly ever waits for what it submits.
+    /// True for a program that hardly ever waits for what it submits, nor for its turn.
     pub fn never_waits(&self) -> bool {
-        self.sync_milli < 100
+        self.sync_milli < 100 && !self.threads_wait
     }
 
     /// True for a program that submits again within `think_ns_max` of its last result, all at once.

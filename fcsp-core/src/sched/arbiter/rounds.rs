@@ -64,7 +64,10 @@ impl Arbiter {
             let account: &TenantAccount = &self.tenants[&index];
             account.share.ceiling_ppm >= WHOLE_PPM && account.priority == Priority::Normal
         };
-        self.working().nth(1).is_some() && !self.somebody_waits() && self.working().all(free)
+        self.working().nth(1).is_some()
+            && !self.somebody_waits()
+            && self.working().all(free)
+            && !self.processes.values().any(|it| it.threads_wait)
     }
 
     /// Puts those whose turn in this round is still to come first, in the order of their places.

@@ -5,6 +5,7 @@ use crate::backend::SharingMode;
 use crate::policy::Mode;
 use crate::sched::account::{ProcessAccount, TenantAccount};
 use crate::sched::plan::{ProcessView, View};
+use crate::sched::segment::SegmentState;
 use crate::sched::shares::{WHOLE_PPM, shares};
 
 const PERCENT_PPM: u32 = WHOLE_PPM / 100;
@@ -40,9 +41,16 @@ impl Arbiter {
                 });
         }
         for process in &view.processes {
-            self.processes
+            let account = self
+                .processes
                 .entry(process.slot)
                 .or_insert_with(|| ProcessAccount::new(process, self.tuning.margin_ns));
+            account.threads_wait |= process.segments.iter().any(|segment| {
+                matches!(
+                    segment.state,
+                    SegmentState::Watched | SegmentState::Unmarked
+                )
+            });
             let Some(account) = self.tenants.get_mut(&process.tenant) else {
                 continue;
             };
