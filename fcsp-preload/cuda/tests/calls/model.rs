@@ -8,7 +8,7 @@ use crate::{graphs, pool_book};
 /// Devices of the machine: the first has a quota, the second has none.
 pub const DEVICES: usize = 2;
 /// What a context is charged where the management library is not asked.
-const CONTEXT_BYTES: u64 = 518 << 20;
+const CONTEXT_BYTES: u64 = (518 + 12) << 20;
 const BLOCK_BYTES: u64 = 2 << 20;
 
 /// What the driver takes for an allocation: whole blocks, unless it is small.
