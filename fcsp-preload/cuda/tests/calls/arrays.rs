@@ -91,7 +91,11 @@ impl Shape {
         };
         let rows = match halved(it.Height) {
             0 => 1,
-            rows => rows.div_ceil(TILE_ROWS).saturating_mul(TILE_ROWS),
+            rows => {
+                // Tiles are stacked, 16 high at most.
+                let stack = rows.div_ceil(TILE_ROWS).min(16).next_power_of_two() * TILE_ROWS;
+                rows.div_ceil(stack).saturating_mul(stack)
+            }
         };
         let row = u128::from(halved(it.Width)) * u128::from(self.texel_bytes);
         let row = row.div_ceil(u128::from(TILE_BYTES)) * u128::from(TILE_BYTES);

@@ -34,14 +34,12 @@ const QUOTA: (&str, &str) = ("BUD_MEMORY_LIMIT_DEV0", "6442450944");
 const MEMORY: (&str, &str) = ("FCSP_SIM_MEMORY_BYTES", "1125899906842624");
 
 #[test]
-#[ignore = "its model does not know yet that pools are settled some calls later"]
 fn random_calls_answer_as_the_bare_driver_does_and_leave_nothing_charged() {
     let set = [QUOTA, MEMORY, ("FCSP_SIM_DEVICES", "2")];
     Stage::run_self(here!(), &set, || rounds::run(200_000));
 }
 
 #[test]
-#[ignore = "its model does not know yet that pools are settled some calls later"]
 fn so_do_random_calls_of_a_tenant_that_is_held_back() {
     let strict = [("BUD_SM_LIMIT", "90"), ("BUD_ISOLATION_MODE", "strict")];
     let set = [&[QUOTA, MEMORY, ("FCSP_SIM_DEVICES", "2")][..], &strict].concat();
