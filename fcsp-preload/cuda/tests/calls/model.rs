@@ -3,12 +3,11 @@
 //! It knows nothing of addresses and return codes (those are the bare driver's to say), only sizes:
 //! which object takes how much, and with which context it ends.
 
+use crate::support::CONTEXT_BYTES;
 use crate::{graphs, pool_book};
 
 /// Devices of the machine: the first has a quota, the second has none.
 pub const DEVICES: usize = 2;
-/// What a context is charged where the management library is not asked.
-const CONTEXT_BYTES: u64 = (518 + 12) << 20;
 const BLOCK_BYTES: u64 = 2 << 20;
 
 /// What the driver takes for an allocation: whole blocks, unless it is small.

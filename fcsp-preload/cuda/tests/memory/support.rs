@@ -1,13 +1,18 @@
 //! A program under the preload library and on the simulated driver: this test's own binary, started
 //! again with `LD_PRELOAD`.
 
-use std::ffi::{CString, c_void};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::ptr::null_mut;
 use std::sync::OnceLock;
 
 use cuda_sys::CUcontext;
+
+#[path = "../support/library.rs"]
+#[macro_use]
+mod library;
+
+pub use library::Library;
 
 /// A mebibyte.
 pub const MIB: u64 = 1 << 20;
@@ -21,25 +26,6 @@ pub const TAKEN_MIB: u64 = 518;
 const CHILD: &str = "FCSP_TEST_CHILD";
 /// What the program says at its end: without it nothing was tested.
 const DONE: &str = "the program came to its end";
-
-/// Calls a function of the driver by its exported name.
-#[macro_export]
-macro_rules! cu {
-    ($cuda:expr, $name:ident($($arg:expr),* $(,)?)) => {{
-        let function: cuda_sys::fn_types::$name = $cuda.function(stringify!($name));
-        #[allow(clippy::macro_metavars_in_unsafe, reason = "a call is all the macro makes")]
-        // SAFETY: the arguments are what the vendor's header wants of this function.
-        unsafe { function($($arg),*) }
-    }};
-}
-
-/// Calls a function that must succeed.
-#[macro_export]
-macro_rules! ok {
-    ($cuda:expr, $name:ident($($arg:expr),* $(,)?)) => {
-        assert_eq!($crate::cu!($cuda, $name($($arg),*)), cuda_sys::CUresult::CUDA_SUCCESS, stringify!($name))
-    };
-}
 
 /// Calls a function that must be refused as over the quota.
 #[macro_export]
@@ -227,32 +213,7 @@ fn built() -> &'static Path {
     })
 }
 
-/// A library, opened as a program opens it.
-pub struct Library(*mut c_void);
-
-// SAFETY: a handle of dlopen belongs to the process, not to a thread.
-unsafe impl Sync for Library {}
-
 impl Library {
-    /// Opens a library by name.
-    pub fn open(name: &std::ffi::CStr) -> Self {
-        // SAFETY: a name; the library's initializers are the Rust runtime's.
-        let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
-        assert!(!handle.is_null(), "{name:?} cannot be opened");
-        Self(handle)
-    }
-
-    /// A function by name; `F` is its type in `cuda_sys::fn_types`.
-    pub fn function<F: Copy>(&self, name: &str) -> F {
-        let symbol = CString::new(name).expect("no NUL");
-        // SAFETY: an open handle and a NUL-terminated name.
-        let address = unsafe { libc::dlsym(self.0, symbol.as_ptr()) };
-        assert!(!address.is_null(), "{name} is not there");
-        assert_eq!(size_of::<F>(), size_of::<*mut c_void>());
-        // SAFETY: both are pointers; the caller names the type generated for this symbol.
-        unsafe { std::mem::transmute_copy(&address) }
-    }
-
     /// What the tenant is charged beside its first context.
     pub fn charged_mib(&self) -> u64 {
         let (mut free, mut total) = (0, 0);
