@@ -7,8 +7,8 @@ use super::clock::{ms, us};
 pub struct Tuning {
     /// One round of turns among saturating tenants, hand-overs included; each turn is its share of
     /// it. A divisor of 100 ms, so that windows of that length hold whole rounds. A hand-over costs
-    /// 0.16 ms on an H200 and an H100 (driver 580.159), so three tenants lose 1.9 % to it (20 ms:
-    /// 2.4 %, 10 ms: 4.8 %).
+    /// 0.16 ms on an H200 (driver 580.159), so three tenants lose 1.9 % to it (20 ms: 2.4 %, 10 ms:
+    /// 4.8 %).
     pub cycle_ns: u64,
     /// The same while a program that waits for its results is about.
     pub cycle_ns_waiting: u64,

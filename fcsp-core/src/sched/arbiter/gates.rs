@@ -24,17 +24,20 @@ impl Arbiter {
             .filter(|process| is_interactive(&process.slot) && self.is_active(process.tenant))
             .map(|process| process.tenant)
             .collect();
+        // Looked at once: each of these looks at everybody.
+        let (high_at_work, high_there) = (self.is_high_at_work(now), self.is_high_there());
         for process in &view.processes {
+            let makes_way = !self.is_high(process.tenant);
             let mode = view.mode(process.tenant);
             let gated = mode != Mode::None && alone != Some(process.tenant);
             let beside_interactive = interactive.iter().any(|it| *it != process.tenant);
             let account = self.processes.get(&process.slot);
             let mut length = self.part_ns(round_ns, process.tenant);
-            if self.is_soon_preempted(now, process.tenant)
+            if makes_way && high_at_work
                 || beside_interactive && !account.is_some_and(ProcessAccount::interactive)
             {
                 length = length.min(self.tuning.beside_interactive_ns);
-            } else if self.may_be_preempted(process.tenant) {
+            } else if makes_way && high_there {
                 length = length.min(self.tuning.segment_ns_max);
             } else if account.is_some_and(ProcessAccount::never_waits) {
                 // A turn can end at any of them. Programs that wait end theirs themselves.

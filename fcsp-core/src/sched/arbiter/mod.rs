@@ -115,7 +115,7 @@ impl Arbiter {
         self.set_gates(now_ns, view, alone, &mut plan);
         if together {
             self.run_together(now_ns, view, &mut plan);
-            plan.wake_ns = self.wake_together(now_ns);
+            plan.wake_ns = Some(now_ns + together::LOOK_NS);
             return plan;
         }
         self.forget_strays(view, &mut plan);

@@ -131,7 +131,8 @@ impl Arbiter {
             .map(|(t, _)| t.index);
         let one = enforced.next()?;
         let whole = self.tenants.get(&one)?.share.ceiling_ppm >= WHOLE_PPM;
-        (enforced.next().is_none() && whole && !self.may_be_preempted(one)).then_some(one)
+        let makes_way = !self.is_high(one) && self.is_high_there();
+        (enforced.next().is_none() && whole && !makes_way).then_some(one)
     }
 }
 

@@ -45,7 +45,7 @@ const WORTH_MILLI: u64 = 1_050;
 /// An open segment without submissions for so long is over: its program may have gone to rest.
 const QUIET_NS: u64 = ms(2);
 /// How often to look while programs run together: segments are retired then, and their makers need room.
-const LOOK_NS: u64 = ms(1);
+pub(super) const LOOK_NS: u64 = ms(1);
 
 /// Tenants at work, with their shares.
 type Cast = Vec<(usize, u32)>;
@@ -256,10 +256,5 @@ impl Arbiter {
         for tenant in self.tenants.values_mut().filter(|it| it.had_work) {
             tenant.vtime_ns = level_ns.unwrap_or(tenant.vtime_ns);
         }
-    }
-
-    /// When to look again while programs run together.
-    pub(super) fn wake_together(&self, now: u64) -> Option<u64> {
-        Some(now + LOOK_NS)
     }
 }

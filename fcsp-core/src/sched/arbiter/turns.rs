@@ -23,7 +23,7 @@ impl Arbiter {
             self.learn_thinking(process, next);
             if has_more && reached(process.granted, next) {
                 let found = self.candidates(now, view, plan);
-                if found.ready.iter().any(|it| self.is_urgent(it, process)) {
+                if self.is_pressed(&found.ready, process) {
                     return self.cut_short(process, next, plan);
                 }
                 self.extend(view, process, plan);
@@ -113,8 +113,20 @@ impl Arbiter {
         })
     }
 
+    /// When the oldest work of a process is best granted; `None` if it has none.
+    pub(super) fn due_ns(&self, now: u64, process: &ProcessView, plan: &Plan) -> Option<u64> {
+        let first = plan.retired(process).wrapping_add(1);
+        let mut segments = process.segments.iter();
+        let segment = segments.find(|s| s.number == first && s.launches > 0)?;
+        let account = self.processes.get(&process.slot)?;
+        Some(match segment.state {
+            SegmentState::Open => account.just_in_time_ns(segment.opened_ns),
+            _ => now,
+        })
+    }
+
     /// Who could have a turn, now or later.
-    pub(super) fn candidates<'a>(&self, now: u64, view: &'a View, plan: &Plan) -> Candidates<'a> {
+    fn candidates<'a>(&self, now: u64, view: &'a View, plan: &Plan) -> Candidates<'a> {
         let mut found = Candidates::default();
         for process in &view.processes {
             if view.mode(process.tenant) == Mode::None {
@@ -126,12 +138,7 @@ impl Arbiter {
             ) else {
                 continue;
             };
-            let first = plan.retired(process).wrapping_add(1);
-            let Some(segment) = process
-                .segments
-                .iter()
-                .find(|s| s.number == first && s.launches > 0)
-            else {
+            let Some(at) = self.due_ns(now, process, plan) else {
                 let idle_ns = now.saturating_sub(tenant.active_ns);
                 if account.interactive() && idle_ns <= self.tuning.think_ns_max {
                     let due_ns = account.just_in_time_ns(now);
@@ -142,10 +149,6 @@ impl Arbiter {
             if !tenant.eligible() {
                 continue;
             }
-            let at = match segment.state {
-                SegmentState::Open => account.just_in_time_ns(segment.opened_ns),
-                _ => now,
-            };
             if at <= now {
                 let candidate = (tenant.vtime_ns, account.vtime_ns, process);
                 found.ready.push(candidate);
@@ -172,7 +175,7 @@ impl Arbiter {
         let found = self.candidates(now, view, plan);
         let keeps = self.turn.as_ref().and_then(|turn| {
             let (_, _, process) = *found.ready.iter().find(|(_, _, p)| p.slot == turn.slot)?;
-            if found.ready.iter().any(|it| self.is_urgent(it, process)) {
+            if self.is_pressed(&found.ready, process) {
                 return None;
             }
             let left_ns = (turn.started_ns + turn.budget_ns).saturating_sub(now);
@@ -215,11 +218,11 @@ impl Arbiter {
 
 /// Who could have a turn.
 #[derive(Default)]
-pub(super) struct Candidates<'a> {
+struct Candidates<'a> {
     /// At once; who goes first stands first.
-    pub(super) ready: Vec<Candidate<'a>>,
+    ready: Vec<Candidate<'a>>,
     /// At the time that stands in the second place; the next one stands first.
-    pub(super) later: Vec<Candidate<'a>>,
+    later: Vec<Candidate<'a>>,
     /// Has nothing at this moment, but will: when that will be due at the earliest.
     expected: Vec<Candidate<'a>>,
 }

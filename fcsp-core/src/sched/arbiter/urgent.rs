@@ -9,28 +9,27 @@ use super::ahead::take_back;
 use super::turns::Candidate;
 use super::{Arbiter, Turn};
 use crate::policy::Priority;
-use crate::sched::account::TenantAccount;
-use crate::sched::plan::{Plan, ProcessView, View};
+use crate::sched::plan::{Plan, ProcessView};
 
 impl Arbiter {
-    /// Whether the candidate is not to wait until the turn of `holder` is over.
-    pub(super) fn is_urgent(&self, candidate: &Candidate<'_>, holder: &ProcessView) -> bool {
-        let (vtime_ns, _, process) = *candidate;
-        let (Some(mine), Some(theirs)) = (
-            self.tenants.get(&process.tenant),
-            self.tenants.get(&holder.tenant),
-        ) else {
+    /// Whether one of the candidates is not to wait until the turn of `holder` is over.
+    pub(super) fn is_pressed(&self, candidates: &[Candidate<'_>], holder: &ProcessView) -> bool {
+        // Looks at everybody: once for all candidates.
+        let round_ns = self.round_ns();
+        let Some(theirs) = self.tenants.get(&holder.tenant) else {
             return false;
         };
-        if process.tenant == holder.tenant {
-            return false;
-        }
-        let goes_first =
-            mine.priority < theirs.priority && vtime_ns <= theirs.vtime_ns + self.round_ns();
-        let is_due = mine.priority <= theirs.priority
-            && vtime_ns <= theirs.vtime_ns
-            && self.processes[&process.slot].interactive();
-        goes_first || is_due
+        candidates.iter().any(|(vtime_ns, _, process)| {
+            let Some(mine) = self.tenants.get(&process.tenant) else {
+                return false;
+            };
+            let goes_first =
+                mine.priority < theirs.priority && *vtime_ns <= theirs.vtime_ns + round_ns;
+            let is_due = mine.priority <= theirs.priority
+                && *vtime_ns <= theirs.vtime_ns
+                && self.processes[&process.slot].interactive();
+            process.tenant != holder.tenant && (goes_first || is_due)
+        })
     }
 
     /// Puts tenants of high priority first that have not had more than their share, one round's worth
@@ -55,33 +54,24 @@ impl Arbiter {
         }
     }
 
-    /// Tenants that go before `tenant` by a high priority.
-    fn who_goes_before(&self, tenant: usize) -> impl Iterator<Item = (&usize, &TenantAccount)> {
-        let is_high = |index| {
-            let account = self.tenants.get(&index);
-            account.is_some_and(|it| it.priority == Priority::High)
-        };
-        let nobody = is_high(tenant);
-        let others = self.tenants.iter();
-        others.filter(move |(index, _)| !nobody && is_high(**index))
+    /// Whether `tenant` goes before others.
+    pub(super) fn is_high(&self, tenant: usize) -> bool {
+        let account = self.tenants.get(&tenant);
+        account.is_some_and(|it| it.priority == Priority::High)
     }
 
-    /// Whether a tenant that goes before this one has a process on the device: it may come at any time.
-    pub(super) fn may_be_preempted(&self, tenant: usize) -> bool {
-        self.who_goes_before(tenant)
-            .any(|(index, _)| self.processes.values().any(|it| it.tenant == *index))
+    /// Whether a tenant of high priority has a process on the device: it may come at any time, and the
+    /// others make way.
+    pub(super) fn is_high_there(&self) -> bool {
+        self.processes.values().any(|it| self.is_high(it.tenant))
     }
 
-    /// Whether one of them worked a moment ago.
-    pub(super) fn is_soon_preempted(&self, now: u64, tenant: usize) -> bool {
-        self.who_goes_before(tenant).any(|(_, it)| {
-            it.active_ns != 0 && now.saturating_sub(it.active_ns) < self.tuning.idle_ns
+    /// Whether one worked a moment ago.
+    pub(super) fn is_high_at_work(&self, now: u64) -> bool {
+        self.tenants.values().any(|it| {
+            it.priority == Priority::High
+                && it.active_ns != 0
+                && now.saturating_sub(it.active_ns) < self.tuning.idle_ns
         })
-    }
-
-    /// When the next process that is not due yet will be.
-    pub(super) fn next_due_ns(&self, now: u64, view: &View, plan: &Plan) -> Option<u64> {
-        let candidates = self.candidates(now, view, plan);
-        candidates.later.iter().map(|(_, at, _)| *at).min()
     }
 }

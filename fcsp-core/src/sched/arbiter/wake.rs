@@ -31,17 +31,20 @@ impl Arbiter {
             let Some(account) = self.tenants.get(&process.tenant) else {
                 continue;
             };
+            if account.share.paused {
+                // Others end that, or go idle.
+                continue;
+            }
             if !account.eligible() {
                 at(account.eligible_at_ns(now));
             } else if self.turn.is_none() {
                 at(now + self.tuning.poll_ns);
+            } else if waiting.len() > 1
+                && let Some(due_ns) = self.due_ns(now, process, plan)
+                && due_ns > now
+            {
+                at(due_ns);
             }
-        }
-        if self.turn.is_some()
-            && waiting.len() > 1
-            && let Some(due_ns) = self.next_due_ns(now, view, plan)
-        {
-            at(due_ns);
         }
         if !waiting.is_empty() || self.turn.is_some() {
             at(now + self.tuning.sleep_ns_max);

@@ -98,8 +98,15 @@ fn a_paused_tenant_has_nothing_until_the_others_rest() {
     let mut node = Node::new(&[(balanced(50), saturate()), (paused, saturate())]);
     node.programs[0].until_ns = ms(2_000);
     node.run(ms(500));
+    let steps = node.steps;
     let beside = node.run(ms(1_000));
     assert_eq!(beside[1], 0, "{beside:?}");
+    // A segment of the other ends every half millisecond, and is looked at some times before.
+    let steps = node.steps - steps;
+    assert!(
+        steps <= 20_000,
+        "{steps} steps in a second for somebody who waits"
+    );
     // 200 ms without work is idle, and what the other had queued comes first.
     node.run(ms(1_200));
     let alone = node.run(ms(500));
