@@ -1,6 +1,6 @@
 //! What the arbiter remembers of tenants and processes between steps.
 
-use super::clock::us;
+use super::margin::Margin;
 use super::plan::ProcessView;
 use super::shares::{Share, WHOLE_PPM};
 use crate::policy::Priority;
@@ -12,13 +12,6 @@ fn blend(old: u64, new: u64) -> u64 {
 
 /// Share at which a paused tenant is charged for what ran on.
 const PAUSED_PPM: u32 = WHOLE_PPM / 100;
-/// Most that one late segment adds to the margin.
-const MARGIN_UP_NS_MAX: u64 = us(100);
-/// What a segment in time takes off it: about one in 25 is late then.
-const MARGIN_DOWN_NS: u64 = us(2);
-/// A program that would need more is not helped by more.
-const MARGIN_NS_MAX: u64 = us(1500);
-
 /// Device time of one tenant.
 #[derive(Clone, Debug, Default)]
 pub struct TenantAccount {
@@ -124,7 +117,7 @@ pub struct ProcessAccount {
     /// Part of its segments that ended in a wait, thousandths.
     pub sync_milli: u64,
     /// How much earlier than just in time its filling segments are granted.
-    pub margin_ns: u64,
+    pub margin: Margin,
     /// Its threads wait in place of its queues: every segment costs it a thread's sleep.
     pub threads_wait: bool,
     /// When it last had nothing left to run.
@@ -140,7 +133,7 @@ impl ProcessAccount {
             generation: view.generation,
             tenant: view.tenant,
             ratio_milli: 1000,
-            margin_ns,
+            margin: Margin::new(margin_ns),
             synced_seen: view.synced,
             blocked_seen: view.blocked,
             ..Self::default()
@@ -162,6 +155,13 @@ impl ProcessAccount {
         self.error_ns = blend(self.error_ns, expected.abs_diff(actual_ns)).max(1);
         let ratio = (actual_ns * 1000 / predicted_ns).clamp(100, 10_000);
         self.ratio_milli = blend(self.ratio_milli, ratio);
+    }
+
+    /// Learns from a segment whose time on the device may have gaps, that it takes no longer than that.
+    pub fn learn_bound(&mut self, predicted_ns: u64, most_ns: u64) {
+        if self.corrected_ns(predicted_ns) > most_ns {
+            self.learn_length(predicted_ns, most_ns);
+        }
     }
 
     /// Learns how a closed segment came to be; `synced` and `blocked` are the counters of its slot.
@@ -208,22 +208,7 @@ impl ProcessAccount {
     /// When a segment that began to fill at `opened_ns` is best granted: so late that its program
     /// will have submitted everything by the time the device has run it, less the margin.
     pub fn just_in_time_ns(&self, opened_ns: u64) -> u64 {
-        let lead_ns = self.device_ns_mean + self.margin_ns;
+        let lead_ns = self.margin.lead_ns(self.device_ns_mean);
         opened_ns + self.fill_ns.saturating_sub(lead_ns)
-    }
-
-    /// Learns from a segment that was granted while it filled, and whose last result came
-    /// `late_ns` after its last submission; `due_ns` is what the device would need for that alone.
-    ///
-    /// A quantile by stochastic approximation (Robbins and Monro, 1951): a late one moves the margin by
-    /// what it was late, one in time by a little the other way, so that few are late and the
-    /// neighbours lose no more than that takes.
-    pub fn learn_margin(&mut self, late_ns: u64, due_ns: u64) {
-        if late_ns > due_ns {
-            let step_ns = (late_ns - due_ns).min(MARGIN_UP_NS_MAX);
-            self.margin_ns = (self.margin_ns + step_ns).min(MARGIN_NS_MAX);
-        } else {
-            self.margin_ns = self.margin_ns.saturating_sub(MARGIN_DOWN_NS);
-        }
     }
 }

@@ -37,6 +37,7 @@ pub mod lanes;
 #[cfg(all(test, loom))]
 mod loom_handshake;
 #[cfg(not(loom))]
+mod margin;
 pub mod observer;
 pub mod plan;
 #[cfg(not(loom))]

@@ -55,7 +55,7 @@ impl Default for Tuning {
             segment_ns_min: us(250),
             segment_ns_max: us(500),
             beside_interactive_ns: us(250),
-            margin_ns: us(600),
+            margin_ns: us(1500),
             late_ns: us(60),
             idle_ns: ms(200),
             think_ns_max: us(100),

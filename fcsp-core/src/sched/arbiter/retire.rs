@@ -83,17 +83,21 @@ impl Arbiter {
                     {
                         let late_ns = now.saturating_sub(segment.submitted_ns);
                         let kernel_ns = device_ns / u64::from(segment.launches.max(1));
-                        account.learn_margin(late_ns, kernel_ns + self.tuning.late_ns);
+                        account
+                            .margin
+                            .learn(device_ns, late_ns, kernel_ns + self.tuning.late_ns);
                     }
                     let measured = reached(segment.number, process.guessed.wrapping_add(1));
-                    if had_no_gaps && measured {
-                        let handover = if turn.first_segment {
-                            turn.handover_ns
-                        } else {
-                            0
-                        };
-                        account
-                            .learn_length(segment.predicted_ns, running.saturating_sub(handover));
+                    let handover = if turn.first_segment {
+                        turn.handover_ns
+                    } else {
+                        0
+                    };
+                    let worked_ns = running.saturating_sub(handover);
+                    if measured && had_no_gaps {
+                        account.learn_length(segment.predicted_ns, worked_ns);
+                    } else if measured {
+                        account.learn_bound(segment.predicted_ns, worked_ns);
                     }
                 }
             } else if segment.state == SegmentState::Open {

@@ -85,6 +85,13 @@ impl Arbiter {
                 .max(quiet.min(turn.started_ns + turn.budget_ns))
                 .max(now + self.tuning.poll_ns);
         }
+        // Granted while it filled: it ends soon after its last submission, if all went well.
+        let end = match account.margin.least_late_ns() {
+            Some(least_ns) if segment.submitted_ns > turn.segment_started_ns => {
+                end.min(segment.submitted_ns + least_ns)
+            }
+            _ => end,
+        };
         let lead = self.tuning.lead_ns + account.error_ns;
         let first_look = end.saturating_sub(lead);
         if now < first_look {

@@ -30,6 +30,9 @@ pub enum Kind {
         cpu_ns: u64,
         pause_ns: u64,
     },
+    /// Several such phases one after another, then waits, a moment after the last launch: how many
+    /// kernels, of what length, what between.
+    Phases(&'static [(u32, u64, u64)]),
     /// `kernels` of `kernel_ns`, then nothing for `pause_ns`, without ever waiting for results.
     Bursts {
         kernels: u32,
@@ -369,34 +372,68 @@ impl Program {
                     cpu_ns,
                     pause_ns,
                 } => {
-                    if self.waiting {
-                        if self.queue.len() > 0 {
-                            self.cpu_free_ns = now + TICK_NS;
-                            return;
-                        }
-                        self.waiting = false;
-                        self.latencies_ns.push(now - self.step_began_ns);
-                        self.cpu_free_ns = now + pause_ns;
-                        self.step_began_ns = self.cpu_free_ns;
-                        continue;
-                    }
-                    if self.in_step == kernels {
-                        self.in_step = 0;
-                        if self.producer.gated() {
-                            self.producer.sync(&self.queue);
-                        }
-                        self.waiting = true;
-                        continue;
-                    }
-                    if !self.has_room(region, me, 7) {
-                        self.cpu_free_ns = now + TICK_NS;
+                    let phases = [(kernels, kernel_ns, cpu_ns)];
+                    if !self.go_through(&phases, (0, pause_ns), now, region, me) {
                         return;
                     }
-                    self.launch(kernel_ns, 7);
-                    self.in_step += 1;
-                    self.cpu_free_ns = self.cpu_free_ns.max(now - TICK_NS) + LAUNCH_NS + cpu_ns;
+                }
+                Kind::Phases(phases) => {
+                    if !self.go_through(phases, (us(40), us(20)), now, region, me) {
+                        return;
+                    }
                 }
             }
         }
+    }
+
+    /// Goes on with a step of such phases, with what the processor does before it waits and after;
+    /// false if there is nothing to do until later.
+    fn go_through(
+        &mut self,
+        phases: &[(u32, u64, u64)],
+        (before_ns, after_ns): (u64, u64),
+        now: u64,
+        region: &RegionLayout,
+        me: usize,
+    ) -> bool {
+        if self.waiting {
+            if self.queue.len() > 0 {
+                self.cpu_free_ns = now + TICK_NS;
+                return false;
+            }
+            self.waiting = false;
+            self.latencies_ns.push(now - self.step_began_ns);
+            self.cpu_free_ns = now + after_ns;
+            self.step_began_ns = self.cpu_free_ns;
+            return true;
+        }
+        let mut before = 0;
+        let phase = phases.iter().position(|(kernels, ..)| {
+            before += kernels;
+            self.in_step < before
+        });
+        let Some(phase) = phase else {
+            if self.in_step == before {
+                self.in_step += 1;
+                self.cpu_free_ns += before_ns;
+                return true;
+            }
+            self.in_step = 0;
+            if self.producer.gated() {
+                self.producer.sync(&self.queue);
+            }
+            self.waiting = true;
+            return true;
+        };
+        let (_, kernel_ns, cpu_ns) = phases[phase];
+        let key = 7 + phase as u64;
+        if !self.has_room(region, me, key) {
+            self.cpu_free_ns = now + TICK_NS;
+            return false;
+        }
+        self.launch(kernel_ns, key);
+        self.in_step += 1;
+        self.cpu_free_ns = self.cpu_free_ns.max(now - TICK_NS) + LAUNCH_NS + cpu_ns;
+        true
     }
 }

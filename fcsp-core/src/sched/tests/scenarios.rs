@@ -96,6 +96,33 @@ fn a_decoder_keeps_its_speed_beside_a_saturating_program() {
     );
 }
 
+/// What `hw-tests/python/workloads.py` does on an H200: eager decoding, 317 kernels a step and a device
+/// that works a fifth of the time, and training, 467 kernels that keep it busy for 11 ms.
+#[test]
+fn eager_decoding_keeps_its_speed_beside_training() {
+    const DECODE: Kind = Kind::Phases(&[(317, us(3), us(12))]);
+    const TRAIN: Kind = Kind::Phases(&[
+        (160, us(12), us(12)),
+        (300, us(26), us(12)),
+        (7, us(250), us(12)),
+    ]);
+    let alone = |kind| {
+        let mut node = Node::new(&[(balanced(50), kind), (balanced(50), Kind::Idle)]);
+        node.run(ms(500));
+        node.run(ms(2000))[0] as f64
+    };
+    let (decode_alone, train_alone) = (alone(DECODE), alone(TRAIN));
+    let mut node = Node::new(&[(balanced(50), DECODE), (balanced(50), TRAIN)]);
+    node.run(ms(1000));
+    let done = node.run(ms(2000));
+    let (decode, train) = (done[0] as f64 / decode_alone, done[1] as f64 / train_alone);
+    println!(
+        "simulated: decoding {decode:.3}, training {train:.3} of alone ({decode_alone} {train_alone}) busy {}",
+        (done[0] + done[1]) as f64 / 2e9
+    );
+    assert!(decode >= 0.9 && decode + train >= 1.57);
+}
+
 #[test]
 fn one_kernel_at_a_time_gets_its_share_beside_long_kernels() {
     let pingpong = Kind::Steps {
