@@ -14,7 +14,7 @@ use cuda_sys::{
 use crate::device::all_pass;
 use crate::sync::{nothing_to_do, unnoticed};
 use crate::{
-    capture, communication, context, copy, copy_batch, fill, graph, info, info_nvml,
+    capture, communication, context, copy, copy_batch, fill, graph, info, info_nvml, info_table,
     info_utilization, launch, launch_legacy, memory, memory_array, memory_code, memory_graph,
     memory_pool, memory_vmm, order, procaddr, sync,
 };
@@ -340,6 +340,7 @@ fcsp_preload::hooks! {
     virtualize nvmlDeviceGetMPSComputeRunningProcesses_v2 => info_nvml::processes::<nvmlProcessInfo_v2_t>, "the tenant's own processes only";
     virtualize nvmlDeviceGetMPSComputeRunningProcesses_v3 => info_nvml::processes::<nvmlProcessInfo_t>, "the tenant's own processes only";
     virtualize nvmlDeviceGetRunningProcessDetailList => info_nvml::details, "the tenant's own processes only";
+    virtualize nvmlInternalGetExportTable => info_table::export_table, "nvidia-smi's private lists hold the tenant's own processes only";
     virtualize nvmlDeviceGetUtilizationRates => info_utilization::rates, "the tenant's use of what it may have now";
     virtualize nvmlDeviceGetSamples => info_utilization::samples, "of utilization, the tenant's own";
     virtualize nvmlDeviceGetProcessUtilization => info_nvml::utilization, "the tenant's own processes only";
@@ -348,5 +349,6 @@ fcsp_preload::hooks! {
     forward nvmlDeviceGetHandleByUUID, "finds the device's handle";
     forward nvmlDeviceGetIndex, "what settings call the device";
     forward nvmlDeviceGetUUID, "finds the handle's device";
+    forward nvmlSystemGetNVMLVersion, "whether the private table is known";
     forward nvmlInit_v2, "before the management library is asked";
 }

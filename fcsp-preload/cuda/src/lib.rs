@@ -20,6 +20,7 @@ mod hooks;
 mod identity;
 mod info;
 mod info_nvml;
+mod info_table;
 mod info_tenant;
 mod info_utilization;
 mod launch;
