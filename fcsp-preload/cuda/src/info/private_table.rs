@@ -23,15 +23,15 @@ const VERSION_BYTES: usize = 80;
 /// Most words of a table that is taken for one: drivers have some 300.
 const WORDS_MAX: usize = 4096;
 
-/// The table that programs get.
-struct Copy {
+/// The table that programs get: a copy of the library's with our lists.
+struct OwnTable {
     words: Box<[usize]>,
     /// The library's own lists.
     lists: [ListProcesses; PROCESS_LISTS.len()],
 }
 
 /// Made once: the library stays loaded, and so its table stays where it is.
-static COPY: OnceLock<Copy> = OnceLock::new();
+static OWN_TABLE: OnceLock<OwnTable> = OnceLock::new();
 
 /// # Safety
 ///
@@ -47,18 +47,18 @@ pub unsafe fn export_table(
     if result == nvmlReturn_t::NVML_SUCCESS && unsafe { *id } == TABLE_ID {
         // SAFETY: the library put it there.
         let found = unsafe { (*table).cast::<usize>() };
-        if COPY.get().is_none()
+        if OWN_TABLE.get().is_none()
             && !found.is_null()
             && is_described()
             // SAFETY: the library's table, of a driver whose table is as described.
-            && let Some(copy) = unsafe { Copy::of(found) }
+            && let Some(own) = unsafe { OwnTable::of(found) }
         {
             // Another thread may have been faster, with the same.
-            COPY.set(copy).ok();
+            OWN_TABLE.set(own).ok();
         }
-        if let Some(copy) = COPY.get() {
+        if let Some(own) = OWN_TABLE.get() {
             // SAFETY: the library wrote there.
-            unsafe { *table = copy.words.as_ptr().cast() };
+            unsafe { *table = own.words.as_ptr().cast() };
         }
     }
     result
@@ -88,7 +88,7 @@ fn branch(version: &str) -> Option<u32> {
     version.split('.').nth(1)?.parse().ok()
 }
 
-impl Copy {
+impl OwnTable {
     /// Nothing if the table is not of a size that it can have.
     ///
     /// # Safety
@@ -130,11 +130,11 @@ unsafe extern "C" fn list<const NUMBER: usize>(
     fifth: usize,
     sixth: usize,
 ) -> nvmlReturn_t {
-    let Some(copy) = COPY.get() else {
+    let Some(own) = OWN_TABLE.get() else {
         return nvmlReturn_t::NVML_ERROR_UNKNOWN;
     };
     // SAFETY: the program's own call, passed on.
-    let real = || unsafe { copy.lists[NUMBER](device, count, entries, fourth, fifth, sixth) };
+    let real = || unsafe { own.lists[NUMBER](device, count, entries, fourth, fifth, sixth) };
     border::cross(
         Verb::Virtualize,
         "a private list of processes",
@@ -204,7 +204,7 @@ mod tests {
         };
         for table in [&short, &crooked, &empty] {
             // SAFETY: as many words as are read.
-            assert!(unsafe { Copy::of(table.as_ptr()) }.is_none());
+            assert!(unsafe { OwnTable::of(table.as_ptr()) }.is_none());
         }
     }
 }
