@@ -3,10 +3,12 @@
 mod common;
 
 use common::{Helper, region, role, say, soon};
+use fcsp_core::policy::edition::Found;
 use fcsp_core::policy::watch::{self, Event};
 use fcsp_core::policy::{Edition, Limits, Policy, Share};
 use fcsp_core::region::{Region, TenantIndex, tenant};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -76,7 +78,7 @@ impl Node {
 
     /// The tenant's program has just read the file, and its environment asks for `percent`.
     fn resolve(&self, percent: u32) {
-        let edition = Edition::at(&self.path()).expect("tells");
+        let edition = Found::at(&self.path()).expect("tells").edition;
         let limits = Limits {
             entitlement: Share::from_percent(percent),
             edition,
@@ -90,6 +92,16 @@ impl Node {
         soon(&format!("{percent} %"), || {
             self.limits().entitlement == Share::from_percent(percent)
         });
+    }
+
+    /// As [`Node::soon_has`], without sleeping between looks.
+    #[track_caller]
+    fn soon_has_at_once(&self, percent: u32) {
+        let begun = Instant::now();
+        while self.limits().entitlement != Share::from_percent(percent) {
+            assert!(begun.elapsed() < Duration::from_secs(2), "{percent} %");
+            std::thread::yield_now();
+        }
     }
 
     /// Watches on a thread that goes on until the process ends; gives what it reports, and its id once
@@ -161,6 +173,79 @@ fn an_edit_is_in_force_soon_and_reported() {
         );
     }
     assert!(node.limits().named_in_policy);
+}
+
+#[test]
+fn an_edit_holds_within_milliseconds() {
+    let node = Node::new();
+    node.write(25);
+    let (_reports, ids) = node.watch(node.path());
+    node.resolve(25);
+    settle(ids.recv().expect("it runs"));
+    type Edit = fn(&Node, u32);
+    for (how, edit) in [
+        ("replaced", Node::replace as Edit),
+        ("written in place", Node::write),
+    ] {
+        let took: Vec<Duration> = (1..=20)
+            .map(|percent| {
+                let begun = Instant::now();
+                edit(&node, percent);
+                node.soon_has_at_once(percent);
+                begun.elapsed()
+            })
+            .collect();
+        // Others may keep it from the processor; the fastest tells what the watcher itself takes.
+        let fastest = took.iter().min().expect("some edits");
+        assert!(*fastest < Duration::from_millis(4), "{how}: {took:?}");
+    }
+}
+
+#[test]
+fn a_file_is_not_read_while_it_is_written() {
+    let node = Node::new();
+    node.write(25);
+    let (reports, ids) = node.watch(node.path());
+    node.resolve(25);
+    settle(ids.recv().expect("it runs"));
+    let (first, rest) = ("[[tenant]]\nname = \"a\"\ncompute = 6", "0\n");
+    let write_slowly = || {
+        let mut file = fs::File::create(node.path()).expect("opens it empty");
+        for text in [first, rest] {
+            std::thread::sleep(Duration::from_millis(20));
+            assert_eq!(node.limits().entitlement, Share::from_percent(25));
+            file.write_all(text.as_bytes()).expect("writes");
+        }
+    };
+    write_slowly();
+    node.soon_has(60);
+    next(&reports);
+    // A new one where none is: whoever makes it is seen to.
+    node.replace(25);
+    node.soon_has(25);
+    next(&reports);
+    fs::remove_file(node.path()).expect("removes");
+    std::thread::sleep(Duration::from_millis(20));
+    write_slowly();
+    node.soon_has(60);
+    let Event::Changed(what) = next(&reports) else {
+        panic!("it was not gone for long");
+    };
+    assert!(what.ends_with("25% -> 60%"), "{what}");
+}
+
+#[test]
+fn two_edits_at_once_are_two() {
+    let node = Node::new();
+    node.write(25);
+    let (reports, ids) = node.watch(node.path());
+    node.resolve(25);
+    settle(ids.recv().expect("it runs"));
+    for percent in 30..60 {
+        node.write(percent);
+        node.soon_has_at_once(percent);
+        next(&reports);
+    }
 }
 
 #[test]
@@ -408,7 +493,8 @@ fn the_edition_is_that_of_the_text() {
     let node = Node::new();
     node.write(50);
     let policy = Policy::read(&node.path()).expect("valid");
-    assert_eq!(policy.edition, Edition::at(&node.path()).expect("tells"));
+    let found = Found::at(&node.path()).expect("tells");
+    assert_eq!(policy.edition, found.edition);
     assert_eq!(
         Policy::parse(&node.path(), "").expect("valid").edition,
         Edition::NONE

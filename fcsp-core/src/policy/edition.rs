@@ -1,11 +1,12 @@
 //! Which text of which policy file limits come from.
 //!
-//! A file's edition is a number made of where it is and when it was last written. It stands on the
-//! tenant's page, so that whoever watches the file can tell who is behind, whatever happened before
-//! it began to watch.
+//! A file's edition is a number made of where it is, when it was last written, and its text: of two
+//! texts within one tick of the file system's clock, each is an edition. It stands on the tenant's
+//! page, so that whoever watches the file can tell who is behind, whatever happened before it began
+//! to watch.
 
-use std::fs::Metadata;
-use std::io;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -14,37 +15,62 @@ use std::path::Path;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Edition(u64);
 
-impl Edition {
-    /// No file at all.
-    pub const NONE: Self = Self(0);
+/// What is at the path of a policy file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Which edition; [`Edition::NONE`] if there is no file.
+    pub edition: Edition,
+    /// True if there is no text, be it that there is no file or nothing in it (yet).
+    pub blank: bool,
+}
 
-    /// The edition at `path` now; [`Edition::NONE`] if there is no file. Reads the file system.
+impl Found {
+    /// What is at `path` now. Reads the file.
     ///
     /// # Errors
     /// If the system does not tell.
     pub fn at(path: &Path) -> io::Result<Self> {
-        match std::fs::metadata(path) {
-            Ok(text) => Self::of(path, &text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::NONE),
-            Err(error) => Err(error),
-        }
+        let mut text = Vec::new();
+        let facts = match File::open(path) {
+            Ok(mut file) => {
+                let facts = file.metadata()?;
+                // What cannot be read has no text, and whoever wants the text is told why.
+                file.read_to_end(&mut text).ok();
+                facts
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Self {
+                    edition: Edition::NONE,
+                    blank: true,
+                });
+            }
+            Err(_) => std::fs::metadata(path)?,
+        };
+        Ok(Self {
+            edition: Edition::of(path, &facts, &text)?,
+            blank: text.is_empty(),
+        })
     }
+}
 
-    /// The edition of the file that is opened at `path` and has `text` for metadata.
+impl Edition {
+    /// No file at all.
+    pub const NONE: Self = Self(0);
+
+    /// The edition of `text`, read from the file that is at `path` and has `facts` for metadata.
     ///
     /// # Errors
     /// If the system does not tell in which directory it is.
-    pub fn of(path: &Path, text: &Metadata) -> io::Result<Self> {
-        let facts = [
-            text.dev(),
-            text.ino(),
-            text.size(),
-            text.mtime() as u64,
-            text.mtime_nsec() as u64,
+    pub fn of(path: &Path, facts: &Metadata, text: &[u8]) -> io::Result<Self> {
+        let numbers = [
+            facts.dev(),
+            facts.ino(),
+            facts.mtime() as u64,
+            facts.mtime_nsec() as u64,
         ];
-        let written = facts
-            .iter()
-            .fold(FNV_BASIS, |hash, fact| fnv(hash, &fact.to_le_bytes()));
+        let written = numbers.iter().fold(fnv(FNV_BASIS, text), |hash, number| {
+            fnv(hash, &number.to_le_bytes())
+        });
         // Neither half is 0, so it is not none.
         Ok(Self(
             (u64::from(place(path)?) << 32) | u64::from(folded(written)),
@@ -112,6 +138,10 @@ mod tests {
     use super::*;
     use std::fs;
 
+    fn edition(path: &Path) -> Edition {
+        Found::at(path).expect("tells").edition
+    }
+
     #[test]
     fn a_file_that_is_not_there_yet_has_its_place() {
         let directory = tempfile::tempdir().expect("a temporary directory");
@@ -124,21 +154,38 @@ mod tests {
     fn a_new_text_is_a_new_edition_of_the_same_file() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("policy.toml");
-        assert_eq!(Edition::at(&path).expect("tells"), Edition::NONE);
+        let none = Found::at(&path).expect("tells");
+        assert!(none.edition == Edition::NONE && none.blank);
         fs::write(&path, "a").expect("writes");
-        let first = Edition::at(&path).expect("tells");
+        let first = edition(&path);
         assert_ne!(first, Edition::NONE);
-        assert_eq!(Edition::at(&path).expect("tells"), first);
+        assert_eq!(edition(&path), first);
         let fresh = directory.path().join("fresh");
         fs::write(&fresh, "b").expect("writes");
-        let elsewhere = Edition::at(&fresh).expect("tells");
+        let elsewhere = edition(&fresh);
         assert!(!elsewhere.same_file(first));
         let link = directory.path().join("link");
         std::os::unix::fs::symlink(directory.path(), &link).expect("links");
-        let by_another_path = Edition::at(&link.join("policy.toml")).expect("tells");
-        assert_eq!(by_another_path, first);
+        assert_eq!(edition(&link.join("policy.toml")), first);
         fs::rename(&fresh, &path).expect("renames");
-        let second = Edition::at(&path).expect("tells");
+        let second = edition(&path);
         assert!(second != first && second.same_file(first));
+    }
+
+    #[test]
+    fn two_texts_at_the_same_instant_are_two_editions() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("policy.toml");
+        let instant = std::time::SystemTime::UNIX_EPOCH;
+        let write = |text: &str| {
+            fs::write(&path, text).expect("writes");
+            let file = File::options().append(true).open(&path).expect("opens");
+            file.set_modified(instant).expect("sets its time");
+            Found::at(&path).expect("tells")
+        };
+        let (one, other) = (write("25"), write("60"));
+        assert_ne!(one.edition, other.edition);
+        assert_eq!(write("25"), one);
+        assert!(write("").blank && !one.blank);
     }
 }

@@ -154,10 +154,10 @@ impl Policy {
         let read = || {
             let mut file = std::fs::File::open(path)?;
             // Before the text: what is written meanwhile makes another edition.
-            let edition = Edition::of(path, &file.metadata()?)?;
+            let facts = file.metadata()?;
             let mut text = String::new();
             file.read_to_string(&mut text)?;
-            Ok((edition, text))
+            Ok((Edition::of(path, &facts, text.as_bytes())?, text))
         };
         let (edition, text) = read().map_err(|source| PolicyError::Unreadable {
             path: path.to_owned(),

@@ -16,7 +16,7 @@ use cuda_sys::{CUfunction, CUkernel, CUlibrary, CUmodule, CUresult, fn_types};
 
 use crate::capture::Undisturbed;
 use crate::hooks::cuda;
-use crate::memory_code;
+use crate::memory;
 
 /// Kernels whose names begin like this: NCCL (`ncclDevKernel_…`, `ncclKernel_…`, `ncclSymkDevKernel_…`),
 /// RCCL, which has taken over NCCL's names and had its own, and NVSHMEM.
@@ -173,7 +173,7 @@ pub unsafe fn kernel_function(
 /// As `cuModuleUnload`.
 pub unsafe fn unload(real: fn_types::cuModuleUnload, module: CUmodule) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    let result = unsafe { memory_code::unload(real, module) };
+    let result = unsafe { memory::code::unload(real, module) };
     forget();
     result
 }
@@ -183,7 +183,7 @@ pub unsafe fn unload(real: fn_types::cuModuleUnload, module: CUmodule) -> CUresu
 /// As `cuLibraryUnload`.
 pub unsafe fn unload_library(real: fn_types::cuLibraryUnload, library: CUlibrary) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    let result = unsafe { memory_code::unload_library(real, library) };
+    let result = unsafe { memory::code::unload_library(real, library) };
     forget();
     result
 }

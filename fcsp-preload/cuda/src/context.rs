@@ -1,6 +1,6 @@
 //! Handlers of the life of contexts and streams: where a device is attached, and what ends with them.
 //!
-//! Which contexts there are, and what was allocated in each, is kept in [`crate::memory_contexts`].
+//! Which contexts there are, and what was allocated in each, is kept in [`crate::memory::contexts`].
 
 use core::ffi::{c_int, c_uint};
 
@@ -12,9 +12,10 @@ use fcsp_preload::log;
 
 use crate::device::Device;
 use crate::hooks::cuda;
-use crate::memory_contexts::{self, Ending};
+use crate::memory::contexts::Ending;
+use crate::memory::pool;
 use crate::queue::{gate, queue_of};
-use crate::{communication, device, memory_charge, memory_pool_settle, usage};
+use crate::{communication, device, memory, usage};
 
 /// Makes a context on a device: attaches it, charges what a context takes, and settles.
 fn make(ordinal: CUdevice, exists: bool, create: impl FnOnce() -> CUresult) -> CUresult {
@@ -72,9 +73,9 @@ unsafe fn make_noted(
     let result = make(ordinal, exists, create);
     if result == CUresult::CUDA_SUCCESS {
         // SAFETY: the driver accepted and filled the pointer.
-        memory_contexts::made(unsafe { *place }, ordinal, primary);
+        memory::contexts::made(unsafe { *place }, ordinal, primary);
         if let Some(device) = attached_at(ordinal).filter(|_| !exists) {
-            memory_pool_settle::learn(device);
+            pool::settle::learn(device);
         }
     }
     result
@@ -96,23 +97,23 @@ fn gone(ending: Option<Ending>, device: Option<&'static Device>) {
         if known {
             usage::release_context(device);
         }
-        if !memory_contexts::any_on(device.ordinal) {
+        if !memory::contexts::any_on(device.ordinal) {
             without_context(device);
         }
         usage::changed(device);
     }
-    if !memory_contexts::any() {
+    if !memory::contexts::any() {
         // Contexts of other devices have allocated from pools of some that never had one.
         device::attached().for_each(without_context);
     }
     // What the context had may have left pools that go on; those of devices without one are forgotten.
-    memory_pool_settle::settle_all();
+    pool::settle::settle_all();
 }
 
 /// A device has no context left: what was allocated in contexts we did not know, or from pools, is gone.
 fn without_context(device: &Device) {
-    memory_charge::sweep(device, |_| true);
-    memory_pool_settle::forget(device);
+    memory::charge::sweep(device, |_| true);
+    pool::settle::forget(device);
     device.activity.forget_lazy();
 }
 
@@ -230,7 +231,7 @@ pub unsafe fn attach(
     let result = unsafe { real(context, flags) };
     if result == CUresult::CUDA_SUCCESS {
         // SAFETY: the driver accepted and filled the pointer.
-        memory_contexts::attached_again(unsafe { *context });
+        memory::contexts::attached_again(unsafe { *context });
     }
     result
 }
@@ -241,7 +242,7 @@ pub unsafe fn attach(
 pub unsafe fn detach(real: fn_types::cuCtxDetach, context: CUcontext) -> CUresult {
     // SAFETY: the program's own call, passed on.
     let result = unsafe { real(context) };
-    if result == CUresult::CUDA_SUCCESS && memory_contexts::detached(context) {
+    if result == CUresult::CUDA_SUCCESS && memory::contexts::detached(context) {
         gone(Ending::of(context), None);
     }
     result

@@ -27,8 +27,8 @@ use fcsp_preload::{fork, log};
 use crate::activity::Activity;
 use crate::hooks::cuda;
 use crate::identity::{self, Undescribed};
-use crate::memory_graph_charge::GraphCharge;
-use crate::memory_pool_table;
+use crate::memory::graph::charge::GraphCharge;
+use crate::memory::pool;
 use crate::mps;
 use crate::policy_watch;
 use crate::queue;
@@ -445,6 +445,6 @@ fn forget_all() {
         place.store(ptr::null_mut(), Ordering::Release);
     }
     policy_watch::forget_after_fork();
-    memory_pool_table::forget_in_child();
+    pool::table::forget_in_child();
     ATTACHING.store(false, Ordering::Release);
 }

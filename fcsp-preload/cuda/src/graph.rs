@@ -14,7 +14,7 @@ use cuda_sys::{
 };
 
 use crate::launch::graph_key;
-use crate::{device, memory_graph};
+use crate::{device, memory};
 
 /// What the graph does has changed, if the driver says so.
 fn changed(exec: CUgraphExec, result: CUresult) -> CUresult {
@@ -55,5 +55,5 @@ changes! {
 /// As `cuGraphExecDestroy`.
 pub unsafe fn destroy(real: fn_types::cuGraphExecDestroy, exec: CUgraphExec) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    changed(exec, unsafe { memory_graph::exec_destroy(real, exec) })
+    changed(exec, unsafe { memory::graph::exec_destroy(real, exec) })
 }

@@ -7,7 +7,7 @@
 use cuda_sys::{CUcontext, CUevent, CUresult, CUstream, fn_types};
 
 use crate::hooks::cuda;
-use crate::memory_pool_settle::{self, Leaving};
+use crate::memory::pool::{self, settle::Leaving};
 use crate::queue::{current_context, gate};
 use crate::turn::{about_to_wait, waited};
 use crate::{capture, device, usage_rhythm};
@@ -22,7 +22,7 @@ pub fn unnoticed() -> bool {
 /// True if a wait concerns neither the scheduler nor the account of any pool.
 #[inline]
 pub fn nothing_to_do() -> bool {
-    unnoticed() && !memory_pool_settle::in_use()
+    unnoticed() && !pool::settle::in_use()
 }
 
 /// Tells the scheduler that this thread asked and was told no.
@@ -39,11 +39,11 @@ fn told_no(result: CUresult) -> CUresult {
 /// Waits for everything of a context, by `wait`.
 fn for_all(wait: impl FnOnce() -> CUresult) -> CUresult {
     about_to_wait();
-    memory_pool_settle::about_to_wait();
+    pool::settle::about_to_wait();
     let leaving = Leaving::take();
     let result = waited(wait());
     leaving.waited(result);
-    memory_pool_settle::waited(result)
+    pool::settle::waited(result)
 }
 
 /// # Safety
@@ -61,9 +61,9 @@ pub unsafe fn context_of(real: fn_types::cuCtxSynchronize_v2, ctx: CUcontext) ->
     // What leaves the current context's device is not waited for in another.
     if !ctx.is_null() && current_context() != ctx {
         about_to_wait();
-        memory_pool_settle::about_to_wait();
+        pool::settle::about_to_wait();
         // SAFETY: the program's own call, passed on.
-        return memory_pool_settle::waited(waited(unsafe { real(ctx) }));
+        return pool::settle::waited(waited(unsafe { real(ctx) }));
     }
     // SAFETY: as above.
     for_all(|| unsafe { real(ctx) })
@@ -74,9 +74,9 @@ pub unsafe fn context_of(real: fn_types::cuCtxSynchronize_v2, ctx: CUcontext) ->
 /// As `cuStreamSynchronize`.
 pub unsafe fn stream(real: fn_types::cuStreamSynchronize, h_stream: CUstream) -> CUresult {
     about_to_wait();
-    memory_pool_settle::about_to_wait();
+    pool::settle::about_to_wait();
     // SAFETY: the program's own call, passed on.
-    memory_pool_settle::waited(waited(unsafe { real(h_stream) }))
+    pool::settle::waited(waited(unsafe { real(h_stream) }))
 }
 
 /// # Safety
@@ -93,9 +93,9 @@ pub unsafe fn event(real: fn_types::cuEventSynchronize, h_event: CUevent) -> CUr
         about_to_wait();
     }
     usage_rhythm::stirred();
-    memory_pool_settle::about_to_wait();
+    pool::settle::about_to_wait();
     // SAFETY: the program's own call, passed on.
-    memory_pool_settle::waited(waited(unsafe { real(h_event) }))
+    pool::settle::waited(waited(unsafe { real(h_event) }))
 }
 
 /// # Safety

@@ -12,8 +12,8 @@ use fcsp_preload::log;
 
 use crate::device::Device;
 use crate::hooks::nvml;
-use crate::memory_contexts;
-use crate::memory_pool_table as table;
+use crate::memory;
+use crate::memory::pool::table;
 use crate::usage_rhythm::{self, Rhythm};
 
 /// What the first context on a device is expected to take, before one was measured: 518 MiB on an
@@ -78,7 +78,7 @@ fn reconcile(device: &Device, handle: nvmlDevice_t, last: Option<u64>) -> Option
     let real_bytes = match bytes_of_this_process(handle) {
         Some(bytes) => bytes,
         // The library lists processes that have a context.
-        None if !memory_contexts::any_on(device.ordinal) => 0,
+        None if !memory::contexts::any_on(device.ordinal) => 0,
         None => return None,
     };
     let leaving_bytes = device.leaving_bytes.load(Ordering::Acquire);

@@ -14,13 +14,13 @@ use std::ffi::{CStr, c_char, c_int, c_uint};
 /// A handle is an index behind this mark; it is never followed.
 const MARK: usize = 0x51a0_0000;
 /// No instance of a partitioned device.
-const NO_INSTANCE: c_uint = c_uint::MAX;
+pub const NO_INSTANCE: c_uint = c_uint::MAX;
 
 fn handle(index: u32) -> nvmlDevice_t {
     (MARK + 16 * index as usize) as nvmlDevice_t
 }
 
-fn device(handle: nvmlDevice_t) -> Result<&'static Device, nvmlReturn_t> {
+pub fn device(handle: nvmlDevice_t) -> Result<&'static Device, nvmlReturn_t> {
     let offset = (handle as usize)
         .checked_sub(MARK)
         .ok_or(rc::INVALID_ARGUMENT)?;
@@ -189,7 +189,7 @@ pub unsafe fn utilization(of: nvmlDevice_t, place: *mut nvmlUtilization_t) -> Ou
 }
 
 /// Lists processes the way NVML does: too little room is an error that says how much is needed.
-unsafe fn list<T>(
+pub unsafe fn list<T>(
     found: &[Process],
     count: *mut c_uint,
     infos: *mut T,

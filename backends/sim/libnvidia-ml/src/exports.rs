@@ -1,6 +1,6 @@
 //! What the library exports, and nothing else: the names here, signatures from the vendor's header.
 
-use crate::{device, library};
+use crate::{device, library, table};
 use std::ffi::c_void;
 
 /// One exported function.
@@ -62,6 +62,7 @@ exports! {
     nvmlSystemGetCudaDriverVersion => library::cuda_version;
     nvmlSystemGetCudaDriverVersion_v2 => library::cuda_version;
     nvmlSystemGetProcessName => library::process_name;
+    nvmlInternalGetExportTable => table::find;
 
     nvmlDeviceGetCount => device::count;
     nvmlDeviceGetCount_v2 => device::count;

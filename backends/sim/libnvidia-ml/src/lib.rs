@@ -4,8 +4,8 @@
 //! processes, utilization. What a simulation cannot know (power, temperature, clocks) is not
 //! supported rather than invented. `CUDA_VISIBLE_DEVICES` does not apply here, as on a real system.
 //!
-//! The path of a call: [`exports`] (C symbol) → [`border`] (no panic) → a handler in [`library`] or
-//! [`device`] → the model.
+//! The path of a call: [`exports`] (C symbol) → [`border`] (no panic) → a handler in [`library`],
+//! [`device`] or [`table`] → the model.
 
 #![allow(
     clippy::missing_safety_doc,
@@ -16,3 +16,4 @@ mod border;
 mod device;
 pub mod exports;
 mod library;
+mod table;

@@ -1,7 +1,7 @@
 //! CUDA driver and NVML bindings, generated from the vendor's headers.
 //!
 //! Everything below `generated` is written by `cargo xtask codegen` and compared with the headers in CI. This file adds
-//! the few constants the headers express as C casts or `sizeof` macros.
+//! the few constants the headers express as C casts or `sizeof` macros, and [`undeclared`] what no header has.
 //!
 //! - Types and constants of both headers are at the root; their prefixes keep them apart. C enums are newtypes with
 //!   associated constants (`CUresult::CUDA_SUCCESS`), so a value the header does not name is an ordinary value.
@@ -34,12 +34,20 @@ mod generated {
 pub use generated::cuda::*;
 pub use generated::cuda_signatures::signature;
 pub use generated::nvml::*;
-pub use generated::nvml_signatures::signature as nvml_signature;
+
+pub mod undeclared;
+
+/// The signature of every function of the management library.
+pub mod nvml_signature {
+    pub use crate::generated::nvml_signatures::signature::*;
+    pub use crate::undeclared::signature::*;
+}
 
 /// The type of every function of both headers, named like the symbol.
 pub mod fn_types {
     pub use crate::generated::cuda_signatures::fn_types::*;
     pub use crate::generated::nvml_signatures::fn_types::*;
+    pub use crate::undeclared::fn_types::*;
 }
 
 /// The legacy default stream, `CU_STREAM_LEGACY` in cuda.h.

@@ -11,19 +11,24 @@
 
 mod notify;
 
+use super::edition::{self, Found};
 use super::live::{self, Change};
-use super::{Edition, Limits, Policy, edition};
+use super::{Edition, Limits, Policy};
 use crate::region::{self, Duty, Region, RegionError};
-use notify::Notifier;
+use notify::{News, Notifier};
+use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Between two looks that must agree before the file counts as written.
-const SETTLE: Duration = Duration::from_millis(10);
-/// Looks until a file that is being written all the time is read as it is.
-const LOOKS_MAX: u32 = 10;
-/// Looks until a file that is not there counts as gone: editors move the old one away first.
-const LOOKS_UNTIL_GONE: u32 = 10;
+/// A file that nobody was seen to finish is read when it has been the same for so long.
+const SETTLE: Duration = Duration::from_millis(1);
+/// The same for one that somebody was seen to make. Whoever made it closes it, which ends this.
+const SETTLE_NEW: Duration = Duration::from_millis(10);
+/// An empty file, or none, for so long is meant: editors move the old one away first, and open the
+/// new one before they write.
+const SETTLE_BLANK: Duration = Duration::from_millis(100);
+/// A file that is being written all the time is read as it is after so long.
+const SETTLE_MAX: Duration = Duration::from_millis(500);
 /// Failures in a row after which the file is not watched any more.
 const FAILURES_MAX: u32 = 3;
 
@@ -69,6 +74,7 @@ pub fn run(
         path,
         ordinal,
         report,
+        failures: 0,
     };
     let ended = duty
         .wait()
@@ -83,38 +89,70 @@ pub fn run(
     }
 }
 
+/// How long an edition must have been at the path before it is read.
+fn settle(found: Found, news: News) -> Duration {
+    match news {
+        _ if found.blank => SETTLE_BLANK,
+        News::Written => Duration::ZERO,
+        News::Begun => SETTLE_NEW,
+        News::Stirred => SETTLE,
+    }
+}
+
+/// An edition that may not be finished.
+#[derive(Clone, Copy)]
+struct Unsettled {
+    edition: Edition,
+    /// When it was first seen.
+    since: Instant,
+    /// When the edition before was last seen.
+    begun: Instant,
+}
+
+impl Unsettled {
+    /// The same if the edition is still `now`.
+    fn since(before: Option<Self>, now: Edition) -> Self {
+        let since = Instant::now();
+        match before {
+            Some(same) if same.edition == now => same,
+            _ => Self {
+                edition: now,
+                since,
+                begun: before.map_or(since, |before| before.begun),
+            },
+        }
+    }
+
+    /// How much longer it must be the same.
+    fn left(self, settle: Duration) -> Duration {
+        let settle = settle.saturating_sub(self.since.elapsed());
+        settle.min(SETTLE_MAX.saturating_sub(self.begun.elapsed()))
+    }
+}
+
 struct Watch<'a> {
     run_dir: &'a Path,
     path: &'a Path,
     ordinal: &'a dyn Fn(&str) -> Option<u32>,
     report: &'a mut dyn FnMut(Event),
+    /// So often in a row.
+    failures: u32,
 }
 
 impl Watch<'_> {
     /// Follows the file for ever.
-    fn follow(&mut self) -> std::io::Result<()> {
+    fn follow(&mut self) -> io::Result<()> {
         let mut notifier = Notifier::open()?;
         let mut seen = None;
-        let mut failures = 0;
         loop {
-            // Armed before the look: what is written after the look wakes us again.
-            let waited = notifier.arm(self.path).and_then(|sees_file| {
-                let now = self.settled()?;
-                if seen != Some(now) {
+            match self.next(&mut notifier, seen) {
+                Ok(now) => {
                     self.take_over(now, seen);
                     seen = Some(now);
                 }
-                // It came or went since it was armed.
-                if sees_file == (now != Edition::NONE) {
-                    notifier.wait()?;
-                }
-                Ok(())
-            });
-            match waited {
-                Ok(()) => failures = 0,
                 Err(error) => {
-                    failures += 1;
-                    if failures == FAILURES_MAX {
+                    self.failures += 1;
+                    if self.failures == FAILURES_MAX {
                         return Err(error);
                     }
                     notifier = Notifier::open()?;
@@ -123,23 +161,42 @@ impl Watch<'_> {
         }
     }
 
-    /// The edition at the path once it does not change from one look to the next.
-    fn settled(&self) -> std::io::Result<Edition> {
-        let mut last = Edition::at(self.path)?;
-        let mut looks = 0;
+    /// Waits until the file has another edition than was `seen`, which its writer has finished.
+    fn next(&mut self, notifier: &mut Notifier, seen: Option<Edition>) -> io::Result<Edition> {
+        let mut news = None;
+        let mut unsettled: Option<Unsettled> = None;
         loop {
-            std::thread::sleep(SETTLE);
-            looks += 1;
-            let now = Edition::at(self.path)?;
-            let least = if now == Edition::NONE {
-                LOOKS_UNTIL_GONE
-            } else {
-                1
-            };
-            if (now == last && looks >= least) || looks >= LOOKS_MAX {
-                return Ok(now);
+            // Armed before the look: what is written after the look wakes us again.
+            let sees_file = notifier.arm(self.path)?;
+            let found = Found::at(self.path)?;
+            let now = found.edition;
+            if sees_file != (now != Edition::NONE) {
+                // It came or went since it was armed.
+                continue;
             }
-            last = now;
+            let at_most = if seen == Some(now) {
+                if news.is_some() {
+                    // Of something else. Others may make many files in the directory.
+                    std::thread::sleep(SETTLE);
+                }
+                unsettled = None;
+                None
+            } else {
+                let since = Unsettled::since(unsettled, now);
+                let left = if seen.is_none() && now == Edition::NONE {
+                    // There was none before either.
+                    Duration::ZERO
+                } else {
+                    since.left(settle(found, news.unwrap_or(News::Stirred)))
+                };
+                if left.is_zero() {
+                    return Ok(now);
+                }
+                unsettled = Some(since);
+                Some(left)
+            };
+            news = notifier.wait(at_most)?.or(news);
+            self.failures = 0;
         }
     }
 
@@ -175,7 +232,17 @@ impl Watch<'_> {
         if before.is_none() && !tenants.any(|(_, page)| concerns(&Limits::load(page))) {
             return;
         }
-        let result = Policy::read(self.path)
+        let policy = Policy::read(self.path);
+        let is_of = match &policy {
+            Ok(policy) => policy.edition,
+            // It does not say of which text.
+            Err(_) => Found::at(self.path).map_or(now, |found| found.edition),
+        };
+        if is_of != now {
+            // Somebody writes it again, which wakes us.
+            return;
+        }
+        let result = policy
             .map_err(|error| error.to_string())
             .and_then(|policy| {
                 live::put_in_force(&policy, &regions, self.ordinal, &concerns)

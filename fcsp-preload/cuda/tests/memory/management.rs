@@ -1,7 +1,12 @@
 //! What the management library tells a tenant's programs, and others.
 
 use crate::support::{CONTEXT_MIB, Library, MIB, Program, TENANT};
-use cuda_sys::{nvmlDevice_t, nvmlMemory_t, nvmlMemory_v2_t, nvmlProcessInfo_t, nvmlReturn_t};
+use cuda_sys::undeclared::{ListProcesses, PROCESS_LISTS, ProcessEntry, TABLE_ID};
+use cuda_sys::{
+    nvmlDevice_t, nvmlMemory_t, nvmlMemory_v2_t, nvmlProcessInfo_t, nvmlProcessInfo_v1_t,
+    nvmlProcessInfo_v2_t, nvmlReturn_t,
+};
+use std::ffi::{c_uint, c_void};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::ptr::null_mut;
@@ -60,32 +65,93 @@ impl Management {
         [memory.total, memory.free, memory.used].map(|bytes| bytes / MIB)
     }
 
-    /// Ids of the processes on the device, by the newest call; asked as programs ask, count first.
+    /// Ids of the processes on the device, by every way there is to ask, which must agree.
     fn pids(&self) -> Vec<u32> {
-        let mut count = 0;
-        let first = cu!(
-            self.library,
-            nvmlDeviceGetComputeRunningProcesses_v3(self.device, &mut count, null_mut())
-        );
-        if first == nvmlReturn_t::NVML_SUCCESS {
-            assert_eq!(count, 0);
-            return Vec::new();
-        }
-        assert_eq!(first, nvmlReturn_t::NVML_ERROR_INSUFFICIENT_SIZE);
-        let mut infos = vec![nvmlProcessInfo_t::default(); count as usize];
-        assert_eq!(
-            cu!(
-                self.library,
-                nvmlDeviceGetComputeRunningProcesses_v3(
-                    self.device,
-                    &mut count,
-                    infos.as_mut_ptr()
+        let pids = asked(
+            |count, place: *mut nvmlProcessInfo_t| {
+                cu!(
+                    self.library,
+                    nvmlDeviceGetComputeRunningProcesses_v3(self.device, count, place)
                 )
-            ),
-            nvmlReturn_t::NVML_SUCCESS
+            },
+            |info| info.pid,
         );
-        infos.iter().map(|info| info.pid).collect()
+        let first = asked(
+            |count, place: *mut nvmlProcessInfo_v1_t| {
+                cu!(
+                    self.library,
+                    nvmlDeviceGetComputeRunningProcesses(self.device, count, place)
+                )
+            },
+            |info| info.pid,
+        );
+        let second = asked(
+            |count, place: *mut nvmlProcessInfo_v2_t| {
+                cu!(
+                    self.library,
+                    nvmlDeviceGetComputeRunningProcesses_v2(self.device, count, place)
+                )
+            },
+            |info| info.pid,
+        );
+        assert_eq!((&first, &second), (&pids, &pids));
+        let [compute, graphics, mps] = self.private_pids();
+        assert_eq!(compute, pids);
+        assert!(graphics.is_empty() && mps.is_empty());
+        pids
     }
+
+    /// The private table, as `nvidia-smi` asks for it.
+    fn table(&self) -> *const *const c_void {
+        let mut table = std::ptr::null();
+        let code = cu!(
+            self.library,
+            nvmlInternalGetExportTable(&mut table, &TABLE_ID)
+        );
+        assert_eq!(code, nvmlReturn_t::NVML_SUCCESS);
+        table.cast()
+    }
+
+    /// What the private lists hold, asked with room to spare, as `nvidia-smi` does.
+    fn private_pids(&self) -> [Vec<u32>; 3] {
+        let table = self.table();
+        PROCESS_LISTS.map(|at| {
+            // SAFETY: the table has a function of this type there.
+            let list =
+                unsafe { std::mem::transmute::<*const c_void, ListProcesses>(*table.add(at)) };
+            let mut entries: Vec<ProcessEntry> = Vec::with_capacity(250);
+            let mut count = 250;
+            // SAFETY: there is as much room.
+            let code = unsafe { list(self.device, &mut count, entries.as_mut_ptr(), 0, 0, 0) };
+            assert_eq!(code, nvmlReturn_t::NVML_SUCCESS);
+            // SAFETY: filled as far as was said.
+            unsafe { entries.set_len(count as usize) };
+            for entry in &entries {
+                assert_ne!(entry.name[0], 0, "names stay with their processes");
+            }
+            entries.iter().map(|entry| entry.detail.pid).collect()
+        })
+    }
+}
+
+/// The ids in a list that is asked for as programs ask, count first.
+fn asked<T: Clone + Default>(
+    ask: impl Fn(*mut c_uint, *mut T) -> nvmlReturn_t,
+    pid: impl Fn(&T) -> u32,
+) -> Vec<u32> {
+    let mut count = 0;
+    let first = ask(&mut count, null_mut());
+    if first == nvmlReturn_t::NVML_SUCCESS {
+        assert_eq!(count, 0);
+        return Vec::new();
+    }
+    assert_eq!(first, nvmlReturn_t::NVML_ERROR_INSUFFICIENT_SIZE);
+    let mut infos = vec![T::default(); count as usize];
+    assert_eq!(
+        ask(&mut count, infos.as_mut_ptr()),
+        nvmlReturn_t::NVML_SUCCESS
+    );
+    infos.iter().map(pid).collect()
 }
 
 /// A process of some tenant with a context and 100 MiB, until it is dropped.
@@ -190,6 +256,50 @@ fn a_program_that_only_watches_sees_its_tenants_memory_and_processes() {
             .collect();
         assert_eq!(slots.len(), 2, "watching takes no slot");
     });
+}
+
+#[test]
+fn the_private_table_is_the_librarys_but_for_its_lists() {
+    MANAGED.run_bare(crate::here!(), |_| {
+        // Asked for before anything is initialised.
+        let library = Library::open(c"libnvidia-ml.so.1");
+        let find = |place: *mut *const c_void, id: *const [u8; 16]| {
+            cu!(library, nvmlInternalGetExportTable(place, id))
+        };
+        let mut table = std::ptr::null();
+        assert_eq!(find(&mut table, &TABLE_ID), nvmlReturn_t::NVML_SUCCESS);
+        let refused = nvmlReturn_t::NVML_ERROR_INVALID_ARGUMENT;
+        assert_eq!(find(null_mut(), &TABLE_ID), refused);
+        assert_eq!(find(&mut table, std::ptr::null()), refused);
+        assert_eq!(find(&mut table, &[7; 16]), refused);
+
+        let management = Management::open();
+        assert_eq!(management.table(), table.cast(), "one for all who ask");
+        // SAFETY: its size comes first.
+        let words = unsafe { *table.cast::<usize>() } / size_of::<usize>();
+        let is_lists = |at: &usize| PROCESS_LISTS.contains(at);
+        for at in 1..words {
+            // SAFETY: within the table.
+            let object = object_of(unsafe { *table.cast::<*const c_void>().add(at) });
+            assert_eq!(
+                object.contains("libfcsp_cuda"),
+                is_lists(&at),
+                "{at}: {object}"
+            );
+        }
+    });
+}
+
+/// The file of the library that an address is in.
+fn object_of(address: *const c_void) -> String {
+    // SAFETY: all zero is a value.
+    let mut info: libc::Dl_info = unsafe { std::mem::zeroed() };
+    // SAFETY: any address may be asked about; the name lives as long as the library.
+    unsafe {
+        assert_ne!(libc::dladdr(address, &mut info), 0, "{address:?} is code");
+        let name = std::ffi::CStr::from_ptr(info.dli_fname);
+        name.to_string_lossy().into_owned()
+    }
 }
 
 #[test]

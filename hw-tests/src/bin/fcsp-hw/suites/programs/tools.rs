@@ -90,7 +90,11 @@ pub fn nvidia_smi(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     let found = seen(true)?;
     result.row(Row::fact(
         "nvidia-smi: own processes only",
-        format!("{} of {} processes", found.len(), natively.len()),
+        format!(
+            "it shows {}; its own is {own}, another tenant's {other}, nobody's {foreign}; natively {}",
+            found.join(" "),
+            natively.join(" ")
+        ),
         found.contains(&own) && !found.contains(&other) && !found.contains(&foreign),
     ));
     Ok(())

@@ -22,7 +22,7 @@ use fcsp_core::sync;
 
 use crate::device::{self, DEVICES_MAX, Device};
 use crate::hooks::nvml;
-use crate::memory_pool_settle;
+use crate::memory::pool;
 
 /// How often a region that does not exist is looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -198,7 +198,7 @@ impl View {
     pub fn quota_and_free(&self) -> Option<(u64, u64)> {
         let (quota_bytes, used_bytes) = match self {
             Self::Attached(device) => {
-                memory_pool_settle::settle_all();
+                pool::settle::settle_all();
                 (device.quota_bytes()?, device.ledger().used_bytes())
             }
             Self::Watched(watched) => match watched.tenant() {

@@ -22,7 +22,7 @@ use fcsp_preload::fork;
 
 use crate::activity::AtWork;
 use crate::device::{self, Device};
-use crate::memory_charge::reserve;
+use crate::memory::charge::reserve;
 
 /// Physical memory that was charged.
 struct Physical {

@@ -13,7 +13,7 @@ use cuda_sys::{
     nvmlProcessesUtilizationInfo_t, nvmlReturn_t,
 };
 
-use crate::info_tenant::view_of;
+use crate::info::tenant::view_of;
 
 /// Entries asked for at first.
 const ENTRIES: u32 = 256;

@@ -9,6 +9,12 @@
 //!
 //! Why small ones pass: they cost about what starting a kernel costs, and programs use them to raise
 //! flags that work already granted waits for.
+//!
+//! The handlers, which find out how many bytes go from where to where, are in [`mod@copy`], [`mod@batch`] and [`fill`].
+
+pub mod batch;
+pub mod copy;
+pub mod fill;
 
 use cuda_sys::{CUdeviceptr, CUmemorytype, CUpointer_attribute, CUresult, CUstream};
 use fcsp_core::sched::cost::CostKey;

@@ -9,7 +9,7 @@
 //! stream at a time and forgotten at every wait, and in a process in which a second thread allocates, frees or
 //! waits they are not remembered any more. That thread waits for the calls that rely on a block
 //! ([`note_thread`]). What is left is a thread that began to wait before any pool was in use; should the
-//! pool grow for that reason, [`crate::memory_pool`] undoes it.
+//! pool grow for that reason, [`crate::memory::pool`] undoes it.
 //!
 //! All of it begins once the quota was met, because the driver must be asked how large a freed block is.
 
@@ -20,7 +20,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use cuda_sys::{CUdeviceptr, CUmemoryPool, CUpointer_attribute, CUresult, CUstream};
 
 use crate::hooks::cuda;
-use crate::memory_pool_table as table;
+use crate::memory::pool::table;
 use crate::queue::queue_of;
 
 const BLOCKS_MAX: usize = 8;

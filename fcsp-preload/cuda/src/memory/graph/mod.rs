@@ -5,8 +5,10 @@
 //! and the driver then keeps it. A launch cannot say "out of memory" in a way programs expect, so the
 //! charge is made where they do expect it, for as long as the executable graph lives, and for all its
 //! nodes at once: conservative, because nodes may come to share memory. What the driver keeps beyond
-//! that, until `cuDeviceGraphMemTrim`, it tells ([`crate::memory_graph_charge`]); it is charged too, and trimmed before anything is
+//! that, until `cuDeviceGraphMemTrim`, it tells ([`charge`]); it is charged too, and trimmed before anything is
 //! refused. A program that never makes such a node pays for none of this.
+
+pub mod charge;
 
 use core::ffi::{c_char, c_ulonglong};
 use core::ptr;
@@ -21,9 +23,9 @@ use fcsp_core::ledger::live::Live;
 
 use crate::device::{self, Device};
 use crate::hooks::cuda;
-use crate::memory_charge::{blocks, remember, reserve};
-use crate::memory_contexts::NO_CONTEXT;
-use crate::memory_graph_charge::{Change, settle};
+use crate::memory::charge::{blocks, remember, reserve};
+use crate::memory::contexts::NO_CONTEXT;
+use crate::memory::graph::charge::{Change, settle};
 
 /// True once the process made a node that allocates.
 static ANY: AtomicBool = AtomicBool::new(false);

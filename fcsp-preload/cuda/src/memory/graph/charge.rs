@@ -1,6 +1,6 @@
 //! What is charged for memory of graphs beside what living ones need: [`GraphCharge`].
 //!
-//! The handlers of [`crate::memory_graph`] say what happens to graphs, and those of [`crate::sync`] when somebody
+//! The handlers of [`crate::memory::graph`] say what happens to graphs, and those of [`crate::sync`] when somebody
 //! has waited.
 
 use std::sync::{MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use cuda_sys::{CUgraphMem_attribute, CUresult};
 
 use crate::device::Device;
 use crate::hooks::cuda;
-use crate::memory_pool_settle::{correct, note_use};
+use crate::memory::pool::settle::{correct, note_use};
 
 /// What is charged for graphs of a device: `needs_bytes`, for which living executable graphs were charged when
 /// they were instantiated, and `kept_bytes` beside that.

@@ -3,18 +3,25 @@
 //! A pool is charged what its driver says it has, never less ([`fcsp_core::ledger::pool`] has the argument). An
 //! allocation reserves the most by which its pool can grow, calls the driver, and gives back what was too
 //! much, at once or, while there is room, some calls later; a free changes nothing by itself, because the driver keeps the memory until somebody waits for the
-//! device, or longer ([`crate::memory_pool_settle`]). So what is allocated from a pool has no entry among the
+//! device, or longer ([`settle`]). So what is allocated from a pool has no entry among the
 //! live allocations, except where the program made the pool and can destroy it.
 //!
 //! # Where there is no room
 //!
 //! The driver on a full device waits by itself until what was freed is free, and tries again. Under a quota
 //! it cannot know that it is full, so that is done here: take what the stream itself freed
-//! ([`crate::memory_pool_reuse`]), make the pools give up what they do not use, wait for the stream, then for all
+//! ([`reuse`]), make the pools give up what they do not use, wait for the stream, then for all
 //! streams of the context, and only then refuse. A plain allocation is refused without the wait, as on a full device.
 //!
 //! Pools that share their memory with other processes are charged where they allocate; an import
 //! (`cuMemPoolImportPointer`) is charged to nobody again. Pools of host memory are charged to nobody.
+//!
+//! Which pools there are is in [`table`], and which one a device's allocations come from now in [`current`].
+
+pub mod current;
+pub mod reuse;
+pub mod settle;
+pub mod table;
 
 use cuda_sys::{
     CUdevice, CUdeviceptr, CUmemAllocationType, CUmemLocation, CUmemLocationType, CUmemPoolProps,
@@ -27,13 +34,12 @@ use fcsp_preload::log;
 use crate::capture::{self, Undisturbed};
 use crate::device::{self, Device};
 use crate::hooks::cuda;
-use crate::memory_charge::{When, charged, credited_by, give_back, key_at, remember, reserve};
-use crate::memory_graph;
-use crate::memory_pool_current as current;
-use crate::memory_pool_reuse::{self as reuse, Block, Relying};
-use crate::memory_pool_settle::{self as settle, correct, note_use};
-use crate::memory_pool_table::{Doomed, Found, HOST, Pool, UNKNOWN_POOL, enter, find_or_enter};
+use crate::memory::charge::{When, charged, credited_by, give_back, key_at, remember, reserve};
+use crate::memory::graph;
 use crate::turn;
+use reuse::{Block, Relying};
+use settle::{correct, note_use};
+use table::{Doomed, Found, HOST, Pool, UNKNOWN_POOL, enter, find_or_enter};
 
 /// How often a thread lets others run before a stream-ordered allocation is refused: what their calls
 /// reserve and do not use is back within microseconds.
@@ -218,7 +224,7 @@ unsafe fn allocate<const PER_THREAD: bool>(
 ) -> CUresult {
     if capture::captures::<PER_THREAD>(stream) {
         // A node that allocates when the graph is launched.
-        memory_graph::note_node();
+        graph::note_node();
         return allocate();
     }
     reuse::note_thread();

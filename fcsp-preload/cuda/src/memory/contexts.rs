@@ -13,11 +13,11 @@ use cuda_sys::{CUcontext, CUdevice, CUresult};
 
 use crate::device::{self, Device};
 use crate::hooks::cuda;
-use crate::memory_charge;
+use crate::memory::charge;
 
 /// Tag of what belongs to no context we know.
 pub const NO_CONTEXT: u8 = 0;
-/// Contexts that can be told apart at once. The tags beyond it are [`crate::memory_pool_table`]'s.
+/// Contexts that can be told apart at once. The tags beyond it are [`crate::memory::pool::table`]'s.
 pub const TAGS_MAX: u8 = 127;
 
 /// No context has these handles.
@@ -195,7 +195,7 @@ impl Ending {
     /// The context is gone: gives back what it left behind.
     pub fn over(self) {
         for device in device::attached() {
-            memory_charge::sweep(device, |tag| tag == self.tag);
+            charge::sweep(device, |tag| tag == self.tag);
         }
         // Release: whoever takes the entry next finds nothing with its tag.
         self.entry.handle.store(FREE, Ordering::Release);

@@ -1,19 +1,25 @@
 //! Handlers of driver calls that ask about the device: the tenant's quota is the whole device.
 //!
-//! The management library's are in [`crate::info_nvml`].
+//! The management library's are in [`nvml`], [`utilization`] and [`private_table`]; whose view they answer from,
+//! in a program that uses the device and in one that only asks, is in [`tenant`].
+
+pub mod nvml;
+pub mod private_table;
+pub mod tenant;
+pub mod utilization;
 
 use core::ffi::c_uint;
 
 use cuda_sys::{CUdevice, CUresult, fn_types};
 
 use crate::device::{self, Device};
-use crate::memory_pool_settle;
+use crate::memory::pool;
 
 /// What the tenant may have and has left, if it has a quota.
 fn quota_and_free(device: &Device) -> Option<(u64, u64)> {
     let quota = device.quota_bytes()?;
-    if memory_pool_settle::in_use() {
-        memory_pool_settle::settle_all();
+    if pool::settle::in_use() {
+        pool::settle::settle_all();
     }
     Some((quota, quota.saturating_sub(device.ledger().used_bytes())))
 }

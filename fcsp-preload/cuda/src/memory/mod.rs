@@ -1,16 +1,26 @@
 //! Handlers of plain allocations: linear, pitched and managed memory, old calls and new.
 //!
-//! What charging means is in [`crate::memory_charge`]. Other kinds of memory have files of their own:
-//! [`crate::memory_pool`], [`crate::memory_vmm`], [`crate::memory_array`], [`crate::memory_graph`].
+//! Other kinds of memory have files of their own: [`pool`] (allocation in stream order), [`vmm`]
+//! (`cuMemCreate` and mappings), [`array`](mod@array), [`graph`] (nodes that allocate) and [`code`] (what modules,
+//! stacks and heaps take). What they have in common: [`charge`] charges and gives back, [`contexts`] knows
+//! which contexts there are and gives back what one leaves behind.
+
+pub mod array;
+pub mod charge;
+pub mod code;
+pub mod contexts;
+pub mod graph;
+pub mod pool;
+pub mod vmm;
 
 use core::ffi::c_uint;
 
 use cuda_sys::{CUdeviceptr, CUdeviceptr_v1, CUresult, fn_types};
 
 use crate::device;
-use crate::memory_charge::{blocks, charged, key_at};
-use crate::memory_contexts::tag_of_current;
-use crate::memory_pool_settle::plain_free;
+use crate::memory::charge::{blocks, charged, key_at};
+use crate::memory::contexts::tag_of_current;
+use crate::memory::pool::settle::plain_free;
 
 /// Rows of pitched memory begin at multiples of this on every NVIDIA GPU so far (texture pitch
 /// alignment 32, `cuMemAllocPitch` returns multiples of 512: measured on an H200, driver 580.159).

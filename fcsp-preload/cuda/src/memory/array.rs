@@ -13,8 +13,8 @@ use cuda_sys::{
 };
 
 use crate::device;
-use crate::memory_charge::{blocks, charged, credited, key_at};
-use crate::memory_contexts::tag_of_current;
+use crate::memory::charge::{blocks, charged, credited, key_at};
+use crate::memory::contexts::tag_of_current;
 
 /// Layouts of textures are made of tiles of 64 bytes by 8 rows (the "groups of bytes" of every NVIDIA
 /// GPU since Tesla, in the public descriptions of the open-source drivers).

@@ -10,8 +10,8 @@ use cuda_sys::{CU_STREAM_LEGACY, CU_STREAM_PER_THREAD, CUdevice, CUresult, CUstr
 
 use crate::device::{self, DEVICES_MAX, Device};
 use crate::hooks::cuda;
-use crate::memory_contexts;
-use crate::memory_pool_table::{Found, find_or_enter, tagged};
+use crate::memory::contexts;
+use crate::memory::pool::table::{Found, find_or_enter, tagged};
 
 /// The pool `cuMemAllocAsync` takes from, by device: a number that changes whenever that does, above the
 /// pool's tag, which is 0 while it is not known.
@@ -35,7 +35,7 @@ fn ask_stream(stream: CUstream) -> Option<&'static Device> {
     // SAFETY: the program's own stream; the driver checks it, and writes a handle or fails.
     let result = unsafe { cuda::cuStreamGetCtx.get()?(stream, &mut context) };
     (result == CUresult::CUDA_SUCCESS)
-        .then(|| memory_contexts::ordinal_of(context).and_then(device::at))
+        .then(|| contexts::ordinal_of(context).and_then(device::at))
         .flatten()
 }
 

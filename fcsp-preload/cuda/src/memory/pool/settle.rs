@@ -16,11 +16,11 @@ use fcsp_core::ledger::pool::Settled;
 
 use crate::device::{self, Device};
 use crate::hooks::cuda;
-use crate::memory_charge::credited;
-use crate::memory_contexts;
-use crate::memory_graph_charge::{self as graphs, Destroyed};
-use crate::memory_pool_reuse::{self as reuse, Block};
-use crate::memory_pool_table::{self as table, Pool};
+use crate::memory::charge::credited;
+use crate::memory::contexts;
+use crate::memory::graph::charge::{self as graphs, Destroyed};
+use crate::memory::pool::reuse::{self, Block};
+use crate::memory::pool::table::{self, Pool};
 use crate::usage;
 
 /// True while some pool may have memory, or something waits to be given back.
@@ -169,7 +169,7 @@ impl Leaving {
     /// Takes it, if there is anything.
     pub fn take() -> Self {
         // With a second context, work on the device goes on after the wait.
-        let known = in_use() && memory_contexts::is_only();
+        let known = in_use() && contexts::is_only();
         let device = known.then(device::current).flatten();
         Self(device.map(|device| {
             let destroyed = graphs::about_to_wait(device);

@@ -9,8 +9,8 @@ use fcsp_core::ledger::live::{Live, LiveMap};
 use fcsp_preload::log;
 
 use crate::device::{self, Device};
-use crate::memory_pool_settle;
-use crate::memory_pool_table::{UNKNOWN_POOL, tagged};
+use crate::memory::pool;
+use crate::memory::pool::table::{UNKNOWN_POOL, tagged};
 use crate::usage_rhythm;
 
 /// What the driver takes for `bytes` of `cuMemAlloc` and its like: from 1 MiB on, whole blocks of
@@ -32,7 +32,7 @@ pub fn reserve(device: &Device, bytes: u64) -> Result<(), CUresult> {
     if device.attachment.try_reserve(bytes).is_ok() {
         return Ok(());
     }
-    memory_pool_settle::shed(device);
+    pool::settle::shed(device);
     let Err(refused) = device.attachment.reserve(bytes) else {
         return Ok(());
     };
@@ -107,7 +107,7 @@ pub fn give_back(device: &Device, live: Live, when: When) {
         None => live.bytes,
     };
     if when == When::Later || live.kind == UNKNOWN_POOL {
-        memory_pool_settle::give_back_later(device, bytes);
+        pool::settle::give_back_later(device, bytes);
     } else if bytes > 0 {
         device.ledger().release(bytes);
     }
@@ -117,7 +117,7 @@ pub fn give_back(device: &Device, live: Live, when: When) {
 pub fn credited(key: u64, free: impl FnOnce() -> CUresult) -> CUresult {
     let result = credited_by(key, free, |device, live| give_back(device, live, When::Now));
     // A plain free of a pool's memory makes the pool smaller at once.
-    memory_pool_settle::waited(result)
+    pool::settle::waited(result)
 }
 
 /// As [`credited`], with another way of giving back.

@@ -1,7 +1,7 @@
 //! Which memory pools there are, and whose.
 //!
 //! A pool is entered when a context is made (the device's default one), when the program makes one, or when
-//! it is first allocated from. What is charged for it is [`crate::memory_pool_settle`]'s business.
+//! it is first allocated from. What is charged for it is [`crate::memory::pool::settle`]'s business.
 //!
 //! When the last context of a device ends, its pools are forgotten; those that the program made are asleep
 //! instead, because only who saw one made knows whose device it is. Whether their handles are any good then is
@@ -15,10 +15,10 @@ use fcsp_preload::log;
 
 use crate::device::{self, DEVICES_MAX, Device};
 use crate::hooks::cuda;
-use crate::memory_contexts::TAGS_MAX;
-use crate::memory_pool_current as current;
-use crate::memory_pool_reuse as reuse;
-use crate::memory_pool_settle as settle;
+use crate::memory::contexts::TAGS_MAX;
+use crate::memory::pool::current;
+use crate::memory::pool::reuse;
+use crate::memory::pool::settle;
 
 /// Tag of what was allocated from a pool that has no place here.
 pub const UNKNOWN_POOL: u8 = u8::MAX;

@@ -19,7 +19,7 @@ use cuda_sys::{
     nvmlValueType_t,
 };
 
-use crate::info_tenant::{Usage, view_of};
+use crate::info::tenant::{Usage, view_of};
 
 /// Shortest time that a figure is of: five rounds of turns.
 const WINDOW_MIN: Duration = Duration::from_millis(100);
