@@ -366,7 +366,8 @@ pub struct Segment {
     pub finished_ns: AtomicU64,
     /// Submissions in it.
     pub launches: AtomicU32,
-    /// 1 if a turn began with it, so that its time includes a hand-over.
+    /// 1 if a turn began with it, so that its time includes a hand-over; 0 once its end is seen too late
+    /// to tell.
     pub first_of_turn: AtomicU32,
 }
 

@@ -145,8 +145,8 @@ impl ProcessAccount {
         predicted_ns * self.ratio_milli / 1000
     }
 
-    /// Learns from a segment whose time on the device has no gaps of the program's making, since it
-    /// was complete at the beginning.
+    /// Learns from work whose time on the device has no gaps of the program's making, since it was
+    /// complete at the beginning.
     pub fn learn_length(&mut self, predicted_ns: u64, actual_ns: u64) {
         if predicted_ns == 0 {
             return;
@@ -162,6 +162,12 @@ impl ProcessAccount {
         if self.corrected_ns(predicted_ns) > most_ns {
             self.learn_length(predicted_ns, most_ns);
         }
+    }
+
+    /// Learns from an end that came at some time in the last `within_ns`: the next one is looked for
+    /// earlier.
+    pub fn learn_doubt(&mut self, within_ns: u64) {
+        self.error_ns = blend(self.error_ns, within_ns).max(1);
     }
 
     /// Learns how a closed segment came to be; `synced` and `blocked` are the counters of its slot.

@@ -15,13 +15,21 @@ use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
 
 /// Rings a doorbell. One atomic addition, and a system call only if somebody is `asleep` on it.
 pub fn ring(doorbell: &AtomicU32, asleep: &AtomicU32) {
+    ring_if(doorbell, asleep, || true);
+}
+
+/// Rings a doorbell, and wakes who is `asleep` on it if that is `urgent`: otherwise it has set a timer, or
+/// is about to sleep and will hear. What `urgent` loads may be as old as when the sleeper fell asleep.
+pub fn ring_if(doorbell: &AtomicU32, asleep: &AtomicU32, urgent: impl Fn() -> bool) {
     doorbell.fetch_add(1, Ordering::Release);
     failpoint!("sched.ring.counted");
     // Pairs with the fence in `sleep_unless_rung`: either the sleeper sees the new count, or we see
     // it asleep.
     fence(Ordering::SeqCst);
-    if asleep.load(Ordering::Relaxed) != 0 {
+    if asleep.load(Ordering::Relaxed) != 0 && urgent() {
         futex::wake(doorbell, u32::MAX);
+        #[cfg(test)]
+        woken::RINGS.with(|rings| rings.set(rings.get() + 1));
     }
 }
 
@@ -157,5 +165,16 @@ pub fn resign(owner: &AtomicU64, me: usize) {
         let _taken_over_meanwhile =
             owner.compare_exchange(word, word >> 32 << 32, Ordering::AcqRel, Ordering::Relaxed);
         failpoint!("sched.observer.resigned");
+    }
+}
+
+/// What tests know of sleepers that they only pretend.
+#[cfg(test)]
+pub mod woken {
+    use std::cell::Cell;
+
+    thread_local! {
+        /// Rings of the calling thread that woke somebody.
+        pub static RINGS: Cell<u32> = const { Cell::new(0) };
     }
 }

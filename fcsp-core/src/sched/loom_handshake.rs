@@ -2,7 +2,7 @@
 //! preemptions. A wake-up that is lost is a deadlock, which loom reports.
 
 use super::handshake::{
-    claim, end_segment, join_segment, open_segment, owner_of, read_segment, resign, ring,
+    claim, end_segment, join_segment, open_segment, owner_of, read_segment, resign, ring, ring_if,
     sleep_unless_rung, sleep_while, wake_sleepers,
 };
 use super::segment::{SegmentState, reached};
@@ -84,6 +84,39 @@ fn loom_a_program_killed_while_it_rings_takes_no_other_ring_with_it() {
         bell.await_news(1);
         program.join().expect("a thread");
         killed.join().expect("a thread");
+    });
+}
+
+#[derive(Default)]
+struct Queue {
+    doorbell: AtomicU32,
+    asleep: AtomicU32,
+    opened: AtomicU32,
+    retired: AtomicU32,
+}
+
+#[test]
+fn loom_a_segment_behind_others_is_not_slept_through() {
+    explore(|| {
+        let queue = Arc::new(Queue::default());
+        queue.opened.store(1, Ordering::Relaxed);
+        let program = spawn(&queue, |queue| {
+            queue.opened.store(2, Ordering::Release);
+            ring_if(&queue.doorbell, &queue.asleep, || {
+                queue.retired.load(Ordering::Relaxed) == 1
+            });
+        });
+        // The arbiter retires what it sees, and sleeps without a timer only if it sees nothing.
+        loop {
+            let seen = queue.doorbell.load(Ordering::Acquire);
+            let opened = queue.opened.load(Ordering::Acquire);
+            if opened == 2 {
+                break;
+            }
+            queue.retired.store(opened, Ordering::Release);
+            sleep_unless_rung(&queue.doorbell, &queue.asleep, seen, None);
+        }
+        program.join().expect("a thread");
     });
 }
 

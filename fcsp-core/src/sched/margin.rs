@@ -15,10 +15,10 @@ use super::clock::us;
 const UP_NS_MAX: u64 = us(100);
 /// What a segment in time takes off: so results are late by 2 µs on average, most of them not at all.
 const DOWN_NS: i64 = 2_000;
-/// Before the first late one: this part of the lead.
-const DOWN_FIRST: i64 = 16;
+/// Before the first late one, and where a turn ended before the segment did: this part of the lead.
+const DOWN_FAR: i64 = 16;
 /// After so many in time in a row, it takes off twice as much: the margin is far off.
-const IN_TIME_RUN: u32 = 50;
+const IN_TIME_RUN: u32 = 16;
 /// So often at most.
 const DOUBLINGS_MAX: u32 = 5;
 /// A program that would need more is not helped by more.
@@ -71,14 +71,19 @@ impl Margin {
         } else {
             let doublings = (self.in_time / IN_TIME_RUN).min(DOUBLINGS_MAX);
             self.in_time += 1;
-            let device_ns = device_ns as i64;
-            let down_ns = if self.found {
-                DOWN_NS << doublings
+            if self.found {
+                self.ns = (self.ns - (DOWN_NS << doublings)).max(-(device_ns as i64));
             } else {
-                ((device_ns + self.ns) / DOWN_FIRST).max(DOWN_NS)
-            };
-            self.ns = (self.ns - down_ns).max(-device_ns);
+                self.learn_too_early(device_ns);
+            }
         }
+    }
+
+    /// Learns from a segment that was still filling when its turn was over.
+    pub fn learn_too_early(&mut self, device_ns: u64) {
+        let device_ns = device_ns as i64;
+        let down_ns = ((device_ns + self.ns) / DOWN_FAR).max(DOWN_NS);
+        self.ns = (self.ns - down_ns).max(-device_ns);
     }
 }
 

@@ -111,6 +111,8 @@ pub struct Retire {
     pub segment: SegmentRef,
     /// False if it was given up on: it did not finish in the bound.
     pub finished: bool,
+    /// It ended now, not at some time since the last look.
+    pub exact: bool,
 }
 
 /// Permission to run.

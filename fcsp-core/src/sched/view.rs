@@ -180,6 +180,10 @@ pub fn apply(region: &RegionLayout, plan: &Plan, now_ns: u64) {
         let pages = &region.slots[retire.segment.slot];
         let number = retire.segment.number;
         let segment = &pages.page.segments[number as usize % SEGMENTS];
+        if !retire.exact {
+            // What it took says nothing.
+            segment.first_of_turn.store(0, Ordering::Relaxed);
+        }
         segment.finished_ns.store(now_ns, Ordering::Release);
         failpoint!("sched.apply.retiring");
         if !retire.finished {

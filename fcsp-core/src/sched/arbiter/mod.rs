@@ -45,13 +45,30 @@ struct Turn {
     started_ns: u64,
     /// Device time up to here has been charged.
     charged_to_ns: u64,
-    /// When the oldest unfinished segment of the turn could begin.
+    /// When the oldest unfinished segment of the turn could begin, as far as it was looked at.
     segment_started_ns: u64,
+    /// When it was last looked at.
+    looked_ns: u64,
+    span: Span,
     first_segment: bool,
+    /// The end of the first segment is looked for closely: it tells what the hand-over costs.
+    measures_handover: bool,
     budget_ns: u64,
     handover_ns: u64,
     /// While drained: keep the turn until then.
     hold_until_ns: u64,
+}
+
+/// What is over of a turn since a moment that is known exactly: segments are looked at when the last of
+/// several is due, so what each took is not seen, and what all took is.
+#[derive(Clone, Debug, Default)]
+struct Span {
+    since_ns: u64,
+    /// A hand-over in it.
+    handover_ns: u64,
+    predicted_ns: u64,
+    /// The device waited for the program in it.
+    has_gaps: bool,
 }
 
 /// The arbiter's memory between steps. What must survive its owner is written to the region by
@@ -64,6 +81,8 @@ pub struct Arbiter {
     turn: Option<Turn>,
     /// Slot and tenant of the newest turn, past or present.
     last: Option<(usize, usize)>,
+    /// Hand-overs so far.
+    handovers: u32,
     /// What a hand-over costs, as the processes measured it, on average.
     handover_ns: u64,
     vtime_ns: u64,

@@ -1,9 +1,15 @@
 //! What is over: segments that finished, that were given up on, and that nobody asks for any more.
 
-use super::Arbiter;
 use super::ahead::take_back;
+use super::{Arbiter, Span, Turn};
+use crate::sched::account::ProcessAccount;
+use crate::sched::clock::us;
 use crate::sched::plan::{Plan, ProcessView, Retire, SegmentRef, SegmentView, View};
 use crate::sched::segment::{SegmentState, reached};
+use crate::sched::tuning::Tuning;
+
+/// A segment that was not over so long ago and is now ended between.
+const EXACT_NS: u64 = us(60);
 
 impl Arbiter {
     /// Retires what has finished, gives up on what does not finish, and ends open segments whose
@@ -20,15 +26,11 @@ impl Arbiter {
             .processes
             .iter()
             .any(|p| p.slot != turn.slot && p.has_work());
+        let before = plan.retire.len();
         let mut given_up = false;
         let mut work_ns = 0;
         for segment in process.granted_segments() {
-            let expected = account.corrected_ns(segment.predicted_ns)
-                + if turn.first_segment {
-                    turn.handover_ns
-                } else {
-                    0
-                };
+            let expected = account.corrected_ns(segment.predicted_ns) + turn.handover_left_ns();
             turn.segment_started_ns = turn.segment_started_ns.max(segment.opened_ns.min(now));
             let running = now.saturating_sub(turn.segment_started_ns);
             // What is granted behind work that was given up on hangs as well: one bound for the turn.
@@ -51,52 +53,34 @@ impl Arbiter {
                     >= self.tuning.quiet_ns;
                 let turn_over = now.saturating_sub(turn.started_ns) >= turn.budget_ns;
                 if running >= expected && (quiet || turn_over) {
+                    if account.interactive() && turn_over {
+                        account.margin.learn_too_early(account.device_ns_mean);
+                    }
                     plan.expire.push(reference);
                     plan.retire.push(Retire {
                         segment: reference,
                         finished: true,
+                        exact: false,
                     });
-                    turn.segment_started_ns = now;
-                    turn.first_segment = false;
+                    turn.begins_next(now, None);
                     continue;
                 }
             }
             if !finished && !over {
                 break;
             }
+            let is_front = plan.retire.len() == before;
+            let mut gapless = None;
             if finished {
                 work_ns += account.corrected_ns(segment.predicted_ns);
                 if segment.done {
-                    // Complete before it began, or, where threads wait for the grant, soon after.
-                    let complete_ns = segment.submitted_ns.saturating_sub(turn.segment_started_ns);
-                    let had_no_gaps = complete_ns <= running / 8;
-                    let device_ns = account.corrected_ns(segment.predicted_ns);
-                    let fill_ns = segment.submitted_ns.saturating_sub(segment.opened_ns);
-                    account.learn_habit(fill_ns, device_ns, process.synced, process.blocked);
-                    // Granted when it was due, as far as others' segments allow, and not by share.
-                    let due_ns = account.just_in_time_ns(segment.opened_ns)
-                        + 2 * self.tuning.beside_interactive_ns;
-                    let began_ns = turn.segment_started_ns;
-                    if account.interactive()
-                        && began_ns <= due_ns
-                        && began_ns < segment.submitted_ns
-                    {
-                        let late_ns = now.saturating_sub(segment.submitted_ns);
-                        let kernel_ns = device_ns / u64::from(segment.launches.max(1));
-                        account
-                            .margin
-                            .learn(device_ns, late_ns, kernel_ns + self.tuning.late_ns);
-                    }
+                    self.tuning
+                        .learn_habits(now, turn, account, process, segment);
                     let measured = reached(segment.number, process.guessed.wrapping_add(1));
-                    let handover = if turn.first_segment {
-                        turn.handover_ns
-                    } else {
-                        0
-                    };
-                    let worked_ns = running.saturating_sub(handover);
-                    if measured && had_no_gaps {
-                        account.learn_length(segment.predicted_ns, worked_ns);
-                    } else if measured {
+                    let has_gaps = turn.has_gaps(now, account, segment);
+                    gapless = Some(segment).filter(|_| measured && !has_gaps);
+                    if measured && gapless.is_none() {
+                        let worked_ns = running.saturating_sub(turn.handover_left_ns());
                         account.learn_bound(segment.predicted_ns, worked_ns);
                     }
                 }
@@ -107,10 +91,15 @@ impl Arbiter {
             plan.retire.push(Retire {
                 segment: reference,
                 finished,
+                exact: is_front && turn.looked_just_before(now),
             });
-            turn.segment_started_ns = now;
-            turn.first_segment = false;
+            turn.begins_next(now, gapless);
         }
+        if plan.retire.len() > before {
+            let is_drained = plan.retired(process) == process.granted;
+            turn.learn_length(now, is_drained, account);
+        }
+        turn.looked_ns = now;
         if let Some(tenant) = self.tenants.get_mut(&turn.tenant) {
             tenant.work_ns += work_ns;
         }
@@ -134,6 +123,97 @@ impl Arbiter {
     }
 }
 
+impl Turn {
+    /// What the hand-over adds to the oldest unfinished segment.
+    pub(super) fn handover_left_ns(&self) -> u64 {
+        if self.first_segment {
+            self.handover_ns
+        } else {
+            0
+        }
+    }
+
+    /// Whether what is over now was not over a moment ago.
+    fn looked_just_before(&self, now: u64) -> bool {
+        now.saturating_sub(self.looked_ns) <= EXACT_NS
+    }
+
+    /// Whether the device may have waited for the rest of the segment: it was not complete well before
+    /// those in front of it could be over. The one in front may be completed soon after it began, where
+    /// threads wait for the grant.
+    fn has_gaps(&self, now: u64, account: &ProcessAccount, segment: &SegmentView) -> bool {
+        let before_ns = account.corrected_ns(self.span.predicted_ns) / 8 * 7;
+        if segment.submitted_ns <= self.span.since_ns + before_ns {
+            return false;
+        }
+        let running = now.saturating_sub(self.segment_started_ns);
+        let complete_ns = segment.submitted_ns.saturating_sub(self.segment_started_ns);
+        running == 0 || complete_ns > running / 8
+    }
+
+    /// A segment is over; the next one could begin at any time up to now. `gapless` if its time on the
+    /// device tells its length.
+    fn begins_next(&mut self, now: u64, gapless: Option<&SegmentView>) {
+        self.segment_started_ns = now;
+        self.first_segment = false;
+        self.span.predicted_ns += gapless.map_or(0, |it| it.predicted_ns);
+        self.span.has_gaps |= gapless.is_none();
+    }
+
+    /// If what is over was not over a moment ago, the device needed the time from the beginning of the
+    /// span for it.
+    fn learn_length(&mut self, now: u64, is_drained: bool, account: &mut ProcessAccount) {
+        let span = &self.span;
+        let tells = !span.has_gaps && span.predicted_ns > 0;
+        let most_ns = now.saturating_sub(span.since_ns + span.handover_ns);
+        let within_ns = now.saturating_sub(self.looked_ns);
+        if !self.looked_just_before(now) {
+            if is_drained && tells {
+                account.learn_bound(span.predicted_ns, most_ns);
+                account.learn_doubt(within_ns);
+            }
+            return;
+        }
+        if tells {
+            let actual_ns = most_ns.saturating_sub(within_ns / 2);
+            account.learn_length(span.predicted_ns, actual_ns);
+        }
+        self.span = Span {
+            since_ns: now,
+            ..Span::default()
+        };
+    }
+}
+
+impl Tuning {
+    /// Learns what a finished segment tells of the program's ways.
+    fn learn_habits(
+        &self,
+        now: u64,
+        turn: &Turn,
+        account: &mut ProcessAccount,
+        process: &ProcessView,
+        segment: &SegmentView,
+    ) {
+        let device_ns = account.corrected_ns(segment.predicted_ns);
+        let fill_ns = segment.submitted_ns.saturating_sub(segment.opened_ns);
+        account.learn_habit(fill_ns, device_ns, process.synced, process.blocked);
+        // Granted when it was due, as far as others' segments allow, and not by share.
+        let due_ns = account.just_in_time_ns(segment.opened_ns) + 2 * self.beside_interactive_ns;
+        let began_ns = turn.segment_started_ns;
+        if account.interactive() && began_ns <= due_ns && began_ns < segment.submitted_ns {
+            let late_ns = now.saturating_sub(segment.submitted_ns);
+            let kernel_ns = device_ns / u64::from(segment.launches.max(1));
+            // If it was looked at late, nobody knows when it came.
+            if turn.looked_just_before(now) {
+                account
+                    .margin
+                    .learn(device_ns, late_ns, kernel_ns + self.late_ns);
+            }
+        }
+    }
+}
+
 /// Retires a segment whatever its state.
 pub(super) fn end(process: &ProcessView, segment: &SegmentView, plan: &mut Plan) {
     let reference = SegmentRef {
@@ -149,5 +229,6 @@ pub(super) fn end(process: &ProcessView, segment: &SegmentView, plan: &mut Plan)
     plan.retire.push(Retire {
         segment: reference,
         finished: true,
+        exact: false,
     });
 }

@@ -1,10 +1,14 @@
 //! Whose turn it is: goes on with the holder, or gives the turn to whoever is furthest behind.
 
 use super::gates::pass;
-use super::{Arbiter, Turn};
+use super::{Arbiter, Span, Turn};
 use crate::policy::Mode;
+use crate::sched::account::TenantAccount;
 use crate::sched::plan::{Grant, Plan, ProcessView, SegmentView, View};
 use crate::sched::segment::{SegmentState, reached};
+
+/// One hand-over in this many is measured. Prime to usual numbers of tenants.
+const MEASURE_HANDOVER_EVERY: u32 = 11;
 
 impl Arbiter {
     /// Continues the turn or gives the next one.
@@ -25,6 +29,9 @@ impl Arbiter {
                 let found = self.candidates(now, view, plan);
                 if self.is_pressed(&found.ready, process) {
                     return self.cut_short(process, next, plan);
+                }
+                if found.later.is_empty() && found.expected.is_empty() {
+                    self.grant_the_rest(now, process, plan);
                 }
                 self.extend(view, process, plan);
                 return self.run_ahead(now, process, plan);
@@ -54,6 +61,7 @@ impl Arbiter {
         let changes = self.last.is_none_or(|(slot, _)| slot != process.slot);
         plan.handed_over = self.last.is_none_or(|(_, tenant)| tenant != process.tenant);
         self.last = Some((process.slot, process.tenant));
+        self.handovers = self.handovers.wrapping_add(u32::from(changes));
         let handover_ns = match process.handover_ns {
             _ if !changes => 0,
             0 => self.handover_ns,
@@ -78,7 +86,15 @@ impl Arbiter {
             started_ns,
             charged_to_ns: now,
             segment_started_ns: now,
+            looked_ns: now,
+            span: Span {
+                since_ns: now,
+                handover_ns,
+                ..Span::default()
+            },
             first_segment: changes,
+            measures_handover: process.handover_ns == 0
+                || self.handovers.is_multiple_of(MEASURE_HANDOVER_EVERY),
             budget_ns,
             handover_ns,
             hold_until_ns: 0,
@@ -88,6 +104,36 @@ impl Arbiter {
             from,
             to,
             first_of_turn: changes,
+        });
+    }
+
+    /// Grants the holder what it submitted since and what its turn has room for, so that nobody's
+    /// reaction time lies between the two.
+    fn grant_the_rest(&self, now: u64, process: &ProcessView, plan: &mut Plan) {
+        let Some(turn) = &self.turn else { return };
+        let from = plan.granted(process).wrapping_add(1);
+        let Some(first) = process.segments.iter().find(|it| it.number == from) else {
+            return;
+        };
+        let retired = plan.retired(process);
+        let before = process
+            .segments
+            .iter()
+            .filter(|it| reached(it.number, retired.wrapping_add(1)) && !reached(it.number, from));
+        let granted_ns: u64 = before.map(|it| self.expected_ns(turn.slot, it)).sum();
+        let left_ns = (turn.started_ns + turn.budget_ns).saturating_sub(now + granted_ns);
+        let eligible = self
+            .tenants
+            .get(&turn.tenant)
+            .is_some_and(TenantAccount::eligible);
+        if !eligible || left_ns == 0 || left_ns < self.expected_ns(turn.slot, first) / 2 {
+            return;
+        }
+        plan.grant.push(Grant {
+            slot: process.slot,
+            from,
+            to: self.grant_up_to(process, from, left_ns),
+            first_of_turn: false,
         });
     }
 

@@ -11,7 +11,9 @@ use crate::sync::{AtomicU32, Ordering};
 
 /// What a marker takes: kernels of 3.2 µs were measured as 7.9 µs on an H200 (driver 580.159, Nov 2026).
 const MARK_NS: u64 = 4_700;
-pub const SWITCH_NS: u64 = us(100);
+const SWITCH_NS: u64 = us(100);
+/// The driver's time slice among processes that have work (measured: 2 ms).
+const SLICE_NS: u64 = us(2000);
 
 #[derive(Debug)]
 enum Op {
@@ -117,6 +119,7 @@ type Running = Option<(u64, u64)>;
 #[derive(Debug, Default)]
 pub struct Device {
     current: usize,
+    since_ns: u64,
     running: Running,
     draws: u64,
     free_at_ns: u64,
@@ -157,7 +160,9 @@ impl Device {
                 queues[at].finish(ns, self.free_at_ns);
                 self.running = None;
             }
-            let runnable = (0..queues.len())
+            // Who holds it goes on, but for a time slice only.
+            let first = usize::from(now.saturating_sub(self.since_ns) >= SLICE_NS);
+            let runnable = (first..queues.len() + first)
                 .map(|i| (self.current + i) % queues.len())
                 .find_map(|i| queues[i].front().map(|ns| (i, ns)));
             let Some((at, ns)) = runnable else { return };
@@ -169,6 +174,9 @@ impl Device {
                 SWITCH_NS - SWITCH_NS / 4 + random(self.draws, SWITCH_NS / 2)
             };
             let ns = ns - ns / 50 + random(!self.draws, (ns / 25).max(1));
+            if at != self.current || first != 0 {
+                self.since_ns = now;
+            }
             self.current = at;
             self.running = Some((at as u64, ns));
             self.free_at_ns = start + switch + ns;

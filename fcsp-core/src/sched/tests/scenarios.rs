@@ -21,7 +21,12 @@ fn saturating(percents: &[u32], lengths: &[u64]) -> Node {
 fn assert_shares(node: &mut Node, percents: &[u32], error_points: f64, total_min: f64) {
     node.run(ms(500));
     for second in 0..3 {
+        let steps = node.steps;
         let done = node.run(ms(1000));
+        // A wake-up takes 12 µs of a processor on the machine with the H200.
+        let steps = node.steps - steps;
+        println!("{steps} steps");
+        assert!(steps <= 2_000, "second {second}: {steps} steps");
         let total: u64 = done.iter().sum();
         for (got, percent) in fractions(&done).iter().zip(percents) {
             let error = (got * 100.0 - f64::from(*percent)).abs();
@@ -116,11 +121,11 @@ fn eager_decoding_keeps_its_speed_beside_training() {
     node.run(ms(1000));
     let done = node.run(ms(2000));
     let (decode, train) = (done[0] as f64 / decode_alone, done[1] as f64 / train_alone);
-    println!(
-        "simulated: decoding {decode:.3}, training {train:.3} of alone ({decode_alone} {train_alone}) busy {}",
-        (done[0] + done[1]) as f64 / 2e9
+    println!("simulated: decoding {decode:.3}, training {train:.3} of alone");
+    assert!(
+        decode >= 0.9 && decode + train >= 1.57,
+        "decoding {decode:.3}, training {train:.3}"
     );
-    assert!(decode >= 0.9 && decode + train >= 1.57);
 }
 
 #[test]
