@@ -58,13 +58,14 @@ impl Plan {
 
     /// Newest segment of the process that is granted once the plan is carried out.
     pub(in crate::sched) fn granted(&self, process: &ProcessView) -> u32 {
-        self.grant
-            .iter()
-            .filter(|g| g.slot == process.slot)
-            .map(|g| g.to)
-            .fold(
-                process.granted,
-                |newest, n| if reached(n, newest) { n } else { newest },
-            )
+        let revoked = self.revoke.iter().rfind(|it| it.slot == process.slot);
+        let granted = revoked.map_or(process.granted, |it| it.number);
+        let grants = self.grant.iter().filter(|it| it.slot == process.slot);
+        grants.map(|it| it.to).fold(
+            granted,
+            |newest, n| {
+                if reached(n, newest) { n } else { newest }
+            },
+        )
     }
 }
