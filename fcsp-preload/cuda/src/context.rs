@@ -14,20 +14,29 @@ use crate::device::Device;
 use crate::hooks::cuda;
 use crate::memory_contexts::{self, Ending};
 use crate::queue::{gate, queue_of};
-use crate::{communication, device, memory_charge, memory_pool_settle, usage};
+use crate::steps::Steps;
+use crate::{attach, communication, device, memory_charge, memory_pool_settle, usage};
 
 /// Makes a context on a device: attaches it, charges what a context takes, and settles.
-fn make(ordinal: CUdevice, exists: bool, create: impl FnOnce() -> CUresult) -> CUresult {
+fn make(
+    ordinal: CUdevice,
+    exists: bool,
+    steps: &mut Steps,
+    create: impl FnOnce() -> CUresult,
+) -> CUresult {
     if let Some(refusal) = admit(ordinal) {
         return refusal;
     }
+    steps.done("attached");
     let Some(device) = device::at(ordinal).filter(|_| !exists) else {
         return create();
     };
     if !usage::reserve_context(device) {
         return CUresult::CUDA_ERROR_OUT_OF_MEMORY;
     }
+    steps.done("charged");
     let result = create();
+    steps.done("by the driver");
     if result == CUresult::CUDA_SUCCESS {
         usage::changed(device);
     } else {
@@ -48,7 +57,7 @@ fn primary_exists(ordinal: CUdevice) -> bool {
 /// Attaches the device before a context is made on it. An error where the program must not go on.
 fn admit(ordinal: CUdevice) -> Option<CUresult> {
     let attached = device::attach(ordinal);
-    if matches!(attached, Err(device::Unattached::Unlimited)) && device::fails_closed() {
+    if matches!(attached, Err(device::Unattached::Unlimited)) && attach::fails_closed() {
         log::error!(
             "device {ordinal} is refused: it cannot be limited, and the policy says fail = \"closed\""
         );
@@ -68,13 +77,20 @@ unsafe fn make_noted(
     primary: bool,
     create: impl FnOnce() -> CUresult,
 ) -> CUresult {
+    let mut steps = Steps::begin();
     let exists = primary && primary_exists(ordinal);
-    let result = make(ordinal, exists, create);
+    steps.done("asked");
+    let result = make(ordinal, exists, &mut steps, create);
+    steps.done("told");
     if result == CUresult::CUDA_SUCCESS {
         // SAFETY: the driver accepted and filled the pointer.
         memory_contexts::made(unsafe { *place }, ordinal, primary);
         if let Some(device) = attached_at(ordinal).filter(|_| !exists) {
             memory_pool_settle::learn(device);
+        }
+        steps.done("noted");
+        if !exists {
+            log::debug!("context made: {steps}");
         }
     }
     result

@@ -8,6 +8,7 @@
 //! `dlsym`, guard, panic border) is `fcsp_preload`'s, decisions are `fcsp_core`'s.
 
 mod activity;
+mod attach;
 mod capture;
 mod communication;
 mod context;
@@ -38,11 +39,13 @@ mod memory_pool_settle;
 mod memory_pool_table;
 mod memory_vmm;
 mod mps;
+mod observe;
 mod order;
 mod policy_watch;
 mod procaddr;
 mod queue;
 mod start;
+mod steps;
 mod sync;
 mod transfer;
 mod turn;
