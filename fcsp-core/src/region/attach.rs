@@ -7,7 +7,6 @@
 
 use super::layout::{GatePage, SLOTS_MAX, Slot, SlotState, Tenant, TenantState};
 use super::locks::{Byte, Description};
-use super::owner::OwnerMark;
 use super::process::Process;
 use super::{Region, RegionError, SlotIndex, TenantIndex, reclaim, scan, tenant};
 use crate::backend::SharingMode;
@@ -37,7 +36,6 @@ pub struct Attachment {
     slot: SlotIndex,
     tenant: TenantIndex,
     cells: CellLocks,
-    owner: OwnerMark,
     pid: u32,
     left: bool,
     /// When this process last looked for dead ones because it was refused.
@@ -105,7 +103,6 @@ impl Attachment {
             slot,
             tenant,
             cells: CellLocks::default(),
-            owner: OwnerMark::new(),
             pid: process.pid,
             left: false,
             searched_ns: AtomicU64::new(0),
@@ -125,7 +122,7 @@ impl Attachment {
         self.left = true;
         // SAFETY: `left` keeps this from running twice, and nothing else takes the description.
         let life = unsafe { ManuallyDrop::take(&mut self.life) };
-        if self.pid != std::process::id() {
+        if self.is_inherited() {
             life.abandon();
             return Ok(0);
         }
@@ -147,7 +144,7 @@ impl Attachment {
     /// In a fork child: closes the descriptor the child inherited. The parent keeps its lock and its
     /// slot. The child has nothing in the region until it attaches anew.
     pub fn abandon_after_fork(&self) {
-        if self.pid != std::process::id() {
+        if self.is_inherited() {
             self.life.close_inherited();
         }
     }
@@ -186,11 +183,9 @@ impl Attachment {
     }
 
     /// True in a fork child, however it was made: the slot is the parent's, and nothing but
-    /// [`Attachment::abandon_after_fork`] may be called. Reads one word of memory. (Before Linux
-    /// 4.14 it cannot tell and is always false.)
-    #[inline]
+    /// [`Attachment::abandon_after_fork`] may be called. One system call.
     pub fn is_inherited(&self) -> bool {
-        !self.owner.is_here()
+        self.pid != std::process::id()
     }
 
     /// Reserves `bytes` as [`Ledger::reserve`], but before it refuses, looks for dead processes whose

@@ -25,8 +25,6 @@ mod locks;
 #[cfg(not(loom))]
 mod map;
 #[cfg(not(loom))]
-mod owner;
-#[cfg(not(loom))]
 mod process;
 #[cfg(not(loom))]
 pub mod reclaim;
