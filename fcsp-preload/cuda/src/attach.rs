@@ -2,7 +2,7 @@
 //! per device ([`crate::device`]), by the thread that makes a context: the program waits for it.
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use cuda_sys::CUdevice;
 use fcsp_core::backend::DeviceInfo;
@@ -11,14 +11,12 @@ use fcsp_core::policy::{EnvSettings, Fail, Policy, PolicyError, resolve, tenant_
 use fcsp_core::region::{Attachment, Region, liveness, run_dir, scan};
 use fcsp_core::sched::observer::Bench;
 use fcsp_core::sched::producer::Producer;
-use fcsp_nvidia_queue::Pages;
 use fcsp_preload::log;
 
 use crate::activity::Activity;
 use crate::device::Device;
 use crate::mps;
 use crate::observe;
-use crate::queue;
 use crate::steps::Steps;
 
 /// Whether somebody said that programs must not run without limits: the environment, the policy, or
@@ -92,7 +90,7 @@ pub fn make(
     let device: &'static Device = Box::leak(Box::new(Device {
         ordinal,
         producer: Producer::new(layout, me.0 as usize, bench),
-        pages: Pages::new(attachment.page(), queue::driver()),
+        pages: OnceLock::new(),
         overhead_bytes: AtomicU64::new(0),
         leaving_bytes: AtomicU64::new(0),
         graphs: Mutex::default(),

@@ -36,6 +36,7 @@ pub fn start(
             policy_watch::start(run_dir);
         }
         usage::watch(device);
+        device.producer.prepare();
         let me = attachment.slot_index().0 as usize;
         observer::run(peers.region.layout(), me, &peers, bench, &tuning());
     };
