@@ -7,7 +7,7 @@
 
 use super::layout::{GatePage, SLOTS_MAX, Slot, SlotState, Tenant, TenantState};
 use super::locks::{Byte, Description};
-use super::process::Process;
+use super::process::{Birth, Process};
 use super::{Region, RegionError, SlotIndex, TenantIndex, reclaim, scan, tenant};
 use crate::backend::SharingMode;
 use crate::failpoint::failpoint;
@@ -147,6 +147,24 @@ impl Attachment {
         if self.is_inherited() {
             self.life.close_inherited();
         }
+    }
+
+    /// Does what the process could go on without, on a thread of its own that it does not wait for: moves
+    /// the descriptors that stay open to high numbers, where programs that count on the low ones do not meet
+    /// them. Once; may take tens of milliseconds (see `locks`).
+    pub fn settle(&self) {
+        self.life.raise();
+        // If it cannot be kept open it is opened whenever something is to be asked.
+        self.region.locks.keep_open().ok();
+    }
+
+    /// Says when this process began and what it is called. Until then its id alone stands for it.
+    pub(super) fn introduce(&self) {
+        let birth = Birth::own();
+        let slot = self.slot();
+        slot.command.write(&birth.command);
+        // Relaxed: whoever finds the robust word held, released after this, sees it.
+        slot.start_ticks.store(birth.start_ticks, Ordering::Relaxed);
     }
 
     /// Control page of the slot.
@@ -347,9 +365,8 @@ fn fill(
     page.pid.store(process.pid, Ordering::Relaxed);
     page.pid_namespace
         .store(process.pid_namespace, Ordering::Relaxed);
-    page.start_ticks
-        .store(process.start_ticks, Ordering::Relaxed);
-    page.command.write(&process.command);
+    page.start_ticks.store(0, Ordering::Relaxed);
+    page.command.write("");
     let takes_turns = region.sharing == SharingMode::Exclusive;
     page.takes_turns
         .store(takes_turns.into(), Ordering::Relaxed);

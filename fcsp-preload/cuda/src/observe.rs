@@ -29,19 +29,37 @@ pub fn start(
         let _held_until_the_process_ends = RobustHold::new(attachment).inspect_err(|error| {
             log::warn!("the kernel will not report the end of this process twice over: {error}");
         });
+        start_others(device, attachment);
+        device.producer.prepare();
         let peers = RegionPeers {
             region: attachment.region(),
         };
-        if let Some(run_dir) = peers.region.path().parent() {
-            policy_watch::start(run_dir);
-        }
-        usage::watch(device);
-        device.producer.prepare();
         let me = attachment.slot_index().0 as usize;
         observer::run(peers.region.layout(), me, &peers, bench, &tuning());
     };
     let builder = std::thread::Builder::new().name("fcsp-observer".into());
     builder.stack_size(STACK_BYTES).spawn(run).map(drop)
+}
+
+/// Starts what may take its time, and must not keep the observer from its work meanwhile.
+fn start_others(device: &'static Device, attachment: &'static Attachment) {
+    let run = move || {
+        observer::prepare_thread();
+        attachment.settle();
+        if let Some(run_dir) = attachment.region().path().parent() {
+            policy_watch::start(run_dir);
+        }
+        usage::follow(device);
+    };
+    if let Err(error) = std::thread::Builder::new()
+        .name("fcsp-usage".into())
+        .spawn(run)
+    {
+        log::warn!(
+            "contexts and code are not counted, and the policy file is not watched: no thread could be started: \
+             {error}"
+        );
+    }
 }
 
 /// The arbiter's constants, as `FCSP_TUNE` changes them.

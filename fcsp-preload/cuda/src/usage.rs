@@ -7,7 +7,6 @@
 use core::sync::atomic::Ordering;
 
 use cuda_sys::{nvmlDevice_t, nvmlProcessInfo_t, nvmlReturn_t};
-use fcsp_core::sched::observer;
 use fcsp_preload::log;
 
 use crate::device::Device;
@@ -30,26 +29,14 @@ const CONTEXT_BYTES_MPS: u64 = CONTEXT_BYTES_GUESS;
 /// Most processes asked about on one device.
 const PROCESSES_MAX: usize = 512;
 
-/// Starts watching a newly attached device.
-pub fn watch(device: &'static Device) {
-    let run = move || {
-        observer::prepare_thread();
-        follow(device);
-    };
-    if let Err(error) = std::thread::Builder::new()
-        .name("fcsp-usage".into())
-        .spawn(run)
-    {
-        log::warn!("contexts and code are not counted: no thread could be started: {error}");
-    }
-}
-
 /// Tells the watchers that a context or code came or went.
 pub fn changed(_device: &Device) {
     usage_rhythm::changed();
 }
 
-fn follow(device: &'static Device) {
+/// Keeps the charge of a newly attached device up to date, on a thread of its own. Comes back only if the
+/// management library does not know the device.
+pub fn follow(device: &'static Device) {
     // Not before there is a context: the driver is busy making it.
     let mut rhythm = Rhythm::begin();
     let Some(handle) = handle_of(&device.id) else {

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define MIB ((size_t)1 << 20)
@@ -380,6 +381,26 @@ static int count_threads(void) {
     return threads;
 }
 
+static void *sleeps(void *unused) {
+    pause();
+    return unused;
+}
+
+/* How often the thread that makes the first context sleeps in it, in a process that has another thread. */
+static void first_context(void) {
+    void *context = NULL;
+    struct rusage before, after;
+    pthread_t other;
+    open_driver();
+    pthread_create(&other, NULL, sleeps, NULL);
+    if (CU(init_fn, cuInit)(0)) exit(5);
+    retain_fn retain = CU(retain_fn, cuDevicePrimaryCtxRetain);
+    getrusage(RUSAGE_THREAD, &before);
+    if (retain(&context, 0)) exit(5);
+    getrusage(RUSAGE_THREAD, &after);
+    printf("slept=%ld\n", after.ru_nvcsw - before.ru_nvcsw);
+}
+
 /* A thousand times from nothing to a context and back. */
 static void cycles(void) {
     int failures = 0, threads_before = 0;
@@ -407,6 +428,7 @@ int main(int argc, char **argv) {
 #ifdef LINKED
         {"linked", linked},
 #endif
+        {"first_context", first_context},
     };
     for (size_t i = 0; argc == 2 && i < sizeof scenarios / sizeof *scenarios; i++)
         if (!strcmp(argv[1], scenarios[i].name)) return scenarios[i].run(), 0;
