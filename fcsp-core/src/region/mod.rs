@@ -53,7 +53,7 @@ pub use map::{Listed, Region, list};
 #[cfg(not(loom))]
 pub use robust::RobustHold;
 #[cfg(not(loom))]
-pub use run_dir::{is_in_memory, run_dir};
+pub use run_dir::{existing_run_dir, is_in_memory, run_dir};
 
 /// Which tenant page; below [`layout::TENANTS_MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,16 +5,17 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use cuda_sys::CUdevice;
-use fcsp_core::backend::DeviceInfo;
+use fcsp_core::backend::Vendor;
 use fcsp_core::ledger::live::LiveMap;
-use fcsp_core::policy::{EnvSettings, Fail, Policy, PolicyError, resolve, tenant_name};
-use fcsp_core::region::{Attachment, Region, liveness, run_dir, scan};
+use fcsp_core::policy::{EnvSettings, Fail, Limits, Policy, PolicyError, resolve, tenant_name};
+use fcsp_core::region::{Attachment, Region, existing_run_dir, liveness, run_dir, scan};
 use fcsp_core::sched::observer::Bench;
 use fcsp_core::sched::producer::Producer;
 use fcsp_preload::log;
 
 use crate::activity::Activity;
 use crate::device::Device;
+use crate::identity;
 use crate::mps;
 use crate::observe;
 use crate::steps::Steps;
@@ -38,11 +39,7 @@ fn close_if(closed: bool) {
 ///
 /// # Errors
 /// If the device cannot be limited.
-pub fn make(
-    ordinal: CUdevice,
-    info: DeviceInfo,
-    steps: &mut Steps,
-) -> Result<&'static Device, String> {
+pub fn make(ordinal: CUdevice, id: String, steps: &mut Steps) -> Result<&'static Device, String> {
     let (env, mistakes) = EnvSettings::from_process();
     close_if(env.fail == Some(Fail::Closed));
     let policy = Policy::find();
@@ -51,11 +48,20 @@ pub fn make(
     }
     steps.done("policy");
     let text = |error: fcsp_core::region::RegionError| error.to_string();
-    let region = Arc::new(Region::create_or_open(&run_dir().map_err(text)?, &info).map_err(text)?);
+    let region = Arc::new(match known_region(ordinal, &id) {
+        Some(region) => region,
+        None => new_region(ordinal, &id)?,
+    });
     steps.done("region");
     let policy = current_policy(&region, policy)?;
     let tenant = env.tenant.clone().unwrap_or_else(tenant_name::from_process);
-    let resolved = resolve(&tenant, ordinal as u32, &info, policy.as_ref(), &env);
+    let resolved = resolve(
+        &tenant,
+        ordinal as u32,
+        &region.device(),
+        policy.as_ref(),
+        &env,
+    );
     close_if(resolved.limits.fail == Fail::Closed);
     for mistake in mistakes {
         if fails_closed() {
@@ -69,11 +75,12 @@ pub fn make(
     steps.done("limits");
     let attachment =
         Attachment::join(&region, &tenant, |page| resolved.limits.store(page)).map_err(text)?;
-    if is_first_of_tenant(&attachment) {
+    let known = Limits::load(attachment.tenant());
+    if known != resolved.limits && is_first_of_tenant(&attachment) {
         // Whoever was there before is gone, and with it what it asked for.
         resolved.limits.store(attachment.tenant());
     }
-    mps::want(&attachment, ordinal, &info.id, policy.as_ref());
+    mps::want(&attachment, ordinal, &id, policy.as_ref());
     steps.done("slot");
     // For the life of the process: others reclaim the slot when it is gone.
     let attachment: &'static Arc<Attachment> = Box::leak(Box::new(Arc::new(attachment)));
@@ -96,7 +103,7 @@ pub fn make(
         graphs: Mutex::default(),
         activity: Activity::new(),
         allocations: LiveMap::new(),
-        id: info.id,
+        id,
         attachment,
     }));
     mps::note_partition(attachment);
@@ -106,6 +113,21 @@ pub fn make(
     steps.done("thread");
     mps::tell(attachment, &device.id);
     Ok(device)
+}
+
+/// The region of the device, if somebody made it already; it says what would have to be asked of the driver
+/// otherwise. What is wrong with it is told by [`new_region`].
+fn known_region(ordinal: CUdevice, id: &str) -> Option<Region> {
+    let region = Region::find(&existing_run_dir()?, Vendor::Nvidia, id).ok()??;
+    Some(region.used_as(mps::sharing_mode(ordinal)))
+}
+
+/// The region of a device that was never used in this run directory.
+fn new_region(ordinal: CUdevice, id: &str) -> Result<Region, String> {
+    let info = identity::describe(ordinal, id.to_owned()).map_err(|error| error.to_string())?;
+    run_dir()
+        .and_then(|run_dir| Region::create_or_open(&run_dir, &info))
+        .map_err(|error| error.to_string())
 }
 
 /// The policy to go by. One that cannot be read is none, and what the last good one said about

@@ -193,16 +193,12 @@ pub fn attach(ordinal: CUdevice) -> Result<&'static Device, Unattached> {
         fork::install();
         fork::on_child(forget_all);
     }
-    let info = match identity::describe(ordinal) {
-        Ok(info) => Ok(info),
+    let id = match identity::id(ordinal) {
         Err(Undescribed::Absent) => return Err(Unattached::Absent),
-        Err(Undescribed::Nameless(result)) => Err(format!(
-            "the driver does not say what device it is ({})",
-            result.0
-        )),
+        id => id.map_err(|error| error.to_string()),
     };
     steps.done("identity");
-    match info.and_then(|info| attach::make(ordinal, info, &mut steps)) {
+    match id.and_then(|id| attach::make(ordinal, id, &mut steps)) {
         Ok(device) => {
             publish(place, device);
             log::info!(

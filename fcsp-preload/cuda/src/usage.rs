@@ -11,6 +11,7 @@ use fcsp_preload::log;
 
 use crate::device::Device;
 use crate::hooks::nvml;
+use crate::identity;
 use crate::memory_contexts;
 use crate::memory_pool_table as table;
 use crate::usage_rhythm::{self, Rhythm};
@@ -39,6 +40,9 @@ pub fn changed(_device: &Device) {
 pub fn follow(device: &'static Device) {
     // Not before there is a context: the driver is busy making it.
     let mut rhythm = Rhythm::begin();
+    if let Ok(total_bytes) = identity::total_bytes(device.ordinal) {
+        device.attachment.region().note_total_bytes(total_bytes);
+    }
     let Some(handle) = handle_of(&device.id) else {
         log::info!(
             "the management library does not know {}: contexts are charged as expected",

@@ -425,10 +425,10 @@ int main(int argc, char **argv) {
         {"devices", devices}, {"contexts", contexts}, {"functions", functions}, {"export_table", export_table},
         {"too_early", too_early}, {"other_namespace", other_namespace}, {"deep_bind", deep_bind}, {"beside", beside}, {"profiled", profiled},
         {"manners", manners}, {"closes_before", closes_before}, {"closes_after", closes_after}, {"cycles", cycles},
+        {"first_context", first_context},
 #ifdef LINKED
         {"linked", linked},
 #endif
-        {"first_context", first_context},
     };
     for (size_t i = 0; argc == 2 && i < sizeof scenarios / sizeof *scenarios; i++)
         if (!strcmp(argv[1], scenarios[i].name)) return scenarios[i].run(), 0;
