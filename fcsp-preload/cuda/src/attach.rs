@@ -102,6 +102,7 @@ pub fn make(ordinal: CUdevice, id: String, steps: &mut Steps) -> Result<&'static
         leaving_bytes: AtomicU64::new(0),
         graphs: Mutex::default(),
         activity: Activity::new(),
+        had_context: AtomicBool::new(false),
         allocations: LiveMap::new(),
         id,
         attachment,

@@ -3,6 +3,7 @@
 //! Which contexts there are, and what was allocated in each, is kept in [`crate::memory_contexts`].
 
 use core::ffi::{c_int, c_uint};
+use core::sync::atomic::Ordering;
 
 use cuda_sys::{
     CU_STREAM_LEGACY, CU_STREAM_PER_THREAD, CUcontext, CUctxCreateParams, CUdevResourceDesc,
@@ -85,7 +86,9 @@ unsafe fn make_noted(
     if result == CUresult::CUDA_SUCCESS {
         // SAFETY: the driver accepted and filled the pointer.
         memory_contexts::made(unsafe { *place }, ordinal, primary);
-        if let Some(device) = attached_at(ordinal).filter(|_| !exists) {
+        // Nothing outlived the context before the first.
+        let had_one = |device: &&Device| device.had_context.swap(true, Ordering::AcqRel);
+        if let Some(device) = attached_at(ordinal).filter(had_one).filter(|_| !exists) {
             memory_pool_settle::learn(device);
         }
         steps.done("noted");

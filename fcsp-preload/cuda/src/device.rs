@@ -50,6 +50,8 @@ pub struct Device {
     pub graphs: Mutex<GraphCharge>,
     /// Whether the account can be compared with the driver's figure now.
     pub activity: Activity,
+    /// Whether there ever was a context, which may have left something behind.
+    pub had_context: AtomicBool,
     /// Live allocations by device address or handle, with what each ends with.
     pub allocations: LiveMap,
 }

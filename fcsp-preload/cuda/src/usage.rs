@@ -38,8 +38,10 @@ pub fn changed(_device: &Device) {
 /// Keeps the charge of a newly attached device up to date, on a thread of its own. Comes back only if the
 /// management library does not know the device.
 pub fn follow(device: &'static Device) {
-    // Not before there is a context: the driver is busy making it.
+    // Not before there is a context, and some time after: the driver is busy making it, and then with what
+    // the program wants first, and initialising the management library would be in the way of both.
     let mut rhythm = Rhythm::begin();
+    rhythm.wait();
     if let Ok(total_bytes) = identity::total_bytes(device.ordinal) {
         device.attachment.region().note_total_bytes(total_bytes);
     }
@@ -52,10 +54,10 @@ pub fn follow(device: &'static Device) {
     };
     let mut last = None;
     loop {
-        rhythm.wait();
         let found = reconcile(device, handle, last);
         rhythm.looked(found == last);
         last = found;
+        rhythm.wait();
     }
 }
 
