@@ -35,6 +35,7 @@ fn live(dir: &Path) {
     let attachment = Attachment::join(&region, "shared", quota(QUOTA_BYTES)).expect("joins");
     let attachment = Arc::new(attachment);
     let hold = RobustHold::new(&attachment).expect("watches");
+    attachment.settle();
     let ledger = attachment.ledger();
     ledger.reserve(1000).expect("fits");
     ledger.reserve(QUOTA_BYTES).expect_err("does not fit");

@@ -5,7 +5,7 @@
 //! knows whether to fail open or closed, decides what follows.
 
 use super::{
-    Fail, MemoryAmount, MemoryMode, Mode, Pools, Priority, Share, Unheeded, ValueError,
+    Fail, MemoryAmount, MemoryMode, Mode, Pools, Priority, Share, Unheeded, ValueError, environ,
     tenant_name, unheeded,
 };
 use std::collections::BTreeMap;
@@ -136,7 +136,7 @@ pub struct EnvSettings {
 impl EnvSettings {
     /// Reads this process's environment.
     pub fn from_process() -> (Self, Vec<EnvError>) {
-        Self::read(std::env::vars_os())
+        Self::read(environ::candidates())
     }
 
     /// Reads the settings among `variables`; those of others and empty ones are passed over.

@@ -19,6 +19,7 @@ mod docs_shares_tests;
 mod docs_tests;
 pub mod edition;
 pub mod env;
+mod environ;
 pub mod file;
 pub mod limits;
 #[cfg(not(loom))]

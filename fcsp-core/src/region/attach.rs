@@ -7,8 +7,7 @@
 
 use super::layout::{GatePage, SLOTS_MAX, Slot, SlotState, Tenant, TenantState};
 use super::locks::{Byte, Description};
-use super::owner::OwnerMark;
-use super::process::Process;
+use super::process::{Birth, Process};
 use super::{Region, RegionError, SlotIndex, TenantIndex, reclaim, scan, tenant};
 use crate::backend::SharingMode;
 use crate::failpoint::failpoint;
@@ -37,7 +36,6 @@ pub struct Attachment {
     slot: SlotIndex,
     tenant: TenantIndex,
     cells: CellLocks,
-    owner: OwnerMark,
     pid: u32,
     left: bool,
     /// When this process last looked for dead ones because it was refused.
@@ -105,7 +103,6 @@ impl Attachment {
             slot,
             tenant,
             cells: CellLocks::default(),
-            owner: OwnerMark::new(),
             pid: process.pid,
             left: false,
             searched_ns: AtomicU64::new(0),
@@ -125,7 +122,7 @@ impl Attachment {
         self.left = true;
         // SAFETY: `left` keeps this from running twice, and nothing else takes the description.
         let life = unsafe { ManuallyDrop::take(&mut self.life) };
-        if self.pid != std::process::id() {
+        if self.is_inherited() {
             life.abandon();
             return Ok(0);
         }
@@ -147,9 +144,27 @@ impl Attachment {
     /// In a fork child: closes the descriptor the child inherited. The parent keeps its lock and its
     /// slot. The child has nothing in the region until it attaches anew.
     pub fn abandon_after_fork(&self) {
-        if self.pid != std::process::id() {
+        if self.is_inherited() {
             self.life.close_inherited();
         }
+    }
+
+    /// Does what the process could go on without, on a thread of its own that it does not wait for: moves
+    /// the descriptors that stay open to high numbers, where programs that count on the low ones do not meet
+    /// them. Once; may take tens of milliseconds (see `locks`).
+    pub fn settle(&self) {
+        self.life.raise();
+        // If it cannot be kept open it is opened whenever something is to be asked.
+        self.region.locks.keep_open().ok();
+    }
+
+    /// Says when this process began and what it is called. Until then its id alone stands for it.
+    pub(super) fn introduce(&self) {
+        let birth = Birth::own();
+        let slot = self.slot();
+        slot.command.write(&birth.command);
+        // Relaxed: whoever finds the robust word held, released after this, sees it.
+        slot.start_ticks.store(birth.start_ticks, Ordering::Relaxed);
     }
 
     /// Control page of the slot.
@@ -186,11 +201,9 @@ impl Attachment {
     }
 
     /// True in a fork child, however it was made: the slot is the parent's, and nothing but
-    /// [`Attachment::abandon_after_fork`] may be called. Reads one word of memory. (Before Linux
-    /// 4.14 it cannot tell and is always false.)
-    #[inline]
+    /// [`Attachment::abandon_after_fork`] may be called. One system call.
     pub fn is_inherited(&self) -> bool {
-        !self.owner.is_here()
+        self.pid != std::process::id()
     }
 
     /// Reserves `bytes` as [`Ledger::reserve`], but before it refuses, looks for dead processes whose
@@ -352,9 +365,8 @@ fn fill(
     page.pid.store(process.pid, Ordering::Relaxed);
     page.pid_namespace
         .store(process.pid_namespace, Ordering::Relaxed);
-    page.start_ticks
-        .store(process.start_ticks, Ordering::Relaxed);
-    page.command.write(&process.command);
+    page.start_ticks.store(0, Ordering::Relaxed);
+    page.command.write("");
     let takes_turns = region.sharing == SharingMode::Exclusive;
     page.takes_turns
         .store(takes_turns.into(), Ordering::Relaxed);

@@ -17,7 +17,8 @@ pub struct Duty {
 }
 
 impl Duty {
-    /// Queues for the duty `name` in `run_dir`. Does not wait yet.
+    /// Queues for the duty `name` in `run_dir`. Does not wait yet, other than for the system (tens of
+    /// milliseconds where it has to make room for a high number of a descriptor).
     ///
     /// # Errors
     /// If the lock file cannot be made or opened.
@@ -29,6 +30,7 @@ impl Duty {
         let description = LockFile::open(&path)?
             .description()
             .map_err(RegionError::io("open", &path))?;
+        description.raise();
         Ok(Self { path, description })
     }
 

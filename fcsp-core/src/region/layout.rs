@@ -212,7 +212,7 @@ pub struct Slot {
     /// Inode of the process's PID namespace: `pid` means something only within it.
     pub pid_namespace: AtomicU64,
     /// Start time of the process in clock ticks since boot (`/proc/PID/stat` field 22): tells a
-    /// process from a later one with the same id.
+    /// process from a later one with the same id. 0 before its observer has said it.
     pub start_ticks: AtomicU64,
     /// First 16 bytes of the command's name.
     pub command: Text<2>,

@@ -17,7 +17,7 @@
 
 use super::layout::{Slot, SlotState};
 use super::locks::Byte;
-use super::process::{self, Process, Trace};
+use super::process::{self, Birth, Process, Trace};
 use super::robust::RobustState;
 use super::{Region, SlotIndex};
 use crate::sync::Ordering;
@@ -58,10 +58,14 @@ pub(super) fn is_own_past(region: &Region, slot: SlotIndex, own: &Process) -> bo
     let page = region.slot(slot);
     page.pid.load(Ordering::Relaxed) == own.pid
         && page.pid_namespace.load(Ordering::Relaxed) == own.pid_namespace
-        && page.start_ticks.load(Ordering::Relaxed) == own.start_ticks
         // A thread that stood for it before has ended, if there was one yet.
         && page.robust.state() != RobustState::Held
         && lock_is_free(region, slot)
+        && match page.start_ticks.load(Ordering::Relaxed) {
+            // It called `exec` before it told.
+            0 => true,
+            start_ticks => start_ticks == Birth::own().start_ticks,
+        }
 }
 
 /// True if the kernel has marked the end of the thread that stands for the process in `slot`. One

@@ -14,13 +14,15 @@
 //! The descriptors lie in someone else's process. The program may close them, or put a file of its
 //! own in their place with `dup2`; so each use first asks whether the descriptor is still ours: of
 //! our file, and with a description whose offset, which nobody else moves, is the number we gave it.
-//! They are moved to high numbers, where programs that count on the low ones do not meet them.
+//! Those that stay open are moved to high numbers, where programs that count on the low ones do not meet
+//! them: by a thread of ours, because that can take tens of milliseconds ([`Description::raise`]).
 
 use super::layout::SLOTS_MAX;
 use super::{RegionError, SlotIndex};
-use std::fs::OpenOptions;
+use crate::failpoint::failpoint;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Seek};
-use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
+use std::os::fd::{IntoRawFd, RawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
@@ -62,10 +64,14 @@ impl Byte {
 #[derive(Debug)]
 pub(super) struct LockFile {
     path: PathBuf,
+    /// What the probe is.
     identity: Identity,
-    /// A descriptor that asks and never locks.
+    /// A descriptor that asks and never locks; [`UNOPENED`] before it is kept.
     probe: AtomicI32,
 }
+
+/// No descriptor has this number.
+const UNOPENED: RawFd = -1;
 
 /// Tells our description from whatever else may have its descriptor's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,13 +83,22 @@ struct Identity {
 }
 
 impl LockFile {
-    /// Opens an existing companion file.
+    /// Finds an existing companion file. One system call; it is opened as it is needed.
     pub(super) fn open(path: &Path) -> Result<Self, RegionError> {
-        let probe = Description::open(path, next_token()).map_err(RegionError::io("open", path))?;
+        let found = fs::symlink_metadata(path)
+            .and_then(|found| match found.is_file() {
+                true => Ok(found),
+                false => Err(io::Error::other("it is not a regular file")),
+            })
+            .map_err(RegionError::io("open", path))?;
         Ok(Self {
             path: path.to_owned(),
-            identity: probe.identity,
-            probe: AtomicI32::new(probe.leak()),
+            identity: Identity {
+                device: found.dev(),
+                inode: found.ino(),
+                token: next_token(),
+            },
+            probe: AtomicI32::new(UNOPENED),
         })
     }
 
@@ -96,21 +111,32 @@ impl LockFile {
     pub(super) fn is_free(&self, byte: Byte) -> io::Result<bool> {
         // Acquire: pairs with the exchange below, so that the descriptor is open.
         let mut probe = self.probe.load(Ordering::Acquire);
+        if probe == UNOPENED {
+            return is_free(self.description()?.number(), byte);
+        }
         if identity_of(probe) != Some(self.identity) {
             probe = self.reopen(probe)?;
         }
-        let mut lock = flock(libc::F_WRLCK, byte.range());
-        fcntl(probe, libc::F_OFD_GETLK, &mut lock)?;
-        Ok(lock.l_type == libc::F_UNLCK as libc::c_short)
+        is_free(probe, byte)
     }
 
-    /// Replaces a probe that the program closed. The old number is not ours to close any more.
+    /// Keeps a descriptor open from now on, for one that asks often. May take as long as
+    /// [`Description::raise`].
+    pub(super) fn keep_open(&self) -> io::Result<()> {
+        if self.probe.load(Ordering::Acquire) == UNOPENED {
+            self.reopen(UNOPENED)?;
+        }
+        Ok(())
+    }
+
+    /// Opens the probe, or replaces one that the program closed: the old number is not ours to close any more.
     fn reopen(&self, lost: RawFd) -> io::Result<RawFd> {
         let fresh = self.again(self.identity.token)?;
+        fresh.raise();
         // AcqRel: publishes the open descriptor, or sees the one another thread published.
         match self
             .probe
-            .compare_exchange(lost, fresh.fd, Ordering::AcqRel, Ordering::Acquire)
+            .compare_exchange(lost, fresh.number(), Ordering::AcqRel, Ordering::Acquire)
         {
             Ok(_) => Ok(fresh.leak()),
             Err(others) => Ok(others),
@@ -144,7 +170,7 @@ impl Drop for LockFile {
 /// the program did that already.
 #[derive(Debug)]
 pub(super) struct Description {
-    fd: RawFd,
+    fd: AtomicI32,
     identity: Identity,
 }
 
@@ -162,17 +188,42 @@ impl Description {
             inode: metadata.ino(),
             token,
         };
+        Ok(Self {
+            fd: AtomicI32::new(file.into_raw_fd()),
+            identity,
+        })
+    }
+
+    /// Moves the descriptor to a high number, if the limit on open files allows. One thread at a time, and
+    /// none that the program waits for: where the process has threads and its table of descriptors is too
+    /// small for such a number, Linux makes a larger one and waits until no processor reads the old one (10
+    /// to 20 ms, Linux 6.18).
+    pub(super) fn raise(&self) {
+        let low = self.number();
+        if !self.is_ours() {
+            return;
+        }
         // SAFETY: duplicates a descriptor that is open; touches no memory.
-        let high = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, HIGH_DESCRIPTOR) };
-        // It fails if the limit on open files is lower than that.
-        let fd = if high < 0 { file.into_raw_fd() } else { high };
-        Ok(Self { fd, identity })
+        let high = unsafe { libc::fcntl(low, libc::F_DUPFD_CLOEXEC, HIGH_DESCRIPTOR) };
+        if high < 0 {
+            return;
+        }
+        failpoint!("settle.duplicated");
+        // Release: who reads the number finds the descriptor open.
+        self.fd.store(high, Ordering::Release);
+        close_if_ours(low, self.identity);
+    }
+
+    /// Number of the descriptor, which may not be ours any more.
+    fn number(&self) -> RawFd {
+        // Acquire: pairs with the release in `raise`.
+        self.fd.load(Ordering::Acquire)
     }
 
     /// Locks `byte`; false if another description holds it.
     pub(super) fn try_lock(&self, byte: Byte) -> io::Result<bool> {
         match fcntl(
-            self.fd,
+            self.number(),
             libc::F_OFD_SETLK,
             &mut flock(libc::F_WRLCK, byte.range()),
         ) {
@@ -193,7 +244,7 @@ impl Description {
     pub(super) fn lock(&self, byte: Byte) -> io::Result<()> {
         loop {
             let mut lock = flock(libc::F_WRLCK, byte.range());
-            match fcntl(self.fd, libc::F_OFD_SETLKW, &mut lock) {
+            match fcntl(self.number(), libc::F_OFD_SETLKW, &mut lock) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 locked => return locked,
             }
@@ -220,7 +271,7 @@ impl Description {
     /// Gives `byte` back, for every process that has a descriptor of this description.
     pub(super) fn unlock(&self, byte: Byte) -> io::Result<()> {
         fcntl(
-            self.fd,
+            self.number(),
             libc::F_OFD_SETLK,
             &mut flock(libc::F_UNLCK, byte.range()),
         )
@@ -228,7 +279,7 @@ impl Description {
 
     /// False if the program closed the descriptor or put another file in its place.
     pub(super) fn is_ours(&self) -> bool {
-        identity_of(self.fd) == Some(self.identity)
+        identity_of(self.number()) == Some(self.identity)
     }
 
     /// Closes this process's descriptor and leaves the locks to the process it was inherited from.
@@ -239,11 +290,11 @@ impl Description {
 
     /// In a fork child that cannot give up the value: as [`Description::abandon`].
     pub(super) fn close_inherited(&self) {
-        close_if_ours(self.fd, self.identity);
+        close_if_ours(self.number(), self.identity);
     }
 
     fn leak(self) -> RawFd {
-        let fd = self.fd;
+        let fd = self.number();
         std::mem::forget(self);
         fd
     }
@@ -254,14 +305,21 @@ impl Drop for Description {
         if self.is_ours() {
             // Cannot fail on a description that is open; if it did, closing would do the same.
             fcntl(
-                self.fd,
+                self.number(),
                 libc::F_OFD_SETLK,
                 &mut flock(libc::F_UNLCK, 0..libc::off_t::MAX),
             )
             .ok();
         }
-        close_if_ours(self.fd, self.identity);
+        close_if_ours(self.number(), self.identity);
     }
+}
+
+/// True if nobody holds `byte`, other than through `fd`.
+fn is_free(fd: RawFd, byte: Byte) -> io::Result<bool> {
+    let mut lock = flock(libc::F_WRLCK, byte.range());
+    fcntl(fd, libc::F_OFD_GETLK, &mut lock)?;
+    Ok(lock.l_type == libc::F_UNLCK as libc::c_short)
 }
 
 fn next_token() -> i64 {
@@ -308,5 +366,59 @@ fn fcntl(fd: RawFd, command: libc::c_int, lock: &mut libc::flock) -> io::Result<
     match unsafe { libc::fcntl(fd, command, std::ptr::from_mut(lock)) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BYTE: Byte = Byte::life(SlotIndex(5));
+
+    fn lock_file() -> (tempfile::TempDir, LockFile) {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("lock");
+        fs::write(&path, "").expect("makes it");
+        let lock_file = LockFile::open(&path).expect("is there");
+        (directory, lock_file)
+    }
+
+    #[test]
+    fn a_descriptor_that_is_moved_keeps_its_lock() {
+        let (_directory, file) = lock_file();
+        let holder = file.description().expect("opens");
+        assert!(holder.try_lock(BYTE).expect("locks"));
+        let low = holder.number();
+        holder.raise();
+        assert!(holder.number() >= HIGH_DESCRIPTOR && holder.is_ours());
+        assert_ne!(identity_of(low), Some(holder.identity), "the low one goes");
+        assert!(!file.is_free(BYTE).expect("asks"));
+        drop(holder);
+        assert!(file.is_free(BYTE).expect("asks"));
+    }
+
+    #[test]
+    fn what_asks_often_keeps_a_descriptor_and_is_told_the_same() {
+        let (_directory, file) = lock_file();
+        let holder = file.description().expect("opens");
+        assert!(holder.try_lock(BYTE).expect("locks"));
+        assert!(!file.is_free(BYTE).expect("asks"));
+        assert_eq!(file.probe.load(Ordering::Relaxed), UNOPENED);
+        file.keep_open().expect("opens");
+        let probe = file.probe.load(Ordering::Relaxed);
+        assert!(probe >= HIGH_DESCRIPTOR);
+        assert!(!file.is_free(BYTE).expect("asks"));
+        assert_eq!(file.probe.load(Ordering::Relaxed), probe);
+    }
+
+    #[test]
+    fn a_link_is_no_lock_file() {
+        let (directory, _) = lock_file();
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink("lock", &link).expect("links");
+        let error = LockFile::open(&link)
+            .expect_err("it is refused")
+            .to_string();
+        assert!(error.contains("not a regular file"), "{error}");
     }
 }

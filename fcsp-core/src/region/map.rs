@@ -43,46 +43,75 @@ impl Region {
     /// # Errors
     /// If the directory refuses, or the file is not a region of this version and device.
     pub fn create_or_open(run_dir: &Path, device: &DeviceInfo) -> Result<Self, RegionError> {
-        if !layout::Text::<{ layout::DEVICE_ID_MAX / 8 }>::fits(&device.id) {
-            return Err(RegionError::Name {
-                what: "device",
-                name: device.id.clone(),
-                bytes_max: layout::DEVICE_ID_MAX,
-            });
-        }
-        let path = run_dir.join(format!(
-            "{}.{REGION_EXTENSION}",
-            file_stem(device.vendor, &device.id)
-        ));
-        let mut region = match Self::open(&path) {
-            Err(RegionError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+        let region = match Self::find(run_dir, device.vendor, &device.id)? {
+            Some(region) => region,
+            None => {
+                let path = path_of(run_dir, device.vendor, &device.id);
                 publish(&path.with_extension(LOCK_EXTENSION), |_, _| Ok(()))?;
                 failpoint!("region.make.lock_published");
                 publish(&path, |file, path| fill(file, path, device))?;
-                Self::open(&path)?
+                Self::open_of(&path, &device.id)?
             }
-            opened => opened?,
         };
-        let header = &region.layout().header;
-        if !header.device_id.is(&device.id) {
-            return Err(RegionError::OtherDevice {
-                path,
-                found: header.device_id.read(),
-                expected: device.id.clone(),
+        region.note_total_bytes(device.total_bytes);
+        Ok(region.used_as(device.sharing))
+    }
+
+    /// Opens the region of a device under `run_dir`, if there is one. Whoever opens it says with
+    /// [`Region::used_as`] how its process shares the device.
+    ///
+    /// # Errors
+    /// As [`Region::create_or_open`].
+    pub fn find(
+        run_dir: &Path,
+        vendor: Vendor,
+        device_id: &str,
+    ) -> Result<Option<Self>, RegionError> {
+        if !layout::Text::<{ layout::DEVICE_ID_MAX / 8 }>::fits(device_id) {
+            return Err(RegionError::Name {
+                what: "device",
+                name: device_id.to_owned(),
+                bytes_max: layout::DEVICE_ID_MAX,
             });
         }
-        // MPS may have been started since the region was made. Not lowered here: others may still run
-        // under it, and each slot says whether its process does. Relaxed: a number alone.
-        if device.sharing == SharingMode::Concurrent {
-            header
-                .sharing
-                .store(device.sharing as u32, Ordering::Relaxed);
+        match Self::open_of(&path_of(run_dir, vendor, device_id), device_id) {
+            Err(RegionError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(None)
+            }
+            opened => opened.map(Some),
         }
-        header
-            .total_bytes
-            .store(device.total_bytes, Ordering::Relaxed);
-        region.sharing = device.sharing;
-        Ok(region)
+    }
+
+    fn open_of(path: &Path, device_id: &str) -> Result<Self, RegionError> {
+        let region = Self::open(path)?;
+        let found = &region.layout().header.device_id;
+        if found.is(device_id) {
+            return Ok(region);
+        }
+        Err(RegionError::OtherDevice {
+            path: path.to_owned(),
+            found: found.read(),
+            expected: device_id.to_owned(),
+        })
+    }
+
+    /// Notes how the processes that attach through this value share the device. MPS may have been started
+    /// since the region was made.
+    pub fn used_as(mut self, sharing: SharingMode) -> Self {
+        // Not lowered here: others may still run under it, and each slot says whether its process does.
+        // Relaxed: a number alone.
+        if sharing == SharingMode::Concurrent {
+            let known = &self.layout().header.sharing;
+            known.store(sharing as u32, Ordering::Relaxed);
+        }
+        self.sharing = sharing;
+        self
+    }
+
+    /// Notes what the device has, as the driver says now.
+    pub fn note_total_bytes(&self, total_bytes: u64) {
+        let known = &self.layout().header.total_bytes;
+        known.store(total_bytes, Ordering::Relaxed);
     }
 
     /// Opens an existing region, for the operator's tools.
@@ -118,7 +147,7 @@ impl Region {
             map,
             path: path.to_owned(),
             vendor,
-            // Tools are on no device, so they are in nobody's way.
+            // Tools are on no device, so they are in nobody's way. A program says what it is.
             sharing: SharingMode::Concurrent,
             locks: LockFile::open(&path.with_extension(LOCK_EXTENSION))?,
         })
@@ -232,6 +261,11 @@ pub fn list(run_dir: &Path) -> Result<Vec<Listed>, RegionError> {
             (path, region)
         })
         .collect())
+}
+
+fn path_of(run_dir: &Path, vendor: Vendor, device_id: &str) -> PathBuf {
+    let stem = file_stem(vendor, device_id);
+    run_dir.join(format!("{stem}.{REGION_EXTENSION}"))
 }
 
 /// `nvidia-GPU-…`; what could mean something to a file system becomes `_`.

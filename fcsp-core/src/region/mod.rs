@@ -25,8 +25,6 @@ mod locks;
 #[cfg(not(loom))]
 mod map;
 #[cfg(not(loom))]
-mod owner;
-#[cfg(not(loom))]
 mod process;
 #[cfg(not(loom))]
 pub mod reclaim;
@@ -55,7 +53,7 @@ pub use map::{Listed, Region, list};
 #[cfg(not(loom))]
 pub use robust::RobustHold;
 #[cfg(not(loom))]
-pub use run_dir::{is_in_memory, run_dir};
+pub use run_dir::{existing_run_dir, is_in_memory, run_dir};
 
 /// Which tenant page; below [`layout::TENANTS_MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

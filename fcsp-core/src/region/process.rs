@@ -4,17 +4,34 @@
 //! with the namespace it belongs to and the time the process began.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 
-/// What identifies a process, and its name for people.
+/// A process as long as it lives.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Process {
     pub(super) pid: u32,
     /// Inode of the PID namespace; 0 if the system does not say (no `/proc`).
     pub(super) pid_namespace: u64,
+}
+
+/// What tells a process from others that have had its id, and its name for people.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Birth {
     /// Clock ticks since boot; 0 if the system does not say.
     pub(super) start_ticks: u64,
     pub(super) command: String,
+}
+
+impl Birth {
+    /// This process's.
+    pub(super) fn own() -> Self {
+        let stat = Stat::read("/proc/self/stat").ok().flatten();
+        stat.map_or_else(Self::default, |stat| Self {
+            start_ticks: stat.start_ticks,
+            command: stat.command,
+        })
+    }
 }
 
 /// What can be said about a process that was known by its id.
@@ -31,17 +48,14 @@ pub(super) enum Trace {
 impl Process {
     /// This process.
     pub(super) fn own() -> Self {
-        let stat = fs::read("/proc/self/stat").unwrap_or_default();
-        let stat = Stat::parse(&stat).unwrap_or_default();
         Self {
             pid: std::process::id(),
             pid_namespace: own_pid_namespace(),
-            start_ticks: stat.start_ticks,
-            command: stat.command,
         }
     }
 
-    /// Looks for the process with `pid` in `pid_namespace` that began at `start_ticks`.
+    /// Looks for the process with `pid` in `pid_namespace` that began at `start_ticks`; at a time that it has
+    /// not told yet if that is 0, which counts as any.
     pub(super) fn trace(pid: u32, pid_namespace: u64, start_ticks: u64) -> Trace {
         if pid == 0 || pid_namespace == 0 || pid_namespace != own_pid_namespace() {
             return Trace::Unclear;
@@ -56,10 +70,10 @@ impl Process {
             return Trace::Gone;
         }
         // May be hidden from this user.
-        match fs::read(format!("/proc/{pid}/stat")).map(|text| Stat::parse(&text)) {
+        match Stat::read(&format!("/proc/{pid}/stat")) {
             Ok(Some(stat)) if stat.is_over() => Trace::Gone,
-            Ok(Some(stat)) if start_ticks == 0 || stat.start_ticks == 0 => Trace::Unclear,
-            Ok(Some(stat)) if stat.start_ticks == start_ticks => Trace::Lives,
+            Ok(Some(stat)) if start_ticks == 0 || stat.start_ticks == start_ticks => Trace::Lives,
+            Ok(Some(stat)) if stat.start_ticks == 0 => Trace::Unclear,
             Ok(Some(_)) => Trace::Gone,
             _ => Trace::Unclear,
         }
@@ -87,6 +101,9 @@ fn own_pid_namespace() -> u64 {
     fs::metadata("/proc/self/ns/pid").map_or(0, |it| it.ino())
 }
 
+/// More than a line of `/proc/PID/stat` has up to the last field that matters.
+const LINE_BYTES_MAX: usize = 1024;
+
 /// The fields of `/proc/PID/stat` that matter here (`proc_pid_stat(5)`).
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Stat {
@@ -97,6 +114,13 @@ struct Stat {
 }
 
 impl Stat {
+    /// What stands at `path`; `None` if it is not understood. One read: the kernel gives the line as a whole.
+    fn read(path: &str) -> std::io::Result<Option<Self>> {
+        let mut line = [0; LINE_BYTES_MAX];
+        let length = fs::File::open(path)?.read(&mut line)?;
+        Ok(Self::parse(&line[..length]))
+    }
+
     fn parse(text: &[u8]) -> Option<Self> {
         // The command is in parentheses and may itself contain any character.
         let open = text.iter().position(|byte| *byte == b'(')?;
@@ -146,10 +170,12 @@ mod tests {
     fn this_process_lives() {
         let own = Process::own();
         assert_eq!(own.pid, std::process::id());
-        assert_eq!(
-            Process::trace(own.pid, own.pid_namespace, own.start_ticks),
-            Trace::Lives
-        );
+        for start_ticks in [Birth::own().start_ticks, 0] {
+            assert_eq!(
+                Process::trace(own.pid, own.pid_namespace, start_ticks),
+                Trace::Lives
+            );
+        }
     }
 
     #[test]
@@ -165,12 +191,13 @@ mod tests {
     #[test]
     fn another_process_with_the_same_id_is_not_the_same() {
         let own = Process::own();
+        let start_ticks = Birth::own().start_ticks;
         assert_eq!(
-            Process::trace(own.pid, own.pid_namespace, own.start_ticks + 1),
+            Process::trace(own.pid, own.pid_namespace, start_ticks + 1),
             Trace::Gone
         );
         assert_eq!(
-            Process::trace(own.pid, own.pid_namespace + 1, own.start_ticks),
+            Process::trace(own.pid, own.pid_namespace + 1, start_ticks),
             Trace::Unclear
         );
     }

@@ -85,7 +85,8 @@ pub struct RobustHold {
 }
 
 impl RobustHold {
-    /// Lets the kernel mark the slot of `attachment` when the calling thread ends. Call it on a
+    /// Says in the slot of `attachment` when this process began, and lets the kernel mark the slot when the
+    /// calling thread ends. Call it on a
     /// thread that FCSP started, that lives as long as the process, and that takes no robust mutex of
     /// the C library. The hold may be dropped on the same thread, which gives the word back; a
     /// thread that ends with its process never does.
@@ -93,6 +94,8 @@ impl RobustHold {
     /// # Errors
     /// If the kernel refuses, or the thread already holds a robust mutex.
     pub fn new(attachment: &Arc<Attachment>) -> Result<Self, RegionError> {
+        attachment.introduce();
+        failpoint!("watch.introduced");
         let head = match registered() {
             Some(head) => head,
             None => register().map_err(RegionError::io("watch", attachment.region().path()))?,

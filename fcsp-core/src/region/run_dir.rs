@@ -12,45 +12,99 @@ const PRIVATE_DIR_MODE: u32 = 0o700;
 
 /// The directory regions live in, made if it is missing: `$FCSP_RUN_DIR`; else `/run/fcsp` if it is in
 /// memory ([`is_in_memory`]) and this user can write there (or is root and makes it, open to every
-/// user); else `/dev/shm/fcsp-<uid>`, for this user alone. Programs that are to share a device must see the same directory: containers
-/// mount it.
+/// user); else `/dev/shm/fcsp-<uid>`, for this user alone. Programs that are to share a device must see
+/// the same directory: containers mount it.
 ///
 /// # Errors
 /// [`RegionError::RunDir`] if `$FCSP_RUN_DIR` is set and unusable (never silently another
 /// directory: the limits would not hold between the two), or if nothing is usable.
 pub fn run_dir() -> Result<PathBuf, RegionError> {
-    // SAFETY: geteuid always succeeds and touches no memory.
-    let uid = unsafe { libc::geteuid() };
-    let mode = if uid == 0 {
-        SHARED_DIR_MODE
-    } else {
-        PRIVATE_DIR_MODE
-    };
-    if let Some(path) = std::env::var_os("FCSP_RUN_DIR").filter(|path| !path.is_empty()) {
-        let path = PathBuf::from(path);
-        make(&path, mode)?;
-        return Ok(path);
+    let places = Places::of_process();
+    match named() {
+        Some(path) => {
+            make(&path, places.mode())?;
+            Ok(path)
+        }
+        None => places.find_or_make(),
     }
-    let system = Path::new("/run/fcsp");
-    let in_memory = is_in_memory(if system.exists() {
-        system
-    } else {
-        Path::new("/run")
-    });
-    if in_memory && (uid == 0 || system.exists()) && make(system, mode).is_ok() {
-        return Ok(system.to_owned());
+}
+
+/// The directory that [`run_dir`] chooses, as far as that can be said without making anything; `None` if it has
+/// yet to be made. Checks less, for a caller that opens a region there next, which shows the rest. Four system
+/// calls at most, none if `$FCSP_RUN_DIR` is set.
+pub fn existing_run_dir() -> Option<PathBuf> {
+    named().or_else(|| Places::of_process().find())
+}
+
+/// `$FCSP_RUN_DIR`, if it is set.
+fn named() -> Option<PathBuf> {
+    let path = std::env::var_os("FCSP_RUN_DIR").filter(|path| !path.is_empty());
+    path.map(PathBuf::from)
+}
+
+/// Where regions may live if nobody says.
+struct Places {
+    /// Where the system has what is gone when it starts again.
+    above: PathBuf,
+    /// The directory of all users, in there.
+    system: PathBuf,
+    /// The directory of one user.
+    own: PathBuf,
+    uid: u32,
+    in_memory: fn(&Path) -> bool,
+}
+
+impl Places {
+    fn of_process() -> Self {
+        // SAFETY: geteuid always succeeds and touches no memory.
+        let uid = unsafe { libc::geteuid() };
+        Self {
+            above: "/run".into(),
+            system: "/run/fcsp".into(),
+            own: format!("/dev/shm/fcsp-{uid}").into(),
+            uid,
+            in_memory: is_in_memory,
+        }
     }
-    let own = PathBuf::from(format!("/dev/shm/fcsp-{uid}"));
-    make(&own, PRIVATE_DIR_MODE)?;
-    let owner = fs::symlink_metadata(&own)
-        .map_err(|error| unusable(&own, &error))?
-        .uid();
-    if owner == uid {
-        Ok(own)
-    } else {
+
+    /// Mode of a directory that is for everybody if root makes it.
+    fn mode(&self) -> u32 {
+        if self.uid == 0 {
+            SHARED_DIR_MODE
+        } else {
+            PRIVATE_DIR_MODE
+        }
+    }
+
+    fn find_or_make(&self) -> Result<PathBuf, RegionError> {
+        let is_there = self.system.exists();
+        let in_memory = (self.in_memory)(if is_there { &self.system } else { &self.above });
+        if in_memory && (self.uid == 0 || is_there) && make(&self.system, self.mode()).is_ok() {
+            return Ok(self.system.clone());
+        }
+        make(&self.own, PRIVATE_DIR_MODE)?;
         // Anybody can make a directory of that name in /dev/shm first.
-        Err(unusable(&own, &format!("it belongs to user {owner}")))
+        match owner(&self.own).map_err(|error| unusable(&self.own, &error))? {
+            owner if owner == self.uid => Ok(self.own.clone()),
+            owner => Err(unusable(&self.own, &format!("it belongs to user {owner}"))),
+        }
     }
+
+    fn find(&self) -> Option<PathBuf> {
+        if self.system.exists() {
+            if (self.in_memory)(&self.system) && is_writable(&self.system) {
+                return Some(self.system.clone());
+            }
+        } else if self.uid == 0 && (self.in_memory)(&self.above) {
+            return None;
+        }
+        let is_mine = owner(&self.own).is_ok_and(|owner| owner == self.uid);
+        is_mine.then(|| self.own.clone())
+    }
+}
+
+fn owner(path: &Path) -> std::io::Result<u32> {
+    Ok(fs::symlink_metadata(path)?.uid())
 }
 
 /// True if files under `path` live in memory (tmpfs). Devices write into a region's pages, and the
@@ -126,6 +180,35 @@ mod tests {
             make(&path, mode).expect("finds it again");
             let found = fs::metadata(&path).expect("it exists").mode();
             assert_eq!(found & 0o7777, mode);
+        }
+    }
+
+    #[test]
+    fn what_is_found_is_what_would_be_made() {
+        // SAFETY: as in `of_process`.
+        let me = unsafe { libc::geteuid() };
+        let all = [(false, false), (false, true), (true, false), (true, true)];
+        for (system, own) in all {
+            for (in_memory, uid) in [(true, me), (false, me), (true, me + 1)] {
+                let parent = tempfile::tempdir().expect("a temporary directory");
+                let places = Places {
+                    above: parent.path().into(),
+                    system: parent.path().join("system"),
+                    own: parent.path().join("own"),
+                    uid,
+                    in_memory: if in_memory { |_| true } else { |_| false },
+                };
+                for place in [(system, &places.system), (own, &places.own)] {
+                    if place.0 {
+                        fs::create_dir(place.1).expect("makes it");
+                    }
+                }
+                let found = places.find();
+                let made = places.find_or_make().ok();
+                let case = format!("{system} {own} {in_memory} {uid}");
+                assert!(found.is_none() || found == made, "{case}");
+                assert_eq!(places.find(), made, "{case}: once it is there");
+            }
         }
     }
 

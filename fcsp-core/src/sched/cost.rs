@@ -2,7 +2,9 @@
 //!
 //! Costs are learnt per key, which the vendor's side builds from the function, grid, block and
 //! shared memory of a kernel, or from the handle of an instantiated graph. The table is a cache of
-//! fixed size in the process's own memory: lock-free, never allocates, and may forget.
+//! fixed size in the process's own memory: lock-free, allocates once, and may forget.
+
+use std::sync::OnceLock;
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -56,25 +58,29 @@ struct Entry {
     value: AtomicU64,
 }
 
-/// Learnt costs of one process on one device. All methods are wait-free.
-#[derive(Debug)]
+/// Learnt costs of one process on one device. All methods are wait-free once there is memory for them
+/// ([`CostTable::prepare`]).
+#[derive(Debug, Default)]
 pub struct CostTable {
-    entries: Box<[Entry]>,
-}
-
-impl Default for CostTable {
-    fn default() -> Self {
-        let entries = (0..ENTRIES)
-            .map(|_| Entry {
-                key: AtomicU64::new(0),
-                value: AtomicU64::new(0),
-            })
-            .collect();
-        Self { entries }
-    }
+    entries: OnceLock<Box<[Entry]>>,
 }
 
 impl CostTable {
+    /// Allocates the memory, 64 KiB, so that what is learnt first need not.
+    pub fn prepare(&self) {
+        self.entries();
+    }
+
+    fn entries(&self) -> &[Entry] {
+        self.entries.get_or_init(|| {
+            let empty = || Entry {
+                key: AtomicU64::new(0),
+                value: AtomicU64::new(0),
+            };
+            std::iter::repeat_with(empty).take(ENTRIES).collect()
+        })
+    }
+
     /// Expected cost of `key`, or `prior_ns` if nothing was learnt.
     #[inline]
     pub fn expect(&self, key: CostKey, prior_ns: u64) -> Cost {
@@ -127,22 +133,17 @@ impl CostTable {
         }
     }
 
-    fn slots(&self, key: CostKey) -> impl Iterator<Item = &Entry> {
-        let start = (key.0 >> 17) as usize;
-        (0..PROBES).map(move |i| &self.entries[(start + i) % ENTRIES])
-    }
-
     #[inline]
     fn find(&self, key: CostKey) -> Option<&Entry> {
-        self.slots(key)
-            .find(|entry| entry.key.load(Ordering::Relaxed) == key.0)
+        slots(self.entries.get()?, key).find(|entry| entry.key.load(Ordering::Relaxed) == key.0)
     }
 
     fn find_or_take(&self, key: CostKey) -> &Entry {
         if let Some(entry) = self.find(key) {
             return entry;
         }
-        let free = self.slots(key).find(|entry| {
+        let entries = self.entries();
+        let free = slots(entries, key).find(|entry| {
             entry
                 .key
                 .compare_exchange(0, key.0, Ordering::Relaxed, Ordering::Relaxed)
@@ -150,12 +151,19 @@ impl CostTable {
         });
         free.unwrap_or_else(|| {
             // Full neighbourhood: forget whoever stands at the key's own place.
-            let entry = &self.entries[(key.0 >> 17) as usize % ENTRIES];
+            let entry = &entries[(key.0 >> 17) as usize % ENTRIES];
             entry.value.store(0, Ordering::Relaxed);
             entry.key.store(key.0, Ordering::Relaxed);
             entry
         })
     }
+}
+
+/// The places where `key` may be.
+#[inline]
+fn slots(entries: &[Entry], key: CostKey) -> impl Iterator<Item = &Entry> {
+    let start = (key.0 >> 17) as usize;
+    (0..PROBES).map(move |i| &entries[(start + i) % ENTRIES])
 }
 
 /// Prior cost of a kernel: `grids × blocks × 32`, held between [`COST_NS_MIN`] and `ns_max`, so that

@@ -131,6 +131,11 @@ impl Producer {
         }
     }
 
+    /// Allocates what the first submissions would have to otherwise. For a thread that nobody waits for.
+    pub fn prepare(&self) {
+        self.costs.prepare();
+    }
+
     /// Whether submissions form segments now: the one word an uncontended submission reads.
     #[inline]
     pub fn gated(&self) -> bool {

@@ -54,6 +54,9 @@ pub struct Sampler {
     /// Measurements that ended and were not read, and the oldest segment of any of them.
     ended: usize,
     oldest: u32,
+    /// The vendor said that a measurement was still pending when everything up to this segment had
+    /// retired: it is not asked again before another has.
+    pending_at: Option<u32>,
     /// The vendor has no markers to give; do not ask again.
     none_left: bool,
 }
@@ -128,7 +131,7 @@ impl Sampler {
     /// A measurement that has become ready, where everything up to segment `retired` has retired.
     #[inline]
     pub fn poll(&mut self, gate: &dyn StreamGate, retired: u32) -> Option<(Subject, u64)> {
-        if self.ended == 0 || !reached(retired, self.oldest) {
+        if self.ended == 0 || !reached(retired, self.oldest) || self.pending_at == Some(retired) {
             return None;
         }
         self.read(gate, retired)
@@ -145,7 +148,10 @@ impl Sampler {
             if found.is_none() && reached(retired, pair.number) {
                 // A segment that was given up has retired, and may be pending all the same.
                 match gate.elapsed(pair.begin, pair.end) {
-                    Elapsed::Pending => {}
+                    Elapsed::Pending => {
+                        self.pending_at = Some(retired);
+                        break;
+                    }
                     Elapsed::Lost => {
                         pair.stage = Stage::Idle;
                         self.ended -= 1;
@@ -163,7 +169,9 @@ impl Sampler {
                 oldest = Some(pair.number);
             }
         }
-        self.oldest = oldest.unwrap_or(self.oldest);
+        if self.pending_at != Some(retired) {
+            self.oldest = oldest.unwrap_or(self.oldest);
+        }
         found
     }
 
@@ -265,12 +273,14 @@ mod tests {
         let (mut sampler, gate) = (Sampler::default(), Markers::default());
         measure(&mut sampler, &gate, u32::MAX);
         measure(&mut sampler, &gate, 1);
-        assert_eq!(sampler.poll(&gate, 0), None, "pending");
+        for _ in 0..100 {
+            assert_eq!(sampler.poll(&gate, 0), None, "pending");
+        }
+        assert_eq!(gate.asked.get(), 1, "a launch is not to pay for a question");
         gate.passed.set(true);
-        let first = sampler.poll(&gate, 0);
+        let first = sampler.poll(&gate, 1);
         assert_eq!(first, Some((Subject::Segment(u32::MAX), 7)));
-        assert_eq!(sampler.poll(&gate, 0), None);
-        assert_eq!(sampler.poll(&gate, 2), Some((Subject::Segment(1), 7)));
+        assert_eq!(sampler.poll(&gate, 1), Some((Subject::Segment(1), 7)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Which contexts there are, and what was allocated in each, is kept in [`crate::memory::contexts`].
 
 use core::ffi::{c_int, c_uint};
+use core::sync::atomic::Ordering;
 
 use cuda_sys::{
     CU_STREAM_LEGACY, CU_STREAM_PER_THREAD, CUcontext, CUctxCreateParams, CUdevResourceDesc,
@@ -15,20 +16,29 @@ use crate::hooks::cuda;
 use crate::memory::contexts::Ending;
 use crate::memory::pool;
 use crate::queue::{gate, queue_of};
-use crate::{communication, device, memory, usage};
+use crate::steps::Steps;
+use crate::{attach, communication, device, memory, usage};
 
 /// Makes a context on a device: attaches it, charges what a context takes, and settles.
-fn make(ordinal: CUdevice, exists: bool, create: impl FnOnce() -> CUresult) -> CUresult {
+fn make(
+    ordinal: CUdevice,
+    exists: bool,
+    steps: &mut Steps,
+    create: impl FnOnce() -> CUresult,
+) -> CUresult {
     if let Some(refusal) = admit(ordinal) {
         return refusal;
     }
+    steps.done("attached");
     let Some(device) = device::at(ordinal).filter(|_| !exists) else {
         return create();
     };
     if !usage::reserve_context(device) {
         return CUresult::CUDA_ERROR_OUT_OF_MEMORY;
     }
+    steps.done("charged");
     let result = create();
+    steps.done("by the driver");
     if result == CUresult::CUDA_SUCCESS {
         usage::changed(device);
     } else {
@@ -49,7 +59,7 @@ fn primary_exists(ordinal: CUdevice) -> bool {
 /// Attaches the device before a context is made on it. An error where the program must not go on.
 fn admit(ordinal: CUdevice) -> Option<CUresult> {
     let attached = device::attach(ordinal);
-    if matches!(attached, Err(device::Unattached::Unlimited)) && device::fails_closed() {
+    if matches!(attached, Err(device::Unattached::Unlimited)) && attach::fails_closed() {
         log::error!(
             "device {ordinal} is refused: it cannot be limited, and the policy says fail = \"closed\""
         );
@@ -69,13 +79,22 @@ unsafe fn make_noted(
     primary: bool,
     create: impl FnOnce() -> CUresult,
 ) -> CUresult {
+    let mut steps = Steps::begin();
     let exists = primary && primary_exists(ordinal);
-    let result = make(ordinal, exists, create);
+    steps.done("asked");
+    let result = make(ordinal, exists, &mut steps, create);
+    steps.done("told");
     if result == CUresult::CUDA_SUCCESS {
         // SAFETY: the driver accepted and filled the pointer.
         memory::contexts::made(unsafe { *place }, ordinal, primary);
-        if let Some(device) = attached_at(ordinal).filter(|_| !exists) {
+        // Nothing outlived the context before the first.
+        let had_one = |device: &&Device| device.had_context.swap(true, Ordering::AcqRel);
+        if let Some(device) = attached_at(ordinal).filter(had_one).filter(|_| !exists) {
             pool::settle::learn(device);
+        }
+        steps.done("noted");
+        if !exists {
+            log::debug!("context made: {steps}");
         }
     }
     result
@@ -93,7 +112,9 @@ fn gone(ending: Option<Ending>, device: Option<&'static Device>) {
     communication::forget();
     for device in device::attached().filter(|it| device.is_none_or(|one| core::ptr::eq(*it, one))) {
         device.producer.reset();
-        device.pages.forget();
+        if let Some(pages) = device.pages.get() {
+            pages.forget();
+        }
         if known {
             usage::release_context(device);
         }

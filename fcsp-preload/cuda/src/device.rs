@@ -7,37 +7,28 @@
 
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Mutex, OnceLock};
 
 use cuda_sys::{CUdevice, CUresult};
-use fcsp_core::backend::DeviceInfo;
 use fcsp_core::ledger::Ledger;
 use fcsp_core::ledger::live::LiveMap;
-use fcsp_core::policy::{EnvSettings, Fail, Policy, PolicyError, resolve, tenant_name};
-use fcsp_core::region::{
-    Attachment, Region, RobustHold, SlotIndex, liveness, reclaim, run_dir, scan,
-};
+use fcsp_core::region::Attachment;
 use fcsp_core::sched::clock::now_ns;
-use fcsp_core::sched::observer::{self, Bench, Peers};
 use fcsp_core::sched::producer::Producer;
-use fcsp_core::sched::tuning::Tuning;
 use fcsp_nvidia_queue::Pages;
 use fcsp_preload::{fork, log};
 
 use crate::activity::Activity;
+use crate::attach;
 use crate::hooks::cuda;
 use crate::identity::{self, Undescribed};
 use crate::memory::graph::charge::GraphCharge;
 use crate::memory::pool;
-use crate::mps;
 use crate::policy_watch;
-use crate::queue;
-use crate::usage;
+use crate::steps::Steps;
 
 /// Most devices one process can use.
 pub const DEVICES_MAX: usize = 64;
-/// Stack of an observer thread.
-const OBSERVER_STACK_BYTES: usize = 256 * 1024;
 
 /// A device this process uses.
 pub struct Device {
@@ -49,8 +40,8 @@ pub struct Device {
     pub attachment: &'static Attachment,
     /// Turns submissions into segments.
     pub producer: Producer,
-    /// The gate page as the device sees it.
-    pub pages: Pages,
+    /// The gate page as the device sees it; made with the first gate.
+    pub pages: OnceLock<Pages>,
     /// What the tenant is charged for memory outside this process's allocations: contexts, code.
     pub overhead_bytes: AtomicU64,
     /// What is charged for memory that was freed and may not have left the device yet.
@@ -59,6 +50,8 @@ pub struct Device {
     pub graphs: Mutex<GraphCharge>,
     /// Whether the account can be compared with the driver's figure now.
     pub activity: Activity,
+    /// Whether there ever was a context, which may have left something behind.
+    pub had_context: AtomicBool,
     /// Live allocations by device address or handle, with what each ends with.
     pub allocations: LiveMap,
 }
@@ -197,15 +190,17 @@ pub fn attach(ordinal: CUdevice) -> Result<&'static Device, Unattached> {
         return Ok(unsafe { &*device });
     }
     let began_ns = now_ns();
-    let info = match identity::describe(ordinal) {
-        Ok(info) => Ok(info),
+    let mut steps = Steps::begin();
+    if !WATCHES_FORKS.swap(true, Ordering::AcqRel) {
+        fork::install();
+        fork::on_child(forget_all);
+    }
+    let id = match identity::id(ordinal) {
         Err(Undescribed::Absent) => return Err(Unattached::Absent),
-        Err(Undescribed::Nameless(result)) => Err(format!(
-            "the driver does not say what device it is ({})",
-            result.0
-        )),
+        id => id.map_err(|error| error.to_string()),
     };
-    match info.and_then(|info| make(ordinal, info)) {
+    steps.done("identity");
+    match id.and_then(|id| attach::make(ordinal, id, &mut steps)) {
         Ok(device) => {
             publish(place, device);
             log::info!(
@@ -215,6 +210,7 @@ pub fn attach(ordinal: CUdevice) -> Result<&'static Device, Unattached> {
                 device.attachment.slot_index().0,
                 (now_ns() - began_ns) / 1_000
             );
+            log::debug!("attached: {steps}");
             Ok(device)
         }
         Err(error) => {
@@ -225,21 +221,6 @@ pub fn attach(ordinal: CUdevice) -> Result<&'static Device, Unattached> {
     }
 }
 
-/// Whether somebody said that programs must not run without limits: the environment, the policy, or
-/// the last good policy if this one cannot be read.
-static CLOSED: AtomicBool = AtomicBool::new(false);
-
-/// True if programs must not run without limits, as far as is known.
-pub fn fails_closed() -> bool {
-    CLOSED.load(Ordering::Acquire)
-}
-
-fn close_if(closed: bool) {
-    if closed {
-        CLOSED.store(true, Ordering::Release);
-    }
-}
-
 fn publish(place: &AtomicPtr<Device>, device: &'static Device) {
     let device = ptr::from_ref(device).cast_mut();
     let count = COUNT.load(Ordering::Relaxed);
@@ -247,171 +228,6 @@ fn publish(place: &AtomicPtr<Device>, device: &'static Device) {
     // Release publishes the place, and the device in it.
     COUNT.store(count + 1, Ordering::Release);
     place.store(device, Ordering::Release);
-}
-
-/// Everything about attaching, with what can go wrong as text for the operator.
-fn make(ordinal: CUdevice, info: DeviceInfo) -> Result<&'static Device, String> {
-    if !WATCHES_FORKS.swap(true, Ordering::AcqRel) {
-        fork::install();
-        fork::on_child(forget_all);
-    }
-    let (env, mistakes) = EnvSettings::from_process();
-    close_if(env.fail == Some(Fail::Closed));
-    let policy = Policy::find();
-    if let Ok(Some(policy)) = &policy {
-        close_if(policy.fail == Some(Fail::Closed));
-    }
-    let text = |error: fcsp_core::region::RegionError| error.to_string();
-    let region = Arc::new(Region::create_or_open(&run_dir().map_err(text)?, &info).map_err(text)?);
-    let policy = current_policy(&region, policy)?;
-    let tenant = env.tenant.clone().unwrap_or_else(tenant_name::from_process);
-    let resolved = resolve(&tenant, ordinal as u32, &info, policy.as_ref(), &env);
-    close_if(resolved.limits.fail == Fail::Closed);
-    for mistake in mistakes {
-        if fails_closed() {
-            return Err(mistake.to_string());
-        }
-        log::warn!("{mistake}; it is ignored");
-    }
-    for note in &resolved.notes {
-        log::warn!("tenant {tenant}: {note}");
-    }
-    let attachment =
-        Attachment::join(&region, &tenant, |page| resolved.limits.store(page)).map_err(text)?;
-    if is_first_of_tenant(&attachment) {
-        // Whoever was there before is gone, and with it what it asked for.
-        resolved.limits.store(attachment.tenant());
-    }
-    mps::want(&attachment, ordinal, &info.id, policy.as_ref());
-    // For the life of the process: others reclaim the slot when it is gone.
-    let attachment: &'static Arc<Attachment> = Box::leak(Box::new(Arc::new(attachment)));
-    let layout = attachment.region().layout();
-    let me = attachment.slot_index();
-    let bench: &'static Bench = Box::leak(Box::default());
-    // Gated until the arbiter says otherwise: so it learns of us with our first submission.
-    attachment.slot().gate.gated.store(1, Ordering::Release);
-    attachment
-        .slot()
-        .gate
-        .segment_us
-        .store(1_000, Ordering::Release);
-    let device: &'static Device = Box::leak(Box::new(Device {
-        ordinal,
-        producer: Producer::new(layout, me.0 as usize, bench),
-        pages: Pages::new(attachment.page(), queue::driver()),
-        overhead_bytes: AtomicU64::new(0),
-        leaving_bytes: AtomicU64::new(0),
-        graphs: Mutex::default(),
-        activity: Activity::new(),
-        allocations: LiveMap::new(),
-        id: info.id,
-        attachment,
-    }));
-    mps::note_partition(attachment);
-    observe(device, attachment, bench)
-        .map_err(|error| format!("no thread could be started: {error}"))?;
-    mps::tell(attachment, &device.id);
-    Ok(device)
-}
-
-/// The policy to go by. One that cannot be read is none, and what the last good one said about
-/// failing still holds.
-fn current_policy(
-    region: &Region,
-    policy: Result<Option<Policy>, PolicyError>,
-) -> Result<Option<Policy>, String> {
-    let fail = &region.layout().header.fail;
-    match policy {
-        Ok(policy) => {
-            let says = policy
-                .as_ref()
-                .and_then(|policy| policy.fail)
-                .unwrap_or_default();
-            fail.store(says as u32, Ordering::Relaxed);
-            Ok(policy)
-        }
-        Err(error) => {
-            close_if(Fail::from_number(fail.load(Ordering::Relaxed)) == Fail::Closed);
-            if fails_closed() {
-                return Err(error.to_string());
-            }
-            log::error!(
-                "{error}; limits come from the environment, and tenants at work keep theirs"
-            );
-            Ok(None)
-        }
-    }
-}
-
-/// True if no other process of the tenant lives.
-fn is_first_of_tenant(attachment: &Attachment) -> bool {
-    let region = attachment.region();
-    scan::live_slots(region.layout())
-        .filter(|found| found.index != attachment.slot_index())
-        .filter(|found| found.tenant() == attachment.tenant_index())
-        .all(|found| liveness::verdict(region, found.index) == liveness::Liveness::Dead)
-}
-
-/// Starts the observer of this process on one device, which starts the other threads of ours: the program waits
-/// for one start only.
-fn observe(
-    device: &'static Device,
-    attachment: &'static Arc<Attachment>,
-    bench: &'static Bench,
-) -> std::io::Result<()> {
-    let run = move || {
-        observer::prepare_thread();
-        let _held_until_the_process_ends = RobustHold::new(attachment).inspect_err(|error| {
-            log::warn!("the kernel will not report the end of this process twice over: {error}");
-        });
-        let peers = RegionPeers {
-            region: attachment.region(),
-        };
-        if let Some(run_dir) = peers.region.path().parent() {
-            policy_watch::start(run_dir);
-        }
-        usage::watch(device);
-        let me = attachment.slot_index().0 as usize;
-        observer::run(peers.region.layout(), me, &peers, bench, &tuning());
-    };
-    let builder = std::thread::Builder::new().name("fcsp-observer".into());
-    builder
-        .stack_size(OBSERVER_STACK_BYTES)
-        .spawn(run)
-        .map(drop)
-}
-
-/// The arbiter's constants, as `FCSP_TUNE` changes them.
-fn tuning() -> Tuning {
-    let text = std::env::var("FCSP_TUNE").unwrap_or_default();
-    Tuning::parse(&text).unwrap_or_else(|error| {
-        log::warn!("FCSP_TUNE: {error}; it is ignored");
-        Tuning::default()
-    })
-}
-
-struct RegionPeers {
-    region: &'static Region,
-}
-
-impl Peers for RegionPeers {
-    fn is_suspect(&self, slot: usize) -> bool {
-        liveness::is_suspect(self.region, SlotIndex(slot as u32))
-    }
-
-    fn is_dead(&self, slot: usize) -> bool {
-        liveness::verdict(self.region, SlotIndex(slot as u32)) == liveness::Liveness::Dead
-    }
-
-    fn reclaim_dead(&self) {
-        match reclaim::reclaim_dead(self.region) {
-            Ok(r) if r.slots > 0 => {
-                log::info!("reclaimed {} bytes of {} dead processes", r.bytes, r.slots)
-            }
-            Ok(_) => {}
-            Err(error) => log::warn!("what dead processes held is not reclaimed: {error}"),
-        }
-    }
 }
 
 /// Held while a device is attached.

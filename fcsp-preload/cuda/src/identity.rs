@@ -1,6 +1,9 @@
 //! What the driver says a device is: its UUID, which names the region, its name and its memory.
 //!
-//! Asked once, when a device is attached ([`crate::device`]).
+//! Asked when a device is attached ([`crate::attach`]). The program waits for the answers, so a region that is
+//! there is asked in the driver's place for all but the UUID.
+
+use core::fmt::{self, Write};
 
 use cuda_sys::{CUdevice, CUresult, CUuuid};
 use fcsp_core::backend::{DeviceInfo, Vendor};
@@ -14,47 +17,52 @@ pub enum Undescribed {
     /// The driver has no such device, or is not initialised: a program that goes on all the same is
     /// refused by the driver itself.
     Absent,
-    /// It is there, and the driver does not say which it is.
+    /// It is there, and the driver does not say what it is.
     Nameless(CUresult),
 }
 
-/// Asks the driver.
+impl fmt::Display for Undescribed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("the driver has no such device"),
+            Self::Nameless(result) => {
+                write!(
+                    f,
+                    "the driver does not say what device it is ({})",
+                    result.0
+                )
+            }
+        }
+    }
+}
+
+/// The device's identity, as NVML writes it: all that it takes to find its region.
 ///
 /// # Errors
-/// If it does not say.
-pub fn describe(ordinal: CUdevice) -> Result<DeviceInfo, Undescribed> {
+/// If the driver does not say.
+pub fn id(ordinal: CUdevice) -> Result<String, Undescribed> {
     let mut uuid = CUuuid { bytes: [0; 16] };
+    // SAFETY: the driver writes a UUID.
+    said(unsafe {
+        match (cuda::cuDeviceGetUuid_v2.get(), cuda::cuDeviceGetUuid.get()) {
+            (Some(get), _) => get(&mut uuid, ordinal),
+            (None, Some(get)) => get(&mut uuid, ordinal),
+            (None, None) => LACKING,
+        }
+    })?;
+    Ok(uuid_text(&uuid))
+}
+
+/// Everything about the device with that identity; what a region says of its device once it is made.
+///
+/// # Errors
+/// If the driver does not say.
+pub fn describe(ordinal: CUdevice, id: String) -> Result<DeviceInfo, Undescribed> {
     let mut name = [0_u8; 96];
-    let mut total = 0_usize;
-    let lacking = CUresult::CUDA_ERROR_NOT_FOUND;
-    // SAFETY: each call writes into what it is given, within the length it is given.
-    let results = unsafe {
-        [
-            match (cuda::cuDeviceGetUuid_v2.get(), cuda::cuDeviceGetUuid.get()) {
-                (Some(get), _) => get(&mut uuid, ordinal),
-                (None, Some(get)) => get(&mut uuid, ordinal),
-                (None, None) => lacking,
-            },
-            cuda::cuDeviceGetName.get().map_or(lacking, |get| {
-                get(name.as_mut_ptr().cast(), name.len() as i32 - 1, ordinal)
-            }),
-            cuda::cuDeviceTotalMem_v2
-                .get()
-                .map_or(lacking, |get| get(&mut total, ordinal)),
-        ]
-    };
-    if let Some(result) = results
-        .into_iter()
-        .find(|result| *result != CUresult::CUDA_SUCCESS)
-    {
-        return Err(match result {
-            CUresult::CUDA_ERROR_NOT_INITIALIZED
-            | CUresult::CUDA_ERROR_DEINITIALIZED
-            | CUresult::CUDA_ERROR_NO_DEVICE
-            | CUresult::CUDA_ERROR_INVALID_DEVICE => Undescribed::Absent,
-            other => Undescribed::Nameless(other),
-        });
-    }
+    // SAFETY: the driver writes a text, within the length it is given.
+    said(cuda::cuDeviceGetName.get().map_or(LACKING, |get| unsafe {
+        get(name.as_mut_ptr().cast(), name.len() as i32 - 1, ordinal)
+    }))?;
     let end = name
         .iter()
         .position(|byte| *byte == 0)
@@ -62,12 +70,38 @@ pub fn describe(ordinal: CUdevice) -> Result<DeviceInfo, Undescribed> {
     let name = String::from_utf8_lossy(&name[..end]).into_owned();
     Ok(DeviceInfo {
         vendor: Vendor::Nvidia,
-        id: uuid_text(&uuid),
+        id,
         simulated: name.contains("simulated"),
         name,
-        total_bytes: total as u64,
+        total_bytes: total_bytes(ordinal)?,
         sharing: mps::sharing_mode(ordinal),
     })
+}
+
+/// What the device has.
+///
+/// # Errors
+/// If the driver does not say.
+pub fn total_bytes(ordinal: CUdevice) -> Result<u64, Undescribed> {
+    let mut total = 0_usize;
+    let get = cuda::cuDeviceTotalMem_v2.get();
+    // SAFETY: the driver writes one number.
+    said(get.map_or(LACKING, |get| unsafe { get(&mut total, ordinal) }))?;
+    Ok(total as u64)
+}
+
+/// What stands for the answer of a function that the driver does not have.
+const LACKING: CUresult = CUresult::CUDA_ERROR_NOT_FOUND;
+
+fn said(result: CUresult) -> Result<(), Undescribed> {
+    match result {
+        CUresult::CUDA_SUCCESS => Ok(()),
+        CUresult::CUDA_ERROR_NOT_INITIALIZED
+        | CUresult::CUDA_ERROR_DEINITIALIZED
+        | CUresult::CUDA_ERROR_NO_DEVICE
+        | CUresult::CUDA_ERROR_INVALID_DEVICE => Err(Undescribed::Absent),
+        other => Err(Undescribed::Nameless(other)),
+    }
 }
 
 /// `GPU-` and the UUID, as NVML and `nvidia-smi` write it.
@@ -77,7 +111,8 @@ fn uuid_text(uuid: &CUuuid) -> String {
         if matches!(i, 4 | 6 | 8 | 10) {
             text.push('-');
         }
-        text.push_str(&format!("{:02x}", *byte as u8));
+        // Writing to a string never fails.
+        let _ = write!(text, "{:02x}", *byte as u8);
     }
     text
 }

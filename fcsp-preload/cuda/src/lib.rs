@@ -16,6 +16,7 @@
 //! Mechanism (wrappers, `dlsym`, guard, panic border) is `fcsp_preload`'s, decisions are `fcsp_core`'s.
 
 mod activity;
+mod attach;
 mod capture;
 mod communication;
 mod context;
@@ -28,11 +29,13 @@ mod launch;
 mod launch_legacy;
 mod memory;
 mod mps;
+mod observe;
 mod order;
 mod policy_watch;
 mod procaddr;
 mod queue;
 mod start;
+mod steps;
 mod sync;
 mod transfer;
 mod turn;

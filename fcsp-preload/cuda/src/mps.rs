@@ -35,7 +35,7 @@ pub fn set_partition() {
     if theirs.is_some() && theirs != ours {
         return;
     }
-    let percent = pipe_directory().join("control").exists().then(percent);
+    let percent = may_be_there().then(percent);
     match percent.flatten() {
         Some(percent) => {
             set(PERCENTAGE, percent);
@@ -87,9 +87,18 @@ fn unset(name: &CStr) {
     unsafe { libc::unsetenv(name.as_ptr()) };
 }
 
+/// Whether there is what a client of MPS needs: the daemon's pipe. One system call.
+fn may_be_there() -> bool {
+    pipe_directory().join("control").exists()
+}
+
 /// Whether what this process does on the device runs beside the work of other processes: whether it
-/// is a client of MPS there. A driver too old to say counts as one without.
+/// is a client of MPS there. The driver is asked only where it may be; one too old to say counts as one
+/// without.
 pub fn sharing_mode(ordinal: CUdevice) -> SharingMode {
+    if !may_be_there() {
+        return SharingMode::Exclusive;
+    }
     let mut client = 0;
     let result = cuda::cuDeviceGetAttribute.get().map(|ask| {
         let attribute = CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MPS_ENABLED;

@@ -21,7 +21,7 @@ use cuda_sys::{
     CUstream_flags,
 };
 use fcsp_core::backend::QueueId;
-use fcsp_nvidia_queue::{CudaGate, Driver, Surroundings};
+use fcsp_nvidia_queue::{CudaGate, Driver, Pages, Surroundings};
 use fcsp_preload::log;
 
 use crate::capture::{self, Undisturbed};
@@ -36,10 +36,14 @@ fn succeeded(result: CUresult) -> bool {
     result == CUresult::CUDA_SUCCESS
 }
 
-/// The gate of one device of this process.
+/// The gate of one device of this process. The first looks the driver's functions up, which a program that is
+/// never gated need not wait for.
 #[inline]
 pub fn gate(device: &Device) -> CudaGate<'_, Program> {
-    CudaGate::new(&device.pages, Program)
+    let pages = device
+        .pages
+        .get_or_init(|| Pages::new(device.attachment.page(), driver()));
+    CudaGate::new(pages, Program)
 }
 
 /// The driver's own functions for a gate, never the exports of the same names.

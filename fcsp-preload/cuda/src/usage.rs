@@ -7,11 +7,11 @@
 use core::sync::atomic::Ordering;
 
 use cuda_sys::{nvmlDevice_t, nvmlProcessInfo_t, nvmlReturn_t};
-use fcsp_core::sched::observer;
 use fcsp_preload::log;
 
 use crate::device::Device;
 use crate::hooks::nvml;
+use crate::identity;
 use crate::memory;
 use crate::memory::pool::table;
 use crate::usage_rhythm::{self, Rhythm};
@@ -30,28 +30,21 @@ const CONTEXT_BYTES_MPS: u64 = CONTEXT_BYTES_GUESS;
 /// Most processes asked about on one device.
 const PROCESSES_MAX: usize = 512;
 
-/// Starts watching a newly attached device.
-pub fn watch(device: &'static Device) {
-    let run = move || {
-        observer::prepare_thread();
-        follow(device);
-    };
-    if let Err(error) = std::thread::Builder::new()
-        .name("fcsp-usage".into())
-        .spawn(run)
-    {
-        log::warn!("contexts and code are not counted: no thread could be started: {error}");
-    }
-}
-
 /// Tells the watchers that a context or code came or went.
 pub fn changed(_device: &Device) {
     usage_rhythm::changed();
 }
 
-fn follow(device: &'static Device) {
-    // Not before there is a context: the driver is busy making it.
+/// Keeps the charge of a newly attached device up to date, on a thread of its own. Comes back only if the
+/// management library does not know the device.
+pub fn follow(device: &'static Device) {
+    // Not before there is a context, and some time after: the driver is busy making it, and then with what
+    // the program wants first, and initialising the management library would be in the way of both.
     let mut rhythm = Rhythm::begin();
+    rhythm.wait();
+    if let Ok(total_bytes) = identity::total_bytes(device.ordinal) {
+        device.attachment.region().note_total_bytes(total_bytes);
+    }
     let Some(handle) = handle_of(&device.id) else {
         log::info!(
             "the management library does not know {}: contexts are charged as expected",
@@ -61,10 +54,10 @@ fn follow(device: &'static Device) {
     };
     let mut last = None;
     loop {
-        rhythm.wait();
         let found = reconcile(device, handle, last);
         rhythm.looked(found == last);
         last = found;
+        rhythm.wait();
     }
 }
 

@@ -13,6 +13,15 @@ fn signals_masks_and_standard_output_are_the_programs_own() {
 }
 
 #[test]
+fn the_first_context_of_a_program_with_threads_does_not_sleep() {
+    let stage = stage(crate::here!());
+    // A thread of ours may be in the way of one, holding the process's map.
+    let awake = (0..10).any(|_| seen(&mut client(&stage, "first_context")) == "slept=0\n");
+    assert!(awake, "attaching waits for something");
+    is_left_clean(&stage);
+}
+
+#[test]
 fn a_program_that_closes_all_descriptors_before_it_starts_is_limited() {
     let printed = see(crate::here!(), "closes_before");
     assert_eq!(printed, format!("program: {HELD}\n"));

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define MIB ((size_t)1 << 20)
@@ -380,6 +381,26 @@ static int count_threads(void) {
     return threads;
 }
 
+static void *sleeps(void *unused) {
+    pause();
+    return unused;
+}
+
+/* How often the thread that makes the first context sleeps in it, in a process that has another thread. */
+static void first_context(void) {
+    void *context = NULL;
+    struct rusage before, after;
+    pthread_t other;
+    open_driver();
+    pthread_create(&other, NULL, sleeps, NULL);
+    if (CU(init_fn, cuInit)(0)) exit(5);
+    retain_fn retain = CU(retain_fn, cuDevicePrimaryCtxRetain);
+    getrusage(RUSAGE_THREAD, &before);
+    if (retain(&context, 0)) exit(5);
+    getrusage(RUSAGE_THREAD, &after);
+    printf("slept=%ld\n", after.ru_nvcsw - before.ru_nvcsw);
+}
+
 /* A thousand times from nothing to a context and back. */
 static void cycles(void) {
     int failures = 0, threads_before = 0;
@@ -389,7 +410,10 @@ static void cycles(void) {
         failures += start_on(0) != 0;
         failures += CU(alloc_fn, cuMemAlloc_v2)(&address, 300 * MIB) != 0;
         failures += CU(device_fn, cuDevicePrimaryCtxRelease_v2)(0) != 0;
-        if (i == 10) threads_before = count_threads();
+        if (i == 10) {
+            usleep(500000); /* a thread that finds no management library ends some time after a context came */
+            threads_before = count_threads();
+        }
     }
     printf("failures=%d threads=%d\n", failures, count_threads() - threads_before);
     if (start_on(0)) exit(5);
@@ -404,6 +428,7 @@ int main(int argc, char **argv) {
         {"devices", devices}, {"contexts", contexts}, {"functions", functions}, {"export_table", export_table},
         {"too_early", too_early}, {"other_namespace", other_namespace}, {"deep_bind", deep_bind}, {"beside", beside}, {"profiled", profiled},
         {"manners", manners}, {"closes_before", closes_before}, {"closes_after", closes_after}, {"cycles", cycles},
+        {"first_context", first_context},
 #ifdef LINKED
         {"linked", linked},
 #endif

@@ -2,7 +2,8 @@
 //!
 //! Two ways. From outside: native and preloaded processes in turn, and how long the same call took in each. A
 //! real driver takes a tenth of a second for it and never twice the same time, so this tells only what is
-//! large. From inside: the library's own clock, as it writes it into its log.
+//! large. From inside: the library's own clock, as it writes it into its log. A few more processes tell how
+//! long each step of it takes.
 
 use anyhow::{Context, Result};
 use fcsp_hw_tests::stats::median;
@@ -22,20 +23,23 @@ const VISIT: Program = Program {
     args: &["idle", "--sample-ms", "0"],
 };
 const PAIRS: usize = 20;
+const TOLD_STEPS: usize = 5;
 const ADDED_US_MAX: f64 = 100.0;
 const ENDS_WITHIN: Duration = Duration::from_secs(60);
 /// What stands before and after the time in the log.
 const TOLD: (&str, &str) = ("attached in ", " us");
+/// What stands before the lengths of steps, and ends with their line.
+const STEPS: [&str; 2] = ["attached: ", "context made: "];
 
 /// Twenty pairs, who goes first alternating.
 pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     let run_dir = bench.site.fresh_run_dir()?;
     // Makes the region, and brings the driver's files into memory.
-    visit(bench, true, &run_dir)?;
+    visit(bench, true, &run_dir, "info")?;
     let (mut native_us, mut fcsp_us, mut own_us) = (Vec::new(), Vec::new(), Vec::new());
     for pair in 0..bench.either(PAIRS, 5) {
         for fcsp in [pair & 1 == 0, pair & 1 != 0] {
-            let seen = visit(bench, fcsp, &run_dir)?;
+            let seen = visit(bench, fcsp, &run_dir, "info")?;
             if fcsp {
                 fcsp_us.push(seen.context_us);
                 own_us.push(
@@ -47,23 +51,32 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
             }
         }
     }
-    judge(&native_us, &fcsp_us, &own_us, result)
+    judge(&native_us, &fcsp_us, &own_us, result)?;
+    let mut steps = Vec::new();
+    for _ in 0..TOLD_STEPS {
+        steps.extend(visit(bench, true, &run_dir, "debug")?.steps);
+    }
+    result
+        .details
+        .push(json!({ "run": "attach, step by step, us", "steps": steps }));
+    Ok(())
 }
 
 /// What a process told.
 struct Seen {
     context_us: f64,
     attached_us: Option<f64>,
+    steps: Vec<String>,
 }
 
-fn visit(bench: &Bench, fcsp: bool, run_dir: &Path) -> Result<Seen> {
+fn visit(bench: &Bench, fcsp: bool, run_dir: &Path, log_level: &str) -> Result<Seen> {
     let (name, sharing) = if fcsp {
         ("attach", Sharing::Fcsp(Limits::share(50)))
     } else {
         ("attach-native", Sharing::Native)
     };
     let command = bench.bare_command(&VISIT, 0.0, &[]);
-    let tenant = Tenant::new(name, sharing, command).with_env("FCSP_LOG", "info");
+    let tenant = Tenant::new(name, sharing, command).with_env("FCSP_LOG", log_level);
     let log = bench.site.log_file(name);
     let mut child = Child::spawn(name, tenant.to_command(&bench.site, run_dir), &log)?;
     let deadline = Instant::now() + ENDS_WITHIN;
@@ -74,12 +87,21 @@ fn visit(bench: &Bench, fcsp: bool, run_dir: &Path) -> Result<Seen> {
     Ok(Seen {
         context_us: header.context_ns as f64 / 1e3,
         attached_us: told_us(&said),
+        steps: told_steps(&said),
     })
 }
 
 fn told_us(log: &str) -> Option<f64> {
     let (_, rest) = log.split_once(TOLD.0)?;
     rest.split_once(TOLD.1)?.0.parse().ok()
+}
+
+fn told_steps(log: &str) -> Vec<String> {
+    let told = |line: &str| {
+        let at = STEPS.iter().find_map(|it| line.find(it))?;
+        Some(line[at..].to_owned())
+    };
+    log.lines().filter_map(told).collect()
 }
 
 fn judge(
@@ -128,6 +150,20 @@ mod tests {
         let log = "fcsp: info: tenant a on GPU-1, slot 0, attached in 83 us\nmore in 9 us";
         assert_eq!(told_us(log), Some(83.0));
         assert_eq!(told_us("nothing"), None);
+    }
+
+    #[test]
+    fn steps_are_found_in_the_log() {
+        let log = "fcsp: info: tenant a on GPU-1, slot 0, attached in 83 us\n\
+                   fcsp: debug: attached: identity 3, slot 9 us\n\
+                   fcsp: debug: context made: asked 1, by the driver 90 us\n";
+        assert_eq!(
+            told_steps(log),
+            [
+                "attached: identity 3, slot 9 us",
+                "context made: asked 1, by the driver 90 us"
+            ]
+        );
     }
 
     #[test]
