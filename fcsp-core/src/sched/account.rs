@@ -120,6 +120,8 @@ pub struct ProcessAccount {
     pub margin: Margin,
     /// Its threads wait in place of its queues: every segment costs it a thread's sleep.
     pub threads_wait: bool,
+    /// Fill and device time of what its present batch had in segments that were ended by force.
+    ended: (u64, u64),
     /// When it last had nothing left to run.
     pub drained_ns: u64,
     synced_seen: u32,
@@ -175,12 +177,19 @@ impl ProcessAccount {
         let waited = synced != self.synced_seen;
         let throttled = blocked != self.blocked_seen;
         (self.synced_seen, self.blocked_seen) = (synced, blocked);
+        let (ended_fill_ns, ended_device_ns) = std::mem::take(&mut self.ended);
         if !throttled {
-            self.fill_ns = blend(self.fill_ns, fill_ns);
+            self.fill_ns = blend(self.fill_ns, fill_ns + ended_fill_ns);
         }
-        self.device_ns_mean = blend(self.device_ns_mean, device_ns);
+        self.device_ns_mean = blend(self.device_ns_mean, device_ns + ended_device_ns);
         let milli = if waited && !throttled { 1000 } else { 0 };
         self.sync_milli = (self.sync_milli * 7 + milli) / 8;
+    }
+
+    /// A segment that was still filling is ended by force: the next one is the rest of the same batch.
+    pub fn carry_over(&mut self, fill_ns: u64, device_ns: u64) {
+        self.ended.0 += fill_ns;
+        self.ended.1 += device_ns;
     }
 
     /// Learns how long the program thinks between batches.
@@ -214,7 +223,9 @@ impl ProcessAccount {
     /// When a segment that began to fill at `opened_ns` is best granted: so late that its program
     /// will have submitted everything by the time the device has run it, less the margin.
     pub fn just_in_time_ns(&self, opened_ns: u64) -> u64 {
-        let lead_ns = self.margin.lead_ns(self.device_ns_mean);
+        let (ended_fill_ns, ended_device_ns) = self.ended;
+        let device_ns = self.device_ns_mean.saturating_sub(ended_device_ns);
+        let lead_ns = ended_fill_ns + self.margin.lead_ns(device_ns);
         opened_ns + self.fill_ns.saturating_sub(lead_ns)
     }
 }

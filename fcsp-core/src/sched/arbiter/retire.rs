@@ -53,6 +53,8 @@ impl Arbiter {
                     >= self.tuning.quiet_ns;
                 let turn_over = now.saturating_sub(turn.started_ns) >= turn.budget_ns;
                 if running >= expected && (quiet || turn_over) {
+                    let fill_ns = segment.submitted_ns.saturating_sub(segment.opened_ns);
+                    account.carry_over(fill_ns, account.corrected_ns(segment.predicted_ns));
                     if account.interactive() && turn_over {
                         account.margin.learn_too_early(account.device_ns_mean);
                     }

@@ -59,7 +59,7 @@ pub enum Kind {
 }
 
 pub struct Program {
-    kind: Kind,
+    pub kind: Kind,
     producer: Producer,
     queue: Queue,
     cpu_free_ns: u64,

@@ -128,6 +128,40 @@ fn eager_decoding_keeps_its_speed_beside_training() {
     );
 }
 
+/// The processor of a decoder is slower for a while, as on a host that others use: what was learnt of a
+/// step is wrong then, and must not stay so.
+#[test]
+fn eager_decoding_recovers_from_a_slow_processor() {
+    const QUICK: Kind = Kind::Phases(&[(317, us(3), us(12))]);
+    const SLOW: Kind = Kind::Phases(&[(317, us(3), us(30))]);
+    const TRAIN: Kind = Kind::Phases(&[
+        (160, us(12), us(12)),
+        (300, us(26), us(12)),
+        (7, us(250), us(12)),
+    ]);
+    let alone = |kind| {
+        let mut node = Node::new(&[(balanced(50), kind), (balanced(50), Kind::Idle)]);
+        node.run(ms(500));
+        node.run(ms(1000))[0] as f64
+    };
+    let mut node = Node::new(&[(balanced(50), QUICK), (balanced(50), TRAIN)]);
+    node.run(ms(1000));
+    for (kind, what) in [(SLOW, "slow"), (QUICK, "quick"), (SLOW, "slow again")] {
+        let alone = alone(kind.clone());
+        node.programs[0].kind = kind;
+        node.run(ms(500));
+        let done = node.run(ms(1000));
+        let (decode, train) = (done[0] as f64 / alone, done[1] as f64 / ms(1000) as f64);
+        println!(
+            "simulated: {what}, decoding {decode:.3} of alone, training {train:.3} of the device"
+        );
+        assert!(
+            decode >= 0.9 && train >= 0.6,
+            "{what}: {decode:.3}, {train:.3}"
+        );
+    }
+}
+
 #[test]
 fn one_kernel_at_a_time_gets_its_share_beside_long_kernels() {
     let pingpong = Kind::Steps {
