@@ -22,7 +22,7 @@ use crate::region::layout::{RegionLayout, Slot};
 use crate::sync::{AtomicBool, AtomicU32, Ordering};
 
 /// How often a standby looks at the arbiter while its own process waits.
-pub const STANDBY: Duration = Duration::from_millis(2);
+pub const STANDBY: Duration = Duration::from_millis(4);
 /// A heartbeat older than this is suspicious: the arbiter never sleeps longer while work is pending.
 const SUSPICIOUS_NS: u64 = ms(5);
 /// An arbiter silent for this long has been stopped, alive or not.

@@ -34,7 +34,7 @@ pub const AHEAD: u32 = 24;
 /// Unanswered questions for an event or a queue after which a program counts as waiting.
 const QUERIES_BEFORE_SYNC: u32 = 8;
 /// Longest sleep of a thread that waits for room before it looks again by itself.
-const ROOM_WAIT: Duration = Duration::from_millis(5);
+const ROOM_WAIT: Duration = Duration::from_millis(50);
 /// Between two looks of a waiting thread at whether the device is done, where only threads can tell.
 const LOOK: Duration = Duration::from_micros(50);
 /// The same, while the end is expected to be far away; expectations may be wrong.

@@ -113,7 +113,7 @@ impl Arbiter {
         let least_ns = if turn.is_cut_short() {
             poll_ns
         } else {
-            (error_ns / 4).clamp(poll_ns, us(50))
+            (error_ns / 3).clamp(poll_ns, us(50))
         };
         now + (late / 8).clamp(least_ns, us(250))
     }

@@ -259,3 +259,17 @@ fn the_arbiter_charges_what_the_device_worked() {
         );
     }
 }
+
+#[test]
+fn a_storm_of_launches_takes_no_more_than_its_share() {
+    for ns in [us(2), us(500)] {
+        let mut node = Node::new(&[
+            (balanced(50), Kind::Saturate(vec![us(250)])),
+            (balanced(50), Kind::Saturate(vec![ns])),
+        ]);
+        node.run(ms(500));
+        let done = node.run(ms(1000));
+        println!("simulated: beside kernels of {ns} ns, {done:?}");
+        assert!(done[0] >= ms(480), "{done:?}");
+    }
+}
