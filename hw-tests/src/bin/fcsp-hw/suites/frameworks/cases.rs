@@ -31,6 +31,8 @@ pub struct Case {
     pub native_env: &'static [(&'static str, &'static str)],
     /// Speed.
     pub speed: Speed,
+    /// Pairs of processes that are compared for it.
+    pub pairs: usize,
     /// Quota on each device that the program uses, for the questions about memory. None: not asked.
     pub quotas: &'static [u64],
     /// Whether it is of use on the simulated device, which has the driver's interface and no kernels.
@@ -60,6 +62,7 @@ impl Case {
             env: &[],
             native_env: &[],
             speed: Speed::None,
+            pairs: 1,
             quotas: &[],
             simulated: false,
             devices: 1,
@@ -68,6 +71,8 @@ impl Case {
     }
 }
 
+/// For programs that the processor holds up in part.
+const SEVERAL_PAIRS: usize = 5;
 const TORCH: &str = "compat_torch.py";
 const TORCH_PROCESSES: &str = "compat_torch_processes.py";
 /// What the scripts need to give the same bits twice.
@@ -91,6 +96,7 @@ pub const ALL: &[Case] = &[
     Case {
         env: &[REPEATABLE],
         speed: Speed::Judged,
+        pairs: SEVERAL_PAIRS,
         quotas: QUOTA,
         ..Case::new("torch-eager", "PyTorch eager training", TORCH, &["eager"])
     },
@@ -128,6 +134,7 @@ pub const ALL: &[Case] = &[
             ("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True"),
         ],
         speed: Speed::Judged,
+        pairs: SEVERAL_PAIRS,
         quotas: QUOTA,
         ..Case::new(
             "torch-expandable",

@@ -91,26 +91,46 @@ fn short(text: &str) -> String {
     }
 }
 
-/// The speed of a case against native.
-pub fn speed(case: &Case, pairs: &[Pair]) -> Option<Row> {
-    let ratios: Vec<f64> = pairs
-        .iter()
-        .map(|pair| pair.fcsp.rate() / pair.native.rate())
-        .collect();
-    let rates: Vec<f64> = pairs.iter().map(|pair| pair.native.rate()).collect();
+/// The speed of a case against native, by the turns of one or several pairs of processes: the median
+/// over the pairs of each one's median. Two processes of one program differ for as long as they live, by
+/// where their code and data came to lie, so more turns of one pair say no more.
+pub fn speed(case: &Case, pairs: &[Vec<Pair>]) -> Option<Row> {
+    let of_pair = |turns: &Vec<Pair>| {
+        let ratios: Vec<f64> = turns
+            .iter()
+            .map(|turn| turn.fcsp.rate() / turn.native.rate())
+            .collect();
+        median(&ratios)
+    };
+    let ratios: Vec<f64> = pairs.iter().filter_map(of_pair).collect();
+    let turns = || pairs.iter().flatten();
+    let rates: Vec<f64> = turns().map(|turn| turn.native.rate()).collect();
     let (ratio, rate) = median(&ratios).zip(median(&rates))?;
     let bar = match case.speed {
         Speed::Judged => Bar::AtLeast(SPEED_AT_LEAST),
         Speed::Told => Bar::None,
         Speed::None => return None,
     };
-    let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = ratios.iter().copied().fold(0.0, f64::max);
+    let all = turns().map(|turn| turn.fcsp.rate() / turn.native.rate());
+    let (least, most) = all.fold((f64::INFINITY, 0.0_f64), |(least, most), ratio| {
+        (least.min(ratio), most.max(ratio))
+    });
+    let several = match ratios.as_slice() {
+        [_] => String::new(),
+        several => {
+            let each: Vec<String> = several.iter().map(|it| format!("{it:.3}")).collect();
+            format!(
+                " of {} pairs of processes, {}",
+                several.len(),
+                each.join(", ")
+            )
+        }
+    };
     Some(Row::number(
         format!(
-            "{}: speed, of native ({rate:.1} steps/s; {} turns, {least:.3} to {most:.3})",
+            "{}: speed, of native ({rate:.1} steps/s; {} turns{several}; {least:.3} to {most:.3})",
             case.title,
-            pairs.len()
+            turns().count()
         ),
         ratio,
         "",
@@ -203,6 +223,7 @@ fn mib(bytes: u64) -> String {
 mod tests {
     use super::*;
     use crate::result::Verdict;
+    use std::slice::from_ref;
 
     const QUOTA_BYTES: u64 = 8 << 30;
 
@@ -282,15 +303,23 @@ mod tests {
             native: pace(1000),
             fcsp: pace(fcsp),
         };
-        let slow = [pair(900), pair(980), pair(1000)];
-        let row = speed(&case(Speed::Judged), &slow).expect("three turns");
+        let slow = vec![pair(900), pair(980), pair(1000)];
+        let row = speed(&case(Speed::Judged), from_ref(&slow)).expect("three turns");
         assert_eq!((row.value, row.verdict), (Some(0.98), Verdict::Miss));
-        let even = [pair(900), pair(995), pair(1000)];
-        let row = speed(&case(Speed::Judged), &even).expect("three turns");
+        let even = vec![pair(900), pair(995), pair(1000)];
+        let row = speed(&case(Speed::Judged), from_ref(&even)).expect("three turns");
         assert_eq!(row.verdict, Verdict::Pass);
-        let row = speed(&case(Speed::Told), &slow).expect("three turns");
+        let several = [slow.clone(), even, vec![pair(1010)]];
+        let row = speed(&case(Speed::Judged), &several).expect("three pairs");
+        assert_eq!((row.value, row.verdict), (Some(0.995), Verdict::Pass));
+        assert!(
+            row.measure.contains("7 turns of 3 pairs"),
+            "{}",
+            row.measure
+        );
+        let row = speed(&case(Speed::Told), from_ref(&slow)).expect("three turns");
         assert_eq!(row.verdict, Verdict::Info);
-        assert!(speed(&case(Speed::None), &slow).is_none());
+        assert!(speed(&case(Speed::None), from_ref(&slow)).is_none());
         assert!(speed(&case(Speed::Judged), &[]).is_none());
     }
 

@@ -133,7 +133,7 @@ fn run_batch(
     }
     for trial in &mut trials {
         trial.compare();
-        trial.race(bench);
+        trial.race(bench, scripts);
     }
     if trials.iter().any(Trial::goes_on) {
         let neighbour = Neighbour::start(bench, &run_dir)?;

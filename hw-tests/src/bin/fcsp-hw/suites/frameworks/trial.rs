@@ -105,35 +105,28 @@ impl<'a> Trial<'a> {
         });
     }
 
-    /// Compares speed, turn by turn, who goes first alternating.
-    pub fn race(&mut self, bench: &Bench) {
+    /// Compares speed, turn by turn, who goes first alternating; then with further pairs of processes,
+    /// if the case wants them, each of which shares the device with nobody.
+    pub fn race(&mut self, bench: &Bench, scripts: &Path) {
         if self.case.speed == Speed::None {
             return;
         }
         let question = format!("turn {TURN_S} {}", quiet_cpus());
+        let turns = bench.either(TURNS, TURNS_QUICK);
         self.step("speed", |it, both| {
-            let mut pairs = Vec::new();
-            for pair in 0..bench.either(TURNS, TURNS_QUICK) {
-                let mut native = || -> Result<Pace, Stop> {
-                    let native = both.native.as_mut().context("it has ended");
-                    native
-                        .and_then(|it| it.ask(&question))
-                        .map_err(Stop::Native)
-                };
-                let mut fcsp = || both.fcsp.ask(&question).map_err(Stop::Fcsp);
-                pairs.push(if pair & 1 == 0 {
-                    let native = native()?;
-                    Pair {
-                        native,
-                        fcsp: fcsp()?,
-                    }
-                } else {
-                    let fcsp = fcsp()?;
-                    Pair {
-                        native: native()?,
-                        fcsp,
-                    }
-                });
+            let native = both.native.as_mut().context("it has ended");
+            let native = native.map_err(Stop::Native)?;
+            let mut pairs = vec![take_turns(native, &mut both.fcsp, &question, turns)?];
+            for _ in 1..bench.either(it.case.pairs, 1) {
+                let run_dir = bench.site.fresh_run_dir().map_err(Stop::Native)?;
+                let start = |fcsp| Actor::start(bench, it.case, fcsp, scripts, &run_dir);
+                let mut native = start(false).map_err(Stop::Native)?;
+                let mut fcsp = start(true).map_err(Stop::Fcsp)?;
+                native.open().map_err(Stop::Native)?;
+                fcsp.open().map_err(Stop::Fcsp)?;
+                pairs.push(take_turns(&mut native, &mut fcsp, &question, turns)?);
+                native.finish().map_err(Stop::Native)?;
+                fcsp.finish().map_err(Stop::Fcsp)?;
             }
             it.rows.extend(judge::speed(it.case, &pairs));
             it.details
@@ -249,6 +242,34 @@ impl<'a> Trial<'a> {
             ..Row::info(measure, text)
         });
     }
+}
+
+/// Turns of both, one right after the other, who goes first alternating.
+fn take_turns(
+    native: &mut Actor,
+    fcsp: &mut Actor,
+    question: &str,
+    turns: usize,
+) -> Result<Vec<Pair>, Stop> {
+    let mut pairs = Vec::new();
+    for turn in 0..turns {
+        let mut native = || -> Result<Pace, Stop> { native.ask(question).map_err(Stop::Native) };
+        let mut fcsp = || -> Result<Pace, Stop> { fcsp.ask(question).map_err(Stop::Fcsp) };
+        pairs.push(if turn & 1 == 0 {
+            let native = native()?;
+            Pair {
+                native,
+                fcsp: fcsp()?,
+            }
+        } else {
+            let fcsp = fcsp()?;
+            Pair {
+                native: native()?,
+                fcsp,
+            }
+        });
+    }
+    Ok(pairs)
 }
 
 impl Both {

@@ -58,7 +58,7 @@ fn carry_out(fault: Option<&Fault>) -> (Vec<Verdict>, String) {
     let mut trial = Trial::start(&bench, &case, dir.path(), &run_dir).expect("a shell");
     trial.open();
     trial.compare();
-    trial.race(&bench);
+    trial.race(&bench, dir.path());
     trial.compare_beside();
     trial.dismiss_native();
     trial.end();
