@@ -301,7 +301,9 @@ impl World {
             _ if good.is_empty() => Twin::default(),
             _ => return good[self.bytes.below(good.len().min(256))],
         };
-        if self.is_torn(wrong) {
+        // Whether a graph's address is still one depends on when its last launch is over.
+        let is_of_graph = self.model.graphs.addresses().any(|it| it == wrong);
+        if is_of_graph || self.is_torn(wrong) {
             Twin::default()
         } else {
             wrong
