@@ -1,5 +1,6 @@
 //! What the arbiter remembers of tenants and processes between steps.
 
+use super::clock::us;
 use super::margin::Margin;
 use super::plan::ProcessView;
 use super::shares::{Share, WHOLE_PPM};
@@ -10,6 +11,11 @@ fn blend(old: u64, new: u64) -> u64 {
     if old == 0 { new } else { (old * 7 + new) / 8 }
 }
 
+/// A segment's error up to which a program may be regular, after so many measurements in a row.
+const REGULAR_NS: u64 = us(40);
+const STEADY_MIN: u32 = 64;
+/// A turn's error beyond which it is not, and is watched segment by segment again.
+const IRREGULAR_NS: u64 = us(120);
 /// Share at which a paused tenant is charged for what ran on.
 const PAUSED_PPM: u32 = WHOLE_PPM / 100;
 /// Device time of one tenant.
@@ -112,8 +118,13 @@ pub struct ProcessAccount {
     pub think_ns: u64,
     /// Actual over predicted device time, thousandths.
     pub ratio_milli: u64,
-    /// Mean absolute error of the prediction, nanoseconds.
+    /// Mean absolute error of the prediction, nanoseconds: of a segment, or of a turn's worth of them if
+    /// it is `regular`.
     pub error_ns: u64,
+    /// Its segments take what is expected so exactly that the end of many of them can be told.
+    pub regular: bool,
+    /// Measurements in a row that speak for that.
+    steady: u32,
     /// Part of its segments that ended in a wait, thousandths.
     pub sync_milli: u64,
     /// How much earlier than just in time its filling segments are granted.
@@ -154,7 +165,7 @@ impl ProcessAccount {
             return;
         }
         let expected = self.corrected_ns(predicted_ns);
-        self.error_ns = blend(self.error_ns, expected.abs_diff(actual_ns)).max(1);
+        self.learn_error(expected.abs_diff(actual_ns));
         let ratio = (actual_ns * 1000 / predicted_ns).clamp(100, 10_000);
         self.ratio_milli = blend(self.ratio_milli, ratio);
     }
@@ -169,7 +180,19 @@ impl ProcessAccount {
     /// Learns from an end that came at some time in the last `within_ns`: the next one is looked for
     /// earlier.
     pub fn learn_doubt(&mut self, within_ns: u64) {
-        self.error_ns = blend(self.error_ns, within_ns).max(1);
+        self.learn_error(within_ns);
+    }
+
+    fn learn_error(&mut self, error_ns: u64) {
+        self.error_ns = blend(self.error_ns, error_ns).max(1);
+        if self.regular {
+            self.regular = self.error_ns <= IRREGULAR_NS;
+            self.steady = 0;
+        } else {
+            let is_steady = self.error_ns <= REGULAR_NS;
+            self.steady = if is_steady { self.steady + 1 } else { 0 };
+            self.regular = self.steady >= STEADY_MIN;
+        }
     }
 
     /// Learns how a closed segment came to be; `synced` and `blocked` are the counters of its slot.

@@ -21,6 +21,11 @@ const DOWN_FAR: i64 = 16;
 const IN_TIME_RUN: u32 = 16;
 /// So often at most.
 const DOUBLINGS_MAX: u32 = 5;
+/// One segment in this many is granted earlier than the rest, to see how soon its last result can come:
+/// what was seen while results were late, or looked for late, says nothing of that.
+const PROBE_EVERY: u32 = 32;
+/// By so much.
+const PROBE_NS: u64 = us(300);
 /// A program that would need more is not helped by more.
 const NS_MAX: i64 = 1_500_000;
 
@@ -35,6 +40,8 @@ pub struct Margin {
     in_time: u32,
     /// One was late.
     found: bool,
+    /// Segments learnt from.
+    segments: u32,
 }
 
 impl Margin {
@@ -48,12 +55,23 @@ impl Margin {
 
     /// How long before its end a segment that takes `device_ns` is granted.
     pub fn lead_ns(&self, device_ns: u64) -> u64 {
-        (device_ns as i64 + self.ns).max(0) as u64
+        let lead_ns = (device_ns as i64 + self.ns).max(0) as u64;
+        lead_ns + if self.probes() { PROBE_NS } else { 0 }
+    }
+
+    fn probes(&self) -> bool {
+        self.segments % PROBE_EVERY == PROBE_EVERY - 1
     }
 
     /// How soon after the last submission the last result can come, as far as is known.
     pub fn least_late_ns(&self) -> Option<u64> {
         self.least_late_ns
+    }
+
+    /// Whether a last result that comes `late_ns` after the last submission is late.
+    pub fn is_late(&self, late_ns: u64, slack_ns: u64) -> bool {
+        self.least_late_ns
+            .is_some_and(|least_ns| late_ns > least_ns + slack_ns)
     }
 
     /// Learns from a segment that takes `device_ns` as expected, was granted while it filled, and whose
@@ -64,6 +82,11 @@ impl Margin {
         // With that margin the device is not what the program waits for: it has become slower itself.
         let slower_ns = if self.ns == NS_MAX { over_ns / 16 } else { 0 };
         self.least_late_ns = Some(least_ns + slower_ns);
+        let probed = self.probes();
+        self.segments = self.segments.wrapping_add(1);
+        if probed {
+            return;
+        }
         if over_ns > slack_ns {
             (self.in_time, self.found) = (0, true);
             let up_ns = (over_ns - slack_ns).min(UP_NS_MAX);

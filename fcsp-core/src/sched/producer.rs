@@ -34,7 +34,9 @@ pub const AHEAD: u32 = 24;
 /// Unanswered questions for an event or a queue after which a program counts as waiting.
 const QUERIES_BEFORE_SYNC: u32 = 8;
 /// Longest sleep of a thread that waits for room before it looks again by itself.
-const ROOM_WAIT: Duration = Duration::from_millis(50);
+const ROOM_WAIT: Duration = Duration::from_millis(5);
+/// So many of these in vain, and the arbiter is asked to look as well: a turn of others is over by then.
+const ROOM_WAITS: u32 = 10;
 /// Between two looks of a waiting thread at whether the device is done, where only threads can tell.
 const LOOK: Duration = Duration::from_micros(50);
 /// The same, while the end is expected to be far away; expectations may be wrong.
@@ -517,11 +519,14 @@ impl Producer {
 
     fn sleep_while(&self, nap: Duration, is_needed: impl Fn() -> bool) {
         let queue = &self.slot.queue;
-        handshake::sleep_while(&queue.room, &queue.sleepers, Some(nap), &is_needed);
-        if nap == ROOM_WAIT && is_needed() {
-            // So long without anything: whatever put the arbiter to sleep, it looks again.
-            self.ring();
+        for _ in 0..ROOM_WAITS {
+            handshake::sleep_while(&queue.room, &queue.sleepers, Some(nap), &is_needed);
+            if nap != ROOM_WAIT || !is_needed() {
+                return;
+            }
         }
+        // So long without anything: whatever put the arbiter to sleep, it looks again.
+        self.ring();
     }
 
     fn segment(&self, number: u32) -> &'static Segment {

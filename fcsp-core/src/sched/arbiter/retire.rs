@@ -204,13 +204,16 @@ impl Tuning {
         let due_ns = account.just_in_time_ns(segment.opened_ns) + 2 * self.beside_interactive_ns;
         let began_ns = turn.segment_started_ns;
         if account.interactive() && began_ns <= due_ns && began_ns < segment.submitted_ns {
-            let late_ns = now.saturating_sub(segment.submitted_ns);
             let kernel_ns = device_ns / u64::from(segment.launches.max(1));
-            // If it was looked at late, nobody knows when it came.
+            let slack_ns = kernel_ns + self.late_ns;
+            let margin = &mut account.margin;
+            // If it was not looked for just before, all that is known is that it had not come then.
+            let missing_ns = turn.looked_ns.saturating_sub(segment.submitted_ns);
             if turn.looked_just_before(now) {
-                account
-                    .margin
-                    .learn(device_ns, late_ns, kernel_ns + self.late_ns);
+                let late_ns = now.saturating_sub(segment.submitted_ns);
+                margin.learn(device_ns, late_ns, slack_ns);
+            } else if margin.is_late(missing_ns, slack_ns) {
+                margin.learn(device_ns, missing_ns, slack_ns);
             }
         }
     }

@@ -9,6 +9,9 @@ use crate::sched::segment::{SegmentState, reached};
 /// After so long without seeing when exactly a segment ends, one is looked at closely.
 const SPAN_NS_MAX: u64 = ms(10);
 
+/// How often to look while somebody who goes first waits for the end of a segment.
+const LOOK_NS_CUT_SHORT: u64 = us(50);
+
 impl Arbiter {
     /// When the next thing can happen that no doorbell announces.
     pub(super) fn wake(&self, now: u64, view: &View, plan: &Plan) -> Option<u64> {
@@ -97,7 +100,8 @@ impl Arbiter {
             // Nobody waits for any but the last of several. Small errors add up, so now and then.
             None => {
                 let is_long = now.saturating_sub(turn.span.since_ns) >= SPAN_NS_MAX;
-                let last = if is_long { segment.number } else { granted };
+                let one = is_long || !account.regular;
+                let last = if one { segment.number } else { granted };
                 let all = turn.ends_ns(account, process, (segment.number, last));
                 (all.unwrap_or(end), account.error_ns)
             }
@@ -105,12 +109,17 @@ impl Arbiter {
         let lead_ns = self.tuning.lead_ns + error_ns;
         let first_look = end.saturating_sub(lead_ns);
         if now < first_look {
-            return first_look;
+            return if turn.is_cut_short() {
+                // Whoever waits for its end is not to wait for an error.
+                first_look.min(now + LOOK_NS_CUT_SHORT)
+            } else {
+                first_look
+            };
         }
         // Late by a little is looked at closely, late by much less often.
         let late = now.saturating_sub(end);
         let poll_ns = self.tuning.poll_ns;
-        let least_ns = if turn.is_cut_short() {
+        let least_ns = if turn.is_cut_short() || !account.regular {
             poll_ns
         } else {
             (error_ns / 3).clamp(poll_ns, us(50))

@@ -17,16 +17,25 @@ fn saturating(percents: &[u32], lengths: &[u64]) -> Node {
     Node::new(&programs)
 }
 
+/// What the arbiter may look in a second at programs whose turns' ends can be told, and at any.
+const STEPS_REGULAR: u64 = 2_000;
+const STEPS: u64 = 7_000;
+
 #[track_caller]
-fn assert_shares(node: &mut Node, percents: &[u32], error_points: f64, total_min: f64) {
+fn assert_shares(
+    node: &mut Node,
+    percents: &[u32],
+    error_points: f64,
+    total_min: f64,
+    steps_max: u64,
+) {
     node.run(ms(500));
     for second in 0..3 {
         let steps = node.steps;
         let done = node.run(ms(1000));
         // A wake-up takes 12 µs of a processor on the machine with the H200.
         let steps = node.steps - steps;
-        println!("{steps} steps");
-        assert!(steps <= 2_000, "second {second}: {steps} steps");
+        assert!(steps <= steps_max, "second {second}: {steps} steps");
         let total: u64 = done.iter().sum();
         for (got, percent) in fractions(&done).iter().zip(percents) {
             let error = (got * 100.0 - f64::from(*percent)).abs();
@@ -42,13 +51,25 @@ fn assert_shares(node: &mut Node, percents: &[u32], error_points: f64, total_min
 
 #[test]
 fn shares_25_75_with_short_kernels() {
-    assert_shares(&mut saturating(&[25, 75], &[us(250)]), &[25, 75], 0.5, 0.95);
+    assert_shares(
+        &mut saturating(&[25, 75], &[us(250)]),
+        &[25, 75],
+        0.5,
+        0.95,
+        STEPS_REGULAR,
+    );
 }
 
 #[test]
 fn shares_25_75_with_mixed_kernels() {
     let lengths = [us(100), us(250), us(5000)];
-    assert_shares(&mut saturating(&[25, 75], &lengths), &[25, 75], 1.0, 0.95);
+    assert_shares(
+        &mut saturating(&[25, 75], &lengths),
+        &[25, 75],
+        1.0,
+        0.95,
+        STEPS,
+    );
 }
 
 #[test]
@@ -59,12 +80,19 @@ fn shares_25_35_40_with_mixed_kernels() {
         &[25, 35, 40],
         1.0,
         0.94,
+        STEPS,
     );
 }
 
 #[test]
 fn shares_10_90() {
-    assert_shares(&mut saturating(&[10, 90], &[us(250)]), &[10, 90], 0.5, 0.95);
+    assert_shares(
+        &mut saturating(&[10, 90], &[us(250)]),
+        &[10, 90],
+        0.5,
+        0.95,
+        STEPS_REGULAR,
+    );
 }
 
 #[test]
@@ -73,7 +101,7 @@ fn equal_shares_of_long_and_short_kernels() {
         (balanced(50), Kind::Saturate(vec![us(5000)])),
         (balanced(50), Kind::Saturate(vec![us(250)])),
     ]);
-    assert_shares(&mut node, &[50, 50], 1.0, 0.95);
+    assert_shares(&mut node, &[50, 50], 1.0, 0.95, STEPS_REGULAR);
 }
 
 #[test]
