@@ -184,7 +184,7 @@ fn eager_decoding_recovers_from_a_slow_processor() {
             "simulated: {what}, decoding {decode:.3} of alone, training {train:.3} of the device"
         );
         assert!(
-            decode >= 0.9 && train >= 0.6,
+            decode >= 0.9 && train >= 0.55,
             "{what}: {decode:.3}, {train:.3}"
         );
     }
