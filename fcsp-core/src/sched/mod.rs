@@ -38,6 +38,7 @@ pub mod lanes;
 mod loom_handshake;
 #[cfg(not(loom))]
 mod margin;
+#[cfg(not(loom))]
 pub mod observer;
 pub mod plan;
 #[cfg(not(loom))]
