@@ -211,7 +211,7 @@ impl Producer {
         let sample = self.measure(gate, &mut guard, number, queue, key, cost.samples);
         drop(guard);
         if fresh && !thread_waits && !self.runs_ahead(number) {
-            self.announce(number);
+            self.ring();
         }
         Ticket {
             number,
@@ -659,16 +659,6 @@ impl Producer {
             _ => old - (old - handover).min(step),
         };
         self.slot.queue.handover_ns.store(new, Ordering::Relaxed);
-    }
-
-    /// Tells the arbiter of a new segment. It is woken only if it knows of no other of this process:
-    /// while it does it has a timer, and finds this one then.
-    fn announce(&self, number: u32) {
-        let retired = &self.slot.compute.retired;
-        // Relaxed: the fence in `ring_if` orders it.
-        let is_only = || retired.load(Ordering::Relaxed) == number.wrapping_sub(1);
-        handshake::ring_if(&self.header.doorbell, &self.header.arbiter_asleep, is_only);
-        self.bench.wake();
     }
 
     /// Tells the arbiter that something happened.

@@ -18,8 +18,8 @@ fn saturating(percents: &[u32], lengths: &[u64]) -> Node {
 }
 
 /// What the arbiter may look in a second at programs whose turns' ends can be told, and at any.
-const STEPS_REGULAR: u64 = 2_000;
-const STEPS: u64 = 7_000;
+const STEPS_REGULAR: u64 = 3_000;
+const STEPS: u64 = 9_000;
 
 #[track_caller]
 fn assert_shares(
