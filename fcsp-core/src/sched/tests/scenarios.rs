@@ -255,7 +255,8 @@ fn what_a_neighbour_leaves_is_lent_and_taken_back() {
     // The first program's queue was a thousand kernels deep when the second came.
     node.run(ms(400));
     let both = node.run(ms(500));
-    assert!((fractions(&both)[0] - 0.5).abs() < 0.01, "{both:?}");
+    // A turn is a fortieth of this time.
+    assert!((fractions(&both)[0] - 0.5).abs() < 0.02, "{both:?}");
     node.run(ms(500));
     let alone = node.run(ms(500));
     assert!(alone[0] >= ms(497), "{alone:?}");
