@@ -32,15 +32,34 @@ impl CostKey {
     /// A key from what identifies the work: function address and launch shape, or a graph handle.
     #[inline]
     pub fn new(parts: &[u64]) -> Self {
-        let mut hash = 0x9e37_79b9_7f4a_7c15_u64;
-        for &part in parts {
-            // Mixing step of splitmix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number
-            // Generators, OOPSLA 2014).
-            hash = (hash ^ part).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            hash ^= hash >> 29;
-        }
-        Self(hash | 1)
+        let mut pairs = parts.chunks_exact(2);
+        let mixed = pairs.by_ref().zip(1..).map(|(pair, place)| {
+            fold(pair[0] ^ secret(2 * place), pair[1] ^ secret(2 * place + 1))
+        });
+        // No pair waits for another.
+        let sum = mixed.fold(parts.len() as u64, u64::wrapping_add);
+        let last = pairs.remainder().first().copied().unwrap_or(0);
+        Self(fold(sum ^ secret(0), last ^ secret(1)) | 1)
     }
+
+    /// Its own place in the table.
+    #[inline]
+    const fn place(self) -> usize {
+        (self.0 >> 17) as usize % ENTRIES
+    }
+}
+
+/// The two halves of a product, one over the other: the mixing step of wyhash (Wang Yi, public domain).
+#[inline]
+const fn fold(a: u64, b: u64) -> u64 {
+    let product = a as u128 * b as u128;
+    product as u64 ^ (product >> 64) as u64
+}
+
+/// A number without a pattern for each place: odd multiples of the golden ratio.
+#[inline]
+const fn secret(place: u64) -> u64 {
+    0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(2 * place + 1)
 }
 
 /// An expected cost.
@@ -62,7 +81,7 @@ struct Entry {
 /// ([`CostTable::prepare`]).
 #[derive(Debug, Default)]
 pub struct CostTable {
-    entries: OnceLock<Box<[Entry]>>,
+    entries: OnceLock<Box<[Entry; ENTRIES]>>,
 }
 
 impl CostTable {
@@ -71,13 +90,14 @@ impl CostTable {
         self.entries();
     }
 
-    fn entries(&self) -> &[Entry] {
+    fn entries(&self) -> &[Entry; ENTRIES] {
         self.entries.get_or_init(|| {
             let empty = || Entry {
                 key: AtomicU64::new(0),
                 value: AtomicU64::new(0),
             };
-            std::iter::repeat_with(empty).take(ENTRIES).collect()
+            let entries: Box<[Entry]> = std::iter::repeat_with(empty).take(ENTRIES).collect();
+            entries.try_into().expect("that many were made")
         })
     }
 
@@ -151,7 +171,7 @@ impl CostTable {
         });
         free.unwrap_or_else(|| {
             // Full neighbourhood: forget whoever stands at the key's own place.
-            let entry = &entries[(key.0 >> 17) as usize % ENTRIES];
+            let entry = &entries[key.place()];
             entry.value.store(0, Ordering::Relaxed);
             entry.key.store(key.0, Ordering::Relaxed);
             entry
@@ -161,8 +181,8 @@ impl CostTable {
 
 /// The places where `key` may be.
 #[inline]
-fn slots(entries: &[Entry], key: CostKey) -> impl Iterator<Item = &Entry> {
-    let start = (key.0 >> 17) as usize;
+fn slots(entries: &[Entry; ENTRIES], key: CostKey) -> impl Iterator<Item = &Entry> {
+    let start = key.place();
     (0..PROBES).map(move |i| &entries[(start + i) % ENTRIES])
 }
 
@@ -240,6 +260,27 @@ mod tests {
         assert_eq!(table.expect(key, 7), cost(900_000, 1));
         table.relearn(CostKey::new(&[12]));
         assert_eq!(table.expect(CostKey::new(&[12]), 7), cost(7, 0));
+    }
+
+    #[test]
+    fn shapes_that_differ_in_little_have_keys_of_their_own() {
+        let mut keys = std::collections::HashSet::new();
+        for (function, x, y) in
+            (0..64).flat_map(|f| (0..64).flat_map(move |x| (0..64).map(move |y| (f, x, y))))
+        {
+            let parts = [
+                0x7f00_0000_0000 + function * 64,
+                1 << 32 | x,
+                y << 32 | 1,
+                1 << 32 | 1,
+                0,
+            ];
+            keys.insert(CostKey::new(&parts).0);
+        }
+        keys.insert(CostKey::new(&[0]).0);
+        keys.insert(CostKey::new(&[0, 0]).0);
+        keys.insert(CostKey::new(&[0, 0, 0]).0);
+        assert_eq!(keys.len(), 64 * 64 * 64 + 3);
     }
 
     proptest! {
