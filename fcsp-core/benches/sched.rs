@@ -22,7 +22,7 @@ use fcsp_core::sched::producer::Producer;
 use fcsp_core::sched::shares::Promise;
 use fcsp_core::sched::tuning::Tuning;
 use fcsp_core::sched::view;
-use fcsp_core::sync::{AtomicU32, Ordering};
+use fcsp_core::sync::{AtomicU32, Ordering, prepare_fences};
 use std::hint::black_box;
 use std::sync::atomic::AtomicBool;
 
@@ -87,6 +87,7 @@ fn submit(producer: &Producer, slot: &Slot, queue: u64) {
 fn producer(c: &mut Criterion) {
     let region = region(1);
     let slot = &region.slots[0].slot;
+    prepare_fences();
     let producer = &Producer::new(region, 0, Box::leak(Box::default()));
     c.bench_function("baseline: now_ns", |b| b.iter(now_ns));
     c.bench_function("gated", |b| b.iter(|| black_box(producer).gated()));

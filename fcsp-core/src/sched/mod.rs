@@ -27,6 +27,7 @@
 mod account;
 #[cfg(not(loom))]
 pub mod arbiter;
+mod biased;
 #[cfg(not(loom))]
 pub mod clock;
 #[cfg(not(loom))]
@@ -34,6 +35,8 @@ pub mod cost;
 mod handshake;
 #[cfg(not(loom))]
 pub mod lanes;
+#[cfg(all(test, loom))]
+mod loom_biased;
 #[cfg(all(test, loom))]
 mod loom_handshake;
 #[cfg(not(loom))]

@@ -8,11 +8,12 @@
 //! numbered in the order of submission over the whole process: then a dependency between two queues
 //! always points to the same or an earlier segment, and waiting in the queues cannot form a cycle.
 //! It is taken only while gated, held for some tens of nanoseconds (a microsecond when a segment
-//! begins or ends), and never while a thread waits.
+//! begins or ends), and never while a thread waits. The one thread that submits takes it without an
+//! atomic instruction ([`super::biased`]).
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::biased::{Biased, Guard};
 use super::clock::{now_ns, us};
 use super::cost::{Cost, CostKey, CostTable};
 use super::handshake;
@@ -27,7 +28,7 @@ use crate::failpoint::failpoint;
 use crate::region::layout::{
     GATED_BESIDE_OTHERS, GatePage, Header, RegionLayout, SEGMENTS, Segment, Slot, SlotPages,
 };
-use crate::sync::Ordering;
+use crate::sync::{Ordering, ThreadId};
 
 /// Segments a process may be ahead of the device. A thread that wants more waits.
 pub const AHEAD: u32 = 24;
@@ -62,7 +63,7 @@ pub struct Producer {
     page: &'static GatePage,
     bench: &'static Bench,
     costs: CostTable,
-    state: Mutex<State>,
+    state: Biased<State>,
 }
 
 #[derive(Debug, Default)]
@@ -388,10 +389,10 @@ impl Producer {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> Guard<'_, State> {
         // A panic in a hook is caught at the border; the state it leaves is still consistent enough
         // to go on with, and going on is what the program needs.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock(ThreadId::current())
     }
 
     /// Why the open segment ends before a submission of `cost_ns` joins it, if it does.
@@ -465,7 +466,7 @@ impl Producer {
         queue: QueueId,
         cost_ns: u64,
         full_ns: u64,
-    ) -> MutexGuard<'_, State> {
+    ) -> Guard<'_, State> {
         let mut counted = false;
         loop {
             let mut state = self.lock();

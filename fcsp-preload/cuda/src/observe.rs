@@ -6,6 +6,7 @@ use std::sync::Arc;
 use fcsp_core::region::{Attachment, Region, RobustHold, SlotIndex, liveness, reclaim};
 use fcsp_core::sched::observer::{self, Bench, Peers};
 use fcsp_core::sched::tuning::Tuning;
+use fcsp_core::sync::prepare_fences;
 use fcsp_preload::log;
 
 use crate::device::Device;
@@ -49,6 +50,8 @@ fn start_others(device: &'static Device, attachment: &'static Attachment) {
         if let Some(run_dir) = attachment.region().path().parent() {
             policy_watch::start(run_dir);
         }
+        // Takes some milliseconds, and only makes later submissions cheaper.
+        prepare_fences();
         usage::follow(device);
     };
     if let Err(error) = std::thread::Builder::new()
