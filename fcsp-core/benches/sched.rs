@@ -3,8 +3,8 @@
 //! Questions: is a submission's way through the gate under 20 ns alone and under 100 ns contended
 //! (design budget; without what the vendor's own calls cost), and can the arbiter make its steps in
 //! less than 1 % of a core (a step each millisecond or so: under 10 µs)? Baseline, in the same run:
-//! reading the clock, which every gated submission does. Criterion prints the spread. No device is
-//! involved: the gate is one that does nothing.
+//! reading the clock. Criterion prints the spread. No device is involved: the gate is one that does
+//! nothing.
 
 // criterion_group! makes a public function without documentation.
 #![allow(missing_docs)]

@@ -53,6 +53,8 @@ pub mod shares;
 #[cfg(not(loom))]
 mod stalls;
 #[cfg(not(loom))]
+mod ticks;
+#[cfg(not(loom))]
 pub mod tuning;
 #[cfg(not(loom))]
 pub mod view;

@@ -22,6 +22,7 @@ use super::observer::Bench;
 use super::sampler::{SampleId, Sampler, Subject};
 use super::segment::{SegmentState, reached};
 use super::stalls::Stalls;
+use super::ticks::Ticks;
 use super::watch::Watches;
 use crate::backend::{QueueId, StreamGate};
 use crate::failpoint::failpoint;
@@ -69,6 +70,7 @@ pub struct Producer {
 #[derive(Debug, Default)]
 struct State {
     open: Option<Open>,
+    clock: Ticks,
     lanes: Lanes,
     sampler: Sampler,
     watches: Watches,
@@ -160,7 +162,7 @@ impl Producer {
         let (cost, full_ns) = self.cost(key, prior_ns);
         let mut guard = self.lock_with_room(gate, queue, cost.ns, full_ns);
         // Only now: waiting for room is no part of filling a segment.
-        let now = now_ns();
+        let now = guard.clock.now_ns();
         failpoint!("sched.enter.locked");
         let state = &mut *guard;
         let fresh = state.open.is_none();
