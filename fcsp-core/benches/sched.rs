@@ -26,7 +26,7 @@ use fcsp_core::sync::{AtomicU32, Ordering, prepare_fences};
 use std::hint::black_box;
 use std::sync::atomic::AtomicBool;
 
-/// A gate of a device that is always done.
+/// A gate of a device that is always done, and where every kernel took as long.
 struct Nothing;
 
 impl StreamGate for Nothing {
@@ -40,15 +40,15 @@ impl StreamGate for Nothing {
     }
 
     fn marker(&self) -> Option<Marker> {
-        None
+        Some(Marker(1))
     }
 
     fn record(&self, _: Marker, _: QueueId) -> bool {
-        false
+        true
     }
 
     fn elapsed(&self, _: Marker, _: Marker) -> Elapsed {
-        Elapsed::Lost
+        Elapsed::Ns(us(10))
     }
 }
 
@@ -78,7 +78,7 @@ fn region(processes: usize) -> &'static RegionLayout {
 /// One kernel of 10 µs, in a segment of 500 such kernels; the segments before are over at once.
 fn submit(producer: &Producer, slot: &Slot, queue: u64) {
     let key = CostKey::new(&[queue, 132, 256]);
-    let ticket = producer.enter(&Nothing, QueueId(queue), key, us(10));
+    let ticket = producer.enter(&Nothing, QueueId(queue), key, || us(10));
     producer.leave(&Nothing, black_box(ticket), true);
     let opened = slot.queue.opened.load(Ordering::Relaxed);
     slot.compute.retired.store(opened, Ordering::Release);

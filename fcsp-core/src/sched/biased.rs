@@ -79,6 +79,15 @@ impl<T> fmt::Debug for Biased<T> {
 }
 
 impl<T> Biased<T> {
+    /// Does `work` inside if `thread`, which is the calling thread, is the favourite; `None`, and nothing is
+    /// done, if it is not. Does not block.
+    #[inline(always)]
+    pub fn favoured<R>(&self, thread: ThreadId, work: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let _leaves = self.enter_favoured(thread)?;
+        // SAFETY: the thread is inside, alone, until `_leaves` is dropped.
+        Some(work(unsafe { &mut *self.value.get() }))
+    }
+
     /// Waits until nobody is inside. `thread` is the calling thread. A panic inside does not poison: what it
     /// leaves must be good enough to go on with.
     pub fn lock(&self, thread: ThreadId) -> Guard<'_, T> {

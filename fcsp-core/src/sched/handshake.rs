@@ -100,6 +100,7 @@ pub fn open_segment(segment: &Segment, opened: &AtomicU32, number: u32, now_ns: 
 }
 
 /// Tells what has joined an open segment so far.
+#[inline]
 pub fn join_segment(segment: &Segment, predicted_ns: u64, now_ns: u64, launches: u32) {
     segment.predicted_ns.store(predicted_ns, Ordering::Relaxed);
     segment.submitted_ns.store(now_ns, Ordering::Relaxed);

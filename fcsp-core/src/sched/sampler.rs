@@ -14,7 +14,7 @@ const PAIRS: usize = 16;
 /// A known cost is measured again once in this many submissions.
 const REFRESH_EVERY: u32 = 64;
 /// An unknown cost is measured until it has this many samples.
-const FIRST_SAMPLES: u32 = 3;
+pub const FIRST_SAMPLES: u32 = 3;
 
 /// What is being measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,21 +44,22 @@ struct Pair {
 
 /// Names a measurement under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SampleId(usize);
+pub struct SampleId(u8);
 
-/// The measurements of one process.
+/// The measurements of one process. What every submission reads comes first.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub struct Sampler {
-    pairs: [Option<Pair>; PAIRS],
     turns: u32,
     /// Measurements that ended and were not read, and the oldest segment of any of them.
-    ended: usize,
     oldest: u32,
+    ended: usize,
     /// The vendor said that a measurement was still pending when everything up to this segment had
     /// retired: it is not asked again before another has.
     pending_at: Option<u32>,
     /// The vendor has no markers to give; do not ask again.
     none_left: bool,
+    pairs: [Option<Pair>; PAIRS],
 }
 
 impl Sampler {
@@ -66,6 +67,17 @@ impl Sampler {
     pub fn wants(&mut self, samples: u32) -> bool {
         self.turns = self.turns.wrapping_add(1);
         samples < FIRST_SAMPLES || self.turns.is_multiple_of(REFRESH_EVERY)
+    }
+
+    /// Counts a submission with [`FIRST_SAMPLES`] or more, if it is not one to be measured; false if it is.
+    #[inline]
+    pub fn passes(&mut self) -> bool {
+        let turns = self.turns.wrapping_add(1);
+        let passes = !turns.is_multiple_of(REFRESH_EVERY);
+        if passes {
+            self.turns = turns;
+        }
+        passes
     }
 
     /// Begins a measurement on `queue` of something in segment `number`.
@@ -84,12 +96,12 @@ impl Sampler {
         pair.subject = subject;
         pair.number = number;
         pair.stage = Stage::Begun;
-        Some(SampleId(at))
+        Some(SampleId(at as u8))
     }
 
     /// Ends a measurement on the queue it began on.
     pub fn end(&mut self, gate: &dyn StreamGate, queue: QueueId, id: SampleId) {
-        let Some(pair) = &mut self.pairs[id.0] else {
+        let Some(pair) = &mut self.pairs[usize::from(id.0)] else {
             return;
         };
         if !gate.record(pair.end, queue) {
@@ -105,7 +117,7 @@ impl Sampler {
 
     /// Gives a measurement up.
     pub fn drop(&mut self, id: SampleId) {
-        if let Some(pair) = &mut self.pairs[id.0] {
+        if let Some(pair) = &mut self.pairs[usize::from(id.0)] {
             pair.stage = Stage::Idle;
         }
     }

@@ -224,7 +224,9 @@ impl Member {
     pub fn launch_expecting(&self, guess_ns: u64, ns: u64) {
         if self.producer.gated() {
             let key = CostKey::new(&[ns]);
-            let ticket = self.producer.enter(&self.queue, QueueId(1), key, guess_ns);
+            let ticket = self
+                .producer
+                .enter(&self.queue, QueueId(1), key, || guess_ns);
             self.queue.push(KERNEL, 0, 0, ns);
             self.producer.leave(&self.queue, ticket, true);
         } else {

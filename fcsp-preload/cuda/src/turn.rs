@@ -61,7 +61,9 @@ pub fn submit<const PER_THREAD: bool>(
     if PASSED.load(Ordering::Relaxed) != 0 {
         PASSED.store(0, Ordering::Relaxed);
     }
-    let ticket = device.producer.enter(&gate, queue, work.key, work.guess_ns);
+    let ticket = device
+        .producer
+        .enter(&gate, queue, work.key, || work.guess_ns);
     let result = launched::<PER_THREAD>(stream, launch());
     device
         .producer

@@ -277,9 +277,11 @@ impl Program {
 
     fn launch(&mut self, ns: u64, key: u64) {
         if self.producer.gated() {
-            let ticket =
-                self.producer
-                    .enter(&self.queue, QueueId(1), CostKey::new(&[key]), us(1_000_000));
+            let ticket = self
+                .producer
+                .enter(&self.queue, QueueId(1), CostKey::new(&[key]), || {
+                    us(1_000_000)
+                });
             self.queue.kernel(ns);
             self.producer.leave(&self.queue, ticket, true);
         } else {

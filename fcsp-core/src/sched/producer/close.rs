@@ -1,0 +1,157 @@
+//! The end of a segment, and what is learnt from those that are over.
+
+use super::{Changing, End, Open, Producer, State, Ticket};
+use crate::backend::StreamGate;
+use crate::failpoint::failpoint;
+use crate::region::layout::GATED_BESIDE_OTHERS;
+use crate::sched::clock::us;
+use crate::sched::handshake;
+use crate::sched::sampler::Subject;
+use crate::sched::segment::{SegmentState, reached};
+use crate::sync::{Ordering, ThreadId};
+
+/// Most that the first measurement of a hand-over is believed.
+const HANDOVER_NS_FIRST: u64 = us(200);
+/// Least step from one estimate of it to the next.
+const HANDOVER_STEP_NS: u64 = us(5);
+
+impl Producer {
+    /// Completes a submission that was measured, or that something waits for.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn settle(&self, gate: &dyn StreamGate, ticket: Ticket, launched: bool) {
+        let mut guard = self.state.lock(ThreadId::current());
+        if Self::part(&mut guard, &ticket) {
+            return;
+        }
+        let mut state = Changing(guard);
+        let state = &mut *state;
+        if let Some(id) = ticket.sample {
+            if launched {
+                state.sampler.end(gate, ticket.queue, id);
+            } else {
+                state.sampler.drop(id);
+            }
+        }
+        if let Some(open) = state
+            .open
+            .as_mut()
+            .filter(|open| open.number == ticket.number)
+        {
+            open.entered -= 1;
+            if open.entered == 0 && open.end.is_some() {
+                self.close(gate, state);
+            }
+        }
+        if !state.watches.is_empty() {
+            self.look(gate, state);
+        }
+        self.learn(gate, state);
+    }
+
+    /// Ends the open segment: every queue it used will write its number.
+    pub(super) fn close(&self, gate: &dyn StreamGate, state: &mut State) {
+        let Some(mut open) = state.open.take() else {
+            return;
+        };
+        if let Some(id) = open.sample {
+            // With several queues nobody knows which will be the last to finish.
+            let only_lane = open.newest_lane.filter(|_| open.lanes.count_ones() == 1);
+            match only_lane.and_then(|lane| state.lanes.queue(usize::from(lane))) {
+                Some(queue) => state.sampler.end(gate, queue, id),
+                None => state.sampler.drop(id),
+            }
+        }
+        for (lane, done) in self.page.done.iter().enumerate() {
+            if open.lanes & (1 << lane) == 0 {
+                continue;
+            }
+            failpoint!("sched.close.writing");
+            let queue = state.lanes.queue(lane);
+            if queue.is_some_and(|queue| gate.write(queue, done, open.number)) {
+                continue;
+            }
+            let watches = &mut state.watches;
+            if queue.is_some_and(|queue| watches.begin(gate, queue, open.number, lane)) {
+                if open.closed_as == SegmentState::Closed {
+                    open.closed_as = SegmentState::Watched;
+                }
+            } else {
+                // Nobody will tell when this lane is done. So that it can be used again:
+                done.store(open.number, Ordering::Release);
+                open.closed_as = SegmentState::Unmarked;
+            }
+        }
+        let end = open.end.unwrap_or(End::Waiting);
+        self.publish_closed(&open, end);
+        if matches!(end, End::Waiting | End::Stalled) && !self.runs_ahead(open.number) {
+            self.ring();
+        }
+    }
+
+    /// True if even the segment after `number` is granted: the arbiter need not be woken for this one.
+    pub(super) fn runs_ahead(&self, number: u32) -> bool {
+        reached(
+            self.page.grant.load(Ordering::Relaxed),
+            number.wrapping_add(1),
+        )
+    }
+
+    pub(super) fn publish_closed(&self, open: &Open, end: End) {
+        let segment = self.segment(open.number);
+        failpoint!("sched.close.written");
+        segment.lanes.store(open.lanes, Ordering::Relaxed);
+        // Publishes the lanes. Fails if the arbiter has ended the segment already.
+        let _not_expired = handshake::end_segment(segment, open.closed_as);
+        failpoint!("sched.close.closed");
+        if end == End::Waiting {
+            self.slot.queue.synced.fetch_add(1, Ordering::Relaxed);
+        }
+        self.slot
+            .queue
+            .launches
+            .fetch_add(u64::from(open.launches), Ordering::Relaxed);
+        self.slot.queue.closed.store(open.number, Ordering::Release);
+        failpoint!("sched.close.published");
+    }
+
+    pub(super) fn learn(&self, gate: &dyn StreamGate, state: &mut State) {
+        if state.sampler.is_empty() {
+            return;
+        }
+        // Acquire pairs with the arbiter's Release of `retired`: the segment's times are there.
+        let retired = self.slot.compute.retired.load(Ordering::Acquire);
+        let measured = state.sampler.poll(gate, retired);
+        // Relaxed: what was measured just before or after a change is one of many.
+        if self.slot.gate.gated.load(Ordering::Relaxed) == GATED_BESIDE_OTHERS {
+            return;
+        }
+        match measured {
+            Some((Subject::Submission(key), ns)) => self.costs.learn(key, ns),
+            Some((Subject::Segment(number), device_ns)) => self.learn_handover(number, device_ns),
+            None => {}
+        }
+    }
+
+    /// What lay between grant and done beyond the device's own time is the hand-over.
+    fn learn_handover(&self, number: u32, device_ns: u64) {
+        let segment = self.segment(number);
+        let finished = segment.finished_ns.load(Ordering::Acquire);
+        let granted = segment.granted_ns.load(Ordering::Relaxed);
+        let first = segment.first_of_turn.load(Ordering::Relaxed) != 0;
+        let told = granted != 0 && finished != 0 && first;
+        if segment.number.load(Ordering::Relaxed) != number || !told {
+            return;
+        }
+        let handover = finished.saturating_sub(granted).saturating_sub(device_ns);
+        let old = self.slot.queue.handover_ns.load(Ordering::Relaxed);
+        // Towards the median: what a late look or a stopped program adds once in a while says nothing.
+        let step = (old / 8).max(HANDOVER_STEP_NS);
+        let new = match old {
+            0 => handover.min(HANDOVER_NS_FIRST),
+            _ if handover > old => old + (handover - old).min(step),
+            _ => old - (old - handover).min(step),
+        };
+        self.slot.queue.handover_ns.store(new, Ordering::Relaxed);
+    }
+}

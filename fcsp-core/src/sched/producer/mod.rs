@@ -1,0 +1,369 @@
+//! The program's side of the gate: turns submissions into segments.
+//!
+//! A hook that submits work calls [`Producer::enter`], then the vendor, then [`Producer::leave`]. A
+//! hook that is about to wait for the device calls [`Producer::sync`] first. All of this happens only
+//! while the slot is gated; see [`Producer::gated`].
+//!
+//! One lock per process and device guards the open segment. It is there because segments must be
+//! numbered in the order of submission over the whole process: then a dependency between two queues
+//! always points to the same or an earlier segment, and waiting in the queues cannot form a cycle.
+//! It is taken only while gated, held for some nanoseconds (a microsecond when a segment begins or
+//! ends), and never while a thread waits. The one thread that submits takes it without an atomic
+//! instruction ([`super::biased`]).
+//!
+//! Here is what programs call, and the way of the usual submission: of known cost, into the open segment,
+//! after another to the same queue. It is compiled into the hook, and reads four lines of the cache of our
+//! own. All others go by `admit` on their way in and by `close` on their way out.
+
+mod admit;
+mod close;
+#[cfg(test)]
+mod tests;
+
+use std::ops::{Deref, DerefMut};
+
+use super::biased::{Biased, Guard};
+use super::cost::{CostKey, CostTable};
+use super::handshake;
+use super::lanes::Lanes;
+use super::observer::Bench;
+use super::sampler::{FIRST_SAMPLES, SampleId, Sampler, Subject};
+use super::segment::SegmentState;
+use super::stalls::Stalls;
+use super::ticks::Ticks;
+use super::watch::Watches;
+use crate::backend::{QueueId, StreamGate};
+use crate::failpoint::failpoint;
+use crate::region::layout::{GatePage, Header, RegionLayout, SEGMENTS, Segment, Slot, SlotPages};
+use crate::sync::{Ordering, ThreadId};
+
+/// Segments a process may be ahead of the device. A thread that wants more waits.
+pub const AHEAD: u32 = 24;
+/// Unanswered questions for an event or a queue after which a program counts as waiting.
+const QUERIES_BEFORE_SYNC: u32 = 8;
+
+const _: () = assert!((AHEAD as usize) < SEGMENTS);
+
+/// The submitting side of one process on one device. Shared by all its threads.
+#[derive(Debug)]
+pub struct Producer {
+    header: &'static Header,
+    slot: &'static Slot,
+    page: &'static GatePage,
+    bench: &'static Bench,
+    costs: CostTable,
+    state: Biased<State>,
+}
+
+/// What the usual submission reads comes first and together: between two submissions the vendor's own code
+/// takes the nearest caches for itself.
+#[derive(Debug, Default)]
+#[repr(C)]
+struct State {
+    /// Queue whose next submission may join the open segment without more ado; see [`State::judge`].
+    usual: Option<QueueId>,
+    open: Option<Open>,
+    clock: Ticks,
+    queries: u32,
+    sampler: Sampler,
+    /// Queue of the newest segment that the device must come to before it is shown.
+    awaited: Option<QueueId>,
+    stalls: Stalls,
+    watches: Watches,
+    lanes: Lanes,
+}
+
+#[derive(Debug)]
+struct Open {
+    lanes: u64,
+    predicted_ns: u64,
+    number: u32,
+    launches: u32,
+    /// Threads between `enter` and `leave`.
+    entered: u32,
+    /// What it will be once it is closed.
+    closed_as: SegmentState,
+    end: Option<End>,
+    /// No queue can wait for the grant, so threads do.
+    thread_waits: bool,
+    sample: Option<SampleId>,
+    /// Lane of the newest submission: as a rule the last to finish.
+    newest_lane: Option<u8>,
+}
+
+impl State {
+    /// The queue of the newest submission, if nothing is to be looked at before the next to it, nor after.
+    fn judge(&self) -> Option<QueueId> {
+        let open = self.open.as_ref()?;
+        if open.end.is_some() || open.thread_waits || !self.watches.is_empty() {
+            return None;
+        }
+        let queue = self.lanes.queue(usize::from(open.newest_lane?))?;
+        let is_free = self.awaited.is_none_or(|awaited| awaited == queue);
+        (is_free && !self.stalls.contains(queue)).then_some(queue)
+    }
+}
+
+/// The state of a producer while it is changed. What is usual is judged anew when that is over.
+struct Changing<'a>(Guard<'a, State>);
+
+impl Deref for Changing<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.0
+    }
+}
+
+impl DerefMut for Changing<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.0
+    }
+}
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        self.0.usual = self.0.judge();
+    }
+}
+
+/// Why a segment ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Full,
+    Waiting,
+    Expired,
+    /// What comes next in one of its queues stands behind something.
+    Stalled,
+}
+
+/// A submission on its way. Give it back to [`Producer::leave`].
+#[derive(Debug)]
+#[must_use = "a submission that entered must leave"]
+pub struct Ticket {
+    queue: QueueId,
+    number: u32,
+    sample: Option<SampleId>,
+}
+
+impl Producer {
+    /// The producer of the process that owns slot `me`; `bench` is its observer's.
+    pub fn new(region: &'static RegionLayout, me: usize, bench: &'static Bench) -> Self {
+        let SlotPages { slot, page } = &region.slots[me];
+        let (costs, state) = Default::default();
+        // What the slot's last owner left there. Release, Relaxed: the device writes it next.
+        let opened = slot.queue.opened.load(Ordering::Relaxed);
+        page.arrival.arrived.store(opened, Ordering::Release);
+        page.arrival.awaited.store(0, Ordering::Relaxed);
+        Self {
+            header: &region.header,
+            slot,
+            page,
+            bench,
+            costs,
+            state,
+        }
+    }
+
+    /// Allocates what the first submissions would have to otherwise. For a thread that nobody waits for.
+    pub fn prepare(&self) {
+        self.costs.prepare();
+    }
+
+    /// Whether submissions form segments now: the one word an uncontended submission reads.
+    #[inline]
+    pub fn gated(&self) -> bool {
+        // Relaxed: the word carries no data; acting a moment late is what a change costs anyway.
+        self.slot.gate.gated.load(Ordering::Relaxed) != 0
+    }
+
+    /// Admits one submission of kind `key` to `queue`: puts the gate into the queue if the segment
+    /// is new to it. `prior_ns` says what it may cost if nothing was learnt. Blocks while the process
+    /// is [`AHEAD`] segments ahead, and until the grant where the vendor cannot make the queue wait;
+    /// otherwise takes some tens of nanoseconds, and about 2 µs once per segment.
+    #[inline(always)]
+    pub fn enter(
+        &self,
+        gate: &dyn StreamGate,
+        queue: QueueId,
+        key: CostKey,
+        prior_ns: impl FnOnce() -> u64,
+    ) -> Ticket {
+        let usual = self.costs.known_ns(key, FIRST_SAMPLES).and_then(|cost_ns| {
+            let join = |state: &mut State| self.join(state, queue, cost_ns);
+            self.state.favoured(ThreadId::current(), join)?
+        });
+        match usual {
+            Some(ticket) => ticket,
+            None => self.admit(gate, queue, key, prior_ns()),
+        }
+    }
+
+    /// The usual submission, of known cost and after another to the same queue, joins the open segment.
+    /// `None`, and nothing is done, for all others.
+    #[inline(always)]
+    fn join(&self, state: &mut State, queue: QueueId, cost_ns: u64) -> Option<Ticket> {
+        if state.usual != Some(queue) {
+            return None;
+        }
+        let open = state.open.as_mut()?;
+        let segment = self.segment(open.number);
+        let predicted_ns = open.predicted_ns + cost_ns;
+        // Acquire: as in `ends_before`.
+        let expired = segment.state.load(Ordering::Acquire) == SegmentState::Expired as u32;
+        if expired || predicted_ns >= self.full_ns() || !state.sampler.passes() {
+            return None;
+        }
+        open.launches += 1;
+        open.entered += 1;
+        open.predicted_ns = predicted_ns;
+        state.queries = 0;
+        handshake::join_segment(segment, predicted_ns, state.clock.now_ns(), open.launches);
+        failpoint!("sched.enter.joined");
+        Some(Ticket {
+            queue,
+            number: open.number,
+            sample: None,
+        })
+    }
+
+    /// Completes a submission; `launched` is false if the vendor refused it.
+    #[inline(always)]
+    pub fn leave(&self, gate: &dyn StreamGate, ticket: Ticket, launched: bool) {
+        failpoint!("sched.leave.begun");
+        let part = |state: &mut State| Self::part(state, &ticket);
+        if self.state.favoured(ThreadId::current(), part) != Some(true) {
+            self.settle(gate, ticket, launched);
+        }
+    }
+
+    /// The usual submission leaves the open segment. False, and nothing is done, for all others.
+    #[inline(always)]
+    fn part(state: &mut State, ticket: &Ticket) -> bool {
+        if ticket.sample.is_some() || state.usual.is_none() {
+            return false;
+        }
+        match &mut state.open {
+            Some(open) if open.number == ticket.number => {
+                open.entered -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A thread is about to wait for the device: ends the open segment, so that what it waits for
+    /// can be granted and judged. Does not block.
+    pub fn sync(&self, gate: &dyn StreamGate) {
+        let mut state = self.lock();
+        self.end(gate, &mut state, End::Waiting);
+        self.learn(gate, &mut state);
+    }
+
+    /// What comes next in `queue` stands behind something that FCSP cannot bring about, and that is
+    /// put there now, or is there. Ends the open segment if it uses the queue, so that its end does
+    /// not wait for that; the next segment of the queue is shown to the arbiter when the device has
+    /// come to it. Does not block.
+    pub fn stall(&self, gate: &dyn StreamGate, queue: QueueId) {
+        let mut state = self.lock();
+        if self.uses(&state, queue) {
+            self.end(gate, &mut state, End::Stalled);
+        }
+        state.stalls.add(queue);
+        self.learn(gate, &mut state);
+    }
+
+    /// Work of kind `key` is no longer what was measured: the old cost is the guess until it is measured
+    /// again, which happens at the next submission. Does not block.
+    pub fn relearn(&self, key: CostKey) {
+        self.lock().sampler.drop_all(Subject::Submission(key));
+        self.costs.relearn(key);
+    }
+
+    /// A thread has waited for the device: where only threads can tell what is done, it looks.
+    pub fn waited(&self, gate: &dyn StreamGate) {
+        self.look(gate, &mut self.lock());
+    }
+
+    /// A thread asked whether the device is done and was told no. Programs that ask again and again
+    /// are waiting.
+    pub fn unanswered(&self, gate: &dyn StreamGate) {
+        let mut state = self.lock();
+        state.queries += 1;
+        if state.queries == QUERIES_BEFORE_SYNC {
+            self.end(gate, &mut state, End::Waiting);
+        }
+    }
+
+    /// A queue is about to be destroyed.
+    pub fn forget(&self, gate: &dyn StreamGate, queue: QueueId) {
+        let mut state = self.lock();
+        if self.uses(&state, queue) {
+            self.end(gate, &mut state, End::Waiting);
+        }
+        state.lanes.forget(queue);
+        state.stalls.take(queue);
+    }
+
+    /// Everything the process had on the device is gone (its context was destroyed): counts all of
+    /// it as done.
+    pub fn reset(&self) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let newest = self.slot.queue.opened.load(Ordering::Relaxed);
+        for done in &self.page.done {
+            done.store(newest, Ordering::Release);
+        }
+        if let Some(open) = state.open.take() {
+            self.publish_closed(&open, End::Waiting);
+        }
+        self.page.arrival.awaited.store(0, Ordering::Relaxed);
+        *state = State::default();
+        self.ring();
+    }
+
+    /// Whether the open segment has work in `queue`.
+    fn uses(&self, state: &State, queue: QueueId) -> bool {
+        let lane = state.lanes.find(queue);
+        let both = state.open.as_ref().zip(lane);
+        both.is_some_and(|(open, lane)| open.lanes & (1 << lane) != 0)
+    }
+
+    fn end(&self, gate: &dyn StreamGate, state: &mut State, end: End) {
+        let Some(open) = &mut state.open else { return };
+        open.end = Some(end);
+        if open.entered == 0 {
+            self.close(gate, state);
+        }
+    }
+
+    fn lock(&self) -> Changing<'_> {
+        // A panic in a hook is caught at the border; the state it leaves is still consistent enough
+        // to go on with, and going on is what the program needs.
+        Changing(self.state.lock(ThreadId::current()))
+    }
+
+    /// How long a segment may be.
+    #[inline]
+    fn full_ns(&self) -> u64 {
+        // Relaxed: the next submission will do for a change.
+        u64::from(self.slot.gate.segment_us.load(Ordering::Relaxed)).max(1) * 1000
+    }
+
+    #[inline]
+    fn segment(&self, number: u32) -> &'static Segment {
+        &self.page.segments[number as usize % SEGMENTS]
+    }
+
+    /// Tells the arbiter that something happened.
+    fn ring(&self) {
+        ring(self.header);
+        self.bench.wake();
+    }
+}
+
+/// Rings the doorbell of a region: the arbiter looks at once. One atomic addition, and a system call
+/// only if the arbiter sleeps.
+pub fn ring(header: &Header) {
+    handshake::ring(&header.doorbell, &header.arbiter_asleep);
+}

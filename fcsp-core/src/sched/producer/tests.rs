@@ -1,0 +1,193 @@
+//! Threads that submit at once, on a device that is done at once.
+
+use super::*;
+use crate::backend::{Elapsed, Marker};
+use crate::region::layout::RegionLayout;
+use crate::sched::clock::us;
+use crate::sync::{AtomicU32, prepare_fences};
+
+const KERNEL_NS: u64 = us(10);
+
+/// What the device finds.
+#[derive(Default)]
+struct Device {
+    /// Submissions under way by segment, as far as numbers go before they come again.
+    under_way: [AtomicU32; SEGMENTS],
+}
+
+impl Device {
+    fn of(&self, number: u32) -> &AtomicU32 {
+        &self.under_way[number as usize % SEGMENTS]
+    }
+}
+
+impl StreamGate for Device {
+    fn wait(&self, _: QueueId, _: &AtomicU32, _: u32) -> bool {
+        true
+    }
+
+    fn write(&self, _: QueueId, word: &AtomicU32, value: u32) -> bool {
+        let under_way = self.of(value).load(Ordering::SeqCst);
+        assert_eq!(
+            under_way, 0,
+            "segment {value} is done before it is submitted"
+        );
+        word.store(value, Ordering::Release);
+        true
+    }
+
+    fn marker(&self) -> Option<Marker> {
+        Some(Marker(1))
+    }
+
+    fn record(&self, _: Marker, _: QueueId) -> bool {
+        true
+    }
+
+    fn elapsed(&self, _: Marker, _: Marker) -> Elapsed {
+        Elapsed::Ns(KERNEL_NS)
+    }
+}
+
+struct Node {
+    producer: Producer,
+    slot: &'static Slot,
+    device: Device,
+}
+
+impl Node {
+    fn new() -> Self {
+        prepare_fences();
+        // SAFETY: a zeroed region is a valid empty one.
+        let region: &'static RegionLayout = unsafe { Box::leak(Box::new_zeroed().assume_init()) };
+        let slot = &region.slots[0].slot;
+        slot.gate.gated.store(1, Ordering::Relaxed);
+        slot.gate.segment_us.store(1_000, Ordering::Relaxed);
+        Self {
+            producer: Producer::new(region, 0, Box::leak(Box::default())),
+            slot,
+            device: Device::default(),
+        }
+    }
+
+    fn submit(&self, queue: u64) {
+        let key = CostKey::new(&[7]);
+        let ticket = self
+            .producer
+            .enter(&self.device, QueueId(queue), key, || us(20));
+        let under_way = self.device.of(ticket.number);
+        under_way.fetch_add(1, Ordering::SeqCst);
+        under_way.fetch_sub(1, Ordering::SeqCst);
+        self.producer.leave(&self.device, ticket, true);
+        // The arbiter is as quick as the device.
+        let opened = self.slot.queue.opened.load(Ordering::Relaxed);
+        self.slot
+            .compute
+            .retired
+            .fetch_max(opened, Ordering::Release);
+    }
+
+    fn check(&self, submitted: u64) {
+        self.producer.sync(&self.device);
+        let queue = &self.slot.queue;
+        assert_eq!(queue.launches.load(Ordering::Relaxed), submitted);
+        assert_eq!(
+            queue.opened.load(Ordering::Relaxed),
+            queue.closed.load(Ordering::Relaxed)
+        );
+    }
+}
+
+#[test]
+fn a_segment_tells_exactly_what_joined_it() {
+    let node = Node::new();
+    for _ in 0..1_000 {
+        node.submit(1);
+    }
+    node.producer.sync(&node.device);
+    for launches in 1..=99 {
+        node.submit(1);
+        let number = node.slot.queue.opened.load(Ordering::Relaxed);
+        let segment = node.producer.segment(number);
+        assert_eq!(segment.launches.load(Ordering::Relaxed), launches);
+        let predicted_ns = segment.predicted_ns.load(Ordering::Relaxed);
+        assert_eq!(predicted_ns, u64::from(launches) * KERNEL_NS);
+    }
+    node.check(1_099);
+}
+
+#[test]
+fn a_full_segment_ends_with_the_submission_that_fills_it() {
+    let node = Node::new();
+    for _ in 0..1_000 {
+        node.submit(1);
+    }
+    node.producer.sync(&node.device);
+    let closed = || node.slot.queue.closed.load(Ordering::Relaxed);
+    let before = closed();
+    for _ in 0..99 {
+        node.submit(1);
+    }
+    assert_eq!(closed(), before);
+    node.submit(1);
+    assert_eq!(closed(), before + 1);
+}
+
+#[test]
+fn a_segment_that_was_ended_by_time_is_not_joined() {
+    let node = Node::new();
+    for _ in 0..1_000 {
+        node.submit(1);
+    }
+    node.producer.sync(&node.device);
+    node.submit(1);
+    let number = node.slot.queue.opened.load(Ordering::Relaxed);
+    let state = &node.producer.segment(number).state;
+    state.store(SegmentState::Expired as u32, Ordering::Release);
+    node.submit(1);
+    assert_eq!(
+        node.slot.queue.opened.load(Ordering::Relaxed),
+        number.wrapping_add(1)
+    );
+    node.check(1_002);
+}
+
+#[test]
+fn a_stalled_queue_is_no_reason_to_look_at_another() {
+    let node = Node::new();
+    let usual = || node.producer.state.lock(ThreadId::current()).usual;
+    node.submit(1);
+    assert_eq!(usual(), Some(QueueId(1)));
+    node.producer.stall(&node.device, QueueId(2));
+    node.submit(1);
+    assert_eq!(usual(), Some(QueueId(1)));
+    node.producer.stall(&node.device, QueueId(1));
+    assert_eq!(usual(), None);
+    node.submit(1);
+    assert_eq!(usual(), Some(QueueId(1)), "it stands behind that once");
+    node.check(3);
+}
+
+#[test]
+fn threads_that_submit_at_once_lose_nothing() {
+    const SUBMISSIONS: u64 = 20_000;
+    // One queue for all, one for each; one thread for long, then several, then one again.
+    for queues in [1, 3] {
+        let node = &Node::new();
+        for threads in [1, 3, 1, 2] {
+            std::thread::scope(|scope| {
+                for thread in 0..threads {
+                    scope.spawn(move || {
+                        for i in 0..SUBMISSIONS {
+                            node.submit(thread % queues);
+                            if i % 1_000 == 999 {
+                                node.producer.sync(&node.device);
+                            }
+                        }
+                    });
+                }
+            });
+        }
+        node.check(7 * SUBMISSIONS);
+    }
+}
