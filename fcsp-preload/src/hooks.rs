@@ -210,9 +210,9 @@ macro_rules! __hook_wrapper {
                 ::core::stringify!($name),
                 $failed,
                 // SAFETY: the program's own arguments, and the driver's function for them.
-                || unsafe { HANDLER(noted, $($argument),*) },
+                move || unsafe { HANDLER(noted, $($argument),*) },
                 // SAFETY: the program's own call, passed on.
-                || unsafe { driver($($argument),*) },
+                move || unsafe { driver($($argument),*) },
             )
         }
     };

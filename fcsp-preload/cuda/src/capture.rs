@@ -20,10 +20,13 @@ pub fn any() -> bool {
 }
 
 /// True if work submitted to `stream` now goes into a graph.
+#[inline]
 pub fn captures<const PER_THREAD: bool>(stream: CUstream) -> bool {
-    if !any() {
-        return false;
-    }
+    any() && asked::<PER_THREAD>(stream)
+}
+
+#[inline(never)]
+fn asked<const PER_THREAD: bool>(stream: CUstream) -> bool {
     let mut status = CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE;
     let ask = if PER_THREAD {
         cuda::cuStreamIsCapturing_ptsz.get()

@@ -84,10 +84,18 @@ impl Device {
 
 static DEVICES: [AtomicPtr<Device>; DEVICES_MAX] =
     [const { AtomicPtr::new(ptr::null_mut()) }; DEVICES_MAX];
-/// The attached devices once more, without gaps, for the one loop on the hot path.
-static ATTACHED: [AtomicPtr<Device>; DEVICES_MAX] =
-    [const { AtomicPtr::new(ptr::null_mut()) }; DEVICES_MAX];
-static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// The attached devices once more, without gaps, for the one loop on the hot path: how many there are, and
+/// the first of them, in one line of the cache.
+#[repr(C, align(64))]
+struct Attached {
+    count: AtomicUsize,
+    devices: [AtomicPtr<Device>; DEVICES_MAX],
+}
+
+static ATTACHED: Attached = Attached {
+    count: AtomicUsize::new(0),
+    devices: [const { AtomicPtr::new(ptr::null_mut()) }; DEVICES_MAX],
+};
 /// Held while a device is attached. Not a mutex: a fork must be able to clear it in the child.
 static ATTACHING: AtomicBool = AtomicBool::new(false);
 static WATCHES_FORKS: AtomicBool = AtomicBool::new(false);
@@ -100,9 +108,9 @@ fn failed() -> *mut Device {
 
 /// Devices attached so far.
 pub fn attached() -> impl Iterator<Item = &'static Device> {
-    let count = COUNT.load(Ordering::Acquire);
+    let count = ATTACHED.count.load(Ordering::Acquire);
     // SAFETY: the first `count` places hold devices, which live for ever.
-    ATTACHED[..count]
+    ATTACHED.devices[..count]
         .iter()
         .map(|place| unsafe { &*place.load(Ordering::Relaxed) })
 }
@@ -112,9 +120,9 @@ pub fn attached() -> impl Iterator<Item = &'static Device> {
 #[inline]
 pub fn all_pass() -> bool {
     // Acquire pairs with the Release in `publish`: the places below `count` are filled.
-    match COUNT.load(Ordering::Acquire) {
+    match ATTACHED.count.load(Ordering::Acquire) {
         0 => false,
-        count => ATTACHED[..count].iter().all(|place| {
+        count => ATTACHED.devices[..count].iter().all(|place| {
             // SAFETY: as in `attached`.
             let device = unsafe { &*place.load(Ordering::Relaxed) };
             !device.producer.gated()
@@ -125,17 +133,23 @@ pub fn all_pass() -> bool {
 /// True if the process has used one device so far: whatever it does, it does there.
 #[inline]
 pub fn is_only() -> bool {
-    COUNT.load(Ordering::Acquire) == 1
+    ATTACHED.count.load(Ordering::Acquire) == 1
 }
 
 /// The device of the calling thread's current context; attaches it if it is new. `None` if there is
 /// no context, or the device could not be attached.
+#[inline]
 pub fn current() -> Option<&'static Device> {
     // One device used so far is the usual case, and contexts on others are attached as they are made.
     if is_only() {
         // SAFETY: as in `attached`.
-        return Some(unsafe { &*ATTACHED[0].load(Ordering::Relaxed) });
+        return Some(unsafe { &*ATTACHED.devices[0].load(Ordering::Relaxed) });
     }
+    current_of_several()
+}
+
+#[inline(never)]
+fn current_of_several() -> Option<&'static Device> {
     let mut ordinal = 0;
     // SAFETY: the driver writes an ordinal there, or fails.
     let result = unsafe { cuda::cuCtxGetDevice.get()?(&mut ordinal) };
@@ -223,10 +237,10 @@ pub fn attach(ordinal: CUdevice) -> Result<&'static Device, Unattached> {
 
 fn publish(place: &AtomicPtr<Device>, device: &'static Device) {
     let device = ptr::from_ref(device).cast_mut();
-    let count = COUNT.load(Ordering::Relaxed);
-    ATTACHED[count].store(device, Ordering::Relaxed);
+    let count = ATTACHED.count.load(Ordering::Relaxed);
+    ATTACHED.devices[count].store(device, Ordering::Relaxed);
     // Release publishes the place, and the device in it.
-    COUNT.store(count + 1, Ordering::Release);
+    ATTACHED.count.store(count + 1, Ordering::Release);
     place.store(device, Ordering::Release);
 }
 
@@ -251,8 +265,8 @@ impl Drop for Attaching {
 
 /// In the child of a fork: the parent's slots are not ours, and its observers did not come along.
 fn forget_all() {
-    let count = COUNT.swap(0, Ordering::AcqRel);
-    for place in &ATTACHED[..count] {
+    let count = ATTACHED.count.swap(0, Ordering::AcqRel);
+    for place in &ATTACHED.devices[..count] {
         // SAFETY: as in `attached`.
         let device = unsafe { &*place.swap(ptr::null_mut(), Ordering::AcqRel) };
         device.attachment.abandon_after_fork();

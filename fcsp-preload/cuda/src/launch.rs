@@ -15,7 +15,7 @@ use cuda_sys::{CUfunction, CUgraphExec, CUlaunchConfig, CUresult, CUstream, fn_t
 use fcsp_core::sched::clock::ms;
 use fcsp_core::sched::cost::{CostKey, prior_ns};
 
-use crate::turn::{Work, submit};
+use crate::turn::{Work, submit, submit_outlined};
 
 /// Most a guess may cost: a kernel nobody has measured.
 const GUESS_NS_MAX: u64 = ms(10);
@@ -28,7 +28,13 @@ pub fn graph_key(exec: CUgraphExec) -> CostKey {
 }
 
 /// A kernel of that shape, as work.
-pub fn kernel_work(f: CUfunction, grid: [c_uint; 3], block: [c_uint; 3], shared: c_uint) -> Work {
+#[inline]
+pub fn kernel_work(
+    f: CUfunction,
+    grid: [c_uint; 3],
+    block: [c_uint; 3],
+    shared: c_uint,
+) -> Work<impl FnOnce() -> u64> {
     // What the driver takes fits ("Technical specifications" in the programming guide, 13.0: up to
     // 2³¹ - 1, 65,535 and 65,535 blocks; 1024, 1024 and 64 threads); what it refuses needs no key.
     let at = |bit: u32, a: c_uint| u64::from(a) << bit;
@@ -44,7 +50,7 @@ pub fn kernel_work(f: CUfunction, grid: [c_uint; 3], block: [c_uint; 3], shared:
     };
     Work {
         key,
-        guess_ns: prior_ns(volume(grid), volume(block), GUESS_NS_MAX),
+        guess_ns: move || prior_ns(volume(grid), volume(block), GUESS_NS_MAX),
         function: Some(f),
     }
 }
@@ -52,6 +58,7 @@ pub fn kernel_work(f: CUfunction, grid: [c_uint; 3], block: [c_uint; 3], shared:
 /// # Safety
 ///
 /// As `cuLaunchKernel`.
+#[inline(always)]
 pub unsafe fn kernel<const PER_THREAD: bool>(
     real: fn_types::cuLaunchKernel,
     f: CUfunction,
@@ -92,6 +99,7 @@ pub unsafe fn kernel<const PER_THREAD: bool>(
 /// # Safety
 ///
 /// As `cuLaunchKernelEx`.
+#[inline(always)]
 pub unsafe fn kernel_ex<const PER_THREAD: bool>(
     real: fn_types::cuLaunchKernelEx,
     config: *const CUlaunchConfig,
@@ -130,7 +138,7 @@ pub unsafe fn cooperative<const PER_THREAD: bool>(
     let grid = [grid_dim_x, grid_dim_y, grid_dim_z];
     let block = [block_dim_x, block_dim_y, block_dim_z];
     let work = kernel_work(f, grid, block, shared_mem_bytes);
-    submit::<PER_THREAD>(h_stream, work, || {
+    submit_outlined::<PER_THREAD>(h_stream, work, || {
         // SAFETY: the program's own call, passed on.
         unsafe {
             real(
@@ -159,9 +167,9 @@ pub unsafe fn graph<const PER_THREAD: bool>(
 ) -> CUresult {
     let work = Work {
         key: graph_key(h_graph),
-        guess_ns: GUESS_NS_MAX,
+        guess_ns: || GUESS_NS_MAX,
         function: None,
     };
     // SAFETY: the program's own call, passed on.
-    submit::<PER_THREAD>(h_stream, work, || unsafe { real(h_graph, h_stream) })
+    submit_outlined::<PER_THREAD>(h_stream, work, || unsafe { real(h_graph, h_stream) })
 }

@@ -9,7 +9,7 @@ use fcsp_core::sched::clock::ms;
 use fcsp_core::sched::cost::{CostKey, prior_ns};
 
 use crate::launch::kernel_work;
-use crate::turn::{self, Work, submit};
+use crate::turn::{self, Work, submit_outlined};
 
 /// Tells these launches from others in cost keys: the block's shape is part of the function here.
 const OLD: u64 = 0x006f_6c64;
@@ -18,11 +18,11 @@ const GUESS_NS_MAX: u64 = ms(10);
 /// Threads in a block, for the guess: `cuFuncSetBlockShape` said how many.
 const BLOCK_THREADS: u64 = 256;
 
-fn work(f: CUfunction, width: c_int, height: c_int) -> Work {
+fn work(f: CUfunction, width: c_int, height: c_int) -> Work<impl FnOnce() -> u64> {
     let [width, height] = [width, height].map(|side| u64::from(side.unsigned_abs()));
     Work {
         key: CostKey::new(&[OLD, f.addr() as u64, width, height]),
-        guess_ns: prior_ns(width.saturating_mul(height), BLOCK_THREADS, GUESS_NS_MAX),
+        guess_ns: move || prior_ns(width.saturating_mul(height), BLOCK_THREADS, GUESS_NS_MAX),
         function: Some(f),
     }
 }
@@ -32,7 +32,7 @@ fn work(f: CUfunction, width: c_int, height: c_int) -> Work {
 /// As `cuLaunch`.
 pub unsafe fn one(real: fn_types::cuLaunch, f: CUfunction) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    submit::<false>(ptr::null_mut(), work(f, 1, 1), || unsafe { real(f) })
+    submit_outlined::<false>(ptr::null_mut(), work(f, 1, 1), || unsafe { real(f) })
 }
 
 /// # Safety
@@ -45,7 +45,7 @@ pub unsafe fn grid(
     height: c_int,
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    submit::<false>(ptr::null_mut(), work(f, width, height), || unsafe {
+    submit_outlined::<false>(ptr::null_mut(), work(f, width, height), || unsafe {
         real(f, width, height)
     })
 }
@@ -61,7 +61,7 @@ pub unsafe fn grid_async(
     stream: CUstream,
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    submit::<false>(stream, work(f, width, height), || unsafe {
+    submit_outlined::<false>(stream, work(f, width, height), || unsafe {
         real(f, width, height, stream)
     })
 }
@@ -85,7 +85,7 @@ pub unsafe fn multi_device(
         let block = [one.blockDimX, one.blockDimY, one.blockDimZ];
         let work = kernel_work(one.function, grid, block, one.sharedMemBytes);
         // SAFETY: the program's own call, passed on.
-        return submit::<false>(one.hStream, work, || unsafe { real(list, count, flags) });
+        return submit_outlined::<false>(one.hStream, work, || unsafe { real(list, count, flags) });
     }
     if first.is_some() {
         for at in 0..count as usize {

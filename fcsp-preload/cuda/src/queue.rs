@@ -62,6 +62,7 @@ pub fn driver() -> Driver {
 }
 
 /// A stream as the core knows it. `None` for the default stream of one thread too many.
+#[inline]
 pub fn queue_of<const PER_THREAD: bool>(stream: CUstream) -> Option<QueueId> {
     let per_thread = stream == CU_STREAM_PER_THREAD || (PER_THREAD && stream.is_null());
     if per_thread {
@@ -74,6 +75,7 @@ pub fn queue_of<const PER_THREAD: bool>(stream: CUstream) -> Option<QueueId> {
 }
 
 /// The calling thread's context; null if it has none.
+#[inline(never)]
 pub fn current_context() -> CUcontext {
     let mut context = ptr::null_mut();
     if let Some(get) = cuda::cuCtxGetCurrent.get() {
@@ -102,6 +104,7 @@ thread_local! {
     static THREAD: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
+#[inline(never)]
 fn thread_index() -> Option<usize> {
     if let Some(index) = THREAD.get() {
         return (index < THREADS_MAX).then_some(index);

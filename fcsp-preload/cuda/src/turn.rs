@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use cuda_sys::{CU_STREAM_PER_THREAD, CUfunction, CUresult, CUstream};
 use fcsp_core::backend::QueueId;
 use fcsp_core::sched::cost::CostKey;
+use fcsp_core::sched::producer::Ticket;
 
 use crate::device::{self, Device};
 use crate::queue::{gate, launched_into_thread_stream, queue_of};
@@ -16,11 +17,11 @@ use crate::{capture, communication, usage_rhythm};
 
 /// What is submitted.
 #[derive(Clone, Copy, Debug)]
-pub struct Work {
+pub struct Work<G> {
     /// What its cost is known by.
     pub key: CostKey,
-    /// Device time it may take if nobody has measured it.
-    pub guess_ns: u64,
+    /// Says what device time it may take if nobody has measured it.
+    pub guess_ns: G,
     /// The kernel, where it is one.
     pub function: Option<CUfunction>,
 }
@@ -33,6 +34,7 @@ pub static PASSED: AtomicU32 = AtomicU32::new(0);
 static STALLS: AtomicBool = AtomicBool::new(false);
 
 /// The device and the queue behind `stream`, if what goes there now forms segments.
+#[inline]
 pub fn gated<const PER_THREAD: bool>(stream: CUstream) -> Option<(&'static Device, QueueId)> {
     let device = device::current().filter(|device| device.producer.gated())?;
     if capture::captures::<PER_THREAD>(stream) {
@@ -41,34 +43,97 @@ pub fn gated<const PER_THREAD: bool>(stream: CUstream) -> Option<(&'static Devic
     Some((device, queue_of::<PER_THREAD>(stream)?))
 }
 
-/// Submits work to `stream` in its turn.
+/// Submits work to `stream` in its turn. All of it is compiled into the caller, for launches of kernels.
+#[inline(always)]
 pub fn submit<const PER_THREAD: bool>(
     stream: CUstream,
-    work: Work,
+    work: Work<impl FnOnce() -> u64>,
     launch: impl FnOnce() -> CUresult,
 ) -> CUresult {
+    // A call for each, so that the usual one does not ask afterwards which it was.
+    match begin::<PER_THREAD>(stream, work) {
+        Begun::Passes => launch(),
+        Begun::Beside => launched::<PER_THREAD>(stream, launch()),
+        Begun::Entered(device, ticket) => {
+            let result = launched::<PER_THREAD>(stream, launch());
+            leave(device, ticket, result);
+            result
+        }
+    }
+}
+
+/// As [`submit`], in less code: for calls of which there are many kinds, or that take longer.
+pub fn submit_outlined<const PER_THREAD: bool>(
+    stream: CUstream,
+    work: Work<impl FnOnce() -> u64>,
+    launch: impl FnOnce() -> CUresult,
+) -> CUresult {
+    let (key, guess_ns, function) = (work.key, (work.guess_ns)(), work.function);
+    let begun = begin_outlined::<PER_THREAD>(stream, key, guess_ns, function);
+    let result = launch();
+    finish_outlined::<PER_THREAD>(stream, begun, result);
+    result
+}
+
+/// What was done before the driver is called.
+enum Begun {
+    /// Nothing: it is not gated.
+    Passes,
+    /// Nothing waits for it.
+    Beside,
+    /// It is in a segment.
+    Entered(&'static Device, Ticket),
+}
+
+#[inline(always)]
+fn begin<const PER_THREAD: bool>(stream: CUstream, work: Work<impl FnOnce() -> u64>) -> Begun {
     let Some((device, queue)) = gated::<PER_THREAD>(stream) else {
-        return launch();
+        return Begun::Passes;
     };
     let gate = gate(device);
     if work.function.is_some_and(communication::is) {
         // Other devices wait for it: nothing holds it back, and no turn waits for it.
         STALLS.store(true, Ordering::Relaxed);
         device.producer.stall(&gate, queue);
-        return launched::<PER_THREAD>(stream, launch());
+        return Begun::Beside;
     }
     // Relaxed, and written only if it changes: a count that need not be exact.
     if PASSED.load(Ordering::Relaxed) != 0 {
         PASSED.store(0, Ordering::Relaxed);
     }
-    let ticket = device
-        .producer
-        .enter(&gate, queue, work.key, || work.guess_ns);
-    let result = launched::<PER_THREAD>(stream, launch());
-    device
-        .producer
-        .leave(&gate, ticket, result == CUresult::CUDA_SUCCESS);
-    result
+    let ticket = device.producer.enter(&gate, queue, work.key, work.guess_ns);
+    Begun::Entered(device, ticket)
+}
+
+#[inline(never)]
+fn begin_outlined<const PER_THREAD: bool>(
+    stream: CUstream,
+    key: CostKey,
+    guess_ns: u64,
+    function: Option<CUfunction>,
+) -> Begun {
+    let work = Work {
+        key,
+        guess_ns: || guess_ns,
+        function,
+    };
+    begin::<PER_THREAD>(stream, work)
+}
+
+#[inline(never)]
+fn finish_outlined<const PER_THREAD: bool>(stream: CUstream, begun: Begun, result: CUresult) {
+    if !matches!(begun, Begun::Passes) {
+        launched::<PER_THREAD>(stream, result);
+    }
+    if let Begun::Entered(device, ticket) = begun {
+        leave(device, ticket, result);
+    }
+}
+
+#[inline(always)]
+fn leave(device: &Device, ticket: Ticket, result: CUresult) {
+    let is_launched = result == CUresult::CUDA_SUCCESS;
+    device.producer.leave(&gate(device), ticket, is_launched);
 }
 
 fn launched<const PER_THREAD: bool>(stream: CUstream, result: CUresult) -> CUresult {

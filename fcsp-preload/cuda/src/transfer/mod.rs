@@ -64,13 +64,13 @@ impl Kind {
     }
 
     /// Costs are learnt by kind and size, four sizes to a doubling.
-    fn work(self, bytes: u64) -> Work {
+    fn work(self, bytes: u64) -> Work<impl FnOnce() -> u64> {
         const TRANSFER: u64 = 0x7472_616e_7366_6572;
         let log = bytes.max(4).ilog2();
         let quarter = bytes >> (log - 2) & 3;
         Work {
             key: CostKey::new(&[TRANSFER, self as u64, u64::from(log) << 2 | quarter]),
-            guess_ns: self.guess_ns(bytes),
+            guess_ns: move || self.guess_ns(bytes),
             function: None,
         }
     }
@@ -84,7 +84,7 @@ pub fn local<const PER_THREAD: bool>(
     call: impl FnOnce() -> CUresult,
 ) -> CUresult {
     if bytes >= LARGE_BYTES {
-        return turn::submit::<PER_THREAD>(stream, kind.work(bytes), call);
+        return turn::submit_outlined::<PER_THREAD>(stream, kind.work(bytes), call);
     }
     // Relaxed: a count that need not be exact. Any gated submission sets it to 0.
     if PASSED.fetch_add(1, Ordering::Relaxed) < RUN - 1 {
@@ -92,10 +92,10 @@ pub fn local<const PER_THREAD: bool>(
     }
     let run = Work {
         key: CostKey::UNMEASURED,
-        guess_ns: u64::from(RUN) * SMALL_NS,
+        guess_ns: || u64::from(RUN) * SMALL_NS,
         function: None,
     };
-    turn::submit::<PER_THREAD>(stream, run, call)
+    turn::submit_outlined::<PER_THREAD>(stream, run, call)
 }
 
 /// One end of a copy, as the call names it.
