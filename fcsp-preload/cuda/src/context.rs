@@ -232,6 +232,9 @@ pub unsafe fn create_green(
     }
     // SAFETY: the program's own call, passed on.
     let result = unsafe { real(context, desc, dev, flags) };
+    if result == CUresult::CUDA_SUCCESS {
+        memory::contexts::made_green();
+    }
     if result == CUresult::CUDA_SUCCESS
         && let Some(device) = attached_at(dev)
     {

@@ -27,6 +27,7 @@ use fcsp_preload::log;
 use crate::capture::{self, Undisturbed};
 use crate::device::Device;
 use crate::hooks::cuda;
+use crate::memory::contexts;
 
 const THREAD_STREAM: u64 = 1 << 63 | 1;
 /// Threads whose default streams can be told apart; the rest run ungated.
@@ -69,7 +70,8 @@ pub fn queue_of<const PER_THREAD: bool>(stream: CUstream) -> Option<QueueId> {
         return thread_index().map(|index| QueueId(THREAD_STREAM | (index as u64) << 1));
     }
     if stream.is_null() || stream == CU_STREAM_LEGACY {
-        return Some(QueueId(current_context().addr() as u64 | 1));
+        let context = contexts::only().unwrap_or_else(current_context);
+        return Some(QueueId(context.addr() as u64 | 1));
     }
     Some(QueueId(stream.addr() as u64))
 }

@@ -7,9 +7,11 @@
 
 use core::ffi::c_int;
 use core::ptr;
-use core::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering,
+};
 
-use cuda_sys::{CUcontext, CUdevice, CUresult};
+use cuda_sys::{CUcontext, CUctx_st, CUdevice, CUresult};
 
 use crate::device::{self, Device};
 use crate::hooks::cuda;
@@ -83,18 +85,46 @@ pub fn made(context: CUcontext, ordinal: CUdevice, primary: bool) {
 /// The tag of the only context there is; `NO_CONTEXT` while there are none or several. Most programs
 /// have one, and asking the driver which costs more than the rest of an allocation's account.
 static ONLY: AtomicU8 = AtomicU8::new(NO_CONTEXT);
+/// The handle of that context, null while `ONLY` says that there is none. Null for good once there was a
+/// green context: what is current may then be another handle of the same context, with a default stream of
+/// its own.
+static ONLY_HANDLE: AtomicPtr<CUctx_st> = AtomicPtr::new(ptr::null_mut());
+static ANY_GREEN: AtomicBool = AtomicBool::new(false);
 
 /// Looks whether there is only one context now.
 fn count() {
-    let mut tags = (1..)
+    let mut found = (1..)
         .zip(&CONTEXTS)
-        .filter(|(_, entry)| entry.handle.load(Ordering::Acquire) != FREE)
-        .map(|(tag, _)| tag);
-    let only = match (tags.next(), tags.next()) {
-        (Some(tag), None) => tag,
-        _ => NO_CONTEXT,
+        .map(|(tag, entry)| (tag, entry.handle.load(Ordering::Acquire)))
+        .filter(|(_, handle)| *handle != FREE);
+    let (tag, handle) = match (found.next(), found.next()) {
+        (Some(only), None) => only,
+        _ => (NO_CONTEXT, FREE),
     };
-    ONLY.store(only, Ordering::Release);
+    ONLY.store(tag, Ordering::Release);
+    let known = if handle == CHANGING { FREE } else { handle };
+    // SeqCst, and looked at afterwards: either this sees the green context, or that wipes this out.
+    ONLY_HANDLE.store(
+        ptr::with_exposed_provenance_mut(known as usize),
+        Ordering::SeqCst,
+    );
+    if ANY_GREEN.load(Ordering::SeqCst) {
+        ONLY_HANDLE.store(ptr::null_mut(), Ordering::SeqCst);
+    }
+}
+
+/// A green context was made.
+pub fn made_green() {
+    ANY_GREEN.store(true, Ordering::SeqCst);
+    ONLY_HANDLE.store(ptr::null_mut(), Ordering::SeqCst);
+}
+
+/// The only context the process has: the calling thread's, if it has one. `None` while there are several, or
+/// may be. To ask the driver costs as much as half of a gated submission.
+#[inline]
+pub fn only() -> Option<CUcontext> {
+    let context = ONLY_HANDLE.load(Ordering::Acquire);
+    (!context.is_null()).then_some(context)
 }
 
 /// The tag of the calling thread's context. (A thread without one gets some tag; the driver refuses
@@ -177,6 +207,7 @@ impl Ending {
             .compare_exchange(handle, CHANGING, Ordering::Acquire, Ordering::Relaxed)
             .ok()?;
         ONLY.store(NO_CONTEXT, Ordering::Release);
+        ONLY_HANDLE.store(ptr::null_mut(), Ordering::Release);
         Some(Self { tag, entry, handle })
     }
 

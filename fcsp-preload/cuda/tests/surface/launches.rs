@@ -1,7 +1,7 @@
 //! Every way to launch a kernel.
 
-use crate::seen::{PTX, run_gated};
-use cuda_sys::{CUfunction, CUkernel, CUlibrary};
+use crate::seen::{PTX, function, run_gated};
+use cuda_sys::{CU_STREAM_LEGACY, CUcontext, CUfunction, CUkernel, CUlibrary, CUresult};
 use std::ptr::null_mut;
 
 #[test]
@@ -35,6 +35,42 @@ fn a_kernel_of_a_library_is_gated_by_either_handle() {
             assert_eq!(it.gated(launch), 1);
         }
         ok!(cuda, cuLibraryUnload(library));
+    });
+}
+
+#[test]
+fn the_default_streams_of_two_contexts_are_two_queues() {
+    run_gated(crate::here!(), |cuda, it| {
+        let launch = |function, stream| {
+            let result = crate::seen::work(cuda, function, 10, stream);
+            assert_eq!(result, CUresult::CUDA_SUCCESS);
+        };
+        // One segment holds both, unless the machine is busy.
+        const TIMES: u64 = 50;
+        let default_streams = [null_mut(), CU_STREAM_LEGACY];
+        for _ in 0..TIMES {
+            let both = || {
+                default_streams
+                    .iter()
+                    .for_each(|stream| launch(it.work, *stream))
+            };
+            assert_eq!(it.gated(both), 2);
+        }
+        assert_eq!(it.queues_max(), 1);
+        let (mut first, mut second): (CUcontext, CUcontext) = (null_mut(), null_mut());
+        ok!(cuda, cuCtxGetCurrent(&mut first));
+        ok!(cuda, cuCtxCreate_v2(&mut second, 0, 0));
+        let other = function(cuda, c"fcsp_work");
+        let in_both = || {
+            launch(other, null_mut());
+            ok!(cuda, cuCtxSetCurrent(first));
+            launch(it.work, null_mut());
+            ok!(cuda, cuCtxSetCurrent(second));
+        };
+        assert!((0..TIMES).any(|_| it.gated(in_both) == 2 && it.queues_max() == 2));
+        ok!(cuda, cuCtxDestroy_v2(second));
+        ok!(cuda, cuCtxSetCurrent(first));
+        assert_eq!(it.gated(|| launch(it.work, null_mut())), 1);
     });
 }
 

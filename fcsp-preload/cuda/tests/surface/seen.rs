@@ -154,6 +154,13 @@ impl<'a> Gated<'a> {
         &self.slot.page
     }
 
+    /// The most queues that any of the newest segments used.
+    pub fn queues_max(&self) -> u32 {
+        let segments = self.page().segments.iter();
+        let queues = segments.map(|segment| segment.lanes.load(Acquire).count_ones());
+        queues.max().unwrap_or(0)
+    }
+
     /// Expected device time of the newest segment.
     pub fn predicted_ns(&self) -> u64 {
         let newest = self.slot.slot.queue.opened.load(Acquire) as usize;
