@@ -1,6 +1,5 @@
 //! What the arbiter remembers of tenants and processes between steps.
 
-use super::clock::us;
 use super::margin::Margin;
 use super::plan::ProcessView;
 use super::shares::{Share, WHOLE_PPM};
@@ -11,13 +10,11 @@ fn blend(old: u64, new: u64) -> u64 {
     if old == 0 { new } else { (old * 7 + new) / 8 }
 }
 
-/// A segment's error up to which a program may be regular, after so many measurements in a row.
-const REGULAR_NS: u64 = us(40);
-const STEADY_MIN: u32 = 64;
-/// A turn's error beyond which it is not, and is watched segment by segment again.
-const IRREGULAR_NS: u64 = us(120);
+/// An error beyond which the end is looked for all the time anyway.
+const ERROR_PPM_MAX: u64 = 1_000_000;
 /// Share at which a paused tenant is charged for what ran on.
 const PAUSED_PPM: u32 = WHOLE_PPM / 100;
+
 /// Device time of one tenant.
 #[derive(Clone, Debug, Default)]
 pub struct TenantAccount {
@@ -118,13 +115,8 @@ pub struct ProcessAccount {
     pub think_ns: u64,
     /// Actual over predicted device time, thousandths.
     pub ratio_milli: u64,
-    /// Mean absolute error of the prediction, nanoseconds: of a segment, or of a turn's worth of them if
-    /// it is `regular`.
-    pub error_ns: u64,
-    /// Its segments take what is expected so exactly that the end of many of them can be told.
-    pub regular: bool,
-    /// Measurements in a row that speak for that.
-    steady: u32,
+    /// Mean absolute error of the prediction, in millionths of what was predicted.
+    error_ppm: u64,
     /// Part of its segments that ended in a wait, thousandths.
     pub sync_milli: u64,
     /// How much earlier than just in time its filling segments are granted.
@@ -165,7 +157,7 @@ impl ProcessAccount {
             return;
         }
         let expected = self.corrected_ns(predicted_ns);
-        self.learn_error(expected.abs_diff(actual_ns));
+        self.learn_error(expected.abs_diff(actual_ns), expected);
         let ratio = (actual_ns * 1000 / predicted_ns).clamp(100, 10_000);
         self.ratio_milli = blend(self.ratio_milli, ratio);
     }
@@ -177,22 +169,20 @@ impl ProcessAccount {
         }
     }
 
-    /// Learns from an end that came at some time in the last `within_ns`: the next one is looked for
-    /// earlier.
-    pub fn learn_doubt(&mut self, within_ns: u64) {
-        self.learn_error(within_ns);
+    /// Learns from the end of work of that length, which came at some time in the last `within_ns`: the
+    /// next one is looked for earlier.
+    pub fn learn_doubt(&mut self, predicted_ns: u64, within_ns: u64) {
+        self.learn_error(within_ns, self.corrected_ns(predicted_ns));
     }
 
-    fn learn_error(&mut self, error_ns: u64) {
-        self.error_ns = blend(self.error_ns, error_ns).max(1);
-        if self.regular {
-            self.regular = self.error_ns <= IRREGULAR_NS;
-            self.steady = 0;
-        } else {
-            let is_steady = self.error_ns <= REGULAR_NS;
-            self.steady = if is_steady { self.steady + 1 } else { 0 };
-            self.regular = self.steady >= STEADY_MIN;
-        }
+    fn learn_error(&mut self, error_ns: u64, expected_ns: u64) {
+        let error_ppm = (error_ns * 1_000_000 / expected_ns.max(1)).clamp(1, ERROR_PPM_MAX);
+        self.error_ppm = blend(self.error_ppm, error_ppm);
+    }
+
+    /// By how much work of `expected_ns` is usually off that.
+    pub fn error_ns(&self, expected_ns: u64) -> u64 {
+        expected_ns * self.error_ppm / 1_000_000
     }
 
     /// Learns how a closed segment came to be; `synced` and `blocked` are the counters of its slot.

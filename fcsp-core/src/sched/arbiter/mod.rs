@@ -47,6 +47,8 @@ struct Turn {
     charged_to_ns: u64,
     /// When the oldest unfinished segment of the turn could begin, as far as it was looked at.
     segment_started_ns: u64,
+    /// When that segment had not begun yet.
+    segment_waited_ns: u64,
     /// When it was last looked at.
     looked_ns: u64,
     span: Span,

@@ -31,7 +31,9 @@ impl Arbiter {
         let mut work_ns = 0;
         for segment in process.granted_segments() {
             let expected = account.corrected_ns(segment.predicted_ns) + turn.handover_left_ns();
-            turn.segment_started_ns = turn.segment_started_ns.max(segment.opened_ns.min(now));
+            let opened_ns = segment.opened_ns.min(now);
+            turn.segment_started_ns = turn.segment_started_ns.max(opened_ns);
+            turn.segment_waited_ns = turn.segment_waited_ns.max(opened_ns);
             let running = now.saturating_sub(turn.segment_started_ns);
             // What is granted behind work that was given up on hangs as well: one bound for the turn.
             let over = given_up || running >= self.tuning.bound_ns.max(4 * expected);
@@ -157,6 +159,7 @@ impl Turn {
     /// device tells its length.
     fn begins_next(&mut self, now: u64, gapless: Option<&SegmentView>) {
         self.segment_started_ns = now;
+        self.segment_waited_ns = self.looked_ns;
         self.first_segment = false;
         self.span.predicted_ns += gapless.map_or(0, |it| it.predicted_ns);
         self.span.has_gaps |= gapless.is_none();
@@ -172,7 +175,7 @@ impl Turn {
         if !self.looked_just_before(now) {
             if is_drained && tells {
                 account.learn_bound(span.predicted_ns, most_ns);
-                account.learn_doubt(within_ns);
+                account.learn_doubt(span.predicted_ns, within_ns);
             }
             return;
         }

@@ -1,5 +1,6 @@
 //! Whose turn it is: goes on with the holder, or gives the turn to whoever is furthest behind.
 
+use super::ahead::take_back;
 use super::gates::pass;
 use super::{Arbiter, Span, Turn};
 use crate::policy::Mode;
@@ -30,6 +31,10 @@ impl Arbiter {
                 if self.is_pressed(&found.ready, process) {
                     return self.cut_short(process, next, plan);
                 }
+                let others_wait = found.ready.iter().any(|(.., it)| it.slot != process.slot);
+                if others_wait && self.ends_with(now, process, next) {
+                    return take_back(process, next, plan);
+                }
                 if found.later.is_empty() && found.expected.is_empty() {
                     self.grant_the_rest(now, process, plan);
                 }
@@ -41,6 +46,21 @@ impl Arbiter {
             }
         }
         self.next_turn(now, view, plan);
+    }
+
+    /// Whether the turn has had its time and is to end with the segment `running`: where nobody can tell
+    /// how long those behind it will take. One that may hang is given up on with all of them.
+    fn ends_with(&self, now: u64, process: &ProcessView, running: u32) -> bool {
+        let (Some(turn), Some(account)) = (&self.turn, self.processes.get(&process.slot)) else {
+            return false;
+        };
+        let hangs_ns = self.tuning.bound_ns / 8;
+        let mut segments = process.segments.iter();
+        now >= turn.started_ns + turn.budget_ns
+            && now <= turn.segment_started_ns + hangs_ns
+            && segments.find(|it| it.number == running).is_some_and(|it| {
+                account.error_ns(turn.budget_ns) > account.corrected_ns(it.predicted_ns)
+            })
     }
 
     /// Goes on with the holder while its turn lasts, else gives a turn to whoever is furthest behind.
@@ -86,6 +106,7 @@ impl Arbiter {
             started_ns,
             charged_to_ns: now,
             segment_started_ns: now,
+            segment_waited_ns: now,
             looked_ns: now,
             span: Span {
                 since_ns: now,

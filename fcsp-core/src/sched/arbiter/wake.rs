@@ -2,15 +2,14 @@
 
 use super::{Arbiter, Turn};
 use crate::sched::account::ProcessAccount;
-use crate::sched::clock::{ms, us};
+use crate::sched::clock::us;
 use crate::sched::plan::{Plan, ProcessView, SegmentView, View};
 use crate::sched::segment::{SegmentState, reached};
 
-/// After so long without seeing when exactly a segment ends, one is looked at closely.
-const SPAN_NS_MAX: u64 = ms(10);
-
 /// How often to look while somebody who goes first waits for the end of a segment.
 const LOOK_NS_CUT_SHORT: u64 = us(50);
+/// Looked at first when less than so many times the usual error is left.
+const ERRORS: u64 = 2;
 
 impl Arbiter {
     /// When the next thing can happen that no doorbell announces.
@@ -97,34 +96,32 @@ impl Arbiter {
         let (end, error_ns) = match soon {
             Some(late_ns) => (end.min(segment.submitted_ns + late_ns), 0),
             None if turn.first_segment && turn.measures_handover => (end, turn.handover_ns),
-            // Nobody waits for any but the last of several. Small errors add up, so now and then.
+            // Nobody waits for any but the last of several.
             None => {
-                let is_long = now.saturating_sub(turn.span.since_ns) >= SPAN_NS_MAX;
-                let one = is_long || !account.regular;
-                let last = if one { segment.number } else { granted };
-                let all = turn.ends_ns(account, process, (segment.number, last));
-                (all.unwrap_or(end), account.error_ns)
+                let end = turn.ends_ns(now, account, process, segment, granted);
+                let left_ns = end.saturating_sub(now);
+                // The nearer, the smaller what may come between: every look shows how far the device is.
+                let error_ns = (ERRORS * account.error_ns(left_ns)).min(left_ns / 4 * 3);
+                (end, error_ns)
             }
         };
-        let lead_ns = self.tuning.lead_ns + error_ns;
-        let first_look = end.saturating_sub(lead_ns);
-        if now < first_look {
+        let first_look = end.saturating_sub(self.tuning.lead_ns + error_ns);
+        let poll_ns = self.tuning.poll_ns;
+        if now + poll_ns < first_look {
+            let over = turn.started_ns + turn.budget_ns;
             return if turn.is_cut_short() {
                 // Whoever waits for its end is not to wait for an error.
                 first_look.min(now + LOOK_NS_CUT_SHORT)
+            } else if over > now && error_ns > length_ns {
+                // What will not have begun by then is taken back.
+                first_look.min(over)
             } else {
                 first_look
             };
         }
         // Late by a little is looked at closely, late by much less often.
         let late = now.saturating_sub(end);
-        let poll_ns = self.tuning.poll_ns;
-        let least_ns = if turn.is_cut_short() || !account.regular {
-            poll_ns
-        } else {
-            (error_ns / 3).clamp(poll_ns, us(50))
-        };
-        now + (late / 8).clamp(least_ns, us(250))
+        now + (late / 8).clamp(poll_ns, us(250))
     }
 }
 
@@ -134,20 +131,32 @@ impl Turn {
         self.budget_ns == 0
     }
 
-    /// When everything from the segment `first` to `last` is expected to be over, if it is complete.
+    /// When all that is granted and complete, from `segment` to at most `granted`, is expected to be over.
     fn ends_ns(
         &self,
+        now: u64,
         account: &ProcessAccount,
         process: &ProcessView,
-        (first, last): (u32, u32),
-    ) -> Option<u64> {
-        let within = |it: &&SegmentView| reached(it.number, first) && reached(last, it.number);
-        let pending = || process.segments.iter().filter(within);
-        if self.span.has_gaps || !pending().all(|it| it.state == SegmentState::Closed) {
-            return None;
-        }
-        let pending_ns: u64 = pending().map(|it| it.predicted_ns).sum();
-        let length_ns = account.corrected_ns(self.span.predicted_ns + pending_ns);
-        Some(self.span.since_ns + self.span.handover_ns + length_ns)
+        segment: &SegmentView,
+        granted: u32,
+    ) -> u64 {
+        let behind = process.segments.iter().filter(|it| {
+            reached(it.number, segment.number.wrapping_add(1)) && reached(granted, it.number)
+        });
+        let complete = behind.take_while(|it| it.state == SegmentState::Closed);
+        let behind_ns = complete.map(|it| it.predicted_ns).sum::<u64>();
+        let pending_ns = segment.predicted_ns + behind_ns;
+        let left_ns = account.corrected_ns(pending_ns) + self.handover_left_ns();
+        // As far as the oldest of it was seen to begin; those behind it have not begun yet.
+        let earliest = self.segment_waited_ns + left_ns;
+        let latest = self.segment_started_ns + left_ns;
+        let seen = if self.span.has_gaps {
+            earliest.midpoint(latest)
+        } else {
+            let span_ns = account.corrected_ns(self.span.predicted_ns + pending_ns);
+            let end = self.span.since_ns + self.span.handover_ns + span_ns;
+            end.clamp(earliest, latest)
+        };
+        seen.max(now + account.corrected_ns(behind_ns))
     }
 }

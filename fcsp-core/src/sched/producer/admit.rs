@@ -102,7 +102,7 @@ impl Producer {
         let sample = self.measure(gate, &mut guard, number, queue, key, cost.samples);
         drop(guard);
         if fresh && !thread_waits && !self.runs_ahead(number) {
-            self.ring();
+            self.announce(number);
         }
         Ticket {
             number,
@@ -305,6 +305,17 @@ impl Producer {
         }
         // So long without anything: whatever put the arbiter to sleep, it looks again.
         self.ring();
+    }
+
+    /// Tells the arbiter of a new segment. It is woken only if it knows of no other of this process:
+    /// while it does it has a timer, and finds this one then.
+    fn announce(&self, number: u32) {
+        let before = number.wrapping_sub(1);
+        let retired = &self.slot.compute.retired;
+        // Relaxed: the fence in `ring_if` orders it. What the slot's last owner left is no segment of ours.
+        let is_only = || before == self.before_first || retired.load(Ordering::Relaxed) == before;
+        handshake::ring_if(&self.header.doorbell, &self.header.arbiter_asleep, is_only);
+        self.bench.wake();
     }
 
     pub(super) fn open(&self, now: u64) -> Open {

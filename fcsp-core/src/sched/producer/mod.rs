@@ -51,6 +51,8 @@ pub struct Producer {
     slot: &'static Slot,
     page: &'static GatePage,
     bench: &'static Bench,
+    /// Newest segment of the slot's last owner.
+    before_first: u32,
     costs: CostTable,
     state: Biased<State>,
 }
@@ -160,6 +162,7 @@ impl Producer {
             slot,
             page,
             bench,
+            before_first: opened,
             costs,
             state,
         }

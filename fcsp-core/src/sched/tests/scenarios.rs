@@ -17,25 +17,22 @@ fn saturating(percents: &[u32], lengths: &[u64]) -> Node {
     Node::new(&programs)
 }
 
-/// What the arbiter may look in a second at programs whose turns' ends can be told, and at any.
-const STEPS_REGULAR: u64 = 3_000;
-const STEPS: u64 = 9_000;
+/// How often the arbiter may look in a second.
+const STEPS_MAX: u64 = 2_200;
 
 #[track_caller]
-fn assert_shares(
-    node: &mut Node,
-    percents: &[u32],
-    error_points: f64,
-    total_min: f64,
-    steps_max: u64,
-) {
+fn assert_shares(node: &mut Node, percents: &[u32], error_points: f64, total_min: f64) {
     node.run(ms(500));
     for second in 0..3 {
         let steps = node.steps;
         let done = node.run(ms(1000));
         // A wake-up takes 12 µs of a processor on the machine with the H200.
         let steps = node.steps - steps;
-        assert!(steps <= steps_max, "second {second}: {steps} steps");
+        println!(
+            "simulated: {percents:?}, {steps} steps a second, {:?}",
+            fractions(&done)
+        );
+        assert!(steps <= STEPS_MAX, "second {second}: {steps} steps");
         let total: u64 = done.iter().sum();
         for (got, percent) in fractions(&done).iter().zip(percents) {
             let error = (got * 100.0 - f64::from(*percent)).abs();
@@ -51,25 +48,13 @@ fn assert_shares(
 
 #[test]
 fn shares_25_75_with_short_kernels() {
-    assert_shares(
-        &mut saturating(&[25, 75], &[us(250)]),
-        &[25, 75],
-        0.5,
-        0.95,
-        STEPS_REGULAR,
-    );
+    assert_shares(&mut saturating(&[25, 75], &[us(250)]), &[25, 75], 0.5, 0.95);
 }
 
 #[test]
 fn shares_25_75_with_mixed_kernels() {
     let lengths = [us(100), us(250), us(5000)];
-    assert_shares(
-        &mut saturating(&[25, 75], &lengths),
-        &[25, 75],
-        1.0,
-        0.95,
-        STEPS,
-    );
+    assert_shares(&mut saturating(&[25, 75], &lengths), &[25, 75], 1.0, 0.95);
 }
 
 #[test]
@@ -80,19 +65,12 @@ fn shares_25_35_40_with_mixed_kernels() {
         &[25, 35, 40],
         1.0,
         0.94,
-        STEPS,
     );
 }
 
 #[test]
 fn shares_10_90() {
-    assert_shares(
-        &mut saturating(&[10, 90], &[us(250)]),
-        &[10, 90],
-        0.5,
-        0.95,
-        STEPS_REGULAR,
-    );
+    assert_shares(&mut saturating(&[10, 90], &[us(250)]), &[10, 90], 0.5, 0.95);
 }
 
 #[test]
@@ -101,7 +79,7 @@ fn equal_shares_of_long_and_short_kernels() {
         (balanced(50), Kind::Saturate(vec![us(5000)])),
         (balanced(50), Kind::Saturate(vec![us(250)])),
     ]);
-    assert_shares(&mut node, &[50, 50], 1.0, 0.95, STEPS_REGULAR);
+    assert_shares(&mut node, &[50, 50], 1.0, 0.95);
 }
 
 #[test]
