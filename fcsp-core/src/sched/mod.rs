@@ -45,6 +45,8 @@ mod margin;
 pub mod observer;
 pub mod plan;
 #[cfg(not(loom))]
+mod preempt;
+#[cfg(not(loom))]
 pub mod producer;
 #[cfg(not(loom))]
 mod sampler;

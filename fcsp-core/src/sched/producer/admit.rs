@@ -9,9 +9,9 @@ use crate::failpoint::failpoint;
 use crate::region::layout::SEGMENTS;
 use crate::sched::clock::{now_ns, us};
 use crate::sched::cost::{Cost, CostKey};
-use crate::sched::handshake;
 use crate::sched::sampler::{FIRST_SAMPLES, SampleId, Subject};
 use crate::sched::segment::{SegmentState, reached};
+use crate::sched::{handshake, preempt};
 use crate::sync::{Ordering, ThreadId};
 
 /// Longest sleep of a thread that waits for room before it looks again by itself.
@@ -310,11 +310,15 @@ impl Producer {
     /// Tells the arbiter of a new segment. It is woken only if it knows of no other of this process:
     /// while it does it has a timer, and finds this one then.
     fn announce(&self, number: u32) {
+        let header = &self.region.header;
         let before = number.wrapping_sub(1);
         let retired = &self.slot.compute.retired;
         // Relaxed: the fence in `ring_if` orders it. What the slot's last owner left is no segment of ours.
         let is_only = || before == self.before_first || retired.load(Ordering::Relaxed) == before;
-        handshake::ring_if(&self.header.doorbell, &self.header.arbiter_asleep, is_only);
+        if is_only() {
+            preempt::cut_short(self.region, self.me);
+        }
+        handshake::ring_if(&header.doorbell, &header.arbiter_asleep, is_only);
         self.bench.wake();
     }
 

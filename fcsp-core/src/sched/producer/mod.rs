@@ -47,7 +47,8 @@ const _: () = assert!((AHEAD as usize) < SEGMENTS);
 /// The submitting side of one process on one device. Shared by all its threads.
 #[derive(Debug)]
 pub struct Producer {
-    header: &'static Header,
+    region: &'static RegionLayout,
+    me: usize,
     slot: &'static Slot,
     page: &'static GatePage,
     bench: &'static Bench,
@@ -158,7 +159,8 @@ impl Producer {
         page.arrival.arrived.store(opened, Ordering::Release);
         page.arrival.awaited.store(0, Ordering::Relaxed);
         Self {
-            header: &region.header,
+            region,
+            me,
             slot,
             page,
             bench,
@@ -360,7 +362,7 @@ impl Producer {
 
     /// Tells the arbiter that something happened.
     fn ring(&self) {
-        ring(self.header);
+        ring(&self.region.header);
         self.bench.wake();
     }
 }
