@@ -10,8 +10,14 @@ fn blend(old: u64, new: u64) -> u64 {
     if old == 0 { new } else { (old * 7 + new) / 8 }
 }
 
-/// An error beyond which the end is looked for all the time anyway.
+/// What is expected of a new program counts as so many measurements of its lengths: the first may be far
+/// off. And so many count later.
+const LENGTHS_FIRST: u64 = 3;
+const LENGTHS_MAX: u64 = 7;
+/// Most that an error counts.
 const ERROR_PPM_MAX: u64 = 1_000_000;
+/// A mean error beyond which an expectation says little.
+const ERRATIC_PPM: u64 = 250_000;
 /// Share at which a paused tenant is charged for what ran on.
 const PAUSED_PPM: u32 = WHOLE_PPM / 100;
 
@@ -115,6 +121,8 @@ pub struct ProcessAccount {
     pub think_ns: u64,
     /// Actual over predicted device time, thousandths.
     pub ratio_milli: u64,
+    /// Measurements that both come from, as far as they are counted.
+    lengths: u64,
     /// Mean absolute error of the prediction, in millionths of what was predicted.
     error_ppm: u64,
     /// Part of its segments that ended in a wait, thousandths.
@@ -138,6 +146,7 @@ impl ProcessAccount {
             generation: view.generation,
             tenant: view.tenant,
             ratio_milli: 1000,
+            lengths: LENGTHS_FIRST,
             margin: Margin::new(margin_ns),
             synced_seen: view.synced,
             blocked_seen: view.blocked,
@@ -151,38 +160,44 @@ impl ProcessAccount {
     }
 
     /// Learns from work whose time on the device has no gaps of the program's making, since it was
-    /// complete at the beginning.
-    pub fn learn_length(&mut self, predicted_ns: u64, actual_ns: u64) {
+    /// complete at the beginning. The measurement is part of one of `whole_ns`.
+    pub fn learn_length(&mut self, predicted_ns: u64, actual_ns: u64, whole_ns: u64) {
         if predicted_ns == 0 {
             return;
         }
         let expected = self.corrected_ns(predicted_ns);
-        self.learn_error(expected.abs_diff(actual_ns), expected);
+        self.learn_error(expected.abs_diff(actual_ns), whole_ns);
         let ratio = (actual_ns * 1000 / predicted_ns).clamp(100, 10_000);
-        self.ratio_milli = blend(self.ratio_milli, ratio);
+        self.ratio_milli = (self.ratio_milli * self.lengths + ratio) / (self.lengths + 1);
+        self.lengths = (self.lengths + 1).min(LENGTHS_MAX);
     }
 
     /// Learns from a segment whose time on the device may have gaps, that it takes no longer than that.
     pub fn learn_bound(&mut self, predicted_ns: u64, most_ns: u64) {
         if self.corrected_ns(predicted_ns) > most_ns {
-            self.learn_length(predicted_ns, most_ns);
+            self.learn_length(predicted_ns, most_ns, most_ns);
         }
     }
 
-    /// Learns from the end of work of that length, which came at some time in the last `within_ns`: the
-    /// next one is looked for earlier.
-    pub fn learn_doubt(&mut self, predicted_ns: u64, within_ns: u64) {
-        self.learn_error(within_ns, self.corrected_ns(predicted_ns));
+    /// Learns from an end after `whole_ns` that came at some time in the last `within_ns`: the next one is
+    /// looked for earlier.
+    pub fn learn_doubt(&mut self, within_ns: u64, whole_ns: u64) {
+        self.learn_error(within_ns, whole_ns);
     }
 
-    fn learn_error(&mut self, error_ns: u64, expected_ns: u64) {
-        let error_ppm = (error_ns * 1_000_000 / expected_ns.max(1)).clamp(1, ERROR_PPM_MAX);
-        self.error_ppm = blend(self.error_ppm, error_ppm);
+    fn learn_error(&mut self, error_ns: u64, whole_ns: u64) {
+        let error_ppm = (error_ns * 1_000_000 / whole_ns.max(1)).clamp(1, ERROR_PPM_MAX);
+        self.error_ppm = (self.error_ppm * self.lengths + error_ppm) / (self.lengths + 1);
     }
 
     /// By how much work of `expected_ns` is usually off that.
     pub fn error_ns(&self, expected_ns: u64) -> u64 {
         expected_ns * self.error_ppm / 1_000_000
+    }
+
+    /// True for a program of whose work nobody can tell how long it takes.
+    pub fn erratic(&self) -> bool {
+        self.error_ppm > ERRATIC_PPM
     }
 
     /// Learns how a closed segment came to be; `synced` and `blocked` are the counters of its slot.

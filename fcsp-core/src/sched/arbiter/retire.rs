@@ -170,18 +170,19 @@ impl Turn {
     fn learn_length(&mut self, now: u64, is_drained: bool, account: &mut ProcessAccount) {
         let span = &self.span;
         let tells = !span.has_gaps && span.predicted_ns > 0;
-        let most_ns = now.saturating_sub(span.since_ns + span.handover_ns);
+        let whole_ns = now.saturating_sub(span.since_ns);
+        let most_ns = whole_ns.saturating_sub(span.handover_ns);
         let within_ns = now.saturating_sub(self.looked_ns);
         if !self.looked_just_before(now) {
             if is_drained && tells {
                 account.learn_bound(span.predicted_ns, most_ns);
-                account.learn_doubt(span.predicted_ns, within_ns);
+                account.learn_doubt(within_ns, whole_ns);
             }
             return;
         }
         if tells {
             let actual_ns = most_ns.saturating_sub(within_ns / 2);
-            account.learn_length(span.predicted_ns, actual_ns);
+            account.learn_length(span.predicted_ns, actual_ns, whole_ns);
         }
         self.span = Span {
             since_ns: now,

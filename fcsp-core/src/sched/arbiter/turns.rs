@@ -4,7 +4,7 @@ use super::ahead::take_back;
 use super::gates::pass;
 use super::{Arbiter, Span, Turn};
 use crate::policy::Mode;
-use crate::sched::account::TenantAccount;
+use crate::sched::account::{ProcessAccount, TenantAccount};
 use crate::sched::plan::{Grant, Plan, ProcessView, SegmentView, View};
 use crate::sched::segment::{SegmentState, reached};
 
@@ -32,7 +32,7 @@ impl Arbiter {
                     return self.cut_short(process, next, plan);
                 }
                 let others_wait = found.ready.iter().any(|(.., it)| it.slot != process.slot);
-                if others_wait && self.ends_with(now, process, next) {
+                if others_wait && self.is_overdrawn(now, process) {
                     return take_back(process, next, plan);
                 }
                 if found.later.is_empty() && found.expected.is_empty() {
@@ -48,18 +48,14 @@ impl Arbiter {
         self.next_turn(now, view, plan);
     }
 
-    /// Whether the turn has had its time and is to end with the segment `running`: where nobody can tell
-    /// how long those behind it will take. One that may hang is given up on with all of them.
-    fn ends_with(&self, now: u64, process: &ProcessView, running: u32) -> bool {
-        let (Some(turn), Some(account)) = (&self.turn, self.processes.get(&process.slot)) else {
-            return false;
-        };
+    /// Whether a turn of which nobody could tell what fits into it has had its time. One that may hang is
+    /// given up on with all that is granted.
+    fn is_overdrawn(&self, now: u64, process: &ProcessView) -> bool {
         let hangs_ns = self.tuning.bound_ns / 8;
-        let mut segments = process.segments.iter();
-        now >= turn.started_ns + turn.budget_ns
-            && now <= turn.segment_started_ns + hangs_ns
-            && segments.find(|it| it.number == running).is_some_and(|it| {
-                account.error_ns(turn.budget_ns) > account.corrected_ns(it.predicted_ns)
+        let account = self.processes.get(&process.slot);
+        account.is_some_and(ProcessAccount::erratic)
+            && self.turn.as_ref().is_some_and(|turn| {
+                now >= turn.started_ns + turn.budget_ns && now <= turn.segment_started_ns + hangs_ns
             })
     }
 
@@ -158,8 +154,13 @@ impl Arbiter {
         });
     }
 
-    /// Last segment from `from` on that fits into `room_ns`; at least `from` itself.
+    /// Last segment from `from` on that fits into `room_ns`; at least `from` itself. Where nobody can tell, as
+    /// many as a turn may ever take: those that have not begun when its time is over are taken back.
     fn grant_up_to(&self, process: &ProcessView, from: u32, room_ns: u64) -> u32 {
+        let account = self.processes.get(&process.slot);
+        if account.is_some_and(ProcessAccount::erratic) {
+            return process.opened;
+        }
         let mut to = from;
         let mut sum_ns = 0;
         for segment in process.segments.iter().filter(|s| reached(s.number, from)) {
