@@ -119,8 +119,8 @@ pub struct ProcessAccount {
     pub device_ns_mean: u64,
     /// Time from the end of a segment to the next submission, when nothing was pending.
     pub think_ns: u64,
-    /// Actual over predicted device time, thousandths.
-    pub ratio_milli: u64,
+    /// Actual over predicted device time, in millionths.
+    pub ratio_ppm: u64,
     /// Measurements that both come from, as far as they are counted.
     lengths: u64,
     /// Mean absolute error of the prediction, in millionths of what was predicted.
@@ -145,7 +145,7 @@ impl ProcessAccount {
         Self {
             generation: view.generation,
             tenant: view.tenant,
-            ratio_milli: 1000,
+            ratio_ppm: 1_000_000,
             lengths: LENGTHS_FIRST,
             margin: Margin::new(margin_ns),
             synced_seen: view.synced,
@@ -156,7 +156,7 @@ impl ProcessAccount {
 
     /// Expected device time of a prediction, as experience corrects it.
     pub fn corrected_ns(&self, predicted_ns: u64) -> u64 {
-        predicted_ns * self.ratio_milli / 1000
+        predicted_ns * self.ratio_ppm / 1_000_000
     }
 
     /// Learns from work whose time on the device has no gaps of the program's making, since it was
@@ -167,8 +167,8 @@ impl ProcessAccount {
         }
         let expected = self.corrected_ns(predicted_ns);
         self.learn_error(expected.abs_diff(actual_ns), whole_ns);
-        let ratio = (actual_ns * 1000 / predicted_ns).clamp(100, 10_000);
-        self.ratio_milli = (self.ratio_milli * self.lengths + ratio) / (self.lengths + 1);
+        let ratio_ppm = (actual_ns * 1_000_000 / predicted_ns).clamp(100_000, 10_000_000);
+        self.ratio_ppm = (self.ratio_ppm * self.lengths + ratio_ppm) / (self.lengths + 1);
         self.lengths = (self.lengths + 1).min(LENGTHS_MAX);
     }
 

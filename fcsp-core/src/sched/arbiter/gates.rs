@@ -45,8 +45,8 @@ impl Arbiter {
                 let (least, most) = (self.tuning.segment_ns_min, self.tuning.segment_ns_max);
                 length = length.min(part_ns.clamp(least, most));
             }
-            let ratio = account.map_or(1000, |a| a.ratio_milli);
-            let segment_us = (length * 1000 / ratio / 1000).clamp(50, 100_000) as u32;
+            let ratio_ppm = account.map_or(1_000_000, |a| a.ratio_ppm);
+            let segment_us = (length * 1_000 / ratio_ppm).clamp(50, 100_000) as u32;
             plan.gate.push(Gate {
                 slot: process.slot,
                 gated,

@@ -29,11 +29,12 @@ impl Arbiter {
         let before = plan.retire.len();
         let mut given_up = false;
         let mut work_ns = 0;
+        // Of what is over now: when it began, and its predicted length.
+        let (mut began_ns, mut over_ns, mut with_gaps) = (now, 0, false);
         for segment in process.granted_segments() {
             let expected = account.corrected_ns(segment.predicted_ns) + turn.handover_left_ns();
             let opened_ns = segment.opened_ns.min(now);
             turn.segment_started_ns = turn.segment_started_ns.max(opened_ns);
-            turn.segment_waited_ns = turn.segment_waited_ns.max(opened_ns);
             let running = now.saturating_sub(turn.segment_started_ns);
             // What is granted behind work that was given up on hangs as well: one bound for the turn.
             let over = given_up || running >= self.tuning.bound_ns.max(4 * expected);
@@ -74,6 +75,9 @@ impl Arbiter {
                 break;
             }
             let is_front = plan.retire.len() == before;
+            if is_front {
+                began_ns = turn.segment_started_ns + turn.handover_left_ns();
+            }
             let mut gapless = None;
             if finished {
                 work_ns += account.corrected_ns(segment.predicted_ns);
@@ -83,9 +87,9 @@ impl Arbiter {
                     let measured = reached(segment.number, process.guessed.wrapping_add(1));
                     let has_gaps = turn.has_gaps(now, account, segment);
                     gapless = Some(segment).filter(|_| measured && !has_gaps);
-                    if measured && gapless.is_none() {
-                        let worked_ns = running.saturating_sub(turn.handover_left_ns());
-                        account.learn_bound(segment.predicted_ns, worked_ns);
+                    if measured {
+                        over_ns += segment.predicted_ns;
+                        with_gaps |= has_gaps;
                     }
                 }
             } else if segment.state == SegmentState::Open {
@@ -100,6 +104,9 @@ impl Arbiter {
             turn.begins_next(now, gapless);
         }
         if plan.retire.len() > before {
+            if with_gaps {
+                account.learn_bound(over_ns, now.saturating_sub(began_ns));
+            }
             let is_drained = plan.retired(process) == process.granted;
             turn.learn_length(now, is_drained, account);
         }
@@ -142,10 +149,13 @@ impl Turn {
         now.saturating_sub(self.looked_ns) <= EXACT_NS
     }
 
-    /// Whether the device may have waited for the rest of the segment: it was not complete well before
-    /// those in front of it could be over. The one in front may be completed soon after it began, where
-    /// threads wait for the grant.
+    /// Whether the device may have waited for the rest of the segment: it was not complete when those in
+    /// front of it were seen to be pending, nor well before they could be over. The one in front may be
+    /// completed soon after it began, where threads wait for the grant.
     fn has_gaps(&self, now: u64, account: &ProcessAccount, segment: &SegmentView) -> bool {
+        if segment.submitted_ns <= self.segment_waited_ns {
+            return false;
+        }
         let before_ns = account.corrected_ns(self.span.predicted_ns) / 8 * 7;
         if segment.submitted_ns <= self.span.since_ns + before_ns {
             return false;

@@ -4,12 +4,15 @@ use super::ahead::take_back;
 use super::gates::pass;
 use super::{Arbiter, Span, Turn};
 use crate::policy::Mode;
-use crate::sched::account::{ProcessAccount, TenantAccount};
+use crate::sched::account::TenantAccount;
 use crate::sched::plan::{Grant, Plan, ProcessView, SegmentView, View};
 use crate::sched::segment::{SegmentState, reached};
 
 /// One hand-over in this many is measured. Prime to usual numbers of tenants.
 const MEASURE_HANDOVER_EVERY: u32 = 11;
+/// What a turn of a program of whose work nobody can tell how long it takes is granted, of what is expected to
+/// fit into it.
+const ERRATIC_ROOM: u64 = 3;
 
 impl Arbiter {
     /// Continues the turn or gives the next one.
@@ -32,7 +35,7 @@ impl Arbiter {
                     return self.cut_short(process, next, plan);
                 }
                 let others_wait = found.ready.iter().any(|(.., it)| it.slot != process.slot);
-                if others_wait && self.is_overdrawn(now, process) {
+                if others_wait && self.is_overdrawn(now, process, next) {
                     return take_back(process, next, plan);
                 }
                 if found.later.is_empty() && found.expected.is_empty() {
@@ -48,15 +51,18 @@ impl Arbiter {
         self.next_turn(now, view, plan);
     }
 
-    /// Whether a turn of which nobody could tell what fits into it has had its time. One that may hang is
-    /// given up on with all that is granted.
-    fn is_overdrawn(&self, now: u64, process: &ProcessView) -> bool {
-        let hangs_ns = self.tuning.bound_ns / 8;
-        let account = self.processes.get(&process.slot);
-        account.is_some_and(ProcessAccount::erratic)
-            && self.turn.as_ref().is_some_and(|turn| {
-                now >= turn.started_ns + turn.budget_ns && now <= turn.segment_started_ns + hangs_ns
-            })
+    /// Whether a turn of which nobody could tell what fits into it has had its time. If its segment `running`
+    /// may hang, it is given up on with all that is granted.
+    fn is_overdrawn(&self, now: u64, process: &ProcessView, running: u32) -> bool {
+        let (Some(turn), Some(account)) = (&self.turn, self.processes.get(&process.slot)) else {
+            return false;
+        };
+        let segment = process.segments.iter().find(|it| it.number == running);
+        let expected_ns = segment.map_or(0, |it| account.corrected_ns(it.predicted_ns));
+        let hangs_ns = (4 * expected_ns).max(self.tuning.bound_ns / 8);
+        account.erratic()
+            && now >= turn.started_ns + turn.budget_ns
+            && now <= turn.segment_started_ns + hangs_ns
     }
 
     /// Goes on with the holder while its turn lasts, else gives a turn to whoever is furthest behind.
@@ -155,12 +161,13 @@ impl Arbiter {
     }
 
     /// Last segment from `from` on that fits into `room_ns`; at least `from` itself. Where nobody can tell, as
-    /// many as a turn may ever take: those that have not begun when its time is over are taken back.
+    /// many as may fit: those that have not begun when the turn has had its time are taken back.
     fn grant_up_to(&self, process: &ProcessView, from: u32, room_ns: u64) -> u32 {
         let account = self.processes.get(&process.slot);
-        if account.is_some_and(ProcessAccount::erratic) {
-            return process.opened;
-        }
+        let room_ns = match account {
+            Some(account) if account.erratic() => ERRATIC_ROOM * room_ns,
+            _ => room_ns,
+        };
         let mut to = from;
         let mut sum_ns = 0;
         for segment in process.segments.iter().filter(|s| reached(s.number, from)) {

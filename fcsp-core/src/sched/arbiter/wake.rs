@@ -158,7 +158,7 @@ impl Turn {
         let pending_ns = segment.predicted_ns + behind_ns;
         let left_ns = account.corrected_ns(pending_ns) + self.handover_left_ns();
         // As far as the oldest of it was seen to begin; those behind it have not begun yet.
-        let earliest = self.segment_waited_ns + left_ns;
+        let earliest = self.segment_waited_ns.max(segment.opened_ns.min(now)) + left_ns;
         let latest = self.segment_started_ns + left_ns;
         let seen = if self.span.has_gaps {
             earliest.midpoint(latest)

@@ -79,7 +79,8 @@ fn equal_shares_of_long_and_short_kernels() {
         (balanced(50), Kind::Saturate(vec![us(5000)])),
         (balanced(50), Kind::Saturate(vec![us(250)])),
     ]);
-    assert_shares(&mut node, &[50, 50], 1.0, 0.95);
+    // One of the long kernels is half a point of a second.
+    assert_shares(&mut node, &[50, 50], 1.2, 0.95);
 }
 
 #[test]
