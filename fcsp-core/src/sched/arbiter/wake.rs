@@ -96,7 +96,9 @@ impl Arbiter {
         let (end, error_ns) = match soon {
             Some(late_ns) => (end.min(segment.submitted_ns + late_ns), 0),
             None if turn.first_segment && turn.measures_handover => (end, turn.handover_ns),
-            None if account.erratic() => return self.look_at_erratic(now, turn, segment, granted),
+            None if account.erratic() && segment.number == granted => {
+                return self.look_at_erratic(now, turn);
+            }
             // Nobody waits for any but the last of several.
             None => {
                 let end = turn.ends_ns(now, account, process, segment, granted);
@@ -109,9 +111,13 @@ impl Arbiter {
         let first_look = end.saturating_sub(self.tuning.lead_ns + error_ns);
         let poll_ns = self.tuning.poll_ns;
         if now + poll_ns < first_look {
+            let over = turn.started_ns + turn.budget_ns;
             return if turn.is_cut_short() {
                 // Whoever waits for its end is not to wait for an error.
                 first_look.min(now + LOOK_NS_CUT_SHORT)
+            } else if account.erratic() && now < over {
+                // What has not begun by then is taken back.
+                first_look.min(over)
             } else {
                 first_look
             };
@@ -121,13 +127,8 @@ impl Arbiter {
         now + (late / 8).clamp(poll_ns, us(250))
     }
 
-    /// The same where nobody can tell when it will be over.
-    fn look_at_erratic(&self, now: u64, turn: &Turn, segment: &SegmentView, granted: u32) -> u64 {
-        // More than fits is granted, so nobody waits before.
-        let over = turn.started_ns + turn.budget_ns;
-        if now < over && segment.number != granted {
-            return over;
-        }
+    /// The same where nobody can tell when it will be over, and nothing is granted behind it.
+    fn look_at_erratic(&self, now: u64, turn: &Turn) -> u64 {
         // In proportion to what it took so far: what nobody uses stays a small part of it.
         let began = turn.segment_waited_ns + turn.handover_left_ns();
         let least_ns = self.tuning.poll_ns;

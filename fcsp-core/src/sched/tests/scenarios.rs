@@ -279,5 +279,7 @@ fn a_storm_of_launches_takes_no_more_than_its_share() {
         let done = node.run(ms(1000));
         println!("simulated: beside kernels of {ns} ns, {done:?}");
         assert!(done[0] >= ms(480), "{done:?}");
+        // One that launches more slowly than the device works has what it fills its turns with.
+        assert!(done[1] >= ms(420), "{done:?}");
     }
 }
