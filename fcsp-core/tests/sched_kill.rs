@@ -10,6 +10,7 @@ use fcsp_core::failpoint;
 use fcsp_core::region::{Region, scan};
 use fcsp_core::sched::clock::{ms, now_ns, us};
 use fcsp_core::sched::producer::AHEAD;
+use fcsp_core::sched::trace;
 use sched_node::{Device, Member};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -118,7 +119,12 @@ impl Part {
     }
 
     fn points(self) -> Vec<&'static str> {
-        let arbiters = ["sched.observer.", "sched.apply.", "sched.publish."];
+        let arbiters = [
+            "sched.observer.",
+            "sched.trace.",
+            "sched.apply.",
+            "sched.publish.",
+        ];
         let mut points = failpoint::all();
         points.retain(|point| {
             point.starts_with("sched.")
@@ -134,6 +140,7 @@ impl Node {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = tempfile::tempdir().expect("a temporary directory");
         let region = open(dir.path());
+        trace::ring(region.layout()).keep_on(u64::MAX);
         let device = Device::start(&region, dir.path());
         let staying = ["steady", "stepping"].map(|role| {
             let mut helper = Helper::spawn(role, dir.path(), &[]);

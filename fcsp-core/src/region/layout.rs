@@ -2,8 +2,8 @@
 //!
 //! A region is one file per device, mapped by every program that uses the device and by the
 //! operator's tools. It begins with one [`Header`], then [`TENANTS_MAX`] tenant pages, then
-//! [`SLOTS_MAX`] process slots of two pages each. The file is sparse: a page nobody used costs
-//! nothing. Nothing in it is a pointer, nothing moves while it is live, and every field that more
+//! [`SLOTS_MAX`] process slots of two pages each, then a ring of [`PLACES`] events for whoever traces.
+//! The file is sparse: a page nobody used costs nothing. Nothing in it is a pointer, nothing moves while it is live, and every field that more
 //! than one process touches is an atomic.
 //!
 //! A zeroed region is a valid empty one: every field is chosen so that zero means "unused".
@@ -13,6 +13,7 @@
 //! [`crate::sched`].
 
 use crate::ledger::UsedWord;
+use crate::sched::trace::ring::{PLACES, Place, TraceWords};
 use crate::sync::{AtomicU32, AtomicU64};
 
 /// Bytes of a page; every section is aligned to it, so that a later mode can map only a tenant's
@@ -99,6 +100,8 @@ pub struct Header {
     pub arbiter_asleep: Line<AtomicU32>,
     /// Who arbitrates, and what has been granted.
     pub arbiter: Line<ArbiterWords>,
+    /// Whether somebody traces, and how many events there were.
+    pub trace: Line<TraceWords>,
 }
 
 /// The arbiter's state that must outlive its owner.
@@ -391,6 +394,8 @@ pub struct RegionLayout {
     pub tenants: [Tenant; TENANTS_MAX],
     /// Slots.
     pub slots: [SlotPages; SLOTS_MAX],
+    /// What the arbiter met and decided while somebody traces. See [`crate::sched::trace`].
+    pub trace: [Place; PLACES],
 }
 
 /// Life of a tenant page.
@@ -452,11 +457,13 @@ pub const fn layout_hash() -> u64 {
         size_of::<RegionLayout>(),
         offset_of!(RegionLayout, tenants),
         offset_of!(RegionLayout, slots),
+        offset_of!(RegionLayout, trace),
         size_of::<Header>(),
         offset_of!(Header, sharing),
         offset_of!(Header, slots_used),
         offset_of!(Header, doorbell),
         offset_of!(Header, arbiter),
+        offset_of!(Header, trace),
         offset_of!(ArbiterWords, vtime_ns),
         size_of::<Tenant>(),
         offset_of!(Tenant, priority),
@@ -483,6 +490,7 @@ pub const fn layout_hash() -> u64 {
         offset_of!(GatePage, arrival),
         offset_of!(GatePage, segments),
         size_of::<Segment>(),
+        size_of::<Place>(),
     ];
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut i = 0;
@@ -503,6 +511,8 @@ const _: () = {
     assert!(size_of::<SlotPages>() == 2 * PAGE_BYTES);
     assert!(offset_of!(RegionLayout, tenants) == PAGE_BYTES);
     assert!(offset_of!(RegionLayout, slots) == PAGE_BYTES * (1 + TENANTS_MAX));
+    assert!(offset_of!(RegionLayout, trace).is_multiple_of(PAGE_BYTES));
+    assert!(size_of::<Place>() == 32);
     assert!(offset_of!(SlotPages, page) == PAGE_BYTES);
     assert!(SLOTS_MAX <= 1 << 10 && CELLS_PER_SLOT <= 1 << 4);
     assert!(size_of::<UsedWord>() == 16);

@@ -39,6 +39,8 @@ pub mod lanes;
 mod loom_biased;
 #[cfg(all(test, loom))]
 mod loom_handshake;
+#[cfg(all(test, loom))]
+mod loom_trace;
 #[cfg(not(loom))]
 mod margin;
 #[cfg(not(loom))]
@@ -56,6 +58,7 @@ pub mod shares;
 mod stalls;
 #[cfg(not(loom))]
 mod ticks;
+pub mod trace;
 #[cfg(not(loom))]
 pub mod tuning;
 #[cfg(not(loom))]

@@ -14,6 +14,7 @@ use super::arbiter::Arbiter;
 use super::clock::{ms, now_ns, us};
 use super::handshake::{claim, owner_of, resign, sleep_unless_rung};
 use super::plan::View;
+use super::trace::{self, Nap, Step};
 use super::tuning::Tuning;
 use super::view;
 use crate::failpoint::failpoint;
@@ -122,6 +123,8 @@ fn arbitrate(region: &RegionLayout, me: usize, peers: &dyn Peers, bench: &Bench,
     let (mut holder_probed_ns, mut peers_probed_ns) = (now_ns(), 0);
     view::restore(region, &mut arbiter);
     failpoint!("sched.observer.restored");
+    trace::elected(region, me, now_ns());
+    let mut nap = None;
     while !bench.stop.load(Ordering::Acquire) {
         let seen = header.doorbell.load(Ordering::Acquire);
         let now = now_ns();
@@ -140,7 +143,11 @@ fn arbitrate(region: &RegionLayout, me: usize, peers: &dyn Peers, bench: &Bench,
         let hides = view::read(region, &mut view, now);
         view.processes
             .retain(|process| !peers.is_suspect(process.slot));
+        let traced = Step::begin(region, now, seen, nap, &arbiter);
         let plan = arbiter.step(now, &view);
+        if let Some(step) = traced {
+            step.end(&view, &plan, &arbiter);
+        }
         failpoint!("sched.observer.stepped");
         view::apply(region, &plan, now);
         failpoint!("sched.observer.applied");
@@ -151,7 +158,13 @@ fn arbitrate(region: &RegionLayout, me: usize, peers: &dyn Peers, bench: &Bench,
             .arbiter
             .handoffs
             .fetch_add(u64::from(plan.handed_over), Ordering::Relaxed);
-        sleep(region, seen, view::wake_ns(plan.wake_ns, hides, now));
+        let wake_ns = view::wake_ns(plan.wake_ns, hides, now);
+        nap = Some(Nap {
+            seen,
+            wake_ns,
+            sharing: view.sharing,
+        });
+        sleep(region, seen, wake_ns);
     }
 }
 

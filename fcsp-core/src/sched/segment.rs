@@ -3,7 +3,8 @@
 /// Life of a segment. The process moves `Open → Closed` (or `Watched`, or `Unmarked`), the arbiter `Open → Expired`, each by
 /// compare-and-swap, so that exactly one of them ends it.
 #[repr(u32)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SegmentState {
     /// Nothing is known of it.
     Unused = 0,

@@ -33,9 +33,12 @@ mod retire;
 mod rounds;
 mod tenants;
 mod together;
+mod told;
 mod turns;
 mod urgent;
 mod wake;
+
+pub(super) use told::TurnTold;
 
 /// The turn in progress.
 #[derive(Clone, Debug)]

@@ -53,7 +53,7 @@ type Cast = Vec<(usize, u32)>;
 type Work = BTreeMap<usize, u64>;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     /// Turns, and nothing is to be compared.
     #[default]
     Turns,
@@ -80,6 +80,11 @@ pub(super) struct Together {
 }
 
 impl Together {
+    /// What is being done.
+    pub(super) fn phase(&self) -> Phase {
+        self.phase
+    }
+
     /// True while programs run together.
     pub(super) fn is_on(&self) -> bool {
         matches!(self.phase, Phase::Trial | Phase::Together)

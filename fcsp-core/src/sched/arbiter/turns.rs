@@ -181,7 +181,8 @@ impl Arbiter {
         to
     }
 
-    fn expected_ns(&self, slot: usize, segment: &SegmentView) -> u64 {
+    /// What a segment of the process in `slot` is expected to take.
+    pub(in crate::sched) fn expected_ns(&self, slot: usize, segment: &SegmentView) -> u64 {
         let account = self.processes.get(&slot);
         account.map_or(segment.predicted_ns, |a| {
             a.corrected_ns(segment.predicted_ns)
