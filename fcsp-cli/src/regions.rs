@@ -1,7 +1,7 @@
 //! The regions in the run directory, for the subcommands that look into them.
 
 use anyhow::{Context, Result};
-use fcsp_core::region::{self, Region};
+use fcsp_core::region::{self, Region, RegionError};
 use std::path::PathBuf;
 
 /// Which run directory.
@@ -19,7 +19,7 @@ pub struct Regions {
     /// Those that can be used.
     pub usable: Vec<Region>,
     /// Those that cannot, and why.
-    pub unusable: Vec<(PathBuf, String)>,
+    pub unusable: Vec<(PathBuf, RegionError)>,
 }
 
 impl RunDirArg {
@@ -40,7 +40,7 @@ impl RunDirArg {
         for (path, region) in found {
             match region {
                 Ok(region) => usable.push(region),
-                Err(error) => unusable.push((path, error.to_string())),
+                Err(error) => unusable.push((path, error)),
             }
         }
         Ok(Regions {

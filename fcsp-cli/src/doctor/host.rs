@@ -133,7 +133,7 @@ fn regions(run_dir: &RunDirArg) -> Vec<Check> {
     checks.extend(regions.unusable.into_iter().map(|(_, error)| {
         Check::fail(
             "region",
-            error,
+            error.to_string(),
             "programs on this device run without limits or are refused",
         )
     }));

@@ -205,7 +205,7 @@ impl Reading {
                 .iter()
                 .map(|(path, error)| Unusable {
                     path: path.clone(),
-                    error: error.clone(),
+                    error: error.to_string(),
                 })
                 .collect(),
         }
