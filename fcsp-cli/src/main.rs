@@ -17,6 +17,7 @@ mod run;
 mod set;
 mod status;
 mod table;
+mod trace;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -38,6 +39,7 @@ Examples:
   fcsp demo                                     three tenants, measured, on a GPU or a simulated one
   fcsp run --tenant a --compute 25% --memory 8GiB -- python train.py
   fcsp status --watch                           who gets what
+  fcsp trace --events turns                     whose turn it is, and for how long
   fcsp mps start                                programs run together from now on (NVIDIA)
   fcsp set a --compute 60%                      while it runs
 
@@ -53,6 +55,7 @@ Otherwise fcsp run ends as the program it runs does.";
 enum Command {
     Run(run::Args),
     Status(status::Args),
+    Trace(trace::Args),
     Set(set::Args),
     Policy(policy::Args),
     Mps(mps::Args),
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Trace(args) => trace::run(&args),
         Command::Set(args) => set::run(&args),
         Command::Policy(args) => policy::run(&args),
         Command::Mps(args) => mps::run(&args),

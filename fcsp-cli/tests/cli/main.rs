@@ -7,3 +7,4 @@ mod mps;
 mod node;
 mod offline;
 mod sharing;
+mod trace;
