@@ -123,7 +123,7 @@ fn arbitrate(region: &RegionLayout, me: usize, peers: &dyn Peers, bench: &Bench,
     let (mut holder_probed_ns, mut peers_probed_ns) = (now_ns(), 0);
     view::restore(region, &mut arbiter);
     failpoint!("sched.observer.restored");
-    trace::elected(region, me, now_ns());
+    trace::elected(region, me);
     let mut nap = None;
     while !bench.stop.load(Ordering::Acquire) {
         let seen = header.doorbell.load(Ordering::Acquire);

@@ -10,6 +10,7 @@ use super::clock::ms;
 use super::handshake::read_segment;
 use super::producer::AHEAD;
 use super::segment::reached;
+use super::trace;
 use crate::policy::Priority;
 use crate::region::layout::{RegionLayout, SEGMENTS, Tenant};
 use crate::region::scan::tenant_of;
@@ -64,8 +65,10 @@ pub fn cut_short(region: &RegionLayout, me: usize) {
     if !reached(running, granted) {
         // Release: as when the arbiter takes something back. If the word is another by now, the arbiter is
         // awake.
-        let _arbiter_was_first =
-            grant.compare_exchange(granted, running, Ordering::Release, Ordering::Relaxed);
+        let taken = grant.compare_exchange(granted, running, Ordering::Release, Ordering::Relaxed);
+        if taken.is_ok() {
+            trace::taken_back(region, holder, granted, running);
+        }
     }
 }
 
@@ -125,6 +128,25 @@ mod tests {
         assert_eq!(granted(region), 3);
         cut_short(region, ME);
         assert_eq!(granted(region), 3);
+    }
+
+    #[test]
+    fn what_is_taken_back_is_told_to_who_traces() {
+        let region = region();
+        let ring = trace::ring(region);
+        ring.keep_on(u64::MAX);
+        let mut reader = trace::ring::Reader::new(ring);
+        cut_short(region, ME);
+        let told = reader.next(ring, 0).and_then(trace::Event::decode);
+        let told = told.map(|it| (it.tenant, it.slot, it.what));
+        let what = trace::What::Revoked {
+            to: 3,
+            from: 8,
+            cut_short: true,
+        };
+        assert_eq!(told, Some((Some(1), Some(HOLDER), what)));
+        cut_short(region, ME);
+        assert_eq!(reader.next(ring, 0), None, "nothing was left to take");
     }
 
     #[test]

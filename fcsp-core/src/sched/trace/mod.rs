@@ -19,7 +19,7 @@ mod tests;
 #[cfg(not(loom))]
 pub use event::{Event, How, What};
 #[cfg(not(loom))]
-pub(in crate::sched) use step::{Nap, Step, elected};
+pub(in crate::sched) use step::{Nap, Step, elected, taken_back};
 
 #[cfg(not(loom))]
 use crate::region::layout::RegionLayout;

@@ -2,8 +2,9 @@
 //!
 //! A writer reserves a number, claims that number's place, writes the event, and marks the place with the
 //! number. Nobody waits for anybody: an event whose place another writer is at is given up, and a reader
-//! that was too slow goes on with what is left and says how much it missed. There is usually one writer;
-//! an arbiter that was stopped and taken over may write beside the next.
+//! that was too slow goes on with what is left and says how much it missed. There is usually one writer,
+//! the arbiter; one that was stopped and taken over may write beside the next, and so may a program that
+//! goes first.
 //!
 //! A writer that is killed within the few instructions of its claim takes the place with it: of every
 //! round of the ring one event is lost from then on, and is counted as such.

@@ -4,7 +4,9 @@ use super::event::{Event, How, What};
 use super::ring;
 use crate::backend::SharingMode;
 use crate::region::layout::{GATED_BESIDE_OTHERS, RegionLayout};
+use crate::region::scan::tenant_of;
 use crate::sched::arbiter::{Arbiter, TurnTold};
+use crate::sched::clock::now_ns;
 use crate::sched::plan::{Gate, Grant, Plan, Retire, SegmentRef, SegmentView, View};
 use crate::sched::segment::reached;
 use crate::sync::Ordering::Relaxed;
@@ -33,14 +35,30 @@ pub(in crate::sched) struct Step<'a> {
 }
 
 /// Notes that the process in slot `me` arbitrates from now on, if somebody traces.
-pub(in crate::sched) fn elected(region: &RegionLayout, me: usize, now_ns: u64) {
-    let ring = super::ring(region);
-    if ring.is_on(now_ns) {
+pub(in crate::sched) fn elected(region: &RegionLayout, me: usize) {
+    note(region, me, What::Elected);
+}
+
+/// Notes that a program that goes first took back by itself what the process in slot `holder` was granted
+/// from `from` down to `to`, if somebody traces.
+pub(in crate::sched) fn taken_back(region: &RegionLayout, holder: usize, from: u32, to: u32) {
+    let what = What::Revoked {
+        to,
+        from,
+        cut_short: true,
+    };
+    note(region, holder, what);
+}
+
+/// Records something that is no part of a step. Neither allocates nor blocks.
+fn note(region: &RegionLayout, slot: usize, what: What) {
+    let (ring, time_ns) = (super::ring(region), now_ns());
+    if ring.is_on(time_ns) {
         let event = Event {
-            time_ns: now_ns,
-            tenant: None,
-            slot: Some(me),
-            what: What::Elected,
+            time_ns,
+            tenant: Some(tenant_of(&region.slots[slot].slot).0 as usize),
+            slot: Some(slot),
+            what,
         };
         ring.record(event.encode());
     }

@@ -6,12 +6,13 @@ use crate::backend::SharingMode;
 use crate::region::layout::RegionLayout;
 use crate::sched::SegmentState;
 use crate::sched::arbiter::Arbiter;
-use crate::sched::clock::{ms, us};
+use crate::sched::clock::{ms, us, virtual_time};
 use crate::sched::plan::{Plan, ProcessView, Retire, SegmentRef, SegmentView, TenantView, View};
 use crate::sched::segment::reached;
 use crate::sched::shares::Promise;
 use crate::sched::tuning::Tuning;
 use crate::sched::view;
+use crate::sync::Ordering::Relaxed;
 
 const NOW: u64 = ms(100);
 
@@ -414,20 +415,17 @@ fn programs_that_come_to_run_together_are_told() {
 #[test]
 fn nothing_is_recorded_while_nobody_traces() {
     let bench = Bench::new();
-    let fresh = Bench::new();
-    fresh
-        .region
-        .header
-        .trace
-        .until_ns
-        .store(NOW, crate::sync::Ordering::Relaxed);
-    let begins =
-        |region: &RegionLayout, now| Step::begin(region, now, 0, None, &bench.arbiter).is_some();
-    assert!(begins(&fresh.region, NOW - 1));
-    assert!(!begins(&fresh.region, NOW), "its time is over");
-    super::elected(&fresh.region, 3, NOW);
-    let reserved = &fresh.region.header.trace.reserved;
-    assert_eq!(reserved.load(crate::sync::Ordering::Relaxed), 0);
-    super::elected(&fresh.region, 3, NOW - 1);
-    assert_eq!(reserved.load(crate::sync::Ordering::Relaxed), 1);
+    // SAFETY: a zeroed region is a valid empty one.
+    let region: Box<RegionLayout> = unsafe { Box::new_zeroed().assume_init() };
+    let trace = &region.header.trace;
+    let begins = |now| Step::begin(&region, now, 0, None, &bench.arbiter).is_some();
+    assert!(!begins(1));
+    trace.until_ns.store(NOW, Relaxed);
+    assert!(begins(NOW - 1));
+    assert!(!begins(NOW), "its time is over");
+    for (now, recorded) in [(NOW, 0), (NOW - 1, 1)] {
+        virtual_time::set(now);
+        super::elected(&region, 3);
+        assert_eq!(trace.reserved.load(Relaxed), recorded);
+    }
 }
