@@ -1,7 +1,8 @@
 //! Kernel launches: arguments, limits, and how long a kernel takes.
 //!
 //! The kernel `fcsp_work(u32 iters, u64 counter, u64 add)` takes `iters` times
-//! [`SIM_NS_PER_ITER`] and then adds `add` to the counter, unless its address is 0. Any other kernel
+//! [`SIM_NS_PER_ITER`] and then adds `add` to the counter, unless its address is 0. So does `fcsp_read`,
+//! whose first parameters are the same; it takes `add` nanoseconds. Any other kernel
 //! takes `FCSP_SIM_KERNEL_NS`, else 2 µs plus 5 µs for every wave of 2048 threads on each of the 132
 //! multiprocessors, and computes nothing. So does `ncclDevKernel_Simulated(u64 mine, u64 theirs, u32 n)`,
 //! a rank's part of a collective: before that it writes `n` to the first word and waits until the
@@ -157,10 +158,14 @@ pub unsafe fn prepare(
         block,
         shared_bytes,
     };
-    if function.name.as_bytes() == b"fcsp_work" {
+    let reads = function.name.as_bytes() == b"fcsp_read";
+    if reads || function.name.as_bytes() == b"fcsp_work" {
         // SAFETY: the same contract.
         let (iterations, counter, add) = unsafe { work_arguments(&function, params, extra) }?;
-        kernel.duration_ns = u64::from(iterations) * SIM_NS_PER_ITER;
+        kernel.duration_ns = match reads {
+            true => add,
+            false => u64::from(iterations) * SIM_NS_PER_ITER,
+        };
         if counter != 0 {
             let known = counter % 8 == 0 && memory::contains(counter, 8);
             // On hardware the kernel would fault and take the context with it.

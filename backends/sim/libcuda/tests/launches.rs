@@ -37,6 +37,32 @@ fn an_old_launch_takes_what_was_set_before() {
 }
 
 #[test]
+fn a_reading_kernel_takes_the_time_that_it_credits() {
+    let (cuda, _alone) = driver();
+    let read = cuda.kernel(c"fcsp_read");
+    let counter = cuda.pinned(8);
+    let (mut rounds, mut address, mut add) = (1_u32, counter, 20_000_000_u64);
+    let (mut from, mut mask) = (0_u64, 0_u64);
+    let mut params: [*mut c_void; 5] = [
+        (&raw mut rounds).cast(),
+        (&raw mut address).cast(),
+        (&raw mut add).cast(),
+        (&raw mut from).cast(),
+        (&raw mut mask).cast(),
+    ];
+    let own = stream(cuda, 1);
+    let began = std::time::Instant::now();
+    let (params, extra) = (params.as_mut_ptr(), null_mut());
+    ok!(
+        cuda,
+        cuLaunchKernel(read, 132, 1, 1, 256, 1, 1, 0, own, params, extra)
+    );
+    ok!(cuda, cuCtxSynchronize());
+    assert_eq!(count(counter), add);
+    assert!(began.elapsed().as_millis() >= 15, "{:?}", began.elapsed());
+}
+
+#[test]
 fn an_updated_graph_does_what_the_other_does() {
     let (cuda, _alone) = driver();
     let work = cuda.kernel(c"fcsp_work");

@@ -79,6 +79,10 @@ pub struct Common {
     /// Blocks in a grid, from `calibrate`; one wave of this device if not given
     #[arg(long)]
     pub blocks: Option<u32>,
+    /// Blocks in a grid on each multiprocessor, in place of all that fit: enough to keep its arithmetic
+    /// busy, and so few that there is room for others' beside them
+    #[arg(long)]
+    pub blocks_per_multiprocessor: Option<u32>,
 }
 
 /// Where work goes and how, for modes that launch kernels.

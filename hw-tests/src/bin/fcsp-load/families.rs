@@ -7,6 +7,7 @@ use std::ffi::c_void;
 
 use crate::api::call;
 use crate::gpu::{BLOCK_THREADS, Gpu, PTX};
+use crate::reading::Reading;
 use crate::submit::{LaunchApi, Work};
 
 /// Bytes that a fill writes and a copy inside the device moves in a microsecond, about (H100, driver
@@ -26,6 +27,8 @@ pub enum Family {
     Attributes(Vec<CUlaunchAttribute>),
     /// Fills or copies in place of kernels.
     Memory(Memory),
+    /// Another kernel, which reads memory.
+    Reading(Reading),
 }
 
 impl Family {
@@ -37,6 +40,7 @@ impl Family {
             LaunchApi::Cluster => Self::Attributes(vec![cluster_of_two()]),
             LaunchApi::Fill => Self::Memory(Memory::new(gpu, false)?),
             LaunchApi::Copy => Self::Memory(Memory::new(gpu, true)?),
+            LaunchApi::Read => Self::Reading(Reading::new(gpu)?),
             LaunchApi::Old => {
                 shape(gpu)?;
                 Self::Plain

@@ -115,7 +115,7 @@ impl Gpu {
         unsafe { call!(api, ctx_set_current(context)) }?;
         let attach_ns = now_ns() - began_ns;
 
-        let kernel = load_kernel(&api)?;
+        let kernel = load_kernel(&api, PTX, c"fcsp_work")?;
         let multiprocessors = attribute(
             &api,
             device,
@@ -230,17 +230,18 @@ fn attribute(api: &Api, device: CUdevice, attribute: CUdevice_attribute) -> Resu
     u32::try_from(value).context("the driver answered a negative count")
 }
 
-fn load_kernel(api: &Api) -> Result<CUfunction> {
+/// Loads the kernel called `name` of the PTX text `image`. A context must be current.
+pub fn load_kernel(api: &Api, image: &CStr, name: &CStr) -> Result<CUfunction> {
     let mut module = std::ptr::null_mut();
     // SAFETY: `module` is a live out-parameter, the image is NUL-terminated PTX text.
-    unsafe { call!(api, module_load_data(&mut module, PTX.as_ptr().cast())) }
-        .context("the work kernel could not be loaded")?;
+    unsafe { call!(api, module_load_data(&mut module, image.as_ptr().cast())) }
+        .with_context(|| format!("the kernel {name:?} could not be loaded"))?;
     let mut function = std::ptr::null_mut();
     // SAFETY: a live out-parameter, a loaded module, a NUL-terminated name.
     unsafe {
         call!(
             api,
-            module_get_function(&mut function, module, c"fcsp_work".as_ptr())
+            module_get_function(&mut function, module, name.as_ptr())
         )
     }?;
     Ok(function)

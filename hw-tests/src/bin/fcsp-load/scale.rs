@@ -26,6 +26,24 @@ pub struct Scale {
 impl Scale {
     /// What the command line says; what it leaves open is taken from the device.
     pub fn settle(common: &Common, gpu: &Gpu) -> Result<Self> {
+        let whole = Self::whole(common, gpu)?;
+        let Some(count) = common.blocks_per_multiprocessor else {
+            return Ok(whole);
+        };
+        ensure!(count > 0, "--blocks-per-multiprocessor must be above 0");
+        Ok(whole.of_blocks(gpu.multiprocessors * count))
+    }
+
+    /// The same device time in a grid of so many blocks: where these keep the multiprocessors' arithmetic
+    /// busy, each does more.
+    fn of_blocks(self, blocks: u32) -> Self {
+        Self {
+            iters_per_us: self.iters_per_us * f64::from(self.blocks) / f64::from(blocks),
+            blocks,
+        }
+    }
+
+    fn whole(common: &Common, gpu: &Gpu) -> Result<Self> {
         let blocks = common.blocks.unwrap_or(gpu.wave_blocks);
         let iters_per_us = match common.iters_per_us {
             Some(given) => {
@@ -94,5 +112,20 @@ impl Bench<'_> {
         }
         stream::synchronize(self.gpu, self.stream)?;
         Ok(now_ns() - began_ns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_the_blocks_do_twice_the_rounds_in_the_same_time() {
+        let whole = Scale {
+            iters_per_us: 30.0,
+            blocks: 1056,
+        };
+        let half = whole.of_blocks(528);
+        assert_eq!((half.iters_per_us, half.blocks), (60.0, 528));
     }
 }

@@ -40,6 +40,8 @@ pub enum LaunchApi {
     Fill,
     /// `cuMemcpyDtoDAsync` in place of kernels
     Copy,
+    /// `cuLaunchKernel` of a kernel that reads memory in place of the one that computes
+    Read,
 }
 
 impl LaunchApi {
@@ -114,6 +116,9 @@ impl<'a> Submitter<'a> {
         if let Family::Memory(memory) = &self.family {
             return memory.submit(self.gpu, stream, work);
         }
+        if let Family::Reading(reading) = &self.family {
+            return reading.launch(self.gpu, self.blocks, stream, work);
+        }
         if self.api == LaunchApi::Old {
             return launch_old(self.gpu, self.blocks, stream, work);
         }
@@ -137,7 +142,8 @@ impl<'a> Submitter<'a> {
             | LaunchApi::Library
             | LaunchApi::Old
             | LaunchApi::Fill
-            | LaunchApi::Copy => {
+            | LaunchApi::Copy
+            | LaunchApi::Read => {
                 // SAFETY: a loaded function whose three parameters have these types, a live stream of the
                 // current context; the driver copies the parameters before it returns.
                 unsafe {
