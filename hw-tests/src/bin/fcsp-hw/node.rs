@@ -37,6 +37,10 @@ pub struct RegionStatus {
 /// A device, as its driver sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeviceStatus {
+    /// `exclusive` or `concurrent`: how its programs share it now.
+    pub sharing: String,
+    /// What decides that.
+    pub sharing_because: String,
     /// Bytes in use; nothing if no driver answers.
     pub driver_used_bytes: Option<u64>,
 }
@@ -83,7 +87,7 @@ impl<'a> Node<'a> {
     }
 
     /// Runs the command; an error with what it said if it fails.
-    fn fcsp(&self, arguments: &[&str]) -> Result<Output> {
+    pub fn fcsp(&self, arguments: &[&str]) -> Result<Output> {
         let program = self.site.fcsp();
         let mut command = Command::new(&program);
         self.site.only_given_variables(&mut command);
@@ -117,12 +121,13 @@ mod tests {
     #[test]
     fn what_is_judged_is_found_in_what_is_printed() {
         let text = r#"{"run_dir":"/r","regions":[{"handoffs":7,"used_bytes":9,"path":"p",
-            "device":{"id":"GPU-1","driver_used_bytes":null},
+            "device":{"id":"GPU-1","sharing":"exclusive","sharing_because":"no MPS","driver_used_bytes":null},
             "tenants":[{"name":"a","used_bytes":9,"mode":"strict",
                 "processes":[{"pid":1,"command":"x"},{"pid":2,"command":"y"}]}]}]}"#;
         let status: Status = serde_json::from_str(text).expect("as printed");
         assert_eq!(status.regions[0].processes(), 2);
         assert_eq!(status.regions[0].handoffs, 7);
         assert_eq!(status.regions[0].device.driver_used_bytes, None);
+        assert_eq!(status.regions[0].device.sharing, "exclusive");
     }
 }

@@ -44,20 +44,14 @@ fn mps(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
         ));
         return Ok(());
     }
-    let mps = match Mps::start(&bench.site.fresh_run_dir()?)? {
+    let mps = match Mps::start(&bench.site, &bench.site.fresh_run_dir()?)? {
         Ok(mps) => mps,
         Err(reason) => {
             result.row(Row::skipped("MPS", reason));
             return Ok(());
         }
     };
-    let served = |mut tenant: Tenant, _| {
-        for (key, value) in mps.variables() {
-            tenant = tenant.with_env(key, value);
-        }
-        tenant
-    };
-    row(bench, "MPS", served, result)
+    row(bench, "MPS", |tenant, _| mps.serve(tenant), result)
 }
 
 fn native(tenant: Tenant, _: u32) -> Tenant {
