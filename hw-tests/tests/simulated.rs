@@ -100,9 +100,21 @@ impl Rows {
 
 /// Runs suites briefly, with variables of the simulated device.
 fn run(suites: &[&str], variables: &[(&str, &str)]) -> impl Fn(&str) -> Rows + use<> {
+    run_cases(suites, &[], variables)
+}
+
+/// The same, with some of their cases only, or all if none is named.
+fn run_cases(
+    suites: &[&str],
+    cases: &[&str],
+    variables: &[(&str, &str)],
+) -> impl Fn(&str) -> Rows + use<> {
     let out = tempfile::tempdir().expect("a temporary directory");
     let mut harness = Command::new(env!("CARGO_BIN_EXE_fcsp-hw"));
     harness.args(["run", "--simulated", "--quick", "--only", &suites.join(",")]);
+    for case in cases {
+        harness.args(["--case", case]);
+    }
     harness
         .arg("--install")
         .arg(install())
@@ -209,6 +221,28 @@ fn limits_change_under_running_programs_and_programs_that_end_leave_nothing() {
         }
         let speed = limits.value(&["its speed, of before"]);
         check(&mut amiss, "speed under a lowered quota", speed, 0.5..=2.0);
+        amiss
+    });
+}
+
+/// The simulated device divides itself equally among clients of MPS, whatever they do.
+#[test]
+fn programs_under_mps_can_run_together_and_keep_their_shares() {
+    let _alone = alone();
+    eventually(|| {
+        let cases = ["compute-memory", "25-75"];
+        let together = run_cases(&["together"], &cases, &[])("together");
+        let mut amiss = Vec::new();
+        for title in ["compute beside memory", "25/75 saturating"] {
+            assert!(together.holds(&[title, "fcsp status says that programs run together"]));
+            let least = together.value(&[title, "the least of an entitlement"]);
+            let what = format!("{title}: the least of an entitlement");
+            check(&mut amiss, &what, least, 0.85..=1.1);
+        }
+        let total = together.value(&["compute beside memory: total, of alone"]);
+        check(&mut amiss, "total of both", total, 0.85..=1.1);
+        let error = together.value(&["25/75 saturating: share error"]);
+        check(&mut amiss, "share error under MPS", error, 0.0..=6.0);
         amiss
     });
 }

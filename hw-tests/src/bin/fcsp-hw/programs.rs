@@ -205,6 +205,32 @@ pub const SATURATE_SHORT: Program = Program {
     args: &["saturate", "--kernel-us", "50"],
 };
 
+/// 250 µs kernels that keep the arithmetic of every multiprocessor busy with half of its threads.
+pub const SATURATE_COMPUTE: Program = Program {
+    name: "250 µs of arithmetic",
+    args: &[
+        "saturate",
+        "--kernel-us",
+        "250",
+        "--blocks-per-multiprocessor",
+        "4",
+    ],
+};
+
+/// 250 µs kernels that keep the memory busy with fewer than half of the threads.
+pub const SATURATE_MEMORY: Program = Program {
+    name: "250 µs of reading memory",
+    args: &[
+        "saturate",
+        "--kernel-us",
+        "250",
+        "--api",
+        "read",
+        "--blocks-per-multiprocessor",
+        "3",
+    ],
+};
+
 /// 5 ms kernels.
 pub const SATURATE_LONG: Program = Program {
     name: "5 ms",

@@ -23,6 +23,7 @@ mod shares;
 mod slicing;
 mod soak;
 mod strict;
+mod together;
 mod torch_pair;
 mod witness;
 
@@ -175,6 +176,13 @@ pub const ALL: &[Suite] = &[
         peers::run,
     )
     .on_request(),
+    Suite {
+        name: "together",
+        about: "under MPS, do programs that gain by running together do so, and does nobody have less?",
+        run: together::run,
+        cases: together::names,
+        on_request: true,
+    },
     Suite {
         name: "frameworks",
         about: "do frameworks do under a quota what they do natively, as fast?",

@@ -219,19 +219,12 @@ fn start(
     args: &[&str],
 ) -> Result<Child> {
     let run_dir = bench.site.fresh_run_dir()?;
-    start_in(bench, scripts, script, "a", sharing, args, &run_dir)
+    let tenant = Tenant::new("a", sharing, command(bench, scripts, script, args));
+    spawn(bench, &tenant, &run_dir)
 }
 
-/// Starts a script as tenant `name`, which shares the device with those that meet in `run_dir`.
-pub(super) fn start_in(
-    bench: &Bench,
-    scripts: &Path,
-    script: &str,
-    name: &str,
-    sharing: Sharing,
-    args: &[&str],
-    run_dir: &Path,
-) -> Result<Child> {
+/// The command line of a script on the device that is measured.
+pub(super) fn command(bench: &Bench, scripts: &Path, script: &str, args: &[&str]) -> Vec<OsString> {
     let mut command: Vec<OsString> = vec![
         bench.site.python.clone().into(),
         scripts.join(script).into(),
@@ -239,8 +232,12 @@ pub(super) fn start_in(
         bench.site.device.to_string().into(),
     ];
     command.extend(args.iter().map(OsString::from));
-    let tenant = Tenant::new(name, sharing, command);
-    let label = format!("{}-{name}", script.trim_end_matches(".py"));
+    command
+}
+
+/// Starts a tenant, which shares the device with those that meet in `run_dir`.
+pub(super) fn spawn(bench: &Bench, tenant: &Tenant, run_dir: &Path) -> Result<Child> {
+    let label = format!("python-{}", tenant.name);
     let command = tenant.to_command(&bench.site, run_dir);
     Child::spawn(&label, command, &bench.site.log_file(&label))
 }

@@ -11,7 +11,7 @@ use super::python::{self, Pace, WITHIN};
 use crate::bench::Bench;
 use crate::child::Child;
 use crate::result::{Bar, Row, SuiteResult};
-use crate::tenant::{Limits, Sharing};
+use crate::tenant::{Limits, Sharing, Tenant};
 
 const WORKLOADS: [&str; 2] = ["decode", "train"];
 const DECODE_MIN: f64 = 0.9;
@@ -26,8 +26,17 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     }
     let scripts = python::unpack(bench)?;
     let seconds = bench.either("5", "3");
-    let mut native = pair(bench, &scripts, false)?;
-    let mut fcsp = pair(bench, &scripts, true)?;
+    let limited = |tenant| Tenant {
+        sharing: Sharing::Fcsp(Limits::share(SHARE_PCT)),
+        ..tenant
+    };
+    let mut native = start(bench, &scripts, &bench.site.fresh_run_dir()?, |tenant| {
+        tenant
+    })?;
+    let mut fcsp = start(bench, &scripts, &bench.site.fresh_run_dir()?, limited)?;
+    for pair in [&mut native, &mut fcsp] {
+        prepare(pair)?;
+    }
     // The processors drift: alone is before, between and after.
     let mut alone = vec![one_by_one(&mut native, seconds)?];
     let slicing = together(&mut native, seconds)?;
@@ -40,25 +49,32 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     judge(&alone, &slicing, &shared, result)
 }
 
-/// A process of each workload, ready.
-fn pair(bench: &Bench, scripts: &Path, fcsp: bool) -> Result<[Child; 2]> {
-    let run_dir = bench.site.fresh_run_dir()?;
+/// A process of each workload that meet in `run_dir`, native but for what `dress` makes of them. They are not
+/// waited for.
+pub(super) fn start(
+    bench: &Bench,
+    scripts: &Path,
+    run_dir: &Path,
+    dress: impl Fn(Tenant) -> Tenant,
+) -> Result<[Child; 2]> {
     let start = |name: &str| {
-        let sharing = if fcsp {
-            Sharing::Fcsp(Limits::share(SHARE_PCT))
-        } else {
-            Sharing::Native
-        };
-        python::start_in(bench, scripts, "bench.py", name, sharing, &[], &run_dir)
+        let command = python::command(bench, scripts, "bench.py", &[]);
+        let native = Tenant::new(name, Sharing::Native, command);
+        python::spawn(bench, &dress(native), run_dir)
     };
-    let mut children = [start(WORKLOADS[0])?, start(WORKLOADS[1])?];
+    Ok([start(WORKLOADS[0])?, start(WORKLOADS[1])?])
+}
+
+/// Waits until both are ready.
+pub(super) fn prepare(children: &mut [Child; 2]) -> Result<()> {
     for (child, workload) in children.iter_mut().zip(WORKLOADS) {
         child.ask(&format!("prepare {workload}"), Instant::now() + WITHIN)?;
     }
-    Ok(children)
+    Ok(())
 }
 
-fn one_by_one(children: &mut [Child; 2], seconds: &str) -> Result<[Pace; 2]> {
+/// A turn of each, one after the other.
+pub(super) fn one_by_one(children: &mut [Child; 2], seconds: &str) -> Result<[Pace; 2]> {
     let [a, b] = children;
     let turn = format!("turn {seconds}");
     let first = python::pace(&a.ask(&turn, Instant::now() + WITHIN)?)?;
@@ -68,16 +84,35 @@ fn one_by_one(children: &mut [Child; 2], seconds: &str) -> Result<[Pace; 2]> {
     ])
 }
 
-fn together(children: &mut [Child; 2], seconds: &str) -> Result<[Pace; 2]> {
+/// A turn of both at once.
+pub(super) fn together(children: &mut [Child; 2], seconds: &str) -> Result<[Pace; 2]> {
+    begin_together(children, seconds)?;
+    end_together(children, seconds)
+}
+
+/// Lets both begin a turn at once.
+pub(super) fn begin_together(children: &mut [Child; 2], seconds: &str) -> Result<()> {
+    let turn = format!("turn {seconds}");
+    children.iter_mut().try_for_each(|child| child.say(&turn))
+}
+
+/// Waits for the end of such a turn.
+pub(super) fn end_together(children: &mut [Child; 2], seconds: &str) -> Result<[Pace; 2]> {
     let [a, b] = children;
     let turn = format!("turn {seconds}");
-    a.say(&turn)?;
-    b.say(&turn)?;
     let first = python::pace(&a.answer(&turn, Instant::now() + WITHIN)?)?;
     Ok([
         first,
         python::pace(&b.answer(&turn, Instant::now() + WITHIN)?)?,
     ])
+}
+
+/// The pace of each over what it had alone, which was measured several times.
+pub(super) fn of_alone(paces: &[Pace; 2], alone: &[[Pace; 2]]) -> [f64; 2] {
+    [0, 1].map(|i: usize| {
+        let before: Vec<f64> = alone.iter().map(|it| it[i].iterations_per_s).collect();
+        paces[i].iterations_per_s / mean(&before)
+    })
 }
 
 fn judge(
@@ -87,13 +122,7 @@ fn judge(
     result: &mut SuiteResult,
 ) -> Result<()> {
     alone.first().context("nothing was measured alone")?;
-    let of_alone = |paces: &[Pace; 2]| {
-        [0, 1].map(|i: usize| {
-            let before: Vec<f64> = alone.iter().map(|it| it[i].iterations_per_s).collect();
-            paces[i].iterations_per_s / mean(&before)
-        })
-    };
-    let (here, baseline) = (of_alone(shared), of_alone(slicing));
+    let (here, baseline) = (of_alone(shared, alone), of_alone(slicing, alone));
     let text = |paces: &[Pace; 2]| {
         format!(
             "decode {:.1} it/s, p99 {:.2} ms; training {:.1} it/s",
