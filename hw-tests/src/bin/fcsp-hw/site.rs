@@ -193,6 +193,14 @@ fn scratch_root() -> PathBuf {
     }
 }
 
+/// Scratch space belongs to the process, so that tests with a site run one at a time.
+#[cfg(test)]
+pub fn one_at_a_time() -> std::sync::MutexGuard<'static, ()> {
+    use std::sync::{Mutex, PoisonError};
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -25,6 +25,7 @@ mod soak;
 mod strict;
 mod together;
 mod torch_pair;
+mod two_jobs;
 mod witness;
 
 use anyhow::Result;
@@ -183,6 +184,12 @@ pub const ALL: &[Suite] = &[
         cases: together::names,
         on_request: true,
     },
+    Suite::whole(
+        "two-jobs",
+        "do two training jobs on the same two devices lose nothing, and never stall?",
+        two_jobs::run,
+    )
+    .on_request(),
     Suite {
         name: "frameworks",
         about: "do frameworks do under a quota what they do natively, as fast?",

@@ -24,6 +24,7 @@ const SCRIPTS: &[(&str, &str)] = &[
         include_str!("../../../../python/workloads.py"),
     ),
     ("memory.py", include_str!("../../../../python/memory.py")),
+    ("jobs.py", include_str!("../../../../python/jobs.py")),
 ];
 const WORKLOADS: [&str; 4] = ["decode", "decode-graph", "prefill", "train"];
 /// What the processor holds up.

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -37,8 +36,7 @@ fn script(fault: Option<&Fault>) -> String {
 /// Carries out all steps that need no device; the verdicts, and the text of the last row. One at a time:
 /// scratch space belongs to the process.
 fn carry_out(fault: Option<&Fault>) -> (Vec<Verdict>, String) {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = crate::site::one_at_a_time();
     let dir = TempDir::new().expect("a temporary directory");
     // An install tree in form: what is preloaded from it is empty, which the loader says and ignores.
     for file in ["bin/fcsp-load", "lib/libfcsp-cuda.so", "case.sh"] {
