@@ -241,7 +241,13 @@ fn a_pair_runs_under_mps_with_fcsp_and_without() {
 #[test]
 fn a_python_program_that_calls_the_driver_gives_the_same_and_keeps_its_quota() {
     let _alone = alone();
-    let rows = run(&["frameworks"], &[])("frameworks");
+    // Where Python finds modules is the user's to say, for both programs alike.
+    let modules = tempfile::tempdir().expect("a temporary directory");
+    let note = "import os\nside = 'fcsp' if 'FCSP_TENANT' in os.environ else 'native'\n\
+                open(os.path.join(os.path.dirname(__file__), side), 'w').close()\n";
+    std::fs::write(modules.path().join("sitecustomize.py"), note).expect("room for it");
+    let path = modules.path().to_str().expect("UTF-8");
+    let rows = run(&["frameworks"], &[("PYTHONPATH", path)])("frameworks");
     if Command::new("python3").arg("--version").output().is_err() {
         // Not a pass of anything, and told as such.
         assert_eq!(rows.row(&["ctypes"])["verdict"], "SKIPPED");
@@ -257,6 +263,10 @@ fn a_python_program_that_calls_the_driver_gives_the_same_and_keeps_its_quota() {
         assert!(rows.holds(&["ctypes", promise]), "{promise}");
     }
     assert_eq!(rows.row(&["PyTorch eager"])["verdict"], "SKIPPED");
+    for side in ["native", "fcsp"] {
+        let imported = modules.path().join(side).exists();
+        assert!(imported, "PYTHONPATH did not reach the {side} program");
+    }
 }
 
 #[test]

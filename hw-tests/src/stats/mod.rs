@@ -7,5 +7,5 @@ mod quantile;
 mod windows;
 
 pub use fairness::{cv, jain_weighted, mean, share_error_points};
-pub use quantile::{Quantiles, median, quantile_sorted};
+pub use quantile::{Quantiles, median, median_error, quantile_sorted};
 pub use windows::{Cumulative, shares_per_window};

@@ -1,6 +1,7 @@
 //! Order statistics of latencies.
 
 use serde::{Deserialize, Serialize};
+use std::f64::consts::FRAC_PI_2;
 
 /// Summary of a set of durations, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -61,6 +62,18 @@ pub fn median(values: &[f64]) -> Option<f64> {
     })
 }
 
+/// The standard error of the median of independent values that are spread normally: √(π/2) times that of
+/// their mean. `None` for fewer than two.
+pub fn median_error(values: &[f64]) -> Option<f64> {
+    if values.len() < 2 {
+        return None;
+    }
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let variance = values.iter().map(|it| (it - mean).powi(2)).sum::<f64>() / (count - 1.0);
+    Some((FRAC_PI_2 * variance / count).sqrt())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,5 +111,14 @@ mod tests {
     fn median_of_odd_and_even_counts() {
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
+    }
+
+    #[test]
+    fn the_error_of_a_median_follows_spread_and_number() {
+        // A variance of 1 of three values: √(π/2 / 3).
+        let error = median_error(&[1.0, 2.0, 3.0]).expect("three");
+        assert!((error - 0.7236).abs() < 1e-4, "{error}");
+        assert_eq!(median_error(&[1.0, 1.0]), Some(0.0));
+        assert_eq!(median_error(&[1.0]), None);
     }
 }

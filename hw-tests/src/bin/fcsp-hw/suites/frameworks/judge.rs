@@ -1,6 +1,6 @@
 //! Holds what a case gave under FCSP against what it gave natively. Pure: answers in, rows out.
 
-use fcsp_hw_tests::stats::median;
+use fcsp_hw_tests::stats::{median, median_error};
 
 use super::cases::{Case, Speed};
 use super::protocol::{Digest, Pace, Value, View};
@@ -20,6 +20,21 @@ pub struct Pair {
     pub native: Pace,
     /// With it.
     pub fcsp: Pace,
+}
+
+impl Pair {
+    fn ratio(&self) -> f64 {
+        self.fcsp.rate() / self.native.rate()
+    }
+}
+
+fn ratios(turns: &[Pair]) -> Vec<f64> {
+    turns.iter().map(Pair::ratio).collect()
+}
+
+/// The standard error of the ratio that these turns of one pair of processes tell; none for a single turn.
+pub fn error(turns: &[Pair]) -> Option<f64> {
+    median_error(&ratios(turns))
 }
 
 /// Whether `found` is what the native program gave. Beside a neighbour a case may leave out some
@@ -95,13 +110,7 @@ fn short(text: &str) -> String {
 /// over the pairs of each one's median. Two processes of one program differ for as long as they live, by
 /// where their code and data came to lie, so more turns of one pair say no more.
 pub fn speed(case: &Case, pairs: &[Vec<Pair>]) -> Option<Row> {
-    let of_pair = |turns: &Vec<Pair>| {
-        let ratios: Vec<f64> = turns
-            .iter()
-            .map(|turn| turn.fcsp.rate() / turn.native.rate())
-            .collect();
-        median(&ratios)
-    };
+    let of_pair = |turns: &Vec<Pair>| median(&ratios(turns));
     let ratios: Vec<f64> = pairs.iter().filter_map(of_pair).collect();
     let turns = || pairs.iter().flatten();
     let rates: Vec<f64> = turns().map(|turn| turn.native.rate()).collect();
@@ -111,7 +120,7 @@ pub fn speed(case: &Case, pairs: &[Vec<Pair>]) -> Option<Row> {
         Speed::Told => Bar::None,
         Speed::None => return None,
     };
-    let all = turns().map(|turn| turn.fcsp.rate() / turn.native.rate());
+    let all = turns().map(Pair::ratio);
     let (least, most) = all.fold((f64::INFINITY, 0.0_f64), |(least, most), ratio| {
         (least.min(ratio), most.max(ratio))
     });
@@ -126,9 +135,17 @@ pub fn speed(case: &Case, pairs: &[Vec<Pair>]) -> Option<Row> {
             )
         }
     };
+    // Of several pairs by how they differ among each other, in which their turns' error is contained.
+    let error = match pairs {
+        [only] => self::error(only),
+        _ => median_error(&ratios),
+    };
+    let error = error.map_or(String::new(), |it| {
+        format!("; standard error {:.2} %", it * 100.0)
+    });
     Some(Row::number(
         format!(
-            "{}: speed, of native ({rate:.1} steps/s; {} turns{several}; {least:.3} to {most:.3})",
+            "{}: speed, of native ({rate:.1} steps/s; {} turns{several}; {least:.3} to {most:.3}{error})",
             case.title,
             turns().count()
         ),
@@ -314,6 +331,12 @@ mod tests {
         assert_eq!((row.value, row.verdict), (Some(0.995), Verdict::Pass));
         assert!(
             row.measure.contains("7 turns of 3 pairs"),
+            "{}",
+            row.measure
+        );
+        // Pairs of 0.98, 0.995 and 1.01: 1.5 points apart.
+        assert!(
+            row.measure.contains("standard error 1.09 %"),
             "{}",
             row.measure
         );

@@ -64,7 +64,7 @@ const CPUS_PER_CASE: usize = 4;
 const BATCH_MAX: usize = 4;
 /// After this no further batch begins: programs that hang one after the other must not cost the run
 /// its report.
-const BEGIN_WITHIN: Duration = Duration::from_secs(360);
+const BEGIN_WITHIN: Duration = Duration::from_secs(420);
 
 /// The names of the cases.
 pub fn names() -> Vec<&'static str> {

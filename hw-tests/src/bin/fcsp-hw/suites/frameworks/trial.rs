@@ -6,6 +6,7 @@
 use anyhow::{Context, Error, Result};
 use fcsp_hw_tests::clock::now_ns;
 use serde_json::{Value, json};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use super::actor::Actor;
@@ -21,6 +22,10 @@ const TURNS: usize = 12;
 /// Turns in a brief run.
 const TURNS_QUICK: usize = 4;
 const TURN_S: f64 = 0.2;
+/// The most turns of a case that goes on until it is steady: a pair takes 24 s.
+const TURNS_MAX: usize = 60;
+/// Of the ratio of a pair: its standard error. Five such pairs tell theirs to 0.34 %.
+const STEADY_ERROR: f64 = 0.006;
 
 /// Why a case came to an end before its last step.
 enum Stop {
@@ -112,11 +117,16 @@ impl<'a> Trial<'a> {
             return;
         }
         let question = format!("turn {TURN_S} {}", quiet_cpus());
-        let turns = bench.either(TURNS, TURNS_QUICK);
+        let least = bench.either(TURNS, TURNS_QUICK);
+        let most = match self.case.until_steady {
+            true => bench.either(TURNS_MAX, least),
+            false => least,
+        };
+        let turns = least..=most;
         self.step("speed", |it, both| {
             let native = both.native.as_mut().context("it has ended");
             let native = native.map_err(Stop::Native)?;
-            let mut pairs = vec![take_turns(native, &mut both.fcsp, &question, turns)?];
+            let mut pairs = vec![take_turns(native, &mut both.fcsp, &question, &turns)?];
             for _ in 1..bench.either(it.case.pairs, 1) {
                 let run_dir = bench.site.fresh_run_dir().map_err(Stop::Native)?;
                 let start = |fcsp| Actor::start(bench, it.case, fcsp, scripts, &run_dir);
@@ -124,7 +134,7 @@ impl<'a> Trial<'a> {
                 let mut fcsp = start(true).map_err(Stop::Fcsp)?;
                 native.open().map_err(Stop::Native)?;
                 fcsp.open().map_err(Stop::Fcsp)?;
-                pairs.push(take_turns(&mut native, &mut fcsp, &question, turns)?);
+                pairs.push(take_turns(&mut native, &mut fcsp, &question, &turns)?);
                 native.finish().map_err(Stop::Native)?;
                 fcsp.finish().map_err(Stop::Fcsp)?;
             }
@@ -244,15 +254,19 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// Turns of both, one right after the other, who goes first alternating.
+/// Turns of both, one right after the other, who goes first alternating: the least of `turns`, and more up to the
+/// most until what they tell is steady.
 fn take_turns(
     native: &mut Actor,
     fcsp: &mut Actor,
     question: &str,
-    turns: usize,
+    turns: &RangeInclusive<usize>,
 ) -> Result<Vec<Pair>, Stop> {
     let mut pairs = Vec::new();
-    for turn in 0..turns {
+    for turn in 0..*turns.end() {
+        if turn >= *turns.start() && judge::error(&pairs).is_some_and(|it| it <= STEADY_ERROR) {
+            break;
+        }
         let mut native = || -> Result<Pace, Stop> { native.ask(question).map_err(Stop::Native) };
         let mut fcsp = || -> Result<Pace, Stop> { fcsp.ask(question).map_err(Stop::Fcsp) };
         pairs.push(if turn & 1 == 0 {
