@@ -170,11 +170,14 @@ impl Place {
     }
 }
 
-/// Whether the process with that id is a daemon, or a server, of MPS.
+/// Whether the process with that id is a daemon, or a server, of MPS. One that has ended is none, though it keeps
+/// its id until its parent asks for its status, which the first process of a container may never do.
 pub fn is_daemon(pid: u32) -> bool {
-    // The kernel keeps 15 bytes of a name.
-    let name = fs::read_to_string(format!("/proc/{pid}/comm"));
-    name.is_ok_and(|name| name.starts_with("nvidia-cuda-mps"))
+    // `proc_pid_stat(5)`: the name, of which the kernel keeps 15 bytes, is in brackets before the state.
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let name_on = stat.split_once('(').map_or("", |(_, rest)| rest);
+    let state = name_on.rsplit_once(") ").map_or("", |(_, rest)| rest);
+    name_on.starts_with("nvidia-cuda-mps") && !state.starts_with(['Z', 'X'])
 }
 
 fn trusted(uid: u32) -> bool {
@@ -209,6 +212,26 @@ fn remove(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_daemon_that_has_ended_is_none_before_its_status_was_asked_for() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let name = dir.path().join("nvidia-cuda-mps-server");
+        std::os::unix::fs::symlink("/bin/sh", &name).expect("links");
+        let mut process = std::process::Command::new(&name)
+            .args(["-c", "read -r _"])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .expect("there is a shell");
+        assert!(is_daemon(process.id()));
+        drop(process.stdin.take());
+        let ended = (0..500).any(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            !is_daemon(process.id())
+        });
+        assert!(ended && Path::new(&format!("/proc/{}", process.id())).exists());
+        process.wait().expect("it is our own");
+    }
 
     #[test]
     fn a_simulated_daemon_is_a_mark_that_goes_away() {
