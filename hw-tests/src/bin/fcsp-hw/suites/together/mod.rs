@@ -78,6 +78,13 @@ impl Way {
     }
 }
 
+impl Pair {
+    /// A pair in one way, in results.
+    fn label(&self, way: Way) -> String {
+        format!("{}, {}", self.title, way.text())
+    }
+}
+
 /// What all cases share.
 struct Stage<'a> {
     bench: &'a Bench,
@@ -131,17 +138,19 @@ impl Stage<'_> {
         let after = self.alone(pair)?;
         let alone = [0, 1].map(|side: usize| Baseline::of([before[side], after[side]]));
 
-        let mut compare = |ran: Option<Ran>| -> Result<Option<(Beside, LookResult)>> {
-            let Some(ran) = ran else {
-                return Ok(None);
-            };
-            let beside = self.compare(pair, &ran, &alone, result)?;
-            Ok(Some((beside, ran.look)))
+        let mut compare = |ran: Option<Ran>| {
+            let ran = ran?;
+            let mut beside = None;
+            result.attempt(&pair.label(ran.way), |result| {
+                beside = Some(self.compare(pair, &ran, &alone, result)?);
+                Ok(())
+            });
+            Some((beside?, ran.look))
         };
-        let raw = compare(raw)?.map(|it| it.0);
-        let in_turns = compare(in_turns)?.map(|it| it.0);
-        // What could not be run has its row already.
-        if let Some((fcsp, look)) = compare(fcsp)? {
+        let raw = compare(raw).map(|it| it.0);
+        let in_turns = compare(in_turns).map(|it| it.0);
+        // What could not be run, or compared, has its row already.
+        if let Some((fcsp, look)) = compare(fcsp) {
             let found = Found {
                 title: pair.title,
                 entitled_pct: pair.entitled_pct,
@@ -171,7 +180,7 @@ impl Stage<'_> {
     /// Both of a pair at once; nothing, and a row that says why, if that fails.
     fn beside(&self, pair: &Pair, way: Way, seconds: f64, result: &mut SuiteResult) -> Option<Ran> {
         let mut ran = None;
-        result.attempt(&format!("{}, {}", pair.title, way.text()), |_| {
+        result.attempt(&pair.label(way), |_| {
             let tenants = [0, 1].map(|side: usize| {
                 let limits = Limits {
                     priority: pair.priorities[side],
