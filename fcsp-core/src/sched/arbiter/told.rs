@@ -23,8 +23,8 @@ pub(in crate::sched) struct TurnTold {
     pub handover_left_ns: u64,
     /// When that segment could begin, as far as it was looked at.
     pub segment_started_ns: u64,
-    /// Actual over predicted device time of the process, thousandths.
-    pub ratio_milli: u64,
+    /// Actual over predicted device time of the process, in millionths.
+    pub ratio_ppm: u64,
 }
 
 impl TurnTold {
@@ -47,7 +47,7 @@ impl Arbiter {
             handover_ns: turn.handover_ns,
             handover_left_ns: turn.handover_left_ns(),
             segment_started_ns: turn.segment_started_ns,
-            ratio_milli: account.map_or(1000, |it| it.ratio_milli),
+            ratio_ppm: account.map_or(1_000_000, |it| it.ratio_ppm),
         })
     }
 

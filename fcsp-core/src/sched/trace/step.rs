@@ -209,7 +209,7 @@ impl Told<'_> {
     fn expected_ns(&self, slot: usize, segment: &SegmentView) -> u64 {
         match self.step.turn.filter(|turn| turn.slot == slot) {
             // Something may have been learnt from it since.
-            Some(turn) => segment.predicted_ns * turn.ratio_milli / 1000,
+            Some(turn) => segment.predicted_ns * turn.ratio_ppm / 1_000_000,
             None => self.arbiter.expected_ns(slot, segment),
         }
     }
