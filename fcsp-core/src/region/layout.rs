@@ -292,6 +292,8 @@ pub struct SlotQueue {
     pub blocked: AtomicU32,
     /// Newest segment whose expected length is a guess in part: something in it was never measured.
     pub guessed: AtomicU32,
+    /// By how much one submission is usually off what was expected of it, in millionths of that.
+    pub spread_ppm: AtomicU32,
 }
 
 /// What the arbiter keeps about a process.
@@ -479,6 +481,7 @@ pub const fn layout_hash() -> u64 {
         offset_of!(Slot, gate),
         offset_of!(Slot, queue),
         offset_of!(SlotQueue, guessed),
+        offset_of!(SlotQueue, spread_ppm),
         offset_of!(Slot, compute),
         offset_of!(Slot, cells),
         size_of::<UsedWord>(),

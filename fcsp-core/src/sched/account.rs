@@ -1,7 +1,7 @@
 //! What the arbiter remembers of tenants and processes between steps.
 
 use super::margin::Margin;
-use super::plan::ProcessView;
+use super::plan::{ProcessView, SegmentView};
 use super::shares::{Share, WHOLE_PPM};
 use crate::policy::Priority;
 
@@ -190,14 +190,16 @@ impl ProcessAccount {
         self.error_ppm = (self.error_ppm * self.lengths + error_ppm) / (self.lengths + 1);
     }
 
-    /// By how much work of `expected_ns` is usually off that.
-    pub fn error_ns(&self, expected_ns: u64) -> u64 {
-        expected_ns * self.error_ppm / 1_000_000
+    /// By how much work of `expected_ns`, of which `segment` is the last, is usually off that.
+    pub fn error_ns(&self, expected_ns: u64, process: &ProcessView, segment: &SegmentView) -> u64 {
+        let one_ns = self.corrected_ns(segment.predicted_ns).min(expected_ns);
+        let all_ns = expected_ns * self.error_ppm / 1_000_000;
+        all_ns.max(one_ns * spread_ppm(process, segment) / 1_000_000)
     }
 
-    /// True for a program of whose work nobody can tell how long it takes.
-    pub fn erratic(&self) -> bool {
-        self.error_ppm > ERRATIC_PPM
+    /// True where nobody can tell how long a segment of the program will take.
+    pub fn erratic(&self, process: &ProcessView, segment: &SegmentView) -> bool {
+        self.error_ppm > ERRATIC_PPM || spread_ppm(process, segment) > ERRATIC_PPM
     }
 
     /// Learns how a closed segment came to be; `synced` and `blocked` are the counters of its slot.
@@ -256,4 +258,9 @@ impl ProcessAccount {
         let lead_ns = ended_fill_ns + self.margin.lead_ns(device_ns);
         opened_ns + self.fill_ns.saturating_sub(lead_ns)
     }
+}
+
+/// By how much a segment is off because its submissions are: independent errors add up as their squares do.
+fn spread_ppm(process: &ProcessView, segment: &SegmentView) -> u64 {
+    u64::from(process.spread_ppm / segment.launches.max(1).isqrt())
 }

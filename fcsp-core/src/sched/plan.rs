@@ -53,6 +53,8 @@ pub struct ProcessView {
     pub partition_percent: u32,
     /// Newest segment whose expected length is a guess in part.
     pub guessed: u32,
+    /// By how much one submission is usually off what was expected of it, in millionths of that.
+    pub spread_ppm: u32,
     /// Segments after `retired`, oldest first.
     pub segments: Vec<SegmentView>,
 }

@@ -117,6 +117,7 @@ fn read_process(found: SlotRef<'_>, now_ns: u64) -> (ProcessView, bool) {
         looks: slot.queue.sleepers.load(Ordering::Relaxed) != 0,
         handover_ns: slot.queue.handover_ns.load(Ordering::Relaxed),
         guessed: slot.queue.guessed.load(Ordering::Relaxed),
+        spread_ppm: slot.queue.spread_ppm.load(Ordering::Relaxed),
         partition_percent: slot.partition_percent.load(Ordering::Relaxed),
         segments,
     };

@@ -54,15 +54,21 @@ impl Arbiter {
     /// Whether a turn of which nobody could tell what fits into it has had its time. If its segment `running`
     /// may hang, it is given up on with all that is granted.
     fn is_overdrawn(&self, now: u64, process: &ProcessView, running: u32) -> bool {
-        let (Some(turn), Some(account)) = (&self.turn, self.processes.get(&process.slot)) else {
-            return false;
-        };
+        let Some(turn) = &self.turn else { return false };
         let segment = process.segments.iter().find(|it| it.number == running);
-        let expected_ns = segment.map_or(0, |it| account.corrected_ns(it.predicted_ns));
+        let expected_ns = segment.map_or(0, |it| self.expected_ns(process.slot, it));
         let hangs_ns = (4 * expected_ns).max(self.tuning.bound_ns / 8);
-        account.erratic()
+        self.is_erratic(process, running)
             && now >= turn.started_ns + turn.budget_ns
             && now <= turn.segment_started_ns + hangs_ns
+    }
+
+    /// Whether nobody can tell how long that segment will take.
+    fn is_erratic(&self, process: &ProcessView, number: u32) -> bool {
+        let segment = process.segments.iter().find(|it| it.number == number);
+        let account = self.processes.get(&process.slot);
+        let both = account.zip(segment);
+        both.is_some_and(|(account, segment)| account.erratic(process, segment))
     }
 
     /// Goes on with the holder while its turn lasts, else gives a turn to whoever is furthest behind.
@@ -163,10 +169,10 @@ impl Arbiter {
     /// Last segment from `from` on that fits into `room_ns`; at least `from` itself. Where nobody can tell, as
     /// many as may fit: those that have not begun when the turn has had its time are taken back.
     fn grant_up_to(&self, process: &ProcessView, from: u32, room_ns: u64) -> u32 {
-        let account = self.processes.get(&process.slot);
-        let room_ns = match account {
-            Some(account) if account.erratic() => ERRATIC_ROOM * room_ns,
-            _ => room_ns,
+        let room_ns = if self.is_erratic(process, from) {
+            ERRATIC_ROOM * room_ns
+        } else {
+            room_ns
         };
         let mut to = from;
         let mut sum_ns = 0;

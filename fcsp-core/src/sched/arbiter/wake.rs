@@ -93,10 +93,11 @@ impl Arbiter {
         // Granted while it filled: it ends soon after its last submission, if all went well.
         let least_late_ns = account.margin.least_late_ns();
         let soon = least_late_ns.filter(|_| segment.submitted_ns > turn.segment_started_ns);
+        let is_erratic = account.erratic(process, segment);
         let (end, error_ns) = match soon {
             Some(late_ns) => (end.min(segment.submitted_ns + late_ns), 0),
             None if turn.first_segment && turn.measures_handover => (end, turn.handover_ns),
-            None if account.erratic() && segment.number == granted => {
+            None if is_erratic && segment.number == granted => {
                 return self.look_at_erratic(now, turn);
             }
             // Nobody waits for any but the last of several.
@@ -104,7 +105,8 @@ impl Arbiter {
                 let end = turn.ends_ns(now, account, process, segment, granted);
                 let left_ns = end.saturating_sub(now);
                 // The nearer, the smaller what may come between: every look shows how far the device is.
-                let error_ns = (ERRORS * account.error_ns(left_ns)).min(left_ns / 4 * 3);
+                let error_ns = ERRORS * account.error_ns(left_ns, process, segment);
+                let error_ns = error_ns.min(left_ns / 4 * 3);
                 (end, error_ns)
             }
         };
@@ -115,7 +117,7 @@ impl Arbiter {
             return if turn.is_cut_short() {
                 // Whoever waits for its end is not to wait for an error.
                 first_look.min(now + LOOK_NS_CUT_SHORT)
-            } else if account.erratic() && now < over {
+            } else if is_erratic && now < over {
                 // What has not begun by then is taken back.
                 first_look.min(over)
             } else {

@@ -5,13 +5,16 @@ use crate::backend::StreamGate;
 use crate::failpoint::failpoint;
 use crate::region::layout::GATED_BESIDE_OTHERS;
 use crate::sched::clock::us;
+use crate::sched::cost::{Cost, CostKey};
 use crate::sched::handshake;
-use crate::sched::sampler::Subject;
+use crate::sched::sampler::{FIRST_SAMPLES, Subject};
 use crate::sched::segment::{SegmentState, reached};
 use crate::sync::{Ordering, ThreadId};
 
 /// Most that the first measurement of a hand-over is believed.
 const HANDOVER_NS_FIRST: u64 = us(200);
+/// Most that one submission counts.
+const SPREAD_PPM_MAX: u64 = 2_000_000;
 /// Least step from one estimate of it to the next.
 const HANDOVER_STEP_NS: u64 = us(5);
 
@@ -127,10 +130,27 @@ impl Producer {
             return;
         }
         match measured {
-            Some((Subject::Submission(key), ns)) => self.costs.learn(key, ns),
+            Some((Subject::Submission(key), ns)) => self.learn_cost(key, ns),
             Some((Subject::Segment(number), device_ns)) => self.learn_handover(number, device_ns),
             None => {}
         }
+    }
+
+    fn learn_cost(&self, key: CostKey, ns: u64) {
+        let Cost {
+            ns: expected,
+            samples,
+        } = self.costs.expect(key, ns);
+        self.costs.learn(key, ns);
+        if samples < FIRST_SAMPLES {
+            return;
+        }
+        let off_ppm = expected.abs_diff(ns) * 1_000_000 / expected.max(1);
+        let spread = &self.slot.queue.spread_ppm;
+        let old = u64::from(spread.load(Ordering::Relaxed));
+        // A moving average with weight 1/16, rounded up so that it can grow from nothing.
+        let new = (old * 15 + off_ppm.min(SPREAD_PPM_MAX)).div_ceil(16);
+        spread.store(new as u32, Ordering::Relaxed);
     }
 
     /// What lay between grant and done beyond the device's own time is the hand-over.

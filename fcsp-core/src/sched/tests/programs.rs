@@ -25,6 +25,8 @@ const WAKE_LATENCY_NS: u64 = us(10);
 pub enum Kind {
     /// Launches without end, kernels of these lengths in turn.
     Saturate(Vec<u64>),
+    /// The same, of one function: only its arguments tell how long it takes.
+    Alike(Vec<u64>),
     /// `kernels` of `kernel_ns` with `cpu_ns` between, then waits; then thinks for `pause_ns`.
     Steps {
         kernels: u32,
@@ -297,13 +299,17 @@ impl Program {
         while self.cpu_free_ns <= now {
             match self.kind.clone() {
                 Kind::Idle => return,
-                Kind::Saturate(lengths) => {
+                Kind::Saturate(ref lengths) | Kind::Alike(ref lengths) => {
                     let at = self.launched as usize % lengths.len();
-                    if self.queue.len() > 1000 || !self.has_room(region, me, at as u64) {
+                    let key = match self.kind {
+                        Kind::Alike(_) => 0,
+                        _ => at as u64,
+                    };
+                    if self.queue.len() > 1000 || !self.has_room(region, me, key) {
                         self.cpu_free_ns = now + TICK_NS;
                         return;
                     }
-                    self.launch(lengths[at], at as u64);
+                    self.launch(lengths[at], key);
                     self.cpu_free_ns = self.cpu_free_ns.max(now - TICK_NS) + LAUNCH_NS;
                 }
                 Kind::Bursts {

@@ -58,6 +58,15 @@ fn shares_25_75_with_mixed_kernels() {
 }
 
 #[test]
+fn shares_25_75_with_kernels_that_nobody_can_tell_apart() {
+    let mut node = Node::new(&[
+        (balanced(25), Kind::Alike(vec![us(100), us(250), us(5000)])),
+        (balanced(75), Kind::Alike(vec![us(100), us(250)])),
+    ]);
+    assert_shares(&mut node, &[25, 75], 1.0, 0.95);
+}
+
+#[test]
 fn shares_25_35_40_with_mixed_kernels() {
     let lengths = [us(100), us(250), us(5000)];
     assert_shares(

@@ -307,6 +307,7 @@ impl Process {
                 looks: false,
                 handover_ns: 0,
                 guessed: FIRST,
+                spread_ppm: 0,
                 partition_percent: 0,
                 segments: Vec::new(),
             },

@@ -56,6 +56,7 @@ fn process(slot: usize, segments: u32) -> ProcessView {
         handover_ns: us(160),
         partition_percent: 0,
         guessed: 0,
+        spread_ppm: 0,
         segments: (1..=segments).map(segment).collect(),
     }
 }
