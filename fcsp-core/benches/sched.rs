@@ -147,6 +147,7 @@ impl Crowd {
             looks: false,
             handover_ns: us(100),
             guessed: 0,
+            spread_ppm: 0,
             partition_percent: 0,
             segments: vec![segment(1), segment(2)],
         };
