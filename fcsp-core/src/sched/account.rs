@@ -2,6 +2,7 @@
 
 use super::margin::Margin;
 use super::plan::{ProcessView, SegmentView};
+use super::segment::reached;
 use super::shares::{Share, WHOLE_PPM};
 use crate::policy::Priority;
 
@@ -199,7 +200,9 @@ impl ProcessAccount {
 
     /// True where nobody can tell how long a segment of the program will take.
     pub fn erratic(&self, process: &ProcessView, segment: &SegmentView) -> bool {
-        self.error_ppm > ERRATIC_PPM || spread_ppm(process, segment) > ERRATIC_PPM
+        reached(process.guessed, segment.number)
+            || self.error_ppm > ERRATIC_PPM
+            || spread_ppm(process, segment) > ERRATIC_PPM
     }
 
     /// Learns how a closed segment came to be; `synced` and `blocked` are the counters of its slot.

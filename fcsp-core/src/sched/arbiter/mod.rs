@@ -29,6 +29,7 @@ use super::tuning::Tuning;
 mod ahead;
 mod facts;
 mod gates;
+mod look;
 mod retire;
 mod rounds;
 mod tenants;
