@@ -41,8 +41,8 @@ impl Arbiter {
         } else {
             process.opened
         };
-        if reached(to, process.granted.wrapping_add(1)) {
-            let from = process.granted.wrapping_add(1);
+        let from = plan.granted(process).wrapping_add(1);
+        if reached(to, from) {
             plan.grant.push(Grant {
                 slot: process.slot,
                 from,
