@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use support::{Cuda, now_ns};
 
 const MS: u64 = 1_000_000;
-const ATTEMPTS: usize = 4;
+const ATTEMPTS: usize = 8;
 
 /// Measurements need the machine for themselves.
 fn alone() -> MutexGuard<'static, ()> {
