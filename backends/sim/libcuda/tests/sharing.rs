@@ -230,11 +230,16 @@ fn leased_turns(window: Duration) -> Vec<f64> {
 #[test]
 fn leases_at_kernel_boundaries_beat_time_slicing() {
     let _alone = alone();
+    // 0.979 on a quiet machine; on a busy one each hand-over is late, which slices inside the model are not.
     eventually(
-        || leased_turns(Duration::from_millis(2000)),
+        || {
+            let mut rates = leased_turns(Duration::from_millis(2000));
+            rates.extend(saturate(&[], &[1000, 1000], Duration::from_millis(1500)));
+            rates
+        },
         |rates| {
-            let total = rates[0] + rates[1];
-            total >= 0.95 && near(rates[0] / total, 0.25, 0.005)
+            let (leased, sliced) = (rates[0] + rates[1], rates[2] + rates[3]);
+            leased >= sliced + 0.02 && near(rates[0] / leased, 0.25, 0.005)
         },
     );
 }
