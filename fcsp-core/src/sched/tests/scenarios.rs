@@ -101,8 +101,7 @@ fn equal_shares_of_long_and_short_kernels() {
     ]);
     // Until their length is known, two or three of the long ones make a turn.
     node.run(ms(200));
-    // One of them is half a point of a second.
-    assert_shares(&mut node, &[50, 50], 1.2, 0.95);
+    assert_shares(&mut node, &[50, 50], 1.0, 0.95);
 }
 
 #[test]
