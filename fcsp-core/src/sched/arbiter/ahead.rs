@@ -11,7 +11,7 @@ impl Arbiter {
     pub(super) fn learn_thinking(&mut self, process: &ProcessView, next: u32) {
         if let Some(account) = self.processes.get_mut(&process.slot)
             && account.drained_ns != 0
-            && let Some(segment) = process.segments.iter().find(|s| s.number == next)
+            && let Some(segment) = process.segment(next)
         {
             account.learn_thinking(segment.opened_ns.saturating_sub(account.drained_ns));
             account.drained_ns = 0;
@@ -59,7 +59,7 @@ impl Arbiter {
         let Some(account) = self.processes.get(&process.slot) else {
             return;
         };
-        let time_left = (turn.started_ns + turn.budget_ns).saturating_sub(now);
+        let time_left = turn.over_ns().saturating_sub(now);
         let eligible = self
             .tenants
             .get(&turn.tenant)

@@ -30,6 +30,11 @@ impl ProcessView {
             .any(|s| s.launches > 0 && !reached(self.granted, s.number))
     }
 
+    /// That segment, unless it is retired or was never opened.
+    pub(in crate::sched) fn segment(&self, number: u32) -> Option<&SegmentView> {
+        self.segments.iter().find(|it| it.number == number)
+    }
+
     pub(in crate::sched) fn granted_segments(&self) -> impl Iterator<Item = &SegmentView> {
         self.segments
             .iter()

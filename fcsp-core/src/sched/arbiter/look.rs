@@ -54,7 +54,7 @@ impl Running<'_> {
         let first_look = end.saturating_sub(self.tuning.lead_ns + error_ns);
         let poll_ns = self.tuning.poll_ns;
         if now + poll_ns < first_look {
-            let over = turn.started_ns + turn.budget_ns;
+            let over = turn.over_ns();
             return if turn.is_cut_short() {
                 // Whoever waits for its end is not to wait for an error.
                 first_look.min(now + LOOK_NS_CUT_SHORT)
@@ -76,7 +76,7 @@ impl Running<'_> {
         let submitted = self.segment.submitted_ns.max(turn.segment_started_ns);
         let quiet = submitted + self.tuning.quiet_ns;
         self.segment_ends_ns()
-            .max(quiet.min(turn.started_ns + turn.budget_ns))
+            .max(quiet.min(turn.over_ns()))
             .max(self.now + self.tuning.poll_ns)
     }
 

@@ -65,6 +65,13 @@ struct Turn {
     hold_until_ns: u64,
 }
 
+impl Turn {
+    /// When it has had its time.
+    fn over_ns(&self) -> u64 {
+        self.started_ns + self.budget_ns
+    }
+}
+
 /// What is over of a turn since a moment that is known exactly: segments are looked at when the last of
 /// several is due, so what each took is not seen, and what all took is.
 #[derive(Clone, Debug, Default)]

@@ -55,17 +55,17 @@ impl Arbiter {
     /// may hang, it is given up on with all that is granted.
     fn is_overdrawn(&self, now: u64, process: &ProcessView, running: u32) -> bool {
         let Some(turn) = &self.turn else { return false };
-        let segment = process.segments.iter().find(|it| it.number == running);
+        let segment = process.segment(running);
         let expected_ns = segment.map_or(0, |it| self.expected_ns(process.slot, it));
         let hangs_ns = (4 * expected_ns).max(self.tuning.bound_ns / 8);
         self.is_erratic(process, running)
-            && now >= turn.started_ns + turn.budget_ns
+            && now >= turn.over_ns()
             && now <= turn.segment_started_ns + hangs_ns
     }
 
     /// Whether nobody can tell how long that segment will take.
     fn is_erratic(&self, process: &ProcessView, number: u32) -> bool {
-        let segment = process.segments.iter().find(|it| it.number == number);
+        let segment = process.segment(number);
         let account = self.processes.get(&process.slot);
         let both = account.zip(segment);
         both.is_some_and(|(account, segment)| account.erratic(process, segment))
@@ -141,7 +141,7 @@ impl Arbiter {
     fn grant_the_rest(&self, now: u64, process: &ProcessView, plan: &mut Plan) {
         let Some(turn) = &self.turn else { return };
         let from = plan.granted(process).wrapping_add(1);
-        let Some(first) = process.segments.iter().find(|it| it.number == from) else {
+        let Some(first) = process.segment(from) else {
             return;
         };
         let retired = plan.retired(process);
@@ -150,7 +150,7 @@ impl Arbiter {
             .iter()
             .filter(|it| reached(it.number, retired.wrapping_add(1)) && !reached(it.number, from));
         let granted_ns: u64 = before.map(|it| self.expected_ns(turn.slot, it)).sum();
-        let left_ns = (turn.started_ns + turn.budget_ns).saturating_sub(now + granted_ns);
+        let left_ns = turn.over_ns().saturating_sub(now + granted_ns);
         let eligible = self
             .tenants
             .get(&turn.tenant)
@@ -198,8 +198,7 @@ impl Arbiter {
     /// When the oldest work of a process is best granted; `None` if it has none.
     pub(super) fn due_ns(&self, now: u64, process: &ProcessView, plan: &Plan) -> Option<u64> {
         let first = plan.retired(process).wrapping_add(1);
-        let mut segments = process.segments.iter();
-        let segment = segments.find(|s| s.number == first && s.launches > 0)?;
+        let segment = process.segment(first).filter(|it| it.launches > 0)?;
         let account = self.processes.get(&process.slot)?;
         Some(match segment.state {
             SegmentState::Open => account.just_in_time_ns(segment.opened_ns),
@@ -260,9 +259,9 @@ impl Arbiter {
             if self.is_pressed(&found.ready, process) {
                 return None;
             }
-            let left_ns = (turn.started_ns + turn.budget_ns).saturating_sub(now);
+            let left_ns = turn.over_ns().saturating_sub(now);
             let next = plan.retired(process).wrapping_add(1);
-            let segment = process.segments.iter().find(|s| s.number == next)?;
+            let segment = process.segment(next)?;
             let fits = left_ns >= self.expected_ns(process.slot, segment) / 2 && left_ns > 0;
             fits.then_some(process)
         });

@@ -21,7 +21,7 @@ impl Arbiter {
         {
             let granted = plan.granted(process);
             let first = plan.retired(process).wrapping_add(1);
-            let current = process.segments.iter().find(|s| s.number == first);
+            let current = process.segment(first);
             match current.filter(|_| reached(granted, first)) {
                 Some(segment) => at(Running {
                     now,

@@ -201,8 +201,7 @@ impl Told<'_> {
     }
 
     fn segment(&self, reference: SegmentRef) -> Option<&SegmentView> {
-        let mut segments = self.view.process(reference.slot)?.segments.iter();
-        segments.find(|it| it.number == reference.number)
+        self.view.process(reference.slot)?.segment(reference.number)
     }
 
     /// What a segment was expected to take when the step began, its hand-over not included.
