@@ -1,10 +1,10 @@
 //! What a program of high priority does itself, before the arbiter is awake.
 //!
 //! A sleeping arbiter takes 34 µs to come in the middle, 169 at p99 and 268 at most (1,233 requests in a
-//! virtual machine with an H200, docs/results/h200-2026-11-26-later), and meanwhile the holder's next segment may begin, which costs the program in a hurry all
-//! of that segment. So it takes back by itself what the arbiter is about to: the holder's grants behind the
-//! segment that runs. All else is the arbiter's. One that was awake and granted more in the same instant
-//! wins, since it saw more.
+//! virtual machine with an H200, docs/results/h200-2026-11-26-later). Meanwhile the holder's next segment may
+//! begin, which costs the program in a hurry all of that segment. So it takes back by itself what the arbiter
+//! is about to: the holder's grants behind the segment that runs. All else is the arbiter's. One that was awake
+//! and granted more in the same instant wins, since it saw more.
 
 use super::clock::ms;
 use super::handshake::read_segment;
