@@ -4,10 +4,10 @@ use crate::error;
 use crate::nvml::{Nvml, call};
 use cuda_sys::{NVML_DEVICE_MIG_ENABLE, nvmlComputeMode_t, nvmlDevice_t, nvmlEnableState_t};
 use fcsp_core::backend::{BackendError, SharingMode};
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 /// Where MPS has its pipes unless [`MPS_VARIABLE`] says otherwise (NVIDIA's MPS documentation).
@@ -73,7 +73,7 @@ pub fn mps_daemon(directory: &Path) -> MpsDaemon {
             .open(&control)
     };
     let answer = if kind.is_socket() {
-        UnixStream::connect(&control).map(drop)
+        connect(&control)
     } else if kind.is_fifo() {
         open().map(drop)
     } else {
@@ -84,6 +84,25 @@ pub fn mps_daemon(directory: &Path) -> MpsDaemon {
         Err(error) if error.kind() == ErrorKind::NotFound => MpsDaemon::Gone,
         Err(error) => of_error(&error),
     }
+}
+
+/// Connects to a socket and lets it go again. Does not wait: a daemon with too much to do is one.
+fn connect(control: &Path) -> std::io::Result<()> {
+    let address = SockAddr::unix(control)?;
+    // Which of them it is depends on the driver's version; 580.159 has the first.
+    let mut answer = Ok(());
+    for kind in [Type::SEQPACKET, Type::STREAM] {
+        let socket = Socket::new(Domain::UNIX, kind, None)?;
+        socket.set_nonblocking(true)?;
+        answer = match socket.connect(&address) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+            other => other,
+        };
+        if !matches!(&answer, Err(error) if error.raw_os_error() == Some(libc::EPROTOTYPE)) {
+            break;
+        }
+    }
+    answer
 }
 
 fn of_error(error: &std::io::Error) -> MpsDaemon {
@@ -145,21 +164,29 @@ pub(crate) fn setup(nvml: &Nvml, device: nvmlDevice_t) -> Result<Setup, BackendE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::net::UnixListener;
 
     #[test]
     fn an_mps_daemon_counts_only_while_it_listens() {
         let directory = std::env::temp_dir().join(format!("fcsp-mps-{}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("a directory for the test");
+        let control = directory.join("control");
         assert_eq!(mps_daemon(&directory), MpsDaemon::Absent);
-        let listener = UnixListener::bind(directory.join("control")).expect("a socket");
-        assert_eq!(mps_daemon(&directory), MpsDaemon::Listening);
-        assert!(mps_is_active(&directory));
-        drop(listener);
-        assert!(directory.join("control").exists());
-        assert_eq!(mps_daemon(&directory), MpsDaemon::Gone);
-        std::fs::remove_file(directory.join("control")).expect("it is there");
-        std::fs::write(directory.join("control"), "").expect("writes");
+        for kind in [Type::SEQPACKET, Type::STREAM] {
+            let listener = Socket::new(Domain::UNIX, kind, None).expect("a socket");
+            let address = SockAddr::unix(&control).expect("a short path");
+            listener.bind(&address).expect("a free path");
+            listener.listen(0).expect("listens");
+            // It accepts nobody, so the second has to wait.
+            for _ in 0..3 {
+                assert_eq!(mps_daemon(&directory), MpsDaemon::Listening, "{kind:?}");
+            }
+            assert!(mps_is_active(&directory));
+            drop(listener);
+            assert!(control.exists());
+            assert_eq!(mps_daemon(&directory), MpsDaemon::Gone, "{kind:?}");
+            std::fs::remove_file(&control).expect("it is there");
+        }
+        std::fs::write(&control, "").expect("writes");
         assert_eq!(
             mps_daemon(&directory),
             MpsDaemon::Gone,

@@ -11,6 +11,9 @@ use fcsp_core::backend::{DeviceInfo, GpuBackend};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+/// How long a daemon that does not answer is given to end before it is made to.
+const END_WITHIN: Duration = Duration::from_secs(2);
+
 /// Starts the daemon unless it runs, and waits until it answers.
 pub fn daemon(place: &Place, devices: &[String], bound: Duration) -> Result<Outcome> {
     let _alone = place.lock(bound)?;
@@ -43,8 +46,9 @@ pub fn daemon(place: &Place, devices: &[String], bound: Duration) -> Result<Outc
         .start(place, &devices, bound)
         .and_then(|()| answers(&control, place, bound.saturating_sub(started.elapsed())))
     {
-        // Nothing to listen to is left for programs to find, but why it failed is.
+        // Nothing is left for programs to find, but why it failed is.
         if place.state() != State::Running {
+            end_daemon(place);
             place.remove_pipes()?;
         }
         return Err(error.context(format!(
@@ -193,6 +197,23 @@ fn answers(control: &Control, place: &Place, bound: Duration) -> Result<()> {
         };
         if Instant::now() >= deadline {
             return Err(last.context(format!("no answer within {} s", bound.as_secs_f64())));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Ends a daemon that was started and does not answer: nobody could stop it without its pipes.
+fn end_daemon(place: &Place) {
+    let deadline = Instant::now() + END_WITHIN;
+    while let Some(pid) = place.pid() {
+        let signal = if Instant::now() < deadline {
+            libc::SIGTERM
+        } else {
+            libc::SIGKILL
+        };
+        // SAFETY: sends a signal to the process that the daemon's own file names and that has its name.
+        if unsafe { libc::kill(pid.cast_signed(), signal) } != 0 || signal == libc::SIGKILL {
+            return;
         }
         std::thread::sleep(Duration::from_millis(20));
     }

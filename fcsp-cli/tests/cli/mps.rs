@@ -212,6 +212,23 @@ fn a_daemon_that_is_deaf_and_serves_on_has_not_stopped() {
 }
 
 #[test]
+fn a_daemon_that_never_listens_is_ended() {
+    let mps = Mps::new();
+    let mut command = mps.command(&["mps", "start", "--timeout", "1"]);
+    let output = command
+        .env("FAKE_MPS", "mute")
+        .output()
+        .expect("fcsp starts");
+    refused(&output, "nobody listens in ");
+    let pid = fs::read_to_string(mps.path("log/pid")).expect("the daemon ran");
+    let status = fs::read_to_string(format!("/proc/{}/status", pid.trim())).unwrap_or_default();
+    // Where nobody asks for its status, it stays as a zombie.
+    let ended = status.is_empty() || status.contains("State:\tZ");
+    assert!(ended, "{status}");
+    assert!(!mps.path("pipe").exists());
+}
+
+#[test]
 fn a_daemon_that_does_not_come_is_told_with_what_it_said() {
     for (how, with) in [
         ("fails", "An instance of this daemon is already running"),

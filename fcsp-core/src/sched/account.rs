@@ -1,5 +1,6 @@
 //! What the arbiter remembers of tenants and processes between steps.
 
+use super::clock::ms;
 use super::margin::Margin;
 use super::plan::{ProcessView, SegmentView};
 use super::segment::reached;
@@ -19,6 +20,8 @@ const LENGTHS_MAX: u64 = 7;
 const ERROR_PPM_MAX: u64 = 1_000_000;
 /// A mean error beyond which an expectation says little.
 const ERRATIC_PPM: u64 = 250_000;
+/// Longest batch: a program that works longer before it waits is not held up by waiting for its turn.
+const BATCH_NS_MAX: u64 = ms(10);
 /// Share at which a paused tenant is charged for what ran on.
 const PAUSED_PPM: u32 = WHOLE_PPM / 100;
 
@@ -103,6 +106,31 @@ impl TenantAccount {
     }
 }
 
+/// What a program submits between two waits: whatever ends its segments, that is what it does.
+#[derive(Clone, Copy, Debug, Default)]
+struct Batch {
+    fill_ns: u64,
+    device_ns: u64,
+    /// So much work without a wait that this is none: its segments count one by one.
+    is_long: bool,
+}
+
+impl Batch {
+    fn add(&mut self, fill_ns: u64, device_ns: u64) {
+        if self.is_long {
+            return;
+        }
+        self.fill_ns += fill_ns;
+        self.device_ns += device_ns;
+        if self.device_ns > BATCH_NS_MAX {
+            *self = Self {
+                is_long: true,
+                ..Self::default()
+            };
+        }
+    }
+}
+
 /// Habits of one process, learnt from its segments.
 #[derive(Clone, Debug, Default)]
 pub struct ProcessAccount {
@@ -132,8 +160,8 @@ pub struct ProcessAccount {
     pub margin: Margin,
     /// Its threads wait in place of its queues: every segment costs it a thread's sleep.
     pub threads_wait: bool,
-    /// Fill and device time of what its present batch had in segments that were ended by force.
-    ended: (u64, u64),
+    /// Of what it submitted since it last waited, in segments that are over.
+    batch: Batch,
     /// When it last had nothing left to run.
     pub drained_ns: u64,
     synced_seen: u32,
@@ -205,24 +233,35 @@ impl ProcessAccount {
             || spread_ppm(process, segment) > ERRATIC_PPM
     }
 
-    /// Learns how a closed segment came to be; `synced` and `blocked` are the counters of its slot.
-    pub fn learn_habit(&mut self, fill_ns: u64, device_ns: u64, synced: u32, blocked: u32) {
-        let waited = synced != self.synced_seen;
+    /// Learns how a closed segment came to be; `synced` and `blocked` are the counters of its slot. True if
+    /// it ended a batch.
+    pub fn learn_habit(&mut self, fill_ns: u64, device_ns: u64, synced: u32, blocked: u32) -> bool {
         let throttled = blocked != self.blocked_seen;
+        let waited = synced != self.synced_seen && !throttled;
         (self.synced_seen, self.blocked_seen) = (synced, blocked);
-        let (ended_fill_ns, ended_device_ns) = std::mem::take(&mut self.ended);
-        if !throttled {
-            self.fill_ns = blend(self.fill_ns, fill_ns + ended_fill_ns);
+        let before = self.batch;
+        self.batch.add(fill_ns, device_ns);
+        if !waited && !throttled && !self.batch.is_long {
+            return false;
         }
-        self.device_ns_mean = blend(self.device_ns_mean, device_ns + ended_device_ns);
-        let milli = if waited && !throttled { 1000 } else { 0 };
+        let (mut fill_ns, mut device_ns) = (fill_ns, device_ns);
+        if waited || throttled {
+            fill_ns += before.fill_ns;
+            device_ns += before.device_ns;
+            self.batch = Batch::default();
+        }
+        if !throttled {
+            self.fill_ns = blend(self.fill_ns, fill_ns);
+        }
+        self.device_ns_mean = blend(self.device_ns_mean, device_ns);
+        let milli = if waited { 1000 } else { 0 };
         self.sync_milli = (self.sync_milli * 7 + milli) / 8;
+        waited
     }
 
     /// A segment that was still filling is ended by force: the next one is the rest of the same batch.
     pub fn carry_over(&mut self, fill_ns: u64, device_ns: u64) {
-        self.ended.0 += fill_ns;
-        self.ended.1 += device_ns;
+        self.batch.add(fill_ns, device_ns);
     }
 
     /// Learns how long the program thinks between batches.
@@ -256,10 +295,15 @@ impl ProcessAccount {
     /// When a segment that began to fill at `opened_ns` is best granted: so late that its program
     /// will have submitted everything by the time the device has run it, less the margin.
     pub fn just_in_time_ns(&self, opened_ns: u64) -> u64 {
-        let (ended_fill_ns, ended_device_ns) = self.ended;
-        let device_ns = self.device_ns_mean.saturating_sub(ended_device_ns);
-        let lead_ns = ended_fill_ns + self.margin.lead_ns(device_ns);
-        opened_ns + self.fill_ns.saturating_sub(lead_ns)
+        let device_ns = self.device_ns_mean.saturating_sub(self.batch.device_ns);
+        self.complete_ns(opened_ns)
+            .saturating_sub(self.margin.lead_ns(device_ns))
+            .max(opened_ns)
+    }
+
+    /// When its program is expected to have submitted all of a segment that began to fill at `opened_ns`.
+    pub fn complete_ns(&self, opened_ns: u64) -> u64 {
+        opened_ns + self.fill_ns.saturating_sub(self.batch.fill_ns)
     }
 }
 

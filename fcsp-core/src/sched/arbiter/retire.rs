@@ -213,7 +213,9 @@ impl Tuning {
     ) {
         let device_ns = account.corrected_ns(segment.predicted_ns);
         let fill_ns = segment.submitted_ns.saturating_sub(segment.opened_ns);
-        account.learn_habit(fill_ns, device_ns, process.synced, process.blocked);
+        if !account.learn_habit(fill_ns, device_ns, process.synced, process.blocked) {
+            return;
+        }
         // Granted when it was due, as far as others' segments allow, and not by share.
         let due_ns = account.just_in_time_ns(segment.opened_ns) + 2 * self.beside_interactive_ns;
         let began_ns = turn.segment_started_ns;

@@ -31,7 +31,7 @@ impl Arbiter {
             self.learn_thinking(process, next);
             if has_more && reached(process.granted, next) {
                 let found = self.candidates(now, view, plan);
-                if self.is_pressed(&found.ready, process) {
+                if self.is_pressed(now, &found.ready, process) {
                     return self.cut_short(process, next, plan);
                 }
                 let others_wait = found.ready.iter().any(|(.., it)| it.slot != process.slot);
@@ -256,7 +256,7 @@ impl Arbiter {
         let found = self.candidates(now, view, plan);
         let keeps = self.turn.as_ref().and_then(|turn| {
             let (_, _, process) = *found.ready.iter().find(|(_, _, p)| p.slot == turn.slot)?;
-            if self.is_pressed(&found.ready, process) {
+            if self.is_pressed(now, &found.ready, process) {
                 return None;
             }
             let left_ns = turn.over_ns().saturating_sub(now);
@@ -287,13 +287,30 @@ impl Arbiter {
                     keeps: keeps.is_some(),
                 })
             }
-            // Nobody else could use the device meanwhile, so waiting would serve nobody.
-            None => found.later.first().map(|(_, _, process)| Choice {
-                process,
-                until_ns: None,
-                keeps: false,
-            }),
+            // Nobody else could use the device meanwhile, so waiting would serve nobody, unless somebody
+            // else wants it before the program can be done.
+            None => found
+                .later
+                .first()
+                .filter(|(_, at, process)| !self.would_be_in_the_way(*at, process, &found))
+                .map(|(_, _, process)| Choice {
+                    process,
+                    until_ns: None,
+                    keeps: false,
+                }),
         }
+    }
+
+    /// Whether somebody else wants the device before `process`, due at `at`, can be done with it: however
+    /// soon it begins, its work is not complete before.
+    fn would_be_in_the_way(&self, at: u64, process: &ProcessView, found: &Candidates<'_>) -> bool {
+        let Some(account) = self.processes.get(&process.slot) else {
+            return false;
+        };
+        let done_ns = at + account.device_ns_mean + self.handover_ns;
+        let mut others = found.later.iter().chain(&found.expected);
+        account.interactive()
+            && others.any(|(_, due_ns, it)| it.tenant != process.tenant && *due_ns < done_ns)
     }
 }
 

@@ -10,12 +10,19 @@ use super::turns::Candidate;
 use super::{Arbiter, Turn};
 use crate::policy::Priority;
 use crate::sched::plan::{Plan, ProcessView};
+use crate::sched::segment::SegmentState;
 
 impl Arbiter {
     /// Whether one of the candidates is not to wait until the turn of `holder` is over.
-    pub(super) fn is_pressed(&self, candidates: &[Candidate<'_>], holder: &ProcessView) -> bool {
-        // Looks at everybody: once for all candidates.
+    pub(super) fn is_pressed(
+        &self,
+        now: u64,
+        candidates: &[Candidate<'_>],
+        holder: &ProcessView,
+    ) -> bool {
+        // Each looks at everybody: once for all candidates.
         let round_ns = self.round_ns();
+        let is_nearly_done = self.is_nearly_done(now, holder);
         let Some(theirs) = self.tenants.get(&holder.tenant) else {
             return false;
         };
@@ -27,8 +34,23 @@ impl Arbiter {
                 mine.priority < theirs.priority && *vtime_ns <= theirs.vtime_ns + round_ns;
             let is_due = mine.priority <= theirs.priority
                 && *vtime_ns <= theirs.vtime_ns
+                && !is_nearly_done
                 && self.processes[&process.slot].interactive();
             process.tenant != holder.tenant && (goes_first || is_due)
+        })
+    }
+
+    /// Whether a holder that waits for its results is about to have submitted all that it waits for: to
+    /// come back for the rest would cost both of them a turn more.
+    fn is_nearly_done(&self, now: u64, holder: &ProcessView) -> bool {
+        let account = self.processes.get(&holder.slot);
+        let segments = &mut holder.granted_segments();
+        let open = segments.find(|it| it.state == SegmentState::Open);
+        account.zip(open).is_some_and(|(account, open)| {
+            let complete_ns = account.complete_ns(open.opened_ns);
+            account.interactive()
+                && now < complete_ns + self.tuning.beside_interactive_ns
+                && complete_ns < now + account.device_ns_mean
         })
     }
 

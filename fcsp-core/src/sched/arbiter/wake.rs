@@ -46,13 +46,12 @@ impl Arbiter {
             }
             if !account.eligible() {
                 at(account.eligible_at_ns(now));
-            } else if self.turn.is_none() {
-                at(now + self.tuning.poll_ns);
-            } else if waiting.len() > 1
-                && let Some(due_ns) = self.due_ns(now, process, plan)
+            } else if let Some(due_ns) = self.due_ns(now, process, plan)
                 && due_ns > now
             {
                 at(due_ns);
+            } else if self.turn.is_none() {
+                at(now + self.tuning.poll_ns);
             }
         }
         if !waiting.is_empty() || self.turn.is_some() {

@@ -74,6 +74,10 @@ pub struct Program {
     pub latencies_ns: Vec<u64>,
     pub from_ns: u64,
     pub until_ns: u64,
+    /// Its processor is not as quick in every step, as on a host that others use; what the next draw
+    /// begins with.
+    pub uneven: Option<u64>,
+    slower_percent: u64,
 }
 
 pub struct Node {
@@ -163,6 +167,8 @@ impl Node {
                     latencies_ns: Vec::new(),
                     from_ns: 0,
                     until_ns: u64::MAX,
+                    uneven: None,
+                    slower_percent: 0,
                 }
             })
             .collect();
@@ -418,6 +424,9 @@ impl Program {
             self.step_began_ns = self.cpu_free_ns;
             return true;
         }
+        if self.in_step == 0 {
+            self.draw();
+        }
         let mut before = 0;
         let phase = phases.iter().position(|(kernels, ..)| {
             before += kernels;
@@ -444,7 +453,19 @@ impl Program {
         }
         self.launch(kernel_ns, key);
         self.in_step += 1;
+        let cpu_ns = cpu_ns + cpu_ns * self.slower_percent / 100;
         self.cpu_free_ns = self.cpu_free_ns.max(now - TICK_NS) + LAUNCH_NS + cpu_ns;
         true
+    }
+
+    /// By how much the processor is slower in this step: up to a tenth, in one of 64 by half.
+    fn draw(&mut self) {
+        let Some(state) = &mut self.uneven else {
+            return;
+        };
+        // Numerical Recipes' linear congruential generator; its high bits.
+        *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let drawn = (*state >> 16) % 640;
+        self.slower_percent = if drawn < 10 { 50 } else { drawn % 11 };
     }
 }

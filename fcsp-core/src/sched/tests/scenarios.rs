@@ -106,17 +106,11 @@ fn equal_shares_of_long_and_short_kernels() {
 
 #[test]
 fn a_decoder_keeps_its_speed_beside_a_saturating_program() {
-    let decoder = Kind::Steps {
-        kernels: 150,
-        kernel_ns: us(10),
-        cpu_ns: us(25),
-        pause_ns: us(5),
-    };
-    let mut alone = Node::new(&[(balanced(50), decoder.clone()), (balanced(50), Kind::Idle)]);
+    let mut alone = Node::new(&[(balanced(50), DECODER), (balanced(50), Kind::Idle)]);
     alone.run(ms(500));
     let alone_ns = alone.run(ms(2000))[0] as f64;
     let mut node = Node::new(&[
-        (balanced(50), decoder),
+        (balanced(50), DECODER),
         (balanced(50), Kind::Saturate(vec![us(250)])),
     ]);
     node.run(ms(500));
@@ -127,6 +121,54 @@ fn a_decoder_keeps_its_speed_beside_a_saturating_program() {
         decode >= 0.95 && other >= 0.45,
         "decoder {decode:.3}, other {other:.3}"
     );
+}
+
+const DECODER: Kind = Kind::Steps {
+    kernels: 150,
+    kernel_ns: us(10),
+    cpu_ns: us(25),
+    pause_ns: us(5),
+};
+
+/// Two programs that wait fit beside each other if each has the device just when it needs it, also on a
+/// host where their steps are not all alike.
+#[test]
+fn two_decoders_keep_their_speed() {
+    let node_of = |other: Kind| {
+        let mut node = Node::new(&[(balanced(50), DECODER), (balanced(50), other)]);
+        for (program, seed) in node.programs.iter_mut().zip([1, 7]) {
+            program.uneven = Some(seed);
+        }
+        node.run(ms(500));
+        node
+    };
+    let alone_ns = node_of(Kind::Idle).run(ms(2000))[0] as f64;
+    let mut node = node_of(DECODER);
+    for _ in 0..5 {
+        let done = node.run(ms(1000));
+        let of_alone = done.iter().map(|&it| 2.0 * it as f64 / alone_ns);
+        let of_alone: Vec<f64> = of_alone.collect();
+        println!("simulated: two decoders {of_alone:.3?}");
+        assert!(of_alone.iter().all(|&it| it >= 0.95), "{of_alone:.3?}");
+    }
+}
+
+/// A program that begins to wait is known for one soon, whatever it did before.
+#[test]
+fn a_program_that_begins_to_wait_is_known_for_one() {
+    let mut alone = Node::new(&[(balanced(50), DECODER), (balanced(50), Kind::Idle)]);
+    alone.run(ms(500));
+    let alone_ns = alone.run(ms(1000))[0] as f64;
+    let saturating = Kind::Saturate(vec![us(20)]);
+    let mut node = Node::new(&[(balanced(50), DECODER), (balanced(50), saturating)]);
+    node.run(ms(500));
+    node.programs[1].kind = DECODER;
+    node.run(ms(300));
+    let done = node.run(ms(1000));
+    let of_alone = done.iter().map(|&it| it as f64 / alone_ns);
+    let of_alone: Vec<f64> = of_alone.collect();
+    println!("simulated: {of_alone:.3?}");
+    assert!(of_alone.iter().all(|&it| it >= 0.97), "{of_alone:.3?}");
 }
 
 /// What `hw-tests/python/workloads.py` does on an H200: eager decoding, 317 kernels a step and a device
