@@ -237,19 +237,22 @@ impl ProcessAccount {
     /// it ended a batch.
     pub fn learn_habit(&mut self, fill_ns: u64, device_ns: u64, synced: u32, blocked: u32) -> bool {
         let throttled = blocked != self.blocked_seen;
-        let waited = synced != self.synced_seen && !throttled;
+        let ended = synced != self.synced_seen && !throttled;
         (self.synced_seen, self.blocked_seen) = (synced, blocked);
-        let before = self.batch;
+        let mut before = self.batch;
         self.batch.add(fill_ns, device_ns);
-        if !waited && !throttled && !self.batch.is_long {
+        let is_long = self.batch.is_long;
+        if is_long {
+            before = Batch::default();
+        }
+        if !ended && !throttled && !is_long {
             return false;
         }
-        let (mut fill_ns, mut device_ns) = (fill_ns, device_ns);
-        if waited || throttled {
-            fill_ns += before.fill_ns;
-            device_ns += before.device_ns;
+        let (fill_ns, device_ns) = (fill_ns + before.fill_ns, device_ns + before.device_ns);
+        if ended || throttled {
             self.batch = Batch::default();
         }
+        let waited = ended && !is_long;
         if !throttled {
             self.fill_ns = blend(self.fill_ns, fill_ns);
         }
@@ -269,10 +272,11 @@ impl ProcessAccount {
         self.think_ns = blend(self.think_ns, think_ns).max(1);
     }
 
-    /// True for a program that waits for what it submits and whose processor is the slower of the
-    /// two: it feels every delay.
+    /// True for a program that waits for what it submits and whose processor is clearly the slower of
+    /// the two: it feels every delay. One that keeps the device busy most of the time has to wait for its
+    /// share anyway.
     pub fn interactive(&self) -> bool {
-        self.sync_milli >= 250 && self.fill_ns >= self.device_ns_mean
+        self.sync_milli >= 250 && 2 * self.fill_ns >= 3 * self.device_ns_mean
     }
 
     /// True for a program that waits for nearly everything it submits.
@@ -310,4 +314,53 @@ impl ProcessAccount {
 /// By how much a segment is off because its submissions are: independent errors add up as their squares do.
 fn spread_ppm(process: &ProcessView, segment: &SegmentView) -> u64 {
     u64::from(process.spread_ppm / segment.launches.max(1).isqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sched::clock::us;
+
+    /// `batches` of as many segments, the last of which ends in a wait.
+    fn learn(account: &mut ProcessAccount, batches: u32, segments: u32, fill_ns: u64, ns: u64) {
+        for batch in 1..=batches {
+            for segment in 1..=segments {
+                let synced = account.synced_seen + u32::from(segment == segments);
+                let ended = account.learn_habit(fill_ns, ns, synced, 0);
+                assert!(!ended || segment == segments, "batch {batch}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_program_that_waits_is_known_for_one_whatever_ends_its_segments() {
+        for segments in [1, 3, 9] {
+            let mut account = ProcessAccount::default();
+            let n = u64::from(segments);
+            learn(&mut account, 30, segments, us(3600) / n, us(1800) / n);
+            assert!(account.waits() && account.interactive(), "{segments}");
+            let off_ns = account.device_ns_mean.abs_diff(us(1800));
+            assert!(off_ns < us(1), "{segments}: {account:?}");
+            // The rest of the batch is due that much earlier.
+            let whole_ns = account.just_in_time_ns(0);
+            account.carry_over(us(400), us(100));
+            assert_eq!(account.just_in_time_ns(0), whole_ns - us(300));
+        }
+    }
+
+    #[test]
+    fn a_program_that_works_long_before_it_waits_is_held_up_by_its_share() {
+        let mut account = ProcessAccount::default();
+        learn(&mut account, 30, 60, us(400), us(250));
+        assert!(account.never_waits() && !account.interactive());
+        let off_ns = account.device_ns_mean.abs_diff(us(250));
+        assert!(off_ns < us(1), "{account:?}");
+    }
+
+    #[test]
+    fn a_program_that_keeps_the_device_busy_is_held_up_by_its_share() {
+        let mut account = ProcessAccount::default();
+        learn(&mut account, 30, 1, us(2000), us(1800));
+        assert!(account.waits() && !account.interactive());
+    }
 }

@@ -172,7 +172,8 @@ fn a_program_that_begins_to_wait_is_known_for_one() {
 }
 
 /// What `hw-tests/python/workloads.py` does on an H200: eager decoding, 317 kernels a step and a device
-/// that works a fifth of the time, and training, 467 kernels that keep it busy for 11 ms.
+/// that works a fifth of the time, and training, 467 kernels that keep it busy for 11 ms. On some hosts the
+/// processor of the training is the slower one, too.
 #[test]
 fn eager_decoding_keeps_its_speed_beside_training() {
     const DECODE: Kind = Kind::Phases(&[(317, us(3), us(12))]);
@@ -181,21 +182,30 @@ fn eager_decoding_keeps_its_speed_beside_training() {
         (300, us(26), us(12)),
         (7, us(250), us(12)),
     ]);
-    let alone = |kind| {
-        let mut node = Node::new(&[(balanced(50), kind), (balanced(50), Kind::Idle)]);
-        node.run(ms(500));
-        node.run(ms(2000))[0] as f64
-    };
-    let (decode_alone, train_alone) = (alone(DECODE), alone(TRAIN));
-    let mut node = Node::new(&[(balanced(50), DECODE), (balanced(50), TRAIN)]);
-    node.run(ms(1000));
-    let done = node.run(ms(2000));
-    let (decode, train) = (done[0] as f64 / decode_alone, done[1] as f64 / train_alone);
-    println!("simulated: decoding {decode:.3}, training {train:.3} of alone");
-    assert!(
-        decode >= 0.9 && decode + train >= 1.57,
-        "decoding {decode:.3}, training {train:.3}"
-    );
+    const TRAIN_SLOWLY: Kind = Kind::Phases(&[
+        (160, us(12), us(20)),
+        (300, us(26), us(27)),
+        (7, us(250), us(27)),
+    ]);
+    for (train, what) in [(TRAIN, "training"), (TRAIN_SLOWLY, "slow training")] {
+        let node_of = |programs: [Kind; 2]| {
+            let mut node = Node::new(&programs.map(|it| (balanced(50), it)));
+            for (program, seed) in node.programs.iter_mut().zip([1, 7]) {
+                program.uneven = Some(seed);
+            }
+            node.run(ms(1000));
+            node
+        };
+        let alone = |kind| node_of([kind, Kind::Idle]).run(ms(2000))[0] as f64;
+        let (decode_alone, train_alone) = (alone(DECODE), alone(train.clone()));
+        let done = node_of([DECODE, train]).run(ms(2000));
+        let (decode, train) = (done[0] as f64 / decode_alone, done[1] as f64 / train_alone);
+        println!("simulated: decoding {decode:.3}, {what} {train:.3} of alone");
+        assert!(
+            decode >= 0.9 && decode + train >= 1.57,
+            "decoding {decode:.3}, {what} {train:.3}"
+        );
+    }
 }
 
 /// The processor of a decoder is slower for a while, as on a host that others use: what was learnt of a
