@@ -21,10 +21,11 @@ const DOWN_FAR: i64 = 16;
 const IN_TIME_RUN: u32 = 16;
 /// So often at most.
 const DOUBLINGS_MAX: u32 = 5;
-/// One segment in this many is granted earlier than the rest, to see how soon its last result can come:
-/// what was seen while results were late, or looked for late, says nothing of that.
+/// One segment in this many, and one of the first, is granted earlier than the rest, to see how soon its last
+/// result can come: what was seen while results were late, or looked for late, says nothing of that.
 const PROBE_EVERY: u32 = 32;
-/// By so much.
+const PROBE_FIRST: u32 = 2;
+/// By so much, and by no less than this before just in time.
 const PROBE_NS: u64 = us(300);
 /// A program that would need more is not helped by more.
 const NS_MAX: i64 = 1_500_000;
@@ -56,11 +57,15 @@ impl Margin {
     /// How long before its end a segment that takes `device_ns` is granted.
     pub fn lead_ns(&self, device_ns: u64) -> u64 {
         let lead_ns = (device_ns as i64 + self.ns).max(0) as u64;
-        lead_ns + if self.probes() { PROBE_NS } else { 0 }
+        if self.probes() {
+            lead_ns.max(device_ns) + PROBE_NS
+        } else {
+            lead_ns
+        }
     }
 
     fn probes(&self) -> bool {
-        self.segments % PROBE_EVERY == PROBE_EVERY - 1
+        self.segments % PROBE_EVERY == PROBE_FIRST
     }
 
     /// How soon after the last submission the last result can come, as far as is known.
@@ -132,6 +137,18 @@ mod tests {
             margin.learn(device_ns, came_ns, us(60));
         }
         late_ns / segments
+    }
+
+    #[test]
+    fn it_recovers_from_a_beginning_in_which_nothing_could_be_early_enough() {
+        let mut margin = Margin::new(us(1500));
+        for _ in 0..200 {
+            margin.learn_too_early(us(1500));
+        }
+        assert!(margin.lead_ns(us(1500)) < us(100));
+        settle(&mut margin, us(1500), us(1600), us(30), 25);
+        let late_ns = settle(&mut margin, us(1500), us(1600), us(30), 100);
+        assert!(late_ns < us(20), "{late_ns}");
     }
 
     #[test]

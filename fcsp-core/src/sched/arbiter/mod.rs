@@ -27,6 +27,7 @@ use super::shares::Share;
 use super::tuning::Tuning;
 
 mod ahead;
+mod beside;
 mod facts;
 mod gates;
 mod look;

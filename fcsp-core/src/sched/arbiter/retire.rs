@@ -216,10 +216,13 @@ impl Tuning {
         if !account.learn_habit(fill_ns, device_ns, process.synced, process.blocked) {
             return;
         }
-        // Granted when it was due, as far as others' segments allow, and not by share.
-        let due_ns = account.just_in_time_ns(segment.opened_ns) + 2 * self.beside_interactive_ns;
+        let due_ns = account.just_in_time_ns(segment.opened_ns);
         let began_ns = turn.segment_started_ns;
-        if account.interactive() && began_ns <= due_ns && began_ns < segment.submitted_ns {
+        // Granted when it was due, as far as others' segments allow, and not by share.
+        let in_time = began_ns <= due_ns + 2 * self.beside_interactive_ns;
+        // Complete well before that was due, it is another kind of batch than usual.
+        let as_usual = segment.submitted_ns + device_ns / 4 >= due_ns;
+        if account.interactive() && in_time && as_usual {
             let kernel_ns = device_ns / u64::from(segment.launches.max(1));
             let slack_ns = kernel_ns + self.late_ns;
             let margin = &mut account.margin;

@@ -10,27 +10,35 @@
 //! What is compared is work: the lengths that finished segments were expected to have. Lengths are learnt
 //! while programs take turns only, because beside others the same work takes longer.
 //!
-//! A trial that failed is made again later, each time after twice the time, and what somebody had beyond
-//! its share in it is paid back in the turns that follow; one that succeeded ends when
-//! the tenants at work or their shares change, and after [`TOGETHER_NS`] to see what turns would give now.
+//! A program that waits for its results feels a trial at once, so a trial ends as soon as somebody is clearly
+//! behind; otherwise it lasts until what everybody got can be told from noise. One that failed is made again later, each time after twice the time, and what somebody had beyond its share in
+//! it is paid back in the turns that follow. What succeeded ends when the tenants at work or their shares
+//! change, when somebody has clearly less than it had in turns, and after [`TOGETHER_NS`] to see what turns
+//! would give now.
 
 use std::collections::BTreeMap;
 
 use super::Arbiter;
-use super::ahead::{grant_ahead, take_back};
-use super::gates::pass;
-use super::retire::end;
 use crate::backend::SharingMode;
-use crate::policy::{Mode, Priority};
-use crate::sched::clock::ms;
+use crate::policy::Priority;
+use crate::sched::account::{ProcessAccount, TenantAccount};
+use crate::sched::clock::{ms, us};
 use crate::sched::plan::{Plan, View};
-use crate::sched::segment::{SegmentState, reached};
+use crate::sched::segment::SegmentState;
 use crate::sched::shares::WHOLE_PPM;
 
 /// How long turns are watched before a trial: twelve rounds.
 const WATCH_NS: u64 = ms(300);
-/// How long a trial lasts.
+/// How long a trial lasts at least and at most.
 const TRIAL_NS: u64 = ms(60);
+const TRIAL_NS_MAX: u64 = ms(300);
+/// In between, until everybody has done so many batches: one more or less is then not much.
+const TRIAL_BATCHES: u64 = 25;
+/// Who is behind by so many batches has less; who does not wait also by no less than this.
+const BEHIND_BATCHES: u64 = 2;
+const BEHIND_NS: u64 = ms(5);
+/// Least that counts as a batch.
+const BATCH_NS_MIN: u64 = us(50);
 /// What is left over from the phase before is not counted for so long.
 const SETTLE_NS: u64 = ms(20);
 /// How long programs run together before turns are watched again: that costs a fortieth of what is gained.
@@ -42,8 +50,12 @@ const RETRY_NS_MAX: u64 = ms(60_000);
 const NOT_LESS_MILLI: u64 = 970;
 /// All must have this much of what turns gave them, or it is not worth it, thousandths.
 const WORTH_MILLI: u64 = 1_050;
-/// An open segment without submissions for so long is over: its program may have gone to rest.
-const QUIET_NS: u64 = ms(2);
+/// The same if all of them wait for what they submit: then turns only cost them hand-overs.
+const WORTH_WAITING_MILLI: u64 = 1_000;
+/// While programs run together, so often is looked at whether somebody has less than this part of what
+/// turns gave it, thousandths.
+const CHECK_NS: u64 = ms(500);
+const CLEARLY_LESS_MILLI: u64 = 850;
 /// How often to look while programs run together: segments are retired then, and their makers need room.
 pub(super) const LOOK_NS: u64 = ms(1);
 
@@ -72,6 +84,8 @@ pub(super) struct Together {
     retry_at_ns: u64,
     backoff_ns: u64,
     cast: Cast,
+    /// What had been done when the phase began.
+    at_entry: Work,
     /// When counting began in this phase; 0 while the phase settles.
     counted_from_ns: u64,
     begun: Work,
@@ -106,18 +120,28 @@ impl Together {
 impl Arbiter {
     /// Decides whether programs run together now. True if they do.
     pub(super) fn runs_together(&mut self, now: u64, view: &View, plan: &mut Plan) -> bool {
+        let before = self.together.phase;
         let was_on = self.together.is_on();
-        let was_settled = self.together.phase == Phase::Together;
-        let cast = self.cast(view);
-        let Some(cast) = cast else {
-            if self.together.phase != Phase::Turns {
-                self.together.enter(Phase::Turns, now);
-            }
-            if was_on {
-                self.part(view, was_settled, plan);
-            }
-            return false;
-        };
+        match self.cast(now, view) {
+            Some(cast) => self.follow(now, cast),
+            None if before != Phase::Turns => self.together.enter(Phase::Turns, now),
+            None => {}
+        }
+        let is_on = self.together.is_on();
+        if self.together.phase != before {
+            self.together.at_entry = self.work();
+        }
+        if is_on && !was_on {
+            self.turn = None;
+        }
+        if was_on && !is_on {
+            self.part(view, before == Phase::Together, plan);
+        }
+        is_on
+    }
+
+    /// Goes on to the next phase if its time has come.
+    fn follow(&mut self, now: u64, cast: Cast) {
         if cast != self.together.cast {
             self.together = Together {
                 cast,
@@ -127,14 +151,17 @@ impl Arbiter {
         }
         let elapsed_ns = now.saturating_sub(self.together.since_ns);
         if self.together.counted_from_ns == 0 && elapsed_ns >= SETTLE_NS {
-            self.together.counted_from_ns = now;
-            self.together.begun = self.work();
+            self.count_from(now);
         }
+        let counted_ns = match self.together.counted_from_ns {
+            0 => 0,
+            from => now.saturating_sub(from),
+        };
         match self.together.phase {
             Phase::Turns if now >= self.together.retry_at_ns => {
                 self.together.enter(Phase::Watched, now);
             }
-            Phase::Watched if elapsed_ns >= SETTLE_NS + WATCH_NS => {
+            Phase::Watched if counted_ns >= WATCH_NS => {
                 self.together.in_turns = self.per_second(now);
                 let all_work = self.together.in_turns.values().all(|work| *work > 0);
                 if all_work {
@@ -143,7 +170,8 @@ impl Arbiter {
                     self.together.fail(now);
                 }
             }
-            Phase::Trial if elapsed_ns >= SETTLE_NS + TRIAL_NS => {
+            Phase::Trial if self.somebody_is_behind(now) => self.together.fail(now),
+            Phase::Trial if counted_ns >= TRIAL_NS && self.can_tell(counted_ns) => {
                 if self.is_better(now) {
                     self.together.backoff_ns = 0;
                     self.together.enter(Phase::Together, now);
@@ -154,25 +182,34 @@ impl Arbiter {
             Phase::Together if elapsed_ns >= TOGETHER_NS => {
                 self.together.enter(Phase::Watched, now);
             }
+            Phase::Together if counted_ns >= CHECK_NS => {
+                if self.all_have(now, CLEARLY_LESS_MILLI) {
+                    self.count_from(now);
+                } else {
+                    self.together.enter(Phase::Watched, now);
+                }
+            }
             _ => {}
         }
-        let is_on = self.together.is_on();
-        if is_on && !was_on {
-            self.turn = None;
-        }
-        if was_on && !is_on {
-            self.part(view, was_settled, plan);
-        }
-        is_on
+    }
+
+    fn count_from(&mut self, now: u64) {
+        self.together.counted_from_ns = now;
+        self.together.begun = self.work();
     }
 
     /// Who would run together; `None` where nobody does: the device cannot, one tenant is alone, or a
-    /// ceiling or a priority is to be kept.
-    fn cast(&self, view: &View) -> Option<Cast> {
+    /// ceiling or a priority is to be kept. A program that waits has nothing to do now and then, and is at work
+    /// all the same.
+    fn cast(&self, now: u64, view: &View) -> Option<Cast> {
         if view.sharing != SharingMode::Concurrent {
             return None;
         }
-        let working = || self.tenants.iter().filter(|(_, it)| it.had_work);
+        let is_at_work = |it: &TenantAccount| {
+            it.had_work
+                || it.active_ns != 0 && now.saturating_sub(it.active_ns) < self.tuning.idle_ns
+        };
+        let working = || self.tenants.iter().filter(|(_, it)| is_at_work(it));
         let free = working().all(|(_, it)| {
             it.share.ceiling_ppm >= WHOLE_PPM && it.priority == Priority::Normal && !it.share.paused
         });
@@ -205,61 +242,80 @@ impl Arbiter {
 
     /// Whether nobody has less together than in turns, and all together have more.
     fn is_better(&self, now: u64) -> bool {
-        let here = self.per_second(now);
-        let in_turns = &self.together.in_turns;
-        let not_less = in_turns.iter().all(|(index, before)| {
-            let work = here.get(index).copied().unwrap_or(0);
-            work * 1000 >= before * NOT_LESS_MILLI
-        });
         let sum = |work: &Work| work.values().sum::<u64>();
-        not_less && sum(&here) * 1000 >= sum(in_turns) * WORTH_MILLI
+        let worth_milli = if self.all_wait() {
+            WORTH_WAITING_MILLI
+        } else {
+            WORTH_MILLI
+        };
+        let in_turns = sum(&self.together.in_turns);
+        self.all_have(now, NOT_LESS_MILLI)
+            && sum(&self.per_second(now)) * 1000 >= in_turns * worth_milli
     }
 
-    /// Lets everything run, and counts what is over.
-    pub(super) fn run_together(&mut self, now: u64, view: &View, plan: &mut Plan) {
-        for process in &view.processes {
-            if view.mode(process.tenant) == Mode::None {
-                if process.has_work() {
-                    pass(process, plan);
-                }
-                continue;
-            }
-            for segment in process.granted_segments() {
-                if reached(plan.retired(process), segment.number) {
-                    continue;
-                }
-                let quiet = segment.state == SegmentState::Open
-                    && now.saturating_sub(segment.submitted_ns) >= QUIET_NS;
-                if !segment.finished() && !quiet {
-                    break;
-                }
-                let work_ns = self
-                    .processes
-                    .get(&process.slot)
-                    .map_or(0, |it| it.corrected_ns(segment.predicted_ns));
-                if let Some(tenant) = self.tenants.get_mut(&process.tenant) {
-                    tenant.work_ns += work_ns;
-                    tenant.charge(work_ns);
-                }
-                end(process, segment, plan);
-            }
-            grant_ahead(process, plan);
-        }
+    /// Whether everybody has that part, in thousandths, of what turns gave it. What is on its way counts half
+    /// a batch.
+    fn all_have(&self, now: u64, milli: u64) -> bool {
+        let counted_ns = now.saturating_sub(self.together.counted_from_ns);
+        self.have(&self.together.begun, counted_ns, milli, |tenant| {
+            self.batch_ns(tenant) / 2
+        })
     }
 
-    /// Turns begin again: what was granted ahead is taken back. Where running together was `settled`,
-    /// nobody owes anybody for it.
-    fn part(&mut self, view: &View, settled: bool, plan: &mut Plan) {
-        for process in &view.processes {
-            take_back(process, process.opened, plan);
-        }
-        if !settled {
-            return;
-        }
-        let working = || self.tenants.values().filter(|it| it.had_work);
-        let level_ns = working().map(|it| it.vtime_ns).max();
-        for tenant in self.tenants.values_mut().filter(|it| it.had_work) {
-            tenant.vtime_ns = level_ns.unwrap_or(tenant.vtime_ns);
-        }
+    /// Whether somebody has clearly less since the trial began.
+    fn somebody_is_behind(&self, now: u64) -> bool {
+        let elapsed_ns = now.saturating_sub(self.together.since_ns);
+        let behind_ns = |tenant| {
+            let batches_ns = BEHIND_BATCHES * self.batch_ns(tenant);
+            let mut processes = self.processes.values().filter(|it| it.tenant == tenant);
+            if processes.any(ProcessAccount::interactive) {
+                batches_ns
+            } else {
+                batches_ns.max(BEHIND_NS)
+            }
+        };
+        !self.have(
+            &self.together.at_entry,
+            elapsed_ns,
+            NOT_LESS_MILLI,
+            behind_ns,
+        )
+    }
+
+    /// Whether everybody who did `begun` before the last `ns` has done that part of what turns would have given
+    /// it; `allowed_ns` less is no less.
+    fn have(&self, begun: &Work, ns: u64, milli: u64, allowed_ns: impl Fn(usize) -> u64) -> bool {
+        let work = self.work();
+        self.together.in_turns.iter().all(|(index, per_second)| {
+            let done = |work: &Work| work.get(index).copied().unwrap_or(0);
+            let done_ns = done(&work).saturating_sub(done(begun)) + allowed_ns(*index);
+            let asked_ns = u128::from(*per_second) * u128::from(ns) / 1_000_000_000;
+            u128::from(done_ns) * 1000 >= asked_ns * u128::from(milli)
+        })
+    }
+
+    /// Whether what everybody did in `counted_ns` says more than when its last batch ended.
+    fn can_tell(&self, counted_ns: u64) -> bool {
+        let work = self.work();
+        let is_much = |(index, done_ns): (&usize, &u64)| {
+            let begun = self.together.begun.get(index).copied().unwrap_or(0);
+            done_ns.saturating_sub(begun) >= TRIAL_BATCHES * self.batch_ns(*index)
+        };
+        counted_ns >= TRIAL_NS_MAX || work.iter().all(is_much)
+    }
+
+    /// What a tenant finishes at once, at most.
+    fn batch_ns(&self, tenant: usize) -> u64 {
+        let of_it = self.processes.values().filter(|it| it.tenant == tenant);
+        let longest = of_it.map(|it| it.device_ns_mean).max();
+        longest.unwrap_or(0).max(BATCH_NS_MIN)
+    }
+
+    /// Whether all processes of the tenants at work wait for what they submit.
+    fn all_wait(&self) -> bool {
+        let cast = &self.together.cast;
+        let is_in = |it: &&ProcessAccount| cast.iter().any(|(index, _)| *index == it.tenant);
+        let mut processes = self.processes.values().filter(is_in);
+        processes.all(ProcessAccount::interactive)
     }
 }

@@ -123,12 +123,21 @@ fn a_decoder_keeps_its_speed_beside_a_saturating_program() {
     );
 }
 
-const DECODER: Kind = Kind::Steps {
+pub(super) const DECODER: Kind = Kind::Steps {
     kernels: 150,
     kernel_ns: us(10),
     cpu_ns: us(25),
     pause_ns: us(5),
 };
+
+/// What `hw-tests/python/workloads.py` does on an H200: eager decoding, 317 kernels a step and a device
+/// that works a fifth of the time, and training, 467 kernels that keep it busy for 11 ms.
+pub(super) const DECODE: Kind = Kind::Phases(&[(317, us(3), us(12))]);
+pub(super) const TRAIN: Kind = Kind::Phases(&[
+    (160, us(12), us(12)),
+    (300, us(26), us(12)),
+    (7, us(250), us(12)),
+]);
 
 /// Two programs that wait fit beside each other if each has the device just when it needs it, also on a
 /// host where their steps are not all alike.
@@ -171,17 +180,9 @@ fn a_program_that_begins_to_wait_is_known_for_one() {
     assert!(of_alone.iter().all(|&it| it >= 0.97), "{of_alone:.3?}");
 }
 
-/// What `hw-tests/python/workloads.py` does on an H200: eager decoding, 317 kernels a step and a device
-/// that works a fifth of the time, and training, 467 kernels that keep it busy for 11 ms. On some hosts the
-/// processor of the training is the slower one, too.
+/// On some hosts the processor of the training is the slower one, too.
 #[test]
 fn eager_decoding_keeps_its_speed_beside_training() {
-    const DECODE: Kind = Kind::Phases(&[(317, us(3), us(12))]);
-    const TRAIN: Kind = Kind::Phases(&[
-        (160, us(12), us(12)),
-        (300, us(26), us(12)),
-        (7, us(250), us(12)),
-    ]);
     const TRAIN_SLOWLY: Kind = Kind::Phases(&[
         (160, us(12), us(20)),
         (300, us(26), us(27)),
@@ -212,21 +213,15 @@ fn eager_decoding_keeps_its_speed_beside_training() {
 /// step is wrong then, and must not stay so.
 #[test]
 fn eager_decoding_recovers_from_a_slow_processor() {
-    const QUICK: Kind = Kind::Phases(&[(317, us(3), us(12))]);
     const SLOW: Kind = Kind::Phases(&[(317, us(3), us(30))]);
-    const TRAIN: Kind = Kind::Phases(&[
-        (160, us(12), us(12)),
-        (300, us(26), us(12)),
-        (7, us(250), us(12)),
-    ]);
     let alone = |kind| {
         let mut node = Node::new(&[(balanced(50), kind), (balanced(50), Kind::Idle)]);
         node.run(ms(500));
         node.run(ms(1000))[0] as f64
     };
-    let mut node = Node::new(&[(balanced(50), QUICK), (balanced(50), TRAIN)]);
+    let mut node = Node::new(&[(balanced(50), DECODE), (balanced(50), TRAIN)]);
     node.run(ms(1000));
-    for (kind, what) in [(SLOW, "slow"), (QUICK, "quick"), (SLOW, "slow again")] {
+    for (kind, what) in [(SLOW, "slow"), (DECODE, "quick"), (SLOW, "slow again")] {
         let alone = alone(kind.clone());
         node.programs[0].kind = kind;
         node.run(ms(500));

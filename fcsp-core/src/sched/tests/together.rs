@@ -1,6 +1,7 @@
 //! Devices on which processes can run at once: together where that is better for everybody, else in turns.
 
 use super::programs::{Kind, Limits, Node, balanced};
+use super::scenarios::{DECODE, DECODER, TRAIN};
 use crate::policy::Mode;
 use crate::sched::clock::{ms, us};
 
@@ -42,6 +43,48 @@ fn nobody_has_less_than_in_turns_for_the_others_sake() {
     let got = parts(&mut Node::concurrent(45, &programs), 3_000);
     println!("simulated: 10 and 90 %, each 45 % slower beside the other, {got:.3?}");
     assert!(got[1] >= 0.84, "{got:.3?}");
+}
+
+/// Between two steps they have nothing to do for a moment, and are at work all the same.
+#[test]
+fn programs_that_wait_run_together_if_they_leave_each_other_alone() {
+    for (one, other) in [(DECODER, DECODER), (DECODE, TRAIN)] {
+        let alone = |kind: &Kind| {
+            let programs = [(balanced(50), kind.clone()), (balanced(50), Kind::Idle)];
+            parts(&mut Node::concurrent(10, &programs), 500)[0]
+        };
+        let (one_alone, other_alone) = (alone(&one), alone(&other));
+        let programs = [(balanced(50), one), (balanced(50), other)];
+        let got = parts(&mut Node::concurrent(10, &programs), 2_500);
+        let of_alone = [got[0] / one_alone, got[1] / other_alone];
+        println!("simulated: together, each 10 % slower beside the other, {of_alone:.3?} of alone");
+        assert!(of_alone.iter().all(|it| *it >= 0.9), "{of_alone:.3?}");
+        assert!(of_alone.iter().sum::<f64>() >= 1.85, "{of_alone:.3?}");
+    }
+}
+
+/// To see that costs it a step now and then.
+#[test]
+fn a_decoder_is_not_left_to_a_neighbour_that_starves_it() {
+    let programs = [(balanced(50), DECODER), (balanced(50), saturate())];
+    let mut node = Node::concurrent(400, &programs);
+    node.run(ms(1_000));
+    node.programs[0].latencies_ns.clear();
+    node.run(ms(5_000));
+    let mut steps = std::mem::take(&mut node.programs[0].latencies_ns);
+    steps.sort_unstable();
+    let at = |percent: usize| steps[steps.len() * percent / 100] as f64 / ms(1) as f64;
+    println!(
+        "simulated: a step takes {:.2} ms, p99 {:.2} ms",
+        at(50),
+        at(99)
+    );
+    assert!(
+        at(99) <= at(50) + 0.3,
+        "{:.2} ms, p99 {:.2} ms",
+        at(50),
+        at(99)
+    );
 }
 
 #[test]

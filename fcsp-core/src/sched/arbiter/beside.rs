@@ -1,0 +1,63 @@
+//! Programs that run together: everything passes, and what is over is counted.
+
+use super::Arbiter;
+use super::ahead::{grant_ahead, take_back};
+use super::gates::pass;
+use super::retire::end;
+use crate::policy::Mode;
+use crate::sched::clock::ms;
+use crate::sched::plan::{Plan, View};
+use crate::sched::segment::{SegmentState, reached};
+
+/// An open segment without submissions for so long is over: its program may have gone to rest.
+const QUIET_NS: u64 = ms(2);
+
+impl Arbiter {
+    /// Lets everything run, and counts what is over.
+    pub(super) fn run_together(&mut self, now: u64, view: &View, plan: &mut Plan) {
+        for process in &view.processes {
+            if view.mode(process.tenant) == Mode::None {
+                if process.has_work() {
+                    pass(process, plan);
+                }
+                continue;
+            }
+            for segment in process.granted_segments() {
+                if reached(plan.retired(process), segment.number) {
+                    continue;
+                }
+                let quiet = segment.state == SegmentState::Open
+                    && now.saturating_sub(segment.submitted_ns) >= QUIET_NS;
+                if !segment.finished() && !quiet {
+                    break;
+                }
+                let work_ns = self
+                    .processes
+                    .get(&process.slot)
+                    .map_or(0, |it| it.corrected_ns(segment.predicted_ns));
+                if let Some(tenant) = self.tenants.get_mut(&process.tenant) {
+                    tenant.work_ns += work_ns;
+                    tenant.charge(work_ns);
+                }
+                end(process, segment, plan);
+            }
+            grant_ahead(process, plan);
+        }
+    }
+
+    /// Turns begin again: what was granted ahead is taken back. Where running together was `settled`,
+    /// nobody owes anybody for it.
+    pub(super) fn part(&mut self, view: &View, settled: bool, plan: &mut Plan) {
+        for process in &view.processes {
+            take_back(process, process.opened, plan);
+        }
+        if !settled {
+            return;
+        }
+        let working = || self.tenants.values().filter(|it| it.had_work);
+        let level_ns = working().map(|it| it.vtime_ns).max();
+        for tenant in self.tenants.values_mut().filter(|it| it.had_work) {
+            tenant.vtime_ns = level_ns.unwrap_or(tenant.vtime_ns);
+        }
+    }
+}
