@@ -3,6 +3,7 @@
 use super::SegmentState;
 use super::shares::Promise;
 use crate::backend::SharingMode;
+use crate::region::layout::{GATED, GATED_BESIDE_OTHERS, GATED_WITHIN_REACH};
 
 /// The device's programs at one instant, read from the region by [`super::view`].
 #[derive(Clone, Debug, Default)]
@@ -135,10 +136,43 @@ pub struct Grant {
 pub struct Gate {
     /// The process.
     pub slot: usize,
-    /// Whether its submissions form segments.
-    pub gated: bool,
-    /// Whether what its submissions take is to be measured: not beside others.
-    pub measures: bool,
+    /// Whether and how its submissions form segments.
+    pub gating: Gating,
     /// Predicted device time a segment may hold, microseconds.
     pub segment_us: u32,
+}
+
+/// What a process does with its submissions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gating {
+    /// They pass.
+    Untouched,
+    /// They form segments.
+    Segments,
+    /// They form segments that run at the same time as others'; what they take is not measured.
+    BesideOthers,
+    /// They form segments that wait for their grant even if they have it: it may be taken back.
+    WithinReach,
+}
+
+impl Gating {
+    /// What stands for it in the process's slot.
+    pub fn number(self) -> u32 {
+        match self {
+            Self::Untouched => 0,
+            Self::Segments => GATED,
+            Self::BesideOthers => GATED_BESIDE_OTHERS,
+            Self::WithinReach => GATED_WITHIN_REACH,
+        }
+    }
+
+    /// Whether submissions form segments.
+    pub fn is_gated(self) -> bool {
+        self != Self::Untouched
+    }
+
+    /// Whether what submissions take is measured.
+    pub fn measures(self) -> bool {
+        self != Self::BesideOthers
+    }
 }

@@ -9,7 +9,7 @@ use super::segment::{SegmentState, reached};
 use super::shares::Promise;
 use crate::failpoint::failpoint;
 use crate::policy::{LowPriority, Mode, Priority, Weight};
-use crate::region::layout::{GATED, GATED_BESIDE_OTHERS, GatePage, RegionLayout, SEGMENTS};
+use crate::region::layout::{GatePage, RegionLayout, SEGMENTS};
 use crate::region::scan::{SlotRef, live_slots, live_tenants};
 use crate::region::sharing;
 use crate::sync::Ordering;
@@ -139,11 +139,7 @@ pub fn apply(region: &RegionLayout, plan: &Plan, now_ns: u64) {
         slot.gate
             .segment_us
             .store(gate.segment_us, Ordering::Relaxed);
-        let gated = match (gate.gated, gate.measures) {
-            (false, _) => 0,
-            (true, true) => GATED,
-            (true, false) => GATED_BESIDE_OTHERS,
-        };
+        let gated = gate.gating.number();
         if slot.gate.gated.load(Ordering::Relaxed) != gated {
             slot.gate.gated.store(gated, Ordering::Release);
             failpoint!("sched.apply.gated");

@@ -6,7 +6,7 @@ use super::gates::pass;
 use super::retire::end;
 use crate::policy::Mode;
 use crate::sched::clock::ms;
-use crate::sched::plan::{Plan, View};
+use crate::sched::plan::{Plan, ProcessView, View};
 use crate::sched::segment::{SegmentState, reached};
 
 /// An open segment without submissions for so long is over: its program may have gone to rest.
@@ -22,26 +22,36 @@ impl Arbiter {
                 }
                 continue;
             }
-            for segment in process.granted_segments() {
-                if reached(plan.retired(process), segment.number) {
-                    continue;
-                }
-                let quiet = segment.state == SegmentState::Open
-                    && now.saturating_sub(segment.submitted_ns) >= QUIET_NS;
-                if !segment.finished() && !quiet {
-                    break;
-                }
-                let work_ns = self
-                    .processes
-                    .get(&process.slot)
-                    .map_or(0, |it| it.corrected_ns(segment.predicted_ns));
-                if let Some(tenant) = self.tenants.get_mut(&process.tenant) {
-                    tenant.work_ns += work_ns;
-                    tenant.charge(work_ns);
-                }
-                end(process, segment, plan);
+            self.run_freely(now, process, plan);
+        }
+    }
+
+    /// Lets everything of a process run, and counts what is over.
+    pub(super) fn run_freely(&mut self, now: u64, process: &ProcessView, plan: &mut Plan) {
+        self.count(now, process, plan);
+        grant_ahead(process, plan);
+    }
+
+    /// Counts what is over of a process that runs without turns.
+    pub(super) fn count(&mut self, now: u64, process: &ProcessView, plan: &mut Plan) {
+        for segment in process.granted_segments() {
+            if reached(plan.retired(process), segment.number) {
+                continue;
             }
-            grant_ahead(process, plan);
+            let quiet = segment.state == SegmentState::Open
+                && now.saturating_sub(segment.submitted_ns) >= QUIET_NS;
+            if !segment.finished() && !quiet {
+                break;
+            }
+            let work_ns = self
+                .processes
+                .get(&process.slot)
+                .map_or(0, |it| it.corrected_ns(segment.predicted_ns));
+            if let Some(tenant) = self.tenants.get_mut(&process.tenant) {
+                tenant.work_ns += work_ns;
+                tenant.charge(work_ns);
+            }
+            end(process, segment, plan);
         }
     }
 

@@ -4,7 +4,7 @@ use super::Arbiter;
 use super::retire::end;
 use crate::policy::Mode;
 use crate::sched::account::ProcessAccount;
-use crate::sched::plan::{Gate, Grant, Plan, ProcessView, View};
+use crate::sched::plan::{Gate, Gating, Grant, Plan, ProcessView, View};
 use crate::sched::segment::reached;
 
 /// How finely the turn of a program that never waits is divided.
@@ -12,7 +12,14 @@ const SEGMENTS_PER_TURN: u64 = 8;
 
 impl Arbiter {
     /// Decides whose submissions form segments, and how long those are.
-    pub(super) fn set_gates(&self, now: u64, view: &View, alone: Option<usize>, plan: &mut Plan) {
+    pub(super) fn set_gates(
+        &self,
+        now: u64,
+        view: &View,
+        alone: Option<usize>,
+        guarded: Option<usize>,
+        plan: &mut Plan,
+    ) {
         let round_ns = self.round_ns();
         let is_interactive = |slot| {
             let account: Option<&ProcessAccount> = self.processes.get(slot);
@@ -29,7 +36,16 @@ impl Arbiter {
         for process in &view.processes {
             let makes_way = !self.is_high(process.tenant);
             let mode = view.mode(process.tenant);
-            let gated = mode != Mode::None && alone != Some(process.tenant);
+            let tenant = Some(process.tenant);
+            let gating = if mode == Mode::None || alone == tenant {
+                Gating::Untouched
+            } else if self.together.is_on() {
+                Gating::BesideOthers
+            } else if guarded == tenant {
+                Gating::WithinReach
+            } else {
+                Gating::Segments
+            };
             let beside_interactive = interactive.iter().any(|it| *it != process.tenant);
             let account = self.processes.get(&process.slot);
             let mut length = self.part_ns(round_ns, process.tenant);
@@ -37,7 +53,7 @@ impl Arbiter {
                 || beside_interactive && !account.is_some_and(ProcessAccount::interactive)
             {
                 length = length.min(self.tuning.beside_interactive_ns);
-            } else if makes_way && high_there {
+            } else if makes_way && high_there || gating == Gating::WithinReach {
                 length = length.min(self.tuning.segment_ns_max);
             } else if account.is_some_and(ProcessAccount::never_waits) {
                 // A turn can end at any of them. Programs that wait end theirs themselves.
@@ -49,8 +65,7 @@ impl Arbiter {
             let segment_us = (length * 1_000 / ratio_ppm).clamp(50, 100_000) as u32;
             plan.gate.push(Gate {
                 slot: process.slot,
-                gated,
-                measures: !self.together.is_on(),
+                gating,
                 segment_us,
             });
         }

@@ -30,6 +30,7 @@ mod ahead;
 mod beside;
 mod facts;
 mod gates;
+mod guard;
 mod look;
 mod retire;
 mod rounds;
@@ -101,6 +102,8 @@ pub struct Arbiter {
     handover_ns: u64,
     vtime_ns: u64,
     together: together::Together,
+    /// The tenant that is alone and whose work stays within reach.
+    guarded: Option<usize>,
 }
 
 impl Arbiter {
@@ -136,6 +139,12 @@ impl Arbiter {
         self.turn.as_ref().map(|turn| turn.slot)
     }
 
+    /// Tenant that is alone and whose work stays within reach.
+    #[cfg(test)]
+    pub(super) fn guarded(&self) -> Option<usize> {
+        self.guarded
+    }
+
     /// Looks at the device at `now_ns` and decides. Pure but for the arbiter's own memory; does not
     /// block. `now_ns` must not fall.
     pub fn step(&mut self, now_ns: u64, view: &View) -> Plan {
@@ -145,10 +154,18 @@ impl Arbiter {
         self.retire(now_ns, view, &mut plan);
         let alone = self.share(now_ns, view);
         let together = self.runs_together(now_ns, view, &mut plan);
-        self.set_gates(now_ns, view, alone, &mut plan);
+        let (guarded, alone) = match alone {
+            Some(tenant) if self.is_to_be_guarded(now_ns, tenant, view) => (alone, None),
+            _ => (None, alone),
+        };
+        self.set_gates(now_ns, view, alone, guarded, &mut plan);
         if together {
             self.run_together(now_ns, view, &mut plan);
             plan.wake_ns = Some(now_ns + together::LOOK_NS);
+            return plan;
+        }
+        self.guard(now_ns, guarded, view, &mut plan);
+        if guarded.is_some() {
             return plan;
         }
         self.forget_strays(view, &mut plan);

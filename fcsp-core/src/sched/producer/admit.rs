@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{AHEAD, Changing, End, Open, Producer, State, Ticket};
 use crate::backend::{QueueId, StreamGate};
 use crate::failpoint::failpoint;
-use crate::region::layout::SEGMENTS;
+use crate::region::layout::{GATED_WITHIN_REACH, SEGMENTS};
 use crate::sched::clock::{now_ns, us};
 use crate::sched::cost::{Cost, CostKey};
 use crate::sched::sampler::{FIRST_SAMPLES, SampleId, Subject};
@@ -58,8 +58,12 @@ impl Producer {
         let lane = state.lanes.take(queue, open.number, open.lanes, self.page);
         open.newest_lane = lane.map(|lane| lane as u8).or(open.newest_lane);
         let first_of_lane = lane.filter(|lane| open.lanes & (1 << lane) == 0);
-        // Acquire pairs with the arbiter's Release: granted before we came, no gate needed.
-        let granted = || reached(self.page.grant.load(Ordering::Acquire), open.number);
+        // Acquire pairs with the arbiter's Release: granted before we came, no gate needed, unless that may be
+        // taken back.
+        let granted = || {
+            reached(self.page.grant.load(Ordering::Acquire), open.number)
+                && self.slot.gate.gated.load(Ordering::Relaxed) != GATED_WITHIN_REACH
+        };
         if let Some(lane) = first_of_lane {
             if !open.thread_waits && !granted() {
                 open.thread_waits = !gate.wait(queue, &self.page.grant, open.number);

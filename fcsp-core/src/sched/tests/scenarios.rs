@@ -309,6 +309,28 @@ fn what_a_neighbour_leaves_is_lent_and_taken_back() {
     assert!(alone[0] >= ms(497), "{alone:?}");
 }
 
+/// What a tenant that had everything has queued does not stand before one that comes back: only the kernels
+/// that have begun do.
+#[test]
+fn who_comes_back_waits_for_a_segment() {
+    let seldom = Kind::Steps {
+        kernels: 1,
+        kernel_ns: us(500),
+        cpu_ns: 0,
+        pause_ns: ms(1_000),
+    };
+    let queues = Kind::Saturate(vec![us(500)]);
+    let mut node = Node::new(&[(balanced(50), seldom), (balanced(50), queues)]);
+    node.run(ms(1_500));
+    node.programs[0].latencies_ns.clear();
+    let done = node.run(ms(6_000));
+    let waited = &node.programs[0].latencies_ns;
+    println!("simulated: {waited:?} until a kernel of 0.5 ms was over, {done:?}");
+    assert!(waited.len() >= 5 && waited.iter().all(|ns| *ns <= us(1_300)));
+    // The other pays for the hand-overs only.
+    assert!(done[1] >= ms(6_000) - done[0] - ms(15), "{done:?}");
+}
+
 #[test]
 fn a_changed_limit_holds_within_50_ms() {
     let mut node = saturating(&[25, 75], &[us(250)]);

@@ -259,6 +259,8 @@ impl World {
         let living = || self.processes.iter().filter(|process| process.lives);
         let may_run: Vec<_> = living()
             .filter(|process| !reached(process.view.retired, process.view.granted))
+            // Those of a tenant that has the device to itself may.
+            .filter(|process| Some(process.view.tenant) != self.arbiter.guarded())
             .map(|process| process.view.slot)
             .collect();
         assert!(
@@ -407,7 +409,7 @@ impl Process {
         }
         for gate in plan.gate.iter().filter(|it| it.slot == slot) {
             assert!((50..=100_000).contains(&gate.segment_us), "{gate:?}");
-            self.view.gated = gate.gated;
+            self.view.gated = gate.gating.is_gated();
         }
         for revoked in plan.revoke.iter().filter(|it| it.slot == slot) {
             self.view.granted = revoked.number;

@@ -3,7 +3,7 @@
 use super::event::{Event, How, What};
 use super::ring;
 use crate::backend::SharingMode;
-use crate::region::layout::{GATED_BESIDE_OTHERS, RegionLayout};
+use crate::region::layout::RegionLayout;
 use crate::region::scan::tenant_of;
 use crate::sched::arbiter::{Arbiter, TurnTold};
 use crate::sched::clock::now_ns;
@@ -135,8 +135,8 @@ impl<'a> Step<'a> {
         for gate in &plan.gate {
             if self.changes(gate) {
                 let what = What::Gate {
-                    gated: gate.gated,
-                    measured: gate.measures,
+                    gated: gate.gating.is_gated(),
+                    measured: gate.gating.measures(),
                     segment_us: gate.segment_us,
                 };
                 event(told.of_process(gate.slot, what));
@@ -158,14 +158,9 @@ impl<'a> Step<'a> {
     /// Whether a process's gate will be another than it is.
     fn changes(&self, gate: &Gate) -> bool {
         let now = &self.region.slots[gate.slot].slot.gate;
-        let gated = now.gated.load(Relaxed);
-        let same_kind = match (gate.gated, gated) {
-            (false, gated) => gated == 0,
-            (true, 0) => false,
-            (true, gated) => gate.measures == (gated != GATED_BESIDE_OTHERS),
-        };
         // How long segments may be says nothing to who makes none.
-        !same_kind || gate.gated && now.segment_us.load(Relaxed) != gate.segment_us
+        now.gated.load(Relaxed) != gate.gating.number()
+            || gate.gating.is_gated() && now.segment_us.load(Relaxed) != gate.segment_us
     }
 }
 
