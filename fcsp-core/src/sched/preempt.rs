@@ -1,4 +1,5 @@
-//! What a program of high priority does itself, before the arbiter is awake.
+//! What a program does itself, before the arbiter is awake, if it goes first: by its priority, or because the
+//! other had the device to itself.
 //!
 //! A sleeping arbiter takes 34 µs to come in the middle, 169 at p99 and 268 at most (1,233 requests in a
 //! virtual machine with an H200, docs/results/h200-2026-11-26-later). Meanwhile the holder's next segment may
@@ -12,7 +13,7 @@ use super::producer::AHEAD;
 use super::segment::reached;
 use super::trace;
 use crate::policy::Priority;
-use crate::region::layout::{RegionLayout, SEGMENTS, Tenant};
+use crate::region::layout::{GATED_WITHIN_REACH, RegionLayout, SEGMENTS, Tenant};
 use crate::region::scan::tenant_of;
 use crate::sync::Ordering;
 
@@ -20,13 +21,10 @@ use crate::sync::Ordering;
 /// of turns. Beyond that the arbiter would only grant again what was taken back.
 const CREDIT_NS: u64 = ms(10);
 
-/// Takes back what the process whose turn it is was granted behind the segment that runs, if the process in
-/// slot `me` goes before it. Does not block; some hundred nanoseconds.
+/// Takes back what the process that has the device was granted behind the segment that runs, if the process
+/// in slot `me` goes before it. Does not block; some hundred nanoseconds.
 pub fn cut_short(region: &RegionLayout, me: usize) {
     let mine = tenant(region, me);
-    if priority(mine) != Priority::High {
-        return;
-    }
     // Relaxed: a hint, as all that follows is.
     let holder = region.header.arbiter.holder.load(Ordering::Relaxed) as usize;
     let Some(holder) = holder
@@ -37,8 +35,13 @@ pub fn cut_short(region: &RegionLayout, me: usize) {
     };
     let theirs = tenant(region, holder);
     let vtime_ns = |tenant: &Tenant| tenant.compute.vtime_ns.load(Ordering::Relaxed);
+    let is_guarded = || {
+        let gated = region.slots[holder].slot.gate.gated.load(Ordering::Relaxed);
+        gated == GATED_WITHIN_REACH
+    };
+    let is_before = priority(mine) == Priority::High && priority(theirs) != Priority::High;
     let goes_first = !core::ptr::eq(mine, theirs)
-        && priority(theirs) != Priority::High
+        && (is_before || is_guarded())
         && vtime_ns(mine) <= vtime_ns(theirs).saturating_add(CREDIT_NS);
     if !goes_first {
         return;

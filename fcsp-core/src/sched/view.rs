@@ -217,7 +217,7 @@ pub fn publish(region: &RegionLayout, view: &View, arbiter: &Arbiter, now_ns: u6
     failpoint!("sched.publish.accounts");
     let words = &region.header.arbiter;
     words.holder.store(
-        arbiter.holder().map_or(0, |slot| slot as u32 + 1),
+        arbiter.reachable().map_or(0, |slot| slot as u32 + 1),
         Ordering::Relaxed,
     );
     words.heartbeat_ns.store(now_ns, Ordering::Release);

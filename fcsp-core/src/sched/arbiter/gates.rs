@@ -50,10 +50,11 @@ impl Arbiter {
             let account = self.processes.get(&process.slot);
             let mut length = self.part_ns(round_ns, process.tenant);
             if makes_way && high_at_work
+                || gating == Gating::WithinReach
                 || beside_interactive && !account.is_some_and(ProcessAccount::interactive)
             {
                 length = length.min(self.tuning.beside_interactive_ns);
-            } else if makes_way && high_there || gating == Gating::WithinReach {
+            } else if makes_way && high_there {
                 length = length.min(self.tuning.segment_ns_max);
             } else if account.is_some_and(ProcessAccount::never_waits) {
                 // A turn can end at any of them. Programs that wait end theirs themselves.

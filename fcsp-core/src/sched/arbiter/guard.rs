@@ -47,6 +47,7 @@ impl Arbiter {
         }
         let Some(tenant) = guarded else { return };
         self.turn = None;
+        self.forget_strays(view, plan);
         for process in view.processes.iter().filter(|it| it.tenant == tenant) {
             for segment in process.granted_segments().filter(|it| it.done) {
                 let Some(account) = self.processes.get_mut(&process.slot) else {

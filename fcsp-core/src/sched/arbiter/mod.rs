@@ -139,6 +139,17 @@ impl Arbiter {
         self.turn.as_ref().map(|turn| turn.slot)
     }
 
+    /// Slot of the process whose grants those who come may take back themselves: whose turn it is, or which is
+    /// guarded.
+    pub fn reachable(&self) -> Option<usize> {
+        let guarded = || {
+            let mut processes = self.processes.iter();
+            let is_its = |account: &ProcessAccount| Some(account.tenant) == self.guarded;
+            processes.find(|(_, it)| is_its(it)).map(|(slot, _)| *slot)
+        };
+        self.holder().or_else(guarded)
+    }
+
     /// Tenant that is alone and whose work stays within reach.
     #[cfg(test)]
     pub(super) fn guarded(&self) -> Option<usize> {

@@ -119,11 +119,11 @@ impl Arbiter {
     /// What is granted without a turn (left by an earlier arbiter) is nobody's: forget it.
     pub(super) fn forget_strays(&mut self, view: &View, plan: &mut Plan) {
         for process in &view.processes {
-            if self
+            let has_turn = self
                 .turn
                 .as_ref()
-                .is_some_and(|turn| turn.slot == process.slot)
-            {
+                .is_some_and(|turn| turn.slot == process.slot);
+            if has_turn || self.guarded == Some(process.tenant) {
                 continue;
             }
             for segment in process.granted_segments() {

@@ -311,19 +311,31 @@ impl Producer {
         self.ring();
     }
 
-    /// Tells the arbiter of a new segment. It is woken only if it knows of no other of this process:
-    /// while it does it has a timer, and finds this one then.
+    /// Tells the arbiter of a new segment.
     fn announce(&self, number: u32) {
-        let header = &self.region.header;
-        let before = number.wrapping_sub(1);
-        let retired = &self.slot.compute.retired;
-        // Relaxed: the fence in `ring_if` orders it. What the slot's last owner left is no segment of ours.
-        let is_only = || before == self.before_first || retired.load(Ordering::Relaxed) == before;
-        if is_only() {
+        if self.is_among_oldest(number, 0) {
             preempt::cut_short(self.region, self.me);
         }
-        handshake::ring_if(&header.doorbell, &header.arbiter_asleep, is_only);
+        self.ring_if_among_oldest(number, 0);
+    }
+
+    /// Wakes the arbiter only if it knows of no more than so many others of this process in front of a segment:
+    /// while it does it has a timer, and finds what became of this one then.
+    pub(super) fn ring_if_among_oldest(&self, number: u32, before: u32) {
+        let header = &self.region.header;
+        handshake::ring_if(&header.doorbell, &header.arbiter_asleep, || {
+            self.is_among_oldest(number, before)
+        });
         self.bench.wake();
+    }
+
+    fn is_among_oldest(&self, number: u32, before: u32) -> bool {
+        // Relaxed: the fence in `ring_if` orders it.
+        let retired = self.slot.compute.retired.load(Ordering::Relaxed);
+        let in_front = number.wrapping_sub(retired).wrapping_sub(1);
+        // What the slot's last owner left is no segment of this one.
+        let own = number.wrapping_sub(self.before_first).wrapping_sub(1);
+        in_front.min(own) <= before
     }
 
     pub(super) fn open(&self, now: u64) -> Open {

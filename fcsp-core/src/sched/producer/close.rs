@@ -18,6 +18,10 @@ const SPREAD_PPM_MAX: u64 = 2_000_000;
 /// Least step from one estimate of it to the next.
 const HANDOVER_STEP_NS: u64 = us(5);
 
+/// A program that waits has few segments in front of the one it closes; one with more of them is not held up
+/// by when that is seen.
+const WAITING_BEHIND: u32 = 1;
+
 impl Producer {
     /// Completes a submission that was measured, or that something waits for.
     #[cold]
@@ -87,8 +91,11 @@ impl Producer {
         }
         let end = open.end.unwrap_or(End::Waiting);
         self.publish_closed(&open, end);
-        if matches!(end, End::Waiting | End::Stalled) && !self.runs_ahead(open.number) {
-            self.ring();
+        match end {
+            _ if self.runs_ahead(open.number) => {}
+            End::Stalled => self.ring(),
+            End::Waiting => self.ring_if_among_oldest(open.number, WAITING_BEHIND),
+            End::Full | End::Expired => {}
         }
     }
 

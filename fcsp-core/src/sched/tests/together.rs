@@ -68,7 +68,7 @@ fn programs_that_wait_run_together_if_they_leave_each_other_alone() {
 fn a_decoder_is_not_left_to_a_neighbour_that_starves_it() {
     let programs = [(balanced(50), DECODER), (balanced(50), saturate())];
     let mut node = Node::concurrent(400, &programs);
-    node.run(ms(1_000));
+    node.run(ms(1_500));
     node.programs[0].latencies_ns.clear();
     node.run(ms(5_000));
     let mut steps = std::mem::take(&mut node.programs[0].latencies_ns);
