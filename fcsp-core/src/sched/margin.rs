@@ -73,10 +73,20 @@ impl Margin {
         self.least_late_ns
     }
 
-    /// Whether a last result that comes `late_ns` after the last submission is late.
-    pub fn is_late(&self, late_ns: u64, slack_ns: u64) -> bool {
-        self.least_late_ns
-            .is_some_and(|least_ns| late_ns > least_ns + slack_ns)
+    /// Learns from a segment that takes `device_ns` as expected and whose last result had not come when
+    /// `missing_ns` were over since its last submission. That it is late is certain only then.
+    pub fn learn_missing(&mut self, device_ns: u64, missing_ns: u64, slack_ns: u64) {
+        // As long as nothing is known, what came half the segment's length later could have come earlier.
+        let least_ns = self.least_late_ns.unwrap_or(device_ns / 2);
+        if missing_ns > least_ns + slack_ns && !self.probes() {
+            self.learn_late(missing_ns - least_ns - slack_ns);
+        }
+        self.segments = self.segments.wrapping_add(1);
+    }
+
+    fn learn_late(&mut self, late_ns: u64) {
+        (self.in_time, self.found) = (0, true);
+        self.ns = (self.ns + late_ns.min(UP_NS_MAX) as i64).min(NS_MAX);
     }
 
     /// Learns from a segment that takes `device_ns` as expected, was granted while it filled, and whose
@@ -93,9 +103,7 @@ impl Margin {
             return;
         }
         if over_ns > slack_ns {
-            (self.in_time, self.found) = (0, true);
-            let up_ns = (over_ns - slack_ns).min(UP_NS_MAX);
-            self.ns = (self.ns + up_ns as i64).min(NS_MAX);
+            self.learn_late(over_ns - slack_ns);
         } else {
             let doublings = (self.in_time / IN_TIME_RUN).min(DOUBLINGS_MAX);
             self.in_time += 1;

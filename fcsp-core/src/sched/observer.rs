@@ -26,9 +26,9 @@ use crate::sync::{AtomicBool, AtomicU32, Ordering, spin_hint};
 /// (a virtual one, Linux 6.18, Nov 2026), wake-up included.
 const SPIN_NS_MAX: u64 = us(20);
 /// How often a standby looks at the arbiter while its own process waits.
-pub const STANDBY: Duration = Duration::from_millis(4);
+pub const STANDBY: Duration = Duration::from_millis(8);
 /// A heartbeat older than this is suspicious: the arbiter never sleeps longer while work is pending.
-const SUSPICIOUS_NS: u64 = ms(5);
+const SUSPICIOUS_NS: u64 = ms(9);
 /// An arbiter silent for this long has been stopped, alive or not.
 const STOPPED_NS: u64 = ms(25);
 /// How often the arbiter asks the kernel whether the holder lives.
@@ -106,9 +106,10 @@ fn elect(region: &RegionLayout, me: usize, peers: &dyn Peers, mine: &Slot) -> bo
         Some(owner) if owner == me => return true,
         Some(owner) => {
             let silent_ns = now_ns().saturating_sub(words.heartbeat_ns.load(Ordering::Acquire));
-            let dead = || peers.is_suspect(owner) || peers.is_dead(owner);
             // An arbiter with nothing to do is silent for good reason, unless we are waiting.
-            (silent_ns > STOPPED_NS && has_work(mine)) || (silent_ns > SUSPICIOUS_NS && dead())
+            peers.is_suspect(owner)
+                || (silent_ns > STOPPED_NS && has_work(mine))
+                || (silent_ns > SUSPICIOUS_NS && peers.is_dead(owner))
         }
     };
     free && claim(&words.owner, word, me)

@@ -63,7 +63,7 @@ impl Default for Tuning {
             bound_ns: ms(50),
             lead_ns: us(20),
             poll_ns: us(10),
-            sleep_ns_max: ms(4),
+            sleep_ns_max: ms(8),
             ahead: 2,
         }
     }

@@ -231,8 +231,8 @@ impl Tuning {
             if turn.looked_just_before(now) {
                 let late_ns = now.saturating_sub(segment.submitted_ns);
                 margin.learn(device_ns, late_ns, slack_ns);
-            } else if margin.is_late(missing_ns, slack_ns) {
-                margin.learn(device_ns, missing_ns, slack_ns);
+            } else {
+                margin.learn_missing(device_ns, missing_ns, slack_ns);
             }
         }
     }
