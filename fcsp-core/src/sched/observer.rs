@@ -19,7 +19,7 @@ use super::tuning::Tuning;
 use super::view;
 use crate::failpoint::failpoint;
 use crate::futex;
-use crate::region::layout::{RegionLayout, Slot};
+use crate::region::layout::{RegionLayout, SEGMENTS, Slot, SlotPages};
 use crate::sync::{AtomicBool, AtomicU32, Ordering, spin_hint};
 
 /// A sleep this short takes more of a processor than waiting does: 12 to 23 µs on the machine with the H200
@@ -77,7 +77,7 @@ impl Bench {
 pub fn run(region: &RegionLayout, me: usize, peers: &dyn Peers, bench: &Bench, tuning: &Tuning) {
     let mine = &region.slots[me].slot;
     while !bench.stop.load(Ordering::Acquire) {
-        if elect(region, me, peers, mine) {
+        if elect(region, me, peers) {
             arbitrate(region, me, peers, bench, tuning);
         } else if has_work(mine) {
             std::thread::sleep(STANDBY);
@@ -97,18 +97,30 @@ fn has_work(slot: &Slot) -> bool {
     slot.queue.opened.load(Ordering::SeqCst) != slot.compute.retired.load(Ordering::Acquire)
 }
 
+/// Since when the process in slot `me` has had something pending.
+fn waits_since_ns(region: &RegionLayout, me: usize) -> Option<u64> {
+    let SlotPages { slot, page } = &region.slots[me];
+    let oldest = slot.compute.retired.load(Ordering::Acquire).wrapping_add(1);
+    // Relaxed: a segment that is reused at this moment counts as new.
+    let opened_ns = &page.segments[oldest as usize % SEGMENTS].opened_ns;
+    has_work(slot).then(|| opened_ns.load(Ordering::Relaxed))
+}
+
 /// True if this process arbitrates: it did already, nobody does, or whoever does has failed.
-fn elect(region: &RegionLayout, me: usize, peers: &dyn Peers, mine: &Slot) -> bool {
+fn elect(region: &RegionLayout, me: usize, peers: &dyn Peers) -> bool {
     let words = &region.header.arbiter;
     let word = words.owner.load(Ordering::Acquire);
     let free = match owner_of(word) {
         None => true,
         Some(owner) if owner == me => return true,
         Some(owner) => {
-            let silent_ns = now_ns().saturating_sub(words.heartbeat_ns.load(Ordering::Acquire));
-            // An arbiter with nothing to do is silent for good reason, unless we are waiting.
+            let now = now_ns();
+            let silent_ns = now.saturating_sub(words.heartbeat_ns.load(Ordering::Acquire));
+            // An arbiter with nothing to do is silent for good reason, until we have waited for it as long.
+            let waited_ns =
+                || waits_since_ns(region, me).map_or(0, |since| now.saturating_sub(since));
             peers.is_suspect(owner)
-                || (silent_ns > STOPPED_NS && has_work(mine))
+                || (silent_ns > STOPPED_NS && waited_ns() > STOPPED_NS)
                 || (silent_ns > SUSPICIOUS_NS && peers.is_dead(owner))
         }
     };

@@ -1,7 +1,7 @@
 //! Whose submissions form segments, and how long those are.
 
-use super::Arbiter;
 use super::retire::end;
+use super::{Arbiter, guard};
 use crate::policy::Mode;
 use crate::sched::account::ProcessAccount;
 use crate::sched::plan::{Gate, Gating, Grant, Plan, ProcessView, View};
@@ -49,8 +49,9 @@ impl Arbiter {
             let beside_interactive = interactive.iter().any(|it| *it != process.tenant);
             let account = self.processes.get(&process.slot);
             let mut length = self.part_ns(round_ns, process.tenant);
-            if makes_way && high_at_work
-                || gating == Gating::WithinReach
+            if gating == Gating::WithinReach {
+                length = length.min(guard::SEGMENT_NS);
+            } else if makes_way && high_at_work
                 || beside_interactive && !account.is_some_and(ProcessAccount::interactive)
             {
                 length = length.min(self.tuning.beside_interactive_ns);

@@ -10,7 +10,7 @@ use super::ahead::take_back;
 use super::{Arbiter, Span, Turn};
 use crate::backend::SharingMode;
 use crate::policy::Mode;
-use crate::sched::clock::ms;
+use crate::sched::clock::{ms, us};
 use crate::sched::plan::{Plan, View};
 use crate::sched::segment::reached;
 
@@ -18,6 +18,9 @@ use crate::sched::segment::reached;
 const NEAR_NS: u64 = ms(10_000);
 /// A program that waits for less than this is out of the way soon enough.
 const LONG_NS: u64 = ms(2);
+/// Its segments: two kernels of 0.25 ms or one of 0.5 are one. The markers between segments cost it 5 µs each
+/// (H200, driver 580.159, Nov 2026), and who comes back waits for one segment.
+pub(super) const SEGMENT_NS: u64 = us(400);
 /// How often to count what is over: long before the shortest usual segments granted in advance are used up.
 const LOOK_NS: u64 = ms(4);
 
