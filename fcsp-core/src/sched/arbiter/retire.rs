@@ -224,7 +224,10 @@ impl Tuning {
         let as_usual = segment.submitted_ns + device_ns / 4 >= due_ns;
         if account.interactive() && in_time && as_usual {
             let kernel_ns = device_ns / u64::from(segment.launches.max(1));
-            let slack_ns = kernel_ns + self.late_ns;
+            // What it waited for others says only in part that it should be earlier: as often they were over
+            // too soon.
+            let waited_ns = began_ns.saturating_sub(due_ns);
+            let slack_ns = kernel_ns + self.late_ns + waited_ns / 2;
             let margin = &mut account.margin;
             // If it was not looked for just before, all that is known is that it had not come then.
             let missing_ns = turn.looked_ns.saturating_sub(segment.submitted_ns);
