@@ -6,8 +6,7 @@ use crate::run::LimitArgs;
 use anyhow::{Result, bail};
 use fcsp_core::policy::live::{self, Change};
 use fcsp_core::policy::memory::show_bytes;
-use fcsp_core::policy::validate::ADAPTIVE_IS_BALANCED;
-use fcsp_core::policy::{Limits, Mode, Weight};
+use fcsp_core::policy::{Limits, Weight};
 use fcsp_core::region::{Region, scan, tenant};
 use std::io::Write;
 
@@ -115,9 +114,6 @@ pub fn report(change: &Change<'_>) -> Result<()> {
     )?;
     if let Some(warning) = change.over_quota() {
         tracing::warn!("{warning}");
-    }
-    if change.after.mode == Mode::Adaptive {
-        tracing::warn!("{ADAPTIVE_IS_BALANCED}");
     }
     let quotas = scan::live_tenants(change.region().layout())
         .filter_map(|(_, tenant)| Limits::load(tenant).quota_bytes);

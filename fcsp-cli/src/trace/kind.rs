@@ -21,6 +21,8 @@ pub enum Kind {
     Gates,
     /// Shares and ceilings that change
     Shares,
+    /// Rounds that become longer or shorter for tenants in adaptive mode
+    Rounds,
     /// Programs begin or cease to run together
     Sharing,
 }
@@ -36,6 +38,7 @@ impl Kind {
             What::Retired { .. } | What::Expired { .. } => Self::Retirements,
             What::Gate { .. } => Self::Gates,
             What::Share { .. } => Self::Shares,
+            What::Round { .. } => Self::Rounds,
             What::Sharing { .. } => Self::Sharing,
         }
     }

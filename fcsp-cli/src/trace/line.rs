@@ -204,6 +204,17 @@ fn describe(what: &What) -> (&'static str, String) {
             let [before, now, ceiling] = [share_ppm_before, share_ppm, ceiling_ppm].map(percent);
             ("share", format!("{before} -> {now}, ceiling {ceiling}"))
         }
+        What::Round {
+            round_ns,
+            round_ns_before,
+        } => {
+            let length = |ns| match ns {
+                0 => "as usual".to_owned(),
+                ns => format!("of {} ms", millis(ns)),
+            };
+            let [before, now] = [round_ns_before, round_ns].map(length);
+            ("round", format!("{before} -> {now}"))
+        }
         What::Sharing { how, concurrent } => {
             let how = match how {
                 How::Turns => "programs take turns",

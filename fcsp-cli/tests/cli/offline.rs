@@ -152,11 +152,11 @@ fn policy_check_tells_good_from_bad() {
     );
     assert!(good.status.success());
     assert!(stdout(&good).ends_with("p.toml: good, 1 tenant(s)\n"));
-    let adaptive = "mode = \"adaptive\"\n";
-    assert!(check(adaptive, &[]).status.success());
-    let denied = check(adaptive, &["--deny-warnings"]);
+    let nothing = "[[tenant]]\nname = \"a\"\nmemory = 0\n";
+    assert!(check(nothing, &[]).status.success());
+    let denied = check(nothing, &["--deny-warnings"]);
     assert_eq!(denied.status.code(), Some(1));
-    assert!(stderr(&denied).contains("warning: adaptive is treated as balanced by this version"));
+    assert!(stderr(&denied).contains("has a memory quota of 0 and can allocate nothing"));
     let bad = check("mode = \"strickt\"\n", &[]);
     assert_eq!(bad.status.code(), Some(1));
     assert!(stderr(&bad).contains("p.toml:1:8: ") && stderr(&bad).contains("strict"));

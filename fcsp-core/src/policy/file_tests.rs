@@ -204,7 +204,7 @@ fn an_unknown_profile_is_told_the_three() {
 
 #[test]
 fn what_may_not_be_meant_is_a_warning() {
-    let text = "mode = \"adaptive\"\n[[tenant]]\nname = \"a\"\ncompute = 60\nmemory = \"6G\"\n\
+    let text = "[[tenant]]\nname = \"a\"\ncompute = 60\nmemory = \"6G\"\n\
                 [[tenant]]\nname = \"b\"\ncompute = 60\nmemory = \"60%\"\n";
     let policy = parse(text).expect("valid");
     let device = DeviceInfo {
@@ -220,13 +220,9 @@ fn what_may_not_be_meant_is_a_warning() {
         .into_iter()
         .map(|warning| warning.message)
         .collect();
-    assert_eq!(messages.len(), 3, "{messages:?}");
+    assert_eq!(messages.len(), 2, "{messages:?}");
     assert!(messages[0].starts_with("compute adds up to 120%"));
     assert!(messages[1].starts_with("memory adds up to 12 GiB on GPU-1 (some), which has 10 GiB"));
-    assert_eq!(
-        messages[2],
-        "adaptive is treated as balanced by this version"
-    );
 }
 
 #[test]

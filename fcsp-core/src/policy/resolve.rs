@@ -11,7 +11,6 @@
 //! and not above. What the file leaves open for the tenant is the environment's.
 
 use super::memory::show_bytes;
-use super::validate::ADAPTIVE_IS_BALANCED;
 use super::{
     EnvSettings, Fail, Limits, MemoryMode, Mode, Policy, Pools, Priority, Share, Unheeded,
 };
@@ -50,8 +49,6 @@ pub enum Note {
     },
     /// Strict without compute would mean never to run; balanced holds.
     StrictWithoutCompute,
-    /// Adaptive was asked for, which this version does not have.
-    AdaptiveIsBalanced,
     /// `BUD_ADAPTIVE_SM_MAX_BURST_PCT` is less than what the floor and shared pools give.
     AdaptiveMaxRaised {
         /// What holds.
@@ -90,7 +87,6 @@ impl fmt::Display for Note {
                 "strict mode without a compute limit would mean never to run, so balanced holds; \
                  set BUD_SM_LIMIT",
             ),
-            Self::AdaptiveIsBalanced => f.write_str(ADAPTIVE_IS_BALANCED),
             Self::AdaptiveMaxRaised { least } => write!(
                 f,
                 "BUD_ADAPTIVE_SM_MAX_BURST_PCT is less than the floor and the shared pool together, \
@@ -181,9 +177,6 @@ pub fn resolve(
     if mode == Mode::Strict && entitlement.is_zero() {
         notes.push(Note::StrictWithoutCompute);
         mode = Mode::Balanced;
-    }
-    if mode == Mode::Adaptive {
-        notes.push(Note::AdaptiveIsBalanced);
     }
     let mut burst_max = burst_max.unwrap_or(pools.burst);
     if let Some(most) = env.adaptive_max.filter(|_| mode == Mode::Adaptive) {

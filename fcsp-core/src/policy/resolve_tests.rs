@@ -223,10 +223,7 @@ fn an_adaptive_tenant_can_be_given_a_maximum() {
             ("BUD_ISOLATION_MODE", mode),
             ("BUD_ADAPTIVE_SM_MAX_BURST_PCT", most),
         ]);
-        let mut resolved = resolve("x", 0, &device(), None, &asked);
-        resolved
-            .notes
-            .retain(|note| *note != Note::AdaptiveIsBalanced);
+        let resolved = resolve("x", 0, &device(), None, &asked);
         (resolved.limits.burst_max.ppm() / 10_000, resolved.notes)
     };
     // Floor and shared pool give 60 %.

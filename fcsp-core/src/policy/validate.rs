@@ -6,9 +6,6 @@ use super::{MemoryAmount, Mode, Share, tenant_name};
 use crate::backend::DeviceInfo;
 use std::collections::BTreeSet;
 
-/// What an operator is told when `adaptive` is chosen.
-pub const ADAPTIVE_IS_BALANCED: &str = "adaptive is treated as balanced by this version";
-
 /// Something in a policy file that is allowed and may not be meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
@@ -116,14 +113,6 @@ impl Policy {
                 ));
             }
         }
-        if self.mode == Some(Mode::Adaptive)
-            || self
-                .devices
-                .values()
-                .any(|device| device.mode == Some(Mode::Adaptive))
-        {
-            whole(ADAPTIVE_IS_BALANCED.to_owned());
-        }
         for tenant in &self.tenants {
             let mut about = |message| {
                 warnings.push(Warning {
@@ -131,9 +120,6 @@ impl Policy {
                     message,
                 })
             };
-            if tenant.mode == Some(Mode::Adaptive) {
-                about(format!("tenant {:?}: {ADAPTIVE_IS_BALANCED}", tenant.name));
-            }
             if tenant.memory == Some(MemoryAmount::Bytes(0)) {
                 about(format!(
                     "tenant {:?} has a memory quota of 0 and can allocate nothing; \

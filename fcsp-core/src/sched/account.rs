@@ -262,6 +262,11 @@ impl ProcessAccount {
         waited
     }
 
+    /// Waits of its threads that nothing was learnt from yet.
+    pub fn unseen_waits(&self, process: &ProcessView) -> u32 {
+        process.synced.wrapping_sub(self.synced_seen)
+    }
+
     /// A segment that was still filling is ended by force: the next one is the rest of the same batch.
     pub fn carry_over(&mut self, fill_ns: u64, device_ns: u64) {
         self.batch.add(fill_ns, device_ns);

@@ -11,7 +11,7 @@ use super::{Arbiter, Span, Turn};
 use crate::backend::SharingMode;
 use crate::policy::Mode;
 use crate::sched::clock::{ms, us};
-use crate::sched::plan::{Plan, View};
+use crate::sched::plan::{Plan, ProcessView, View};
 use crate::sched::segment::reached;
 
 /// Who worked within this time may come back.
@@ -52,17 +52,26 @@ impl Arbiter {
         self.turn = None;
         self.forget_strays(view, plan);
         for process in view.processes.iter().filter(|it| it.tenant == tenant) {
-            for segment in process.granted_segments().filter(|it| it.done) {
-                let Some(account) = self.processes.get_mut(&process.slot) else {
-                    break;
-                };
-                let device_ns = account.corrected_ns(segment.predicted_ns);
-                let fill_ns = segment.submitted_ns.saturating_sub(segment.opened_ns);
-                account.learn_habit(fill_ns, device_ns, process.synced, process.blocked);
-            }
+            self.learn_ways(process);
             self.run_freely(now, process, plan);
         }
         plan.wake_ns = Some(now + LOOK_NS);
+    }
+
+    /// Learns whether a program waits for what it submits. Many of its segments may be over at once, and as many
+    /// of them count as ended in a wait as it has waited.
+    fn learn_ways(&mut self, process: &ProcessView) {
+        let Some(account) = self.processes.get_mut(&process.slot) else {
+            return;
+        };
+        let mut waits = account.unseen_waits(process);
+        for segment in process.granted_segments().take_while(|it| it.done) {
+            waits = waits.saturating_sub(1);
+            let device_ns = account.corrected_ns(segment.predicted_ns);
+            let fill_ns = segment.submitted_ns.saturating_sub(segment.opened_ns);
+            let synced = process.synced.wrapping_sub(waits);
+            account.learn_habit(fill_ns, device_ns, synced, process.blocked);
+        }
     }
 
     /// What has not begun is taken back; what runs is a turn that is over with it.

@@ -28,6 +28,7 @@ use super::tuning::Tuning;
 
 mod ahead;
 mod beside;
+mod contention;
 mod facts;
 mod gates;
 mod guard;
@@ -102,6 +103,7 @@ pub struct Arbiter {
     handover_ns: u64,
     vtime_ns: u64,
     together: together::Together,
+    contention: contention::Contention,
     /// The tenant that is alone and whose work stays within reach.
     guarded: Option<usize>,
 }
@@ -184,6 +186,7 @@ impl Arbiter {
             self.let_pass(now_ns, tenant, view, &mut plan);
         }
         self.go_on(now_ns, view, alone, &mut plan);
+        self.adapt(now_ns, view, &plan);
         plan.wake_ns = self.wake(now_ns, view, &plan);
         plan
     }

@@ -34,18 +34,23 @@ impl Arbiter {
 
     /// One round of turns, without its hand-overs. Looks at everybody: once a step is enough.
     pub(super) fn round_ns(&self) -> u64 {
-        let working = self.working().count() as u64;
+        let working = self.tenants_at_work();
         let handovers_ns = if working > 1 {
             working * self.handover_ns
         } else {
             0
         };
         let round_ns = if self.somebody_waits() {
-            self.tuning.cycle_ns_waiting
+            let adapted_ns = self.adapted_round_ns();
+            adapted_ns.unwrap_or(self.tuning.cycle_ns_waiting)
         } else {
             self.tuning.cycle_ns
         };
         round_ns.saturating_sub(handovers_ns)
+    }
+
+    pub(super) fn tenants_at_work(&self) -> u64 {
+        self.working().count() as u64
     }
 
     fn working(&self) -> impl Iterator<Item = usize> + '_ {

@@ -2,6 +2,7 @@
 //! programs that exist only here. What it proves: decisions and accounting. What it does not: any
 //! vendor's timing.
 
+mod adaptive;
 mod collectives;
 mod device;
 mod fairness;

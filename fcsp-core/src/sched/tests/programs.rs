@@ -212,6 +212,16 @@ impl Node {
     }
 
     /// Device time of each program's finished kernels.
+    pub fn set_mode(&self, tenant: usize, mode: Mode) {
+        let tenant = &self.region.tenants[tenant];
+        tenant.mode.store(mode.number(), Ordering::Relaxed);
+    }
+
+    /// Length of a round as contention asks for it.
+    pub fn round_ns(&self) -> Option<u64> {
+        self.arbiter.adapted_round_ns()
+    }
+
     pub fn done_ns(&self) -> Vec<u64> {
         self.programs
             .iter()

@@ -110,6 +110,13 @@ pub enum What {
         /// What it may not pass.
         ceiling_ppm: u32,
     },
+    /// Rounds of turns have another length, since a tenant in adaptive mode is at work, or none any more.
+    Round {
+        /// Length of a round, hand-overs included, while somebody waits for results; 0 for the usual one.
+        round_ns: u64,
+        /// The same until now.
+        round_ns_before: u64,
+    },
     /// Programs share the device in another way.
     Sharing {
         /// How they run.
@@ -147,6 +154,7 @@ const REVOKED: u64 = 8;
 const GATE: u64 = 9;
 const SHARE: u64 = 10;
 const SHARING: u64 = 11;
+const ROUND: u64 = 12;
 
 impl Event {
     /// As it lies in the ring. Does not allocate.
@@ -239,6 +247,10 @@ impl What {
                 let value = pair(share_ppm.into(), ceiling_ppm.into());
                 (SHARE, 0, share_ppm_before, value)
             }
+            Self::Round {
+                round_ns,
+                round_ns_before,
+            } => (ROUND, 0, 0, pair(round_ns, round_ns_before)),
             Self::Sharing { how, concurrent } => {
                 let flags = how as u64 | u64::from(concurrent) << 3;
                 (SHARING, flags, 0, 0)
@@ -300,6 +312,10 @@ impl What {
                 share_ppm: first,
                 share_ppm_before: number,
                 ceiling_ppm: second,
+            },
+            ROUND => Self::Round {
+                round_ns: first.into(),
+                round_ns_before: second.into(),
             },
             SHARING => Self::Sharing {
                 how: How::from_number(entry.what >> 28 & 7)?,
@@ -413,6 +429,10 @@ mod tests {
                     share_ppm_before,
                     ceiling_ppm,
                 }
+            }),
+            (ns(), ns()).prop_map(|(round_ns, round_ns_before)| What::Round {
+                round_ns,
+                round_ns_before,
             }),
             (how, any::<bool>()).prop_map(|(how, concurrent)| What::Sharing { how, concurrent }),
         ]

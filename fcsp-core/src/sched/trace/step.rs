@@ -32,6 +32,7 @@ pub(in crate::sched) struct Step<'a> {
     sharing: Option<SharingMode>,
     turn: Option<TurnTold>,
     how: How,
+    round_ns: u64,
 }
 
 /// Notes that the process in slot `me` arbitrates from now on, if somebody traces.
@@ -81,6 +82,7 @@ impl<'a> Step<'a> {
             sharing: nap.map(|nap| nap.sharing),
             turn: arbiter.turn_told(),
             how: arbiter.how(),
+            round_ns: arbiter.adapted_round_ns().unwrap_or(0),
         })
     }
 
@@ -110,6 +112,15 @@ impl<'a> Step<'a> {
         let how = arbiter.how();
         if how != self.how || self.sharing.is_some_and(|it| it != view.sharing) {
             event(told.event(None, None, What::sharing(how, view.sharing)));
+        }
+        let round_ns = arbiter.adapted_round_ns().unwrap_or(0);
+        if round_ns != self.round_ns {
+            let round_ns_before = self.round_ns;
+            let what = What::Round {
+                round_ns,
+                round_ns_before,
+            };
+            event(told.event(None, None, what));
         }
         told.shares(&mut event);
         for expired in &plan.expire {
