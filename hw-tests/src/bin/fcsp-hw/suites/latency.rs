@@ -12,7 +12,9 @@ use crate::tenant::Limits;
 
 /// Both.
 pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
-    result.attempt("ping-pong", |result| pingpong(bench, result));
+    for isolation in ["balanced", "adaptive"] {
+        result.attempt(isolation, |result| pingpong(bench, isolation, result));
+    }
     for priority in ["high", "normal"] {
         result.attempt("requests", |result| requests(bench, priority, result));
     }
@@ -20,12 +22,16 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
 }
 
 /// Equal shares; natively the waiting program is starved (see the slicing suite).
-fn pingpong(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
+fn pingpong(bench: &Bench, isolation: &'static str, result: &mut SuiteResult) -> Result<()> {
     let seconds = bench.either(5.05, 3.05);
     let alone = [bench.alone(&PINGPONG)?, bench.alone(&SATURATE)?];
+    let limits = Limits {
+        isolation,
+        ..Limits::share(50)
+    };
     let tenants = [
-        bench.limited("a", Limits::share(50), &PINGPONG, seconds),
-        bench.limited("b", Limits::share(50), &SATURATE, seconds),
+        bench.limited("a", limits.clone(), &PINGPONG, seconds),
+        bench.limited("b", limits, &SATURATE, seconds),
     ];
     let reports = bench.together(&tenants, seconds)?;
     let shared = Shared::of(&reports, &[50.0, 50.0], &alone)?;
@@ -33,8 +39,12 @@ fn pingpong(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     let (here, before) = latency
         .zip(alone[0].latency)
         .context("the waiting program finished no kernel")?;
+    let name = match isolation {
+        "adaptive" => "ping-pong beside saturating, adaptive",
+        _ => "ping-pong beside saturating",
+    };
     result.row(Row::info(
-        "ping-pong beside saturating: progress of each against alone",
+        format!("{name}: progress of each against alone"),
         format!("{:.3} and {:.3}", shared.progress[0], shared.progress[1]),
     ));
     for (which, here_ns, before_ns) in [
@@ -42,14 +52,14 @@ fn pingpong(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
         ("p99", here.p99_ns, before.p99_ns),
     ] {
         result.row(Row::number(
-            format!("ping-pong beside saturating: added to {which}"),
+            format!("{name}: added to {which}"),
             (here_ns as f64 - before_ns as f64) / 1e6,
             "ms",
             Bar::None,
         ));
     }
     result.details.push(json!({
-        "latency": here, "alone_latency": before, "shared": shared,
+        "isolation": isolation, "latency": here, "alone_latency": before, "shared": shared,
     }));
     Ok(())
 }
