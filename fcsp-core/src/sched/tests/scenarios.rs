@@ -331,6 +331,32 @@ fn who_comes_back_waits_for_a_segment() {
     assert!(done[1] >= ms(6_000) - done[0] - ms(15), "{done:?}");
 }
 
+/// Who is out of the way within a moment need not be within reach, and is not slowed down by that.
+#[test]
+fn who_waits_for_little_passes_beside_a_neighbour_that_rests() {
+    let seldom = Kind::Steps {
+        kernels: 1,
+        kernel_ns: us(500),
+        cpu_ns: 0,
+        pause_ns: ms(1_000),
+    };
+    let ping_pong = Kind::Steps {
+        kernels: 1,
+        kernel_ns: us(100),
+        cpu_ns: 0,
+        pause_ns: us(10),
+    };
+    let run = |other| {
+        let mut node = Node::new(&[(balanced(50), other), (balanced(50), ping_pong.clone())]);
+        node.run(ms(2_500));
+        node.run(ms(4_000))[1]
+    };
+    let (alone, beside) = (run(Kind::Idle), run(seldom));
+    println!("simulated: {beside} of {alone} ns beside one that rests");
+    // 0.2 s after each time the other worked it is not known to rest.
+    assert!(beside >= alone / 100 * 95, "{beside} of {alone}");
+}
+
 #[test]
 fn a_changed_limit_holds_within_50_ms() {
     let mut node = saturating(&[25, 75], &[us(250)]);
