@@ -32,6 +32,7 @@ mod contention;
 mod facts;
 mod gates;
 mod guard;
+mod judge;
 mod look;
 mod retire;
 mod rounds;

@@ -1,6 +1,7 @@
 //! What is over: segments that finished, that were given up on, and that nobody asks for any more.
 
 use super::ahead::take_back;
+use super::judge::{Case, Verdict};
 use super::{Arbiter, Span, Turn};
 use crate::sched::account::ProcessAccount;
 use crate::sched::clock::us;
@@ -32,74 +33,53 @@ impl Arbiter {
         // Of what is over now: when it began, and its predicted length.
         let (mut began_ns, mut over_ns, mut with_gaps) = (now, 0, false);
         for segment in process.granted_segments() {
-            let expected = account.corrected_ns(segment.predicted_ns) + turn.handover_left_ns();
-            let opened_ns = segment.opened_ns.min(now);
-            turn.segment_started_ns = turn.segment_started_ns.max(opened_ns);
-            let running = now.saturating_sub(turn.segment_started_ns);
-            // What is granted behind work that was given up on hangs as well: one bound for the turn.
-            let over = given_up || running >= self.tuning.bound_ns.max(4 * expected);
+            turn.segment_started_ns = turn.segment_started_ns.max(segment.opened_ns.min(now));
+            let verdict = Case {
+                tuning: &self.tuning,
+                now,
+                turn,
+                account,
+                process,
+                segment,
+                others_wait,
+                given_up,
+            }
+            .judge();
+            let is_front = plan.retire.len() == before;
+            let mut gapless = None;
+            match verdict {
+                Verdict::Pending => break,
+                Verdict::Ended => turn.end_filling(now, account, segment),
+                Verdict::GivenUp => given_up = true,
+                Verdict::Finished => {
+                    work_ns += account.corrected_ns(segment.predicted_ns);
+                    if segment.done {
+                        self.tuning
+                            .learn_habits(now, turn, account, process, segment);
+                        let measured = reached(segment.number, process.guessed.wrapping_add(1));
+                        let has_gaps = turn.has_gaps(now, account, segment);
+                        gapless = Some(segment).filter(|_| measured && !has_gaps);
+                        if measured {
+                            over_ns += segment.predicted_ns;
+                            with_gaps |= has_gaps;
+                        }
+                    }
+                }
+            }
+            if is_front && verdict != Verdict::Ended {
+                began_ns = turn.segment_started_ns + turn.handover_left_ns();
+            }
             let reference = SegmentRef {
                 slot: turn.slot,
                 number: segment.number,
             };
-            let judged_by_time = match segment.state {
-                SegmentState::Unmarked => running >= expected,
-                // Nobody may be there to look.
-                SegmentState::Watched => {
-                    !process.looks && running >= expected + expected / 4 + self.tuning.quiet_ns
-                }
-                _ => false,
-            };
-            let finished = segment.finished() || judged_by_time;
-            if !finished && segment.state == SegmentState::Open && others_wait {
-                let quiet = now.saturating_sub(segment.submitted_ns.max(turn.segment_started_ns))
-                    >= self.tuning.quiet_ns;
-                let turn_over = now.saturating_sub(turn.started_ns) >= turn.budget_ns;
-                if running >= expected && (quiet || turn_over) {
-                    let fill_ns = segment.submitted_ns.saturating_sub(segment.opened_ns);
-                    account.carry_over(fill_ns, account.corrected_ns(segment.predicted_ns));
-                    if account.interactive() && turn_over {
-                        account.margin.learn_too_early(account.device_ns_mean);
-                    }
-                    plan.expire.push(reference);
-                    plan.retire.push(Retire {
-                        segment: reference,
-                        finished: true,
-                        exact: false,
-                    });
-                    turn.begins_next(now, None);
-                    continue;
-                }
-            }
-            if !finished && !over {
-                break;
-            }
-            let is_front = plan.retire.len() == before;
-            if is_front {
-                began_ns = turn.segment_started_ns + turn.handover_left_ns();
-            }
-            let mut gapless = None;
-            if finished {
-                work_ns += account.corrected_ns(segment.predicted_ns);
-                if segment.done {
-                    self.tuning
-                        .learn_habits(now, turn, account, process, segment);
-                    let measured = reached(segment.number, process.guessed.wrapping_add(1));
-                    let has_gaps = turn.has_gaps(now, account, segment);
-                    gapless = Some(segment).filter(|_| measured && !has_gaps);
-                    if measured {
-                        over_ns += segment.predicted_ns;
-                        with_gaps |= has_gaps;
-                    }
-                }
-            } else if segment.state == SegmentState::Open {
+            if verdict != Verdict::Finished && segment.state == SegmentState::Open {
                 plan.expire.push(reference);
             }
-            given_up |= !finished;
             plan.retire.push(Retire {
                 segment: reference,
-                finished,
-                exact: is_front && turn.looked_just_before(now),
+                finished: verdict != Verdict::GivenUp,
+                exact: is_front && verdict != Verdict::Ended && turn.looked_just_before(now),
             });
             turn.begins_next(now, gapless);
         }
@@ -135,6 +115,15 @@ impl Arbiter {
 }
 
 impl Turn {
+    /// A segment that still fills is ended by force.
+    fn end_filling(&self, now: u64, account: &mut ProcessAccount, segment: &SegmentView) {
+        let fill_ns = segment.submitted_ns.saturating_sub(segment.opened_ns);
+        account.carry_over(fill_ns, account.corrected_ns(segment.predicted_ns));
+        if account.interactive() && self.is_over(now) {
+            account.margin.learn_too_early(account.device_ns_mean);
+        }
+    }
+
     /// What the hand-over adds to the oldest unfinished segment.
     pub(super) fn handover_left_ns(&self) -> u64 {
         if self.first_segment {
