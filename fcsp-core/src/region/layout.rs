@@ -254,8 +254,8 @@ pub struct RobustWord {
 #[derive(Debug)]
 pub struct SlotGate {
     /// 0: submissions pass untouched. [`GATED`]: they form segments. [`GATED_BESIDE_OTHERS`]: the same,
-    /// and what they take is not measured. [`GATED_WITHIN_REACH`]: the same, and what is granted already waits
-    /// for its grant all the same. Written by the arbiter (and by the process itself when it
+    /// and what they take is not measured. [`GATED_WITHIN_REACH`]: the same as [`GATED`], and what is granted
+    /// already waits for its grant all the same. [`GATED_ON_TRIAL`]: both. Written by the arbiter (and by the process itself when it
     /// closes its own gate on waking).
     pub gated: AtomicU32,
     /// Predicted device time a segment may hold, microseconds; written by the arbiter.
@@ -268,6 +268,8 @@ pub const GATED: u32 = 1;
 pub const GATED_BESIDE_OTHERS: u32 = 2;
 /// Submissions form segments whose grants may be taken back as long as they have not begun.
 pub const GATED_WITHIN_REACH: u32 = 3;
+/// Submissions form such segments and run at the same time as other processes', for a trial.
+pub const GATED_ON_TRIAL: u32 = 4;
 
 /// A process's account of what it submitted. Written by the process only.
 #[repr(C)]

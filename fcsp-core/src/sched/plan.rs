@@ -3,7 +3,7 @@
 use super::SegmentState;
 use super::shares::Promise;
 use crate::backend::SharingMode;
-use crate::region::layout::{GATED, GATED_BESIDE_OTHERS, GATED_WITHIN_REACH};
+use crate::region::layout::{GATED, GATED_BESIDE_OTHERS, GATED_ON_TRIAL, GATED_WITHIN_REACH};
 
 /// The device's programs at one instant, read from the region by [`super::view`].
 #[derive(Clone, Debug, Default)]
@@ -153,6 +153,8 @@ pub enum Gating {
     BesideOthers,
     /// They form segments that wait for their grant even if they have it: it may be taken back.
     WithinReach,
+    /// The same, and they run at the same time as others'.
+    OnTrial,
 }
 
 impl Gating {
@@ -163,6 +165,7 @@ impl Gating {
             Self::Segments => GATED,
             Self::BesideOthers => GATED_BESIDE_OTHERS,
             Self::WithinReach => GATED_WITHIN_REACH,
+            Self::OnTrial => GATED_ON_TRIAL,
         }
     }
 
@@ -173,6 +176,6 @@ impl Gating {
 
     /// Whether what submissions take is measured.
     pub fn measures(self) -> bool {
-        self != Self::BesideOthers
+        !matches!(self, Self::BesideOthers | Self::OnTrial)
     }
 }

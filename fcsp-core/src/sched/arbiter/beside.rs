@@ -55,11 +55,18 @@ impl Arbiter {
         }
     }
 
-    /// Turns begin again: what was granted ahead is taken back. Where running together was `settled`,
-    /// nobody owes anybody for it.
-    pub(super) fn part(&mut self, view: &View, settled: bool, plan: &mut Plan) {
+    /// Turns begin again: what was granted ahead is taken back. After a trial that includes all that has not
+    /// begun, and everybody owes what it had; where running together was `settled`, nobody owes anybody for it.
+    pub(super) fn part(&mut self, now: u64, view: &View, settled: bool, plan: &mut Plan) {
         for process in &view.processes {
-            take_back(process, process.opened, plan);
+            self.count(now, process, plan);
+            let running = plan.retired(process).wrapping_add(1);
+            let last = if settled || reached(running, process.opened) {
+                process.opened
+            } else {
+                running
+            };
+            take_back(process, last, plan);
         }
         if !settled {
             return;

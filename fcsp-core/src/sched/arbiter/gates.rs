@@ -39,6 +39,8 @@ impl Arbiter {
             let tenant = Some(process.tenant);
             let gating = if mode == Mode::None || alone == tenant {
                 Gating::Untouched
+            } else if self.together.is_on_trial() {
+                Gating::OnTrial
             } else if self.together.is_on() {
                 Gating::BesideOthers
             } else if guarded == tenant {

@@ -106,10 +106,17 @@ impl Arbiter {
             if has_turn || self.guarded == Some(process.tenant) {
                 continue;
             }
-            for segment in process.granted_segments() {
+            // What was taken back just now has not begun, and is not forgotten.
+            let granted = plan.granted(process);
+            for segment in process
+                .granted_segments()
+                .filter(|it| reached(granted, it.number))
+            {
                 end(process, segment, plan);
             }
-            take_back(process, process.opened, plan);
+            if !reached(process.opened, granted) {
+                take_back(process, process.opened, plan);
+            }
         }
     }
 }

@@ -104,6 +104,11 @@ impl Together {
         matches!(self.phase, Phase::Trial | Phase::Together)
     }
 
+    /// True while they do so for a trial.
+    pub(super) fn is_on_trial(&self) -> bool {
+        self.phase == Phase::Trial
+    }
+
     fn enter(&mut self, phase: Phase, now: u64) {
         self.phase = phase;
         self.since_ns = now;
@@ -135,7 +140,7 @@ impl Arbiter {
             self.turn = None;
         }
         if was_on && !is_on {
-            self.part(view, before == Phase::Together, plan);
+            self.part(now, view, before == Phase::Together, plan);
         }
         is_on
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{AHEAD, Changing, End, Open, Producer, State, Ticket};
 use crate::backend::{QueueId, StreamGate};
 use crate::failpoint::failpoint;
-use crate::region::layout::{GATED_WITHIN_REACH, SEGMENTS};
+use crate::region::layout::{GATED_ON_TRIAL, GATED_WITHIN_REACH, SEGMENTS};
 use crate::sched::clock::{now_ns, us};
 use crate::sched::cost::{Cost, CostKey};
 use crate::sched::sampler::{FIRST_SAMPLES, SampleId, Subject};
@@ -62,7 +62,10 @@ impl Producer {
         // taken back.
         let granted = || {
             reached(self.page.grant.load(Ordering::Acquire), open.number)
-                && self.slot.gate.gated.load(Ordering::Relaxed) != GATED_WITHIN_REACH
+                && !matches!(
+                    self.slot.gate.gated.load(Ordering::Relaxed),
+                    GATED_WITHIN_REACH | GATED_ON_TRIAL
+                )
         };
         if let Some(lane) = first_of_lane {
             if !open.thread_waits && !granted() {

@@ -3,7 +3,7 @@
 use super::{Changing, End, Open, Producer, State, Ticket};
 use crate::backend::StreamGate;
 use crate::failpoint::failpoint;
-use crate::region::layout::GATED_BESIDE_OTHERS;
+use crate::region::layout::{GATED_BESIDE_OTHERS, GATED_ON_TRIAL};
 use crate::sched::clock::us;
 use crate::sched::cost::{Cost, CostKey};
 use crate::sched::handshake;
@@ -133,7 +133,8 @@ impl Producer {
         let retired = self.slot.compute.retired.load(Ordering::Acquire);
         let measured = state.sampler.poll(gate, retired);
         // Relaxed: what was measured just before or after a change is one of many.
-        if self.slot.gate.gated.load(Ordering::Relaxed) == GATED_BESIDE_OTHERS {
+        let gated = self.slot.gate.gated.load(Ordering::Relaxed);
+        if matches!(gated, GATED_BESIDE_OTHERS | GATED_ON_TRIAL) {
             return;
         }
         match measured {
