@@ -42,7 +42,8 @@ Examples:
 
 Times are milliseconds since the beginning. Tracing costs the arbiter some tens of nanoseconds per event
 and programs nothing; it ends with this command, however that ends. A tenant that is alone and has no
-ceiling passes untouched: then there is nothing to decide.")]
+ceiling passes untouched, or with everything granted in advance where somebody may come back: then there is
+little to decide.")]
 pub struct Args {
     /// Only the device whose identity begins so [default: every device]
     #[arg(long, value_name = "ID")]

@@ -47,7 +47,7 @@ const KNOWN: [(&str, Asks, &str); 9] = [
     (
         "BUD_FAST_PATH_ENABLED",
         Asks::On,
-        "a tenant that is alone always passes untouched",
+        "a tenant that is alone passes untouched, or with everything granted in advance",
     ),
     (
         "BUD_USE_PID_CONTROLLER",

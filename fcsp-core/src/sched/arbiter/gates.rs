@@ -37,7 +37,8 @@ impl Arbiter {
             let makes_way = !self.is_high(process.tenant);
             let mode = view.mode(process.tenant);
             let tenant = Some(process.tenant);
-            let gating = if mode == Mode::None || alone == tenant {
+            let passes = alone == tenant || self.together.is_free(now);
+            let gating = if mode == Mode::None || passes {
                 Gating::Untouched
             } else if self.together.is_on_trial() {
                 Gating::OnTrial

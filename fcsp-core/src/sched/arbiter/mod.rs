@@ -175,7 +175,7 @@ impl Arbiter {
         self.set_gates(now_ns, view, alone, guarded, &mut plan);
         if together {
             self.run_together(now_ns, view, &mut plan);
-            plan.wake_ns = Some(now_ns + together::LOOK_NS);
+            plan.wake_ns = Some(self.together.look_at(now_ns, view));
             return plan;
         }
         self.guard(now_ns, guarded, view, &mut plan);

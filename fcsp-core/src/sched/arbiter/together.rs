@@ -23,7 +23,7 @@ use crate::backend::SharingMode;
 use crate::policy::Priority;
 use crate::sched::account::{ProcessAccount, TenantAccount};
 use crate::sched::clock::{ms, us};
-use crate::sched::plan::{Plan, View};
+use crate::sched::plan::{Plan, ProcessView, View};
 use crate::sched::segment::SegmentState;
 use crate::sched::shares::WHOLE_PPM;
 
@@ -52,12 +52,15 @@ const NOT_LESS_MILLI: u64 = 970;
 const WORTH_MILLI: u64 = 1_050;
 /// The same if all of them wait for what they submit: then turns only cost them hand-overs.
 const WORTH_WAITING_MILLI: u64 = 1_000;
-/// While programs run together, so often is looked at whether somebody has less than this part of what
+/// While programs run together, it is looked for so long whether somebody has less than this part of what
 /// turns gave it, thousandths.
-const CHECK_NS: u64 = ms(500);
+const CHECK_NS: u64 = ms(200);
+/// In between they pass untouched for so long, if all of them wait for what they submit: what others have in
+/// their queues would be out of reach.
+const FREE_NS: u64 = ms(1_000);
 const CLEARLY_LESS_MILLI: u64 = 850;
 /// How often to look while programs run together: segments are retired then, and their makers need room.
-pub(super) const LOOK_NS: u64 = ms(1);
+const LOOK_NS: u64 = ms(1);
 
 /// Tenants at work, with their shares.
 type Cast = Vec<(usize, u32)>;
@@ -86,6 +89,8 @@ pub(super) struct Together {
     cast: Cast,
     /// What had been done when the phase began.
     at_entry: Work,
+    /// Until when programs that run together pass untouched.
+    free_until_ns: u64,
     /// When counting began in this phase; 0 while the phase settles.
     counted_from_ns: u64,
     begun: Work,
@@ -104,6 +109,21 @@ impl Together {
         matches!(self.phase, Phase::Trial | Phase::Together)
     }
 
+    /// True while they pass untouched: nothing is counted then.
+    pub(super) fn is_free(&self, now: u64) -> bool {
+        self.phase == Phase::Together && now < self.free_until_ns
+    }
+
+    /// When to look again.
+    pub(super) fn look_at(&self, now: u64, view: &View) -> u64 {
+        let pending = view.processes.iter().any(ProcessView::has_work);
+        if self.is_free(now) && !pending {
+            self.free_until_ns
+        } else {
+            now + LOOK_NS
+        }
+    }
+
     /// True while they do so for a trial.
     pub(super) fn is_on_trial(&self) -> bool {
         self.phase == Phase::Trial
@@ -112,6 +132,7 @@ impl Together {
     fn enter(&mut self, phase: Phase, now: u64) {
         self.phase = phase;
         self.since_ns = now;
+        self.free_until_ns = 0;
         self.counted_from_ns = 0;
     }
 
@@ -155,7 +176,8 @@ impl Arbiter {
             self.together.enter(Phase::Watched, now);
         }
         let elapsed_ns = now.saturating_sub(self.together.since_ns);
-        if self.together.counted_from_ns == 0 && elapsed_ns >= SETTLE_NS {
+        let settled_at_ns = self.together.since_ns.max(self.together.free_until_ns) + SETTLE_NS;
+        if self.together.counted_from_ns == 0 && now >= settled_at_ns {
             self.count_from(now);
         }
         let counted_ns = match self.together.counted_from_ns {
@@ -180,6 +202,7 @@ impl Arbiter {
                 if self.is_better(now) {
                     self.together.backoff_ns = 0;
                     self.together.enter(Phase::Together, now);
+                    self.check_later(now);
                 } else {
                     self.together.fail(now);
                 }
@@ -189,12 +212,22 @@ impl Arbiter {
             }
             Phase::Together if counted_ns >= CHECK_NS => {
                 if self.all_have(now, CLEARLY_LESS_MILLI) {
-                    self.count_from(now);
+                    self.check_later(now);
                 } else {
                     self.together.enter(Phase::Watched, now);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Everybody has as much as it should.
+    fn check_later(&mut self, now: u64) {
+        if self.all_wait() {
+            self.together.free_until_ns = now + FREE_NS;
+            self.together.counted_from_ns = 0;
+        } else {
+            self.count_from(now);
         }
     }
 

@@ -145,6 +145,13 @@ impl Device {
         }
     }
 
+    /// By how many percent a kernel takes longer beside others from now on.
+    pub fn set_slower(&mut self, percent: u64) {
+        if let Some((slower_percent, _)) = &mut self.beside {
+            *slower_percent = percent;
+        }
+    }
+
     /// Lets the device work until now.
     pub fn advance(&mut self, queues: &[&Queue]) {
         let now = now_ns();

@@ -199,6 +199,16 @@ impl Node {
         node
     }
 
+    /// Whether the submissions of a program form segments now.
+    pub fn is_gated(&self, program: usize) -> bool {
+        self.programs[program].producer.gated()
+    }
+
+    /// On a device on which processes run at once, a kernel takes so many percent longer beside others now.
+    pub fn set_slower(&mut self, percent: u64) {
+        self.device.set_slower(percent);
+    }
+
     pub fn set_partition(&self, program: usize, percent: u32) {
         let slot = &self.region.slots[program].slot;
         slot.partition_percent.store(percent, Ordering::Relaxed);

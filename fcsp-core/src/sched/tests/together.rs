@@ -93,6 +93,29 @@ fn a_decoder_is_not_left_to_a_neighbour_that_starves_it() {
     );
 }
 
+/// What is not counted need not be gated, where everybody waits; and programs that begin to disturb each other
+/// are noticed within seconds.
+#[test]
+fn programs_that_wait_pass_untouched_while_they_run_together() {
+    let programs = [(balanced(50), DECODER), (balanced(50), DECODER)];
+    let mut node = Node::concurrent(10, &programs);
+    node.run(ms(1_500));
+    let gated = (0..400).filter(|_| {
+        node.run(ms(10));
+        node.is_gated(0) || node.is_gated(1)
+    });
+    let gated = gated.count();
+    println!("simulated: together, gated {gated} of 400 times");
+    assert!(gated <= 120, "{gated} of 400");
+    let together = node.run(ms(1_000));
+    node.set_slower(400);
+    node.run(ms(3_500));
+    let in_turns = node.run(ms(1_000));
+    println!("simulated: {together:?}, where they would disturb each other {in_turns:?}");
+    let has = |(here, before): (&u64, &u64)| here * 100 >= before * 92;
+    assert!(in_turns.iter().zip(&together).all(has), "{in_turns:?}");
+}
+
 #[test]
 fn together_ends_with_the_neighbour_and_begins_again_with_the_next() {
     let programs = [(balanced(50), saturate()), (balanced(50), saturate())];
