@@ -160,13 +160,15 @@ pub fn pause() {
 }
 
 /// Asserts that `condition` holds within a second.
-pub fn soon(what: &str, mut condition: impl FnMut() -> bool) {
+pub fn soon(what: &str, condition: impl FnMut() -> bool) {
+    within(Duration::from_secs(1), what, condition);
+}
+
+/// Asserts that `condition` holds within that time.
+pub fn within(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
-        assert!(
-            started.elapsed() < Duration::from_secs(1),
-            "not within a second: {what}"
-        );
+        assert!(started.elapsed() < limit, "not within {limit:?}: {what}");
         std::thread::sleep(Duration::from_micros(200));
     }
 }
