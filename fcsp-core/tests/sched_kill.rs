@@ -31,7 +31,7 @@ const WATCHED_NS: u64 = ms(60);
 /// a busy machine.
 const GAP_NS_MEDIAN_MAX: u64 = ms(10);
 const GAP_NS_MAX: u64 = ms(60);
-/// A stopped arbiter is taken for gone after 25 ms and the next looks every 2 ms; work that its
+/// A stopped arbiter is taken for gone after 25 ms and the next looks soon after; work that its
 /// program left unfinished on the device loses its turn after 50 ms.
 const STOPPED_GAP_NS_MAX: u64 = ms(25 + 2 + 50 + 40);
 

@@ -7,7 +7,7 @@
 //! segment that runs.
 
 use super::ahead::take_back;
-use super::{Arbiter, Span, Turn};
+use super::{Arbiter, Turn};
 use crate::backend::SharingMode;
 use crate::policy::Mode;
 use crate::sched::clock::{ms, us};
@@ -84,24 +84,11 @@ impl Arbiter {
                 continue;
             }
             take_back(process, next, plan);
-            self.turn.get_or_insert(Turn {
-                slot: process.slot,
-                tenant,
-                started_ns: now,
-                charged_to_ns: now,
-                segment_started_ns: now,
-                segment_waited_ns: now,
-                looked_ns: now,
-                span: Span {
-                    since_ns: now,
-                    has_gaps: true,
-                    ..Span::default()
-                },
-                first_segment: false,
-                measures_handover: false,
-                budget_ns: 0,
-                handover_ns: 0,
-                hold_until_ns: 0,
+            self.turn.get_or_insert_with(|| {
+                let mut turn = Turn::of(process, now);
+                // Nobody saw when what runs began.
+                turn.span.has_gaps = true;
+                turn
             });
             self.last = Some((process.slot, tenant));
         }

@@ -22,7 +22,7 @@
 use std::collections::BTreeMap;
 
 use super::account::{ProcessAccount, TenantAccount};
-use super::plan::{Plan, View};
+use super::plan::{Plan, ProcessView, View};
 use super::shares::Share;
 use super::tuning::Tuning;
 
@@ -70,6 +70,28 @@ struct Turn {
 }
 
 impl Turn {
+    /// A turn of `process` that begins at `now`, without a hand-over, and has no time.
+    fn of(process: &ProcessView, now: u64) -> Self {
+        Self {
+            slot: process.slot,
+            tenant: process.tenant,
+            started_ns: now,
+            charged_to_ns: now,
+            segment_started_ns: now,
+            segment_waited_ns: now,
+            looked_ns: now,
+            span: Span {
+                since_ns: now,
+                ..Span::default()
+            },
+            first_segment: false,
+            measures_handover: false,
+            budget_ns: 0,
+            handover_ns: 0,
+            hold_until_ns: 0,
+        }
+    }
+
     /// When it has had its time.
     fn over_ns(&self) -> u64 {
         self.started_ns + self.budget_ns

@@ -108,25 +108,19 @@ impl Arbiter {
             .until_ns
             .map_or(left_ns, |until| until.saturating_sub(now));
         let to = self.grant_up_to(process, from, until_ns.saturating_sub(handover_ns));
+        let turn = Turn::of(process, now);
         self.turn = Some(Turn {
-            slot: process.slot,
-            tenant: process.tenant,
             started_ns,
-            charged_to_ns: now,
-            segment_started_ns: now,
-            segment_waited_ns: now,
-            looked_ns: now,
             span: Span {
-                since_ns: now,
                 handover_ns,
-                ..Span::default()
+                ..turn.span
             },
             first_segment: changes,
             measures_handover: process.handover_ns == 0
                 || self.handovers.is_multiple_of(MEASURE_HANDOVER_EVERY),
             budget_ns,
             handover_ns,
-            hold_until_ns: 0,
+            ..turn
         });
         plan.grant.push(Grant {
             slot: process.slot,
