@@ -18,8 +18,8 @@ use crate::capture::Undisturbed;
 use crate::hooks::cuda;
 use crate::memory;
 
-/// Kernels whose names begin like this: NCCL (`ncclDevKernel_…`, `ncclKernel_…`, `ncclSymkDevKernel_…`),
-/// RCCL, which has taken over NCCL's names and had its own, and NVSHMEM.
+/// Kernels whose names in the source begin like this: NCCL (`ncclDevKernel_…`, `ncclKernel_…`,
+/// `ncclSymkDevKernel_…`), RCCL, which has taken over NCCL's names and had its own, and NVSHMEM.
 const BEGINNINGS: &[&[u8]] = &[b"nccl", b"rccl", b"nvshmem"];
 /// Kernels whose (mangled) names hold this: all-reduce of vLLM and SGLang, and of PyTorch's symmetric
 /// memory.
@@ -38,7 +38,17 @@ static KNOWN: [AtomicU64; ENTRIES] = [const { AtomicU64::new(0) }; ENTRIES];
 /// Whether a kernel of that name waits for other devices.
 fn communicates(name: &[u8]) -> bool {
     let holds = |part: &&[u8]| name.windows(part.len()).any(|window| window == *part);
-    BEGINNINGS.iter().any(|start| name.starts_with(start)) || PARTS.iter().any(holds)
+    let source_name = source_name(name);
+    BEGINNINGS.iter().any(|it| source_name.starts_with(it)) || PARTS.iter().any(holds)
+}
+
+/// A name as it stands in the source, up to its parameters; the name itself if it is not that of a C++
+/// function in no namespace (Itanium C++ ABI, 5.1.3: `_Z`, the length in decimal, the name).
+fn source_name(name: &[u8]) -> &[u8] {
+    name.strip_prefix(b"_Z").map_or(name, |rest| {
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        &rest[digits..]
+    })
 }
 
 /// A handle's own place in the table.
@@ -210,6 +220,8 @@ mod tests {
     #[test]
     fn collectives_are_known_by_name() {
         for name in [
+            // As libnccl 2.32 has it.
+            "_Z32ncclDevKernel_AllReduce_f32_RING24ncclDevKernelArgsStorageILm4096EE",
             "ncclDevKernel_AllReduce_Sum_f32_RING_LL",
             "ncclKernel_SendRecv_RING_SIMPLE_Sum_int8_t",
             "ncclSymkDevKernel_AllGather_LL",
@@ -220,7 +232,15 @@ mod tests {
         ] {
             assert!(communicates(name.as_bytes()), "{name}");
         }
-        for name in ["fcsp_work", "", "my_ncclDevKernel", "warpAllReduce", "ncc"] {
+        for name in [
+            "fcsp_work",
+            "",
+            "_Z",
+            "_Z16my_ncclDevKernelv",
+            "my_ncclDevKernel",
+            "warpAllReduce",
+            "ncc",
+        ] {
             assert!(!communicates(name.as_bytes()), "{name}");
         }
     }
