@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use cuda_sys::{CU_STREAM_PER_THREAD, CUfunction, CUresult, CUstream};
 use fcsp_core::backend::QueueId;
 use fcsp_core::sched::cost::CostKey;
-use fcsp_core::sched::producer::Ticket;
+use fcsp_core::sched::producer::{Collective, Ticket};
 
 use crate::device::{self, Device};
 use crate::queue::{gate, launched_into_thread_stream, queue_of};
@@ -53,7 +53,13 @@ pub fn submit<const PER_THREAD: bool>(
     // A call for each, so that the usual one does not ask afterwards which it was.
     match begin::<PER_THREAD>(stream, work) {
         Begun::Passes => launch(),
-        Begun::Beside => launched::<PER_THREAD>(stream, launch()),
+        Begun::Beside(device, collective) => {
+            let result = launched::<PER_THREAD>(stream, launch());
+            device
+                .producer
+                .collective_submitted(&gate(device), collective);
+            result
+        }
         Begun::Entered(device, ticket) => {
             let result = launched::<PER_THREAD>(stream, launch());
             leave(device, ticket, result);
@@ -80,7 +86,7 @@ enum Begun {
     /// Nothing: it is not gated.
     Passes,
     /// Nothing waits for it.
-    Beside,
+    Beside(&'static Device, Collective),
     /// It is in a segment.
     Entered(&'static Device, Ticket),
 }
@@ -94,8 +100,7 @@ fn begin<const PER_THREAD: bool>(stream: CUstream, work: Work<impl FnOnce() -> u
     if work.function.is_some_and(communication::is) {
         // Other devices wait for it: nothing holds it back, and no turn waits for it.
         STALLS.store(true, Ordering::Relaxed);
-        device.producer.stall(&gate, queue);
-        return Begun::Beside;
+        return Begun::Beside(device, device.producer.collective(&gate, queue));
     }
     // Relaxed, and written only if it changes: a count that need not be exact.
     if PASSED.load(Ordering::Relaxed) != 0 {
@@ -125,8 +130,12 @@ fn finish_outlined<const PER_THREAD: bool>(stream: CUstream, begun: Begun, resul
     if !matches!(begun, Begun::Passes) {
         launched::<PER_THREAD>(stream, result);
     }
-    if let Begun::Entered(device, ticket) = begun {
-        leave(device, ticket, result);
+    match begun {
+        Begun::Passes => {}
+        Begun::Beside(device, collective) => device
+            .producer
+            .collective_submitted(&gate(device), collective),
+        Begun::Entered(device, ticket) => leave(device, ticket, result),
     }
 }
 
@@ -141,6 +150,13 @@ fn launched<const PER_THREAD: bool>(stream: CUstream, result: CUresult) -> CUres
         launched_into_thread_stream();
     }
     result
+}
+
+/// `stream` is about to wait for what another stream does.
+pub fn follow<const PER_THREAD: bool>(stream: CUstream) {
+    if let Some((device, queue)) = gated::<PER_THREAD>(stream) {
+        device.producer.follow(&gate(device), queue);
+    }
 }
 
 /// Something that the device cannot end by itself is about to be put into `stream`.
