@@ -139,17 +139,10 @@ impl Crowd {
             generation: 1,
             tenant: slot,
             opened: 2,
-            granted: 0,
-            retired: 0,
             gated: true,
-            synced: 0,
-            blocked: 0,
-            looks: false,
             handover_ns: us(100),
-            guessed: 0,
-            spread_ppm: 0,
-            partition_percent: 0,
             segments: vec![segment(1), segment(2)],
+            ..ProcessView::default()
         };
         Self {
             arbiter: Arbiter::new(Tuning::default()),
@@ -157,6 +150,7 @@ impl Crowd {
                 sharing: SharingMode::Exclusive,
                 tenants: (0..count).map(tenant).collect(),
                 processes: (0..count).map(process).collect(),
+                ..View::default()
             },
             now_ns: ms(1),
         }

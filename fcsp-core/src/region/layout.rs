@@ -117,8 +117,9 @@ pub struct ArbiterWords {
     pub holder: AtomicU32,
     /// Reserved, zero.
     pub reserved: AtomicU32,
-    /// Virtual time of the device: the least virtual time among the tenants with work.
-    pub vtime_ns: AtomicU64,
+    /// When the arbiter last knew that its device leads others in the order of turns, nanoseconds of
+    /// `CLOCK_MONOTONIC`; see [`crate::sched::gang`].
+    pub led_ns: AtomicU64,
     /// Steps made; a test and `fcsp status` read it.
     pub steps: AtomicU64,
     /// Turns that passed from one tenant to another.
@@ -483,7 +484,7 @@ pub const fn layout_hash() -> u64 {
         offset_of!(Header, doorbell),
         offset_of!(Header, arbiter),
         offset_of!(Header, trace),
-        offset_of!(ArbiterWords, vtime_ns),
+        offset_of!(ArbiterWords, led_ns),
         size_of::<Tenant>(),
         offset_of!(Tenant, priority),
         offset_of!(Tenant, quota_bytes),
@@ -499,6 +500,7 @@ pub const fn layout_hash() -> u64 {
         offset_of!(Slot, queue),
         offset_of!(SlotQueue, guessed),
         offset_of!(SlotQueue, spread_ppm),
+        offset_of!(SlotQueue, collective_ns),
         offset_of!(Slot, compute),
         offset_of!(Slot, cells),
         size_of::<UsedWord>(),

@@ -9,14 +9,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::clock::ms;
-use super::plan::{Lead, View};
+use super::plan::{Lead, ProcessView, View};
 use super::view::in_collective;
-use crate::region::scan::{live_slots, tenant_of};
+use crate::region::scan::{live_slots, live_tenants, tenant_of};
 use crate::region::{Region, list};
 use crate::sync::Ordering;
 
 /// How often to look which devices form a group: some 30 µs for each region of the node.
 const LOOK_EVERY_NS: u64 = ms(500);
+/// The same while there is none, although programs take part in collectives, or while tenants have come that are
+/// not known yet.
+const LOOK_AGAIN_NS: u64 = ms(20);
+/// Who leads says so at each of its steps, and makes one at least this often while it has work. A device does not
+/// follow one that does not know yet that it leads.
+const LEADS_NS: u64 = ms(50);
 /// A process's last collective so long ago no longer links its device with others.
 const LINKS_NS: u64 = ms(10_000);
 
@@ -33,9 +39,6 @@ pub struct Gang<'a> {
     group: Mutex<Group>,
 }
 
-/// Tenants of a device by name, with their index there.
-type Tenants = BTreeMap<String, usize>;
-
 #[derive(Debug, Default)]
 struct Group {
     looked_ns: u64,
@@ -44,14 +47,16 @@ struct Group {
     leader: Option<usize>,
     /// Index here of the tenant that had the last turn there.
     led: Option<usize>,
+    /// Tenants here at the last look.
+    tenants: usize,
 }
 
 /// Another device of the group.
 #[derive(Debug)]
 struct Other {
     region: Region,
-    /// Its tenants that are here too: their index there, and here.
-    tenants: BTreeMap<usize, usize>,
+    /// Its tenants at the last look: their index there, and here, if they are here too.
+    tenants: BTreeMap<usize, Option<usize>>,
 }
 
 impl<'a> Gang<'a> {
@@ -66,12 +71,19 @@ impl<'a> Gang<'a> {
     /// Adds to a view of the device what the others of the group do.
     pub fn look_around(&self, view: &mut View, now_ns: u64) {
         let mut group = self.group();
-        if now_ns.saturating_sub(group.looked_ns) >= LOOK_EVERY_NS {
+        let look_every_ns = if group.is_behind(view, now_ns) {
+            LOOK_AGAIN_NS
+        } else {
+            LOOK_EVERY_NS
+        };
+        if now_ns.saturating_sub(group.looked_ns) >= look_every_ns {
             group.looked_ns = now_ns;
             group.form(self.region, now_ns);
         }
-        view.lead = group.lead();
+        view.lead = group.lead(now_ns);
         if view.lead == Lead::Here {
+            let led_ns = &self.region.layout().header.arbiter.led_ns;
+            led_ns.store(now_ns, Ordering::Relaxed);
             group.add_peers(view);
         }
     }
@@ -87,7 +99,17 @@ impl<'a> Gang<'a> {
 }
 
 impl Group {
-    fn lead(&mut self) -> Lead {
+    /// Whether there may be a group that is not formed yet, or tenants in it that are not known.
+    fn is_behind(&self, view: &View, now_ns: u64) -> bool {
+        let is_linked = |it: &ProcessView| links(it.collective_ns, now_ns);
+        if self.others.is_empty() {
+            return view.processes.iter().any(is_linked);
+        }
+        let mut strangers = self.others.iter().filter(|it| it.has_strangers());
+        view.tenants.len() != self.tenants || strangers.next().is_some()
+    }
+
+    fn lead(&mut self, now_ns: u64) -> Lead {
         if self.others.is_empty() {
             return Lead::Nobody;
         }
@@ -95,7 +117,7 @@ impl Group {
             return Lead::Here;
         };
         self.led = leader.holder().or(self.led);
-        Lead::There(self.led)
+        Lead::There(self.led.filter(|_| leader.leads(now_ns)))
     }
 
     /// Adds to the processes here what those of their tenants do on the other devices.
@@ -112,9 +134,11 @@ impl Group {
 
     /// Finds out which devices belong to it now.
     fn form(&mut self, own: &Region, now_ns: u64) {
-        let here = linking(own, now_ns);
+        let here = tenants(own);
+        self.tenants = here.len();
+        let mut names = linking(own, now_ns);
         let found = match own.path().parent() {
-            Some(dir) if !here.is_empty() => list(dir).unwrap_or_default(),
+            Some(dir) if !names.is_empty() => list(dir).unwrap_or_default(),
             _ => Vec::new(),
         };
         let mut apart: Vec<_> = found
@@ -126,18 +150,13 @@ impl Group {
                 (region, there)
             })
             .collect();
-        let mut names: BTreeSet<String> = here.keys().cloned().collect();
         self.others.clear();
-        let is_linked = |names: &BTreeSet<String>, there: &Tenants| {
-            there.keys().any(|name| names.contains(name))
-        };
-        while let Some(at) = apart.iter().position(|(_, it)| is_linked(&names, it)) {
-            let (region, there) = apart.swap_remove(at);
-            let both = there
-                .iter()
-                .filter_map(|(name, there)| Some((*there, *here.get(name)?)));
-            let tenants = both.collect();
-            names.extend(there.into_keys());
+        while let Some(at) = apart.iter().position(|(_, it)| !it.is_disjoint(&names)) {
+            let (region, linking) = apart.swap_remove(at);
+            names.extend(linking);
+            let there = tenants(&region).into_iter();
+            let tenants = there.map(|(name, there)| (there, here.get(&name).copied()));
+            let tenants = tenants.collect();
             self.others.push(Other { region, tenants });
         }
         let paths = self.others.iter().map(|it| it.region.path()).enumerate();
@@ -150,6 +169,12 @@ impl Group {
 }
 
 impl Other {
+    /// Whether its arbiter knows that it leads.
+    fn leads(&self, now_ns: u64) -> bool {
+        let led_ns = &self.region.layout().header.arbiter.led_ns;
+        now_ns.saturating_sub(led_ns.load(Ordering::Relaxed)) < LEADS_NS
+    }
+
     /// Index here of the tenant whose turn it is there.
     fn holder(&self) -> Option<usize> {
         let layout = self.region.layout();
@@ -157,14 +182,20 @@ impl Other {
         let holder = layout.header.arbiter.holder.load(Ordering::Relaxed);
         let pages = layout.slots.get(holder.checked_sub(1)? as usize)?;
         let tenant = tenant_of(&pages.slot).0 as usize;
-        self.tenants.get(&tenant).copied()
+        self.tenants.get(&tenant).copied().flatten()
+    }
+
+    /// Whether processes are there of tenants that were not at the last look.
+    fn has_strangers(&self) -> bool {
+        let mut found = live_slots(self.region.layout());
+        found.any(|it| !self.tenants.contains_key(&(it.tenant().0 as usize)))
     }
 
     /// Processes there of tenants that are here too: index of the tenant here, whether it has work there that is
     /// not over, and whether it is in a collective.
     fn peers(&self) -> impl Iterator<Item = (usize, bool, bool)> + '_ {
         live_slots(self.region.layout()).filter_map(|found| {
-            let tenant = *self.tenants.get(&(found.tenant().0 as usize))?;
+            let tenant = (*self.tenants.get(&(found.tenant().0 as usize))?)?;
             // Relaxed: looked at again at the next step.
             let opened = found.slot.queue.opened.load(Ordering::Relaxed);
             let retired = found.slot.compute.retired.load(Ordering::Relaxed);
@@ -173,17 +204,20 @@ impl Other {
     }
 }
 
-/// Tenants of a device that took part in collectives lately.
-fn linking(region: &Region, now_ns: u64) -> Tenants {
-    let layout = region.layout();
-    live_slots(layout)
+/// Names of the tenants of a device that took part in collectives lately.
+fn linking(region: &Region, now_ns: u64) -> BTreeSet<String> {
+    live_slots(region.layout())
         .filter(|found| {
             let collective_ns = found.slot.queue.collective_ns.load(Ordering::Relaxed);
             links(collective_ns, now_ns)
         })
-        .map(|found| {
-            let tenant = found.tenant();
-            (region.tenant(tenant).name.read(), tenant.0 as usize)
-        })
+        .map(|found| region.tenant(found.tenant()).name.read())
+        .collect()
+}
+
+/// All tenants of a device by name, with their index there.
+fn tenants(region: &Region) -> BTreeMap<String, usize> {
+    live_tenants(region.layout())
+        .map(|(index, tenant)| (tenant.name.read(), index.0 as usize))
         .collect()
 }

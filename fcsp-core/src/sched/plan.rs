@@ -41,7 +41,7 @@ pub struct TenantView {
 }
 
 /// One process.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ProcessView {
     /// Index of its slot.
     pub slot: usize,

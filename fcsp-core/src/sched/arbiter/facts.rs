@@ -5,7 +5,8 @@ use crate::sched::plan::{Plan, ProcessView, SegmentView, View};
 use crate::sched::segment::{SegmentState, reached};
 
 impl View {
-    pub(in crate::sched) fn process(&self, slot: usize) -> Option<&ProcessView> {
+    /// The process in that slot.
+    pub fn process(&self, slot: usize) -> Option<&ProcessView> {
         self.processes.iter().find(|p| p.slot == slot)
     }
 

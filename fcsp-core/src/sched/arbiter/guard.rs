@@ -38,7 +38,9 @@ impl Arbiter {
         let queues_much = mine
             .clone()
             .any(|it| !it.waits() || it.device_ns_mean >= LONG_NS);
-        let is_reachable = mine.all(|it| !it.threads_wait);
+        // Of a job that spans devices some steps would be over at once, and what is left of the one that is cut
+        // would wait for its peers.
+        let is_reachable = mine.all(|it| !it.threads_wait && !it.spans);
         view.sharing == SharingMode::Exclusive && comes && queues_much && is_reachable
     }
 

@@ -5,6 +5,7 @@ use crate::backend::{Elapsed, Marker};
 use crate::region::layout::RegionLayout;
 use crate::sched::clock::us;
 use crate::sync::{AtomicU32, prepare_fences};
+use std::sync::Mutex;
 
 const KERNEL_NS: u64 = us(10);
 
@@ -13,6 +14,8 @@ const KERNEL_NS: u64 = us(10);
 struct Device {
     /// Submissions under way by segment, as far as numbers go before they come again.
     under_way: [AtomicU32; SEGMENTS],
+    /// Waits put into queues: which queue, for what.
+    waits: Mutex<Vec<(QueueId, u32)>>,
 }
 
 impl Device {
@@ -22,7 +25,8 @@ impl Device {
 }
 
 impl StreamGate for Device {
-    fn wait(&self, _: QueueId, _: &AtomicU32, _: u32) -> bool {
+    fn wait(&self, queue: QueueId, _: &AtomicU32, value: u32) -> bool {
+        self.waits.lock().expect("no panic").push((queue, value));
         true
     }
 
@@ -166,6 +170,50 @@ fn a_stalled_queue_is_no_reason_to_look_at_another() {
     node.submit(1);
     assert_eq!(usual(), Some(QueueId(1)), "it stands behind that once");
     node.check(3);
+}
+
+#[test]
+fn a_queue_that_waits_for_another_waits_for_its_grant() {
+    let node = Node::new();
+    let other = QueueId(2);
+    let waits = || {
+        let waits = node.device.waits.lock().expect("no panic");
+        let its = waits.iter().filter(|(queue, _)| *queue == other);
+        its.map(|(_, number)| *number).collect::<Vec<_>>()
+    };
+    node.producer.follow(&node.device, other);
+    assert!(waits().is_empty(), "there is nothing to wait for");
+    node.submit(1);
+    let first = node.slot.queue.opened.load(Ordering::Relaxed);
+    node.producer.follow(&node.device, other);
+    assert_eq!(waits(), [first]);
+    node.producer.page.grant.store(first, Ordering::Relaxed);
+    node.producer.follow(&node.device, other);
+    assert_eq!(waits(), [first], "it is granted");
+    node.producer.sync(&node.device);
+    node.submit(2);
+    let second = node.slot.queue.opened.load(Ordering::Relaxed);
+    assert_eq!(waits(), [first, second], "its own gate");
+    node.producer.follow(&node.device, other);
+    assert_eq!(waits(), [first, second], "it is behind that already");
+}
+
+#[test]
+fn the_device_tells_when_a_collective_runs() {
+    let node = Node::new();
+    let arrival = &node.producer.page.arrival;
+    let words = || {
+        [&arrival.collective_begun, &arrival.collective_done].map(|it| it.load(Ordering::Relaxed))
+    };
+    let collective = node.producer.collective(&node.device, QueueId(2));
+    assert_eq!(words(), [1, 0], "this device is there at once");
+    node.producer.collective_submitted(&node.device, collective);
+    assert_eq!(words(), [1, 1]);
+    assert!(node.slot.queue.collective_ns.load(Ordering::Relaxed) > 0);
+    node.submit(1);
+    node.producer.sync(&node.device);
+    let opened = node.slot.queue.opened.load(Ordering::Relaxed);
+    assert_eq!(node.slot.queue.waits_at.load(Ordering::Relaxed), opened);
 }
 
 #[test]
