@@ -75,8 +75,8 @@ pub struct ProcessView {
     pub waits_at: u32,
     /// When it last submitted work that other devices take part in; 0 for never.
     pub collective_ns: u64,
-    /// It has work that the device has yet to come to, which is not among `segments`.
-    pub hides: bool,
+    /// It has work that the device has yet to come to, which is not among `segments`: up to this segment.
+    pub hides: Option<u32>,
     /// Its tenant has work on a device that follows this one.
     pub has_peers_at_work: bool,
     /// The device runs work of it, or of its tenant on a device that follows this one, that other devices take

@@ -49,7 +49,7 @@ pub fn read(region: &RegionLayout, view: &mut View, now_ns: u64) {
 
 /// When to look again: as planned, or earlier if there is work that the device has yet to come to.
 pub fn wake_ns(planned: Option<u64>, view: &View, now_ns: u64) -> Option<u64> {
-    let hides = view.processes.iter().any(|process| process.hides);
+    let hides = view.processes.iter().any(|process| process.hides.is_some());
     let arrival = hides.then_some(now_ns + ARRIVAL_POLL_NS);
     planned.into_iter().chain(arrival).min()
 }
@@ -91,7 +91,7 @@ fn read_process(found: SlotRef<'_>, now_ns: u64) -> ProcessView {
     let opened = slot.queue.opened.load(Ordering::Acquire);
     let retired = slot.compute.retired.load(Ordering::Relaxed);
     let shown = newest_shown(page, opened, retired, now_ns);
-    let hides = shown != opened;
+    let hides = (shown != opened).then_some(opened);
     let opened = shown;
     let pending = opened.wrapping_sub(retired).min(AHEAD + 1);
     let segments = (1..=pending)

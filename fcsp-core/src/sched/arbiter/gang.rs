@@ -13,7 +13,7 @@
 use super::{Arbiter, Turn};
 use crate::sched::clock::{ms, us};
 use crate::sched::gang::links;
-use crate::sched::plan::{Lead, ProcessView, View};
+use crate::sched::plan::{Grant, Lead, Plan, ProcessView, View};
 use crate::sched::segment::reached;
 
 /// How long a turn lasts at most beyond its time for the sake of a collective that runs, and how long a process
@@ -58,7 +58,7 @@ impl Arbiter {
         let mut its = view.processes.iter().filter(|it| it.tenant == tenant);
         let account = self.tenants.get(&tenant);
         let thinks = account.is_some_and(|it| now.saturating_sub(it.active_ns) <= THINK_NS_MAX);
-        its.any(|it| self.spans(it.slot) && (it.has_work() || it.hides || thinks))
+        its.any(|it| self.spans(it.slot) && (it.has_work() || it.hides.is_some() || thinks))
     }
 
     /// Whether `holder` gives its turn up for `tenant`, whose turn it is on the device that leads.
@@ -70,8 +70,23 @@ impl Arbiter {
     /// it now.
     pub(super) fn awaits_peers(&self, process: &ProcessView, last: u32) -> bool {
         let is_led = self.led.is_none_or(|led| led == process.tenant);
-        let is_elsewhere = process.hides || process.has_peers_at_work || process.in_collective;
+        let is_elsewhere =
+            process.hides.is_some() || process.has_peers_at_work || process.in_collective;
         is_led && is_elsewhere && reached(last, process.opened) && self.spans(process.slot)
+    }
+
+    /// Grants a holder that waits for its peers what stands behind that: it goes on as soon as they are done.
+    pub(super) fn grant_hidden(&self, process: &ProcessView, plan: &mut Plan) {
+        let from = plan.granted(process).wrapping_add(1);
+        let to = process.hides.filter(|to| reached(*to, from));
+        if let Some(to) = to.filter(|_| self.spans(process.slot)) {
+            plan.grant.push(Grant {
+                slot: process.slot,
+                from,
+                to,
+                first_of_turn: false,
+            });
+        }
     }
 
     /// Whether a turn that has had its time goes on: it would leave a collective behind that is not over.

@@ -56,7 +56,11 @@ impl Arbiter {
             let Some(account) = self.tenants.get_mut(&process.tenant) else {
                 continue;
             };
-            if process.has_work() || process.hides || process.has_peers_at_work || !process.gated {
+            if process.has_work()
+                || process.hides.is_some()
+                || process.has_peers_at_work
+                || !process.gated
+            {
                 account.active_ns = now;
             }
         }

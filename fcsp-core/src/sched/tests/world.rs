@@ -313,7 +313,7 @@ impl Process {
                 partition_percent: 0,
                 waits_at: 0,
                 collective_ns: 0,
-                hides: false,
+                hides: None,
                 has_peers_at_work: false,
                 in_collective: false,
                 segments: Vec::new(),

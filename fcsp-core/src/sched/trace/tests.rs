@@ -60,7 +60,7 @@ fn process(slot: usize, segments: u32) -> ProcessView {
         partition_percent: 0,
         waits_at: 0,
         collective_ns: 0,
-        hides: false,
+        hides: None,
         has_peers_at_work: false,
         in_collective: false,
         guessed: 0,
