@@ -2,7 +2,7 @@
 //! per device ([`crate::device`]), by the thread that makes a context: the program waits for it.
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use cuda_sys::CUdevice;
 use fcsp_core::backend::Vendor;
@@ -11,6 +11,7 @@ use fcsp_core::policy::{EnvSettings, Fail, Limits, Policy, PolicyError, resolve,
 use fcsp_core::region::{Attachment, Region, existing_run_dir, liveness, run_dir, scan};
 use fcsp_core::sched::observer::Bench;
 use fcsp_core::sched::producer::Producer;
+use fcsp_gate::Pages;
 use fcsp_preload::log;
 
 use crate::activity::Activity;
@@ -97,7 +98,7 @@ pub fn make(ordinal: CUdevice, id: String, steps: &mut Steps) -> Result<&'static
     let device: &'static Device = Box::leak(Box::new(Device {
         ordinal,
         producer: Producer::new(layout, me.0 as usize, bench),
-        pages: OnceLock::new(),
+        pages: Pages::new(attachment.page()),
         overhead_bytes: AtomicU64::new(0),
         leaving_bytes: AtomicU64::new(0),
         graphs: Mutex::default(),

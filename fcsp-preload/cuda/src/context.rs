@@ -112,9 +112,7 @@ fn gone(ending: Option<Ending>, device: Option<&'static Device>) {
     communication::forget();
     for device in device::attached().filter(|it| device.is_none_or(|one| core::ptr::eq(*it, one))) {
         device.producer.reset();
-        if let Some(pages) = device.pages.get() {
-            pages.forget();
-        }
+        device.pages.forget();
         if known {
             usage::release_context(device);
         }

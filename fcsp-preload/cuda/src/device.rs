@@ -7,7 +7,7 @@
 
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::Mutex;
 
 use cuda_sys::{CUdevice, CUresult};
 use fcsp_core::ledger::Ledger;
@@ -15,7 +15,7 @@ use fcsp_core::ledger::live::LiveMap;
 use fcsp_core::region::Attachment;
 use fcsp_core::sched::clock::now_ns;
 use fcsp_core::sched::producer::Producer;
-use fcsp_nvidia_queue::Pages;
+use fcsp_gate::Pages;
 use fcsp_preload::{fork, log};
 
 use crate::activity::Activity;
@@ -40,8 +40,8 @@ pub struct Device {
     pub attachment: &'static Attachment,
     /// Turns submissions into segments.
     pub producer: Producer,
-    /// The gate page as the device sees it; made with the first gate.
-    pub pages: OnceLock<Pages>,
+    /// The gate page as the device sees it.
+    pub pages: Pages,
     /// What the tenant is charged for memory outside this process's allocations: contexts, code.
     pub overhead_bytes: AtomicU64,
     /// What is charged for memory that was freed and may not have left the device yet.

@@ -11,7 +11,7 @@
 //! | `context` | where a device is attached as the program makes a context on it |
 //!
 //! What they use: `device` and `identity` are the devices this process has; `turn` says what is submitted in its
-//! turn; `queue` says which stream is which for the gate (`fcsp_nvidia_queue`); `usage` counts what the driver
+//! turn; `queue` says which stream is which for the gate (`fcsp_gate`), which calls the `driver`; `usage` counts what the driver
 //! itself takes; `policy_watch` follows the policy file; `mps` says whether this program runs beside others.
 //! Mechanism (wrappers, `dlsym`, guard, panic border) is `fcsp_preload`'s, decisions are `fcsp_core`'s.
 
@@ -21,6 +21,7 @@ mod capture;
 mod communication;
 mod context;
 mod device;
+mod driver;
 mod graph;
 mod hooks;
 mod identity;

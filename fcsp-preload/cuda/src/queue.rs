@@ -2,7 +2,7 @@
 //!
 //! The gate itself (waits, writes, markers) is `fcsp_nvidia_queue`'s. Here is what it asks of this
 //! program ([`Program`]): default streams of threads, contexts of other threads, captures that must
-//! not be disturbed; and the driver's functions ([`driver`]).
+//! not be disturbed.
 //!
 //! A stream is known to the core by a number:
 //!
@@ -21,11 +21,13 @@ use cuda_sys::{
     CUstream_flags,
 };
 use fcsp_core::backend::QueueId;
-use fcsp_nvidia_queue::{CudaGate, Driver, Pages, Surroundings};
+use fcsp_gate::{Gate, Surroundings};
+use fcsp_nvidia_queue::{Streams, new_event};
 use fcsp_preload::log;
 
 use crate::capture::{self, Undisturbed};
 use crate::device::Device;
+use crate::driver::Cuda;
 use crate::hooks::cuda;
 use crate::memory::contexts;
 
@@ -37,29 +39,10 @@ fn succeeded(result: CUresult) -> bool {
     result == CUresult::CUDA_SUCCESS
 }
 
-/// The gate of one device of this process. The first looks the driver's functions up, which a program that is
-/// never gated need not wait for.
+/// The gate of one device of this process.
 #[inline]
-pub fn gate(device: &Device) -> CudaGate<'_, Program> {
-    let pages = device
-        .pages
-        .get_or_init(|| Pages::new(device.attachment.page(), driver()));
-    CudaGate::new(pages, Program)
-}
-
-/// The driver's own functions for a gate, never the exports of the same names.
-pub fn driver() -> Driver {
-    Driver {
-        host_register: cuda::cuMemHostRegister_v2.get(),
-        host_device_pointer: cuda::cuMemHostGetDevicePointer_v2.get(),
-        wait_value: cuda::cuStreamWaitValue32_v2.get(),
-        write_value: cuda::cuStreamWriteValue32_v2.get(),
-        event_create: cuda::cuEventCreate.get(),
-        event_record: cuda::cuEventRecord.get(),
-        event_elapsed: cuda::cuEventElapsedTime_v2
-            .get()
-            .or_else(|| cuda::cuEventElapsedTime.get()),
-    }
+pub fn gate(device: &Device) -> Gate<'_, Streams<Cuda>, Program> {
+    Gate::new(&device.pages, Streams(Cuda), Program)
 }
 
 /// A stream as the core knows it. `None` for the default stream of one thread too many.
@@ -127,7 +110,9 @@ pub fn launched_into_thread_stream() {
     };
     let mut event = thread.newest.load(Ordering::Acquire);
     if event.is_null() {
-        let made = driver().event(CUevent_flags::CU_EVENT_DISABLE_TIMING);
+        let made = cuda::cuEventCreate
+            .get()
+            .and_then(|create| new_event(create, CUevent_flags::CU_EVENT_DISABLE_TIMING));
         event = made.unwrap_or(ptr::null_mut());
         thread.newest.store(event, Ordering::Release);
     }
@@ -205,7 +190,7 @@ fn join_thread_stream(queue: QueueId, call: impl FnOnce(CUstream) -> bool) -> bo
 #[derive(Clone, Copy, Debug)]
 pub struct Program;
 
-impl Surroundings for Program {
+impl Surroundings<Streams<Cuda>> for Program {
     type Held = Undisturbed;
 
     fn hold(&self) -> Undisturbed {
