@@ -1,6 +1,6 @@
 //! What a stream freed last, so that a program near its quota need not wait at every step.
 //!
-//! A stream takes again what it freed before, and the pool does not grow (H100, driver 580.159, November 2026). So
+//! A stream takes again what it freed before, and the pool does not grow. So
 //! where there is no room for a pool to grow, an allocation that is not larger than a block the same stream
 //! freed into the same pool, and did not take again, needs none.
 //!
@@ -14,18 +14,13 @@
 //! All of it begins once the quota was met, because the driver must be asked how large a freed block is.
 
 use core::cell::Cell;
-use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use cuda_sys::{CUdeviceptr, CUmemoryPool, CUpointer_attribute, CUresult, CUstream};
-
-use crate::hooks::cuda;
+use crate::driver::{Driver, StreamOf};
 use crate::memory::pool::table;
 use crate::queue::queue_of;
 
 const BLOCKS_MAX: usize = 8;
-/// What is taken of a block at least, and in steps of this: the driver's pages.
-const BLOCK_ALIGN_BYTES: u64 = 2 << 20;
 /// No stream and pool, and no thread, have this.
 const NOBODY: u64 = 0;
 
@@ -94,9 +89,9 @@ fn note_watched_thread() {
 }
 
 /// A stream with a pool's tag. Streams are addresses of less than 55 bits, or numbers with the top bit set.
-fn owner_of<const PER_THREAD: bool>(stream: CUstream, tag: u8) -> u64 {
+fn owner_of<D: Driver, const PER_THREAD: bool>(stream: StreamOf<D>, tag: u8) -> u64 {
     const TAG_SHIFT: u32 = 55;
-    match queue_of::<PER_THREAD>(stream) {
+    match queue_of::<D, PER_THREAD>(stream) {
         Some(queue) => queue.0 & !(0xff << TAG_SHIFT) | u64::from(tag) << TAG_SHIFT,
         None => NOBODY,
     }
@@ -108,10 +103,10 @@ pub struct Block(u8, u64);
 impl Block {
     /// What the driver knows of the block at `address`, if frees are noted.
     #[inline]
-    pub fn at(address: CUdeviceptr) -> Option<Self> {
+    pub fn at<D: Driver>(address: u64) -> Option<Self> {
         // Relaxed: once shared, nothing is remembered, and what is asked in vain costs time only.
         if is_watched() && !SHARED.load(Ordering::Relaxed) {
-            Self::of(address)
+            Self::of::<D>(address)
         } else {
             None
         }
@@ -119,26 +114,10 @@ impl Block {
 
     /// What the driver knows of the block at `address`, if it is of a pool.
     #[cold]
-    pub fn of(address: CUdeviceptr) -> Option<Self> {
-        let mut pool: CUmemoryPool = core::ptr::null_mut();
-        let mut bytes = 0_usize;
-        let place = (&raw mut pool).cast::<c_void>();
-        let which = CUpointer_attribute::CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE;
-        // SAFETY: the driver checks the address and writes a handle and a size, or fails.
-        let results = unsafe {
-            [
-                cuda::cuPointerGetAttribute.get()?(place, which, address),
-                cuda::cuMemGetAddressRange_v2.get()?(core::ptr::null_mut(), &mut bytes, address),
-            ]
-        };
-        if results
-            .iter()
-            .any(|result| *result != CUresult::CUDA_SUCCESS)
-        {
-            return None;
-        }
+    pub fn of<D: Driver>(address: u64) -> Option<Self> {
+        let (pool, bytes) = D::block_at(address)?;
         let (tag, _) = table::find(pool)?;
-        Some(Self(tag, bytes as u64))
+        Some(Self(tag, bytes))
     }
 
     /// It was freed without a stream's order.
@@ -149,8 +128,8 @@ impl Block {
     }
 
     /// It was freed in `stream`.
-    pub fn freed<const PER_THREAD: bool>(self, stream: CUstream) {
-        let owner = owner_of::<PER_THREAD>(stream, self.0);
+    pub fn freed<D: Driver, const PER_THREAD: bool>(self, stream: StreamOf<D>) {
+        let owner = owner_of::<D, PER_THREAD>(stream, self.0);
         // Relaxed, here and below: blocks are used while there is one thread.
         if OWNER.swap(owner, Ordering::Relaxed) != owner {
             clear();
@@ -175,7 +154,11 @@ impl Drop for Relying {
 
 /// Takes a block of at least `bytes` that `stream` freed into the pool with that tag. `None` if there is none: then
 /// the call may be given any block, and none is remembered any more.
-pub fn take<const PER_THREAD: bool>(stream: CUstream, tag: u8, bytes: u64) -> Option<Relying> {
+pub fn take<D: Driver, const PER_THREAD: bool>(
+    stream: StreamOf<D>,
+    tag: u8,
+    bytes: u64,
+) -> Option<Relying> {
     if OWNER.load(Ordering::Relaxed) == NOBODY {
         return None;
     }
@@ -184,7 +167,7 @@ pub fn take<const PER_THREAD: bool>(stream: CUstream, tag: u8, bytes: u64) -> Op
     if SHARED.load(Ordering::SeqCst) {
         return None;
     }
-    let ours = OWNER.load(Ordering::Relaxed) == owner_of::<PER_THREAD>(stream, tag);
+    let ours = OWNER.load(Ordering::Relaxed) == owner_of::<D, PER_THREAD>(stream, tag);
     let fitting = BLOCKS
         .iter()
         .filter(|_| ours)
@@ -196,7 +179,7 @@ pub fn take<const PER_THREAD: bool>(stream: CUstream, tag: u8, bytes: u64) -> Op
         return None;
     };
     // What is left of it can be taken, too.
-    let taken_bytes = bytes.next_multiple_of(BLOCK_ALIGN_BYTES);
+    let taken_bytes = bytes.next_multiple_of(D::BLOCK_ALIGN_BYTES);
     block.store(block_bytes.saturating_sub(taken_bytes), Ordering::Relaxed);
     Some(relying)
 }

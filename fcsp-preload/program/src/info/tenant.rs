@@ -1,33 +1,29 @@
 //! Whose view a question about a device is answered from, whether or not this process uses the device.
 //!
 //! A process that made a context on the device has an account there. A program that only asks the
-//! management library (a monitor, `nvidia-smi`) never does, and gets none: it reads its tenant's account
+//! management library (a monitor) never does, and gets none: it reads its tenant's account
 //! in the device's region, if there is one, and else what the policy and the environment say the tenant
 //! would get. A process that nobody gave to a tenant, an operator's on the host, sees the device as it is.
 //!
 //! The region is looked for at most once in [`LOOK_EVERY`] while there is none, and kept once found.
 
-use core::ffi::CStr;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use cuda_sys::{nvmlDevice_t, nvmlMemory_v2_t, nvmlReturn_t};
-use fcsp_core::backend::{DeviceInfo, SharingMode, Vendor};
+use fcsp_core::backend::{DeviceInfo, SharingMode};
 use fcsp_core::policy::{EnvSettings, Policy, resolve, tenant_name};
 use fcsp_core::region::layout::Tenant;
 use fcsp_core::region::{Region, TenantIndex, list, run_dir, scan, tenant};
 use fcsp_core::sync;
 
 use crate::device::{self, DEVICES_MAX, Device};
-use crate::hooks::nvml;
-use crate::memory::pool;
+use crate::driver::Driver;
+use crate::memory::pool::settle::settle_all;
 
 /// How often a region that does not exist is looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// `NVML_DEVICE_UUID_V2_BUFFER_SIZE` in nvml.h 13.0.
-const UUID_BYTES: usize = 96;
 /// How a tenant is named by default outside of containers; see [`tenant_name::default_for`].
 const LONE_JOB: &str = "job-";
 
@@ -92,32 +88,36 @@ fn own_tenant() -> &'static OwnTenant {
     })
 }
 
-/// The view of the device behind a management handle. A call of some microseconds.
-pub fn view_of(handle: nvmlDevice_t) -> Option<View> {
-    let mut text = [0; UUID_BYTES];
-    // SAFETY: the library writes a string within the length.
-    let result =
-        unsafe { nvml::nvmlDeviceGetUUID.get()?(handle, text.as_mut_ptr(), UUID_BYTES as u32) };
-    if result != nvmlReturn_t::NVML_SUCCESS {
-        return None;
-    }
-    // SAFETY: the library ended it with a NUL.
-    let id = unsafe { CStr::from_ptr(text.as_ptr()) }.to_str().ok()?;
+/// What the management library says of a device that this process does not use.
+#[derive(Clone, Copy, Debug)]
+pub struct Described {
+    /// The number that the driver would give the device in this process, by which settings may name it.
+    pub ordinal: u32,
+    /// What programs can allocate on it, bytes.
+    pub total_bytes: u64,
+}
+
+/// The view of the device with that identity; `describe` asks the management library about it.
+pub fn view_of<D: Driver>(id: &str, describe: impl FnOnce() -> Option<Described>) -> Option<View> {
     if let Some(device) = device::by_id(id) {
         return Some(View::Attached(device));
     }
-    watched(id, handle).map(View::Watched)
+    watched::<D>(id, describe).map(View::Watched)
 }
 
 /// The entry of a device, made if it is new.
-fn watched(id: &str, handle: nvmlDevice_t) -> Option<&'static Watched> {
+fn watched<D: Driver>(
+    id: &str,
+    describe: impl FnOnce() -> Option<Described>,
+) -> Option<&'static Watched> {
     let tenant = own_tenant();
     let mut made: *mut Watched = ptr::null_mut();
+    let mut describe = Some(describe);
     for place in &WATCHED {
         let mut here = place.load(Ordering::Acquire);
         if here.is_null() {
             if made.is_null() {
-                made = Box::into_raw(Box::new(Watched::new(tenant, id, handle)?));
+                made = Box::into_raw(Box::new(Watched::new::<D>(tenant, id, describe.take()?()?)));
             }
             // Release publishes the entry; a thread that was faster may have made the same one.
             here = place
@@ -135,29 +135,28 @@ fn watched(id: &str, handle: nvmlDevice_t) -> Option<&'static Watched> {
 }
 
 impl Watched {
-    fn new(tenant: &OwnTenant, id: &str, handle: nvmlDevice_t) -> Option<Self> {
+    fn new<D: Driver>(tenant: &OwnTenant, id: &str, described: Described) -> Self {
         let info = DeviceInfo {
-            vendor: Vendor::Nvidia,
+            vendor: D::VENDOR,
             id: id.to_owned(),
             name: String::new(),
-            total_bytes: total_bytes(handle)?,
+            total_bytes: described.total_bytes,
             sharing: SharingMode::Exclusive,
             simulated: false,
         };
-        let ordinal = ordinal(id, handle)?;
         let resolved = resolve(
             &tenant.name,
-            ordinal,
+            described.ordinal,
             &info,
             tenant.policy.as_ref(),
             &tenant.env,
         );
-        Some(Self {
+        Self {
             id: info.id,
             quota_bytes: resolved.limits.quota_bytes.filter(|_| !tenant.unclaimed),
             region: AtomicPtr::new(ptr::null_mut()),
             looked_ns: AtomicU64::new(0),
-        })
+        }
     }
 
     /// The device's region, if there is one.
@@ -195,10 +194,10 @@ impl Watched {
 
 impl View {
     /// What the tenant may have and has left, if it has a quota.
-    pub fn quota_and_free(&self) -> Option<(u64, u64)> {
+    pub fn quota_and_free<D: Driver>(&self) -> Option<(u64, u64)> {
         let (quota_bytes, used_bytes) = match self {
             Self::Attached(device) => {
-                pool::settle::settle_all();
+                settle_all::<D>();
                 (device.quota_bytes()?, device.ledger().used_bytes())
             }
             Self::Watched(watched) => match watched.tenant() {
@@ -271,32 +270,9 @@ impl View {
     }
 }
 
-/// What programs can allocate on the device: what CUDA calls its total.
-fn total_bytes(handle: nvmlDevice_t) -> Option<u64> {
-    let mut memory = nvmlMemory_v2_t {
-        version: cuda_sys::structure_version::<nvmlMemory_v2_t>(2),
-        ..nvmlMemory_v2_t::default()
-    };
-    // SAFETY: a structure of the version it says.
-    let result = unsafe { nvml::nvmlDeviceGetMemoryInfo_v2.get()?(handle, &mut memory) };
-    (result == nvmlReturn_t::NVML_SUCCESS).then(|| memory.total - memory.reserved.min(memory.total))
-}
-
-/// The number CUDA would give the device in this process, by which settings may name it.
-fn ordinal(id: &str, handle: nvmlDevice_t) -> Option<u32> {
-    let mut index = 0;
-    // SAFETY: the library writes a number there, or fails.
-    let result = unsafe { nvml::nvmlDeviceGetIndex.get()?(handle, &mut index) };
-    if result != nvmlReturn_t::NVML_SUCCESS {
-        return None;
-    }
-    let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
-    Some(visible.map_or(index, |visible| visible_place(&visible, id, index)))
-}
-
-/// Place of a device among those that `CUDA_VISIBLE_DEVICES` names by index or beginning of UUID; its
-/// index if it is not among them.
-fn visible_place(visible: &str, id: &str, index: u32) -> u32 {
+/// Place of a device among those that a variable of the vendor's names by index or beginning of identity, separated by
+/// commas; its index if it is not among them. Identities begin with `GPU-`.
+pub fn visible_place(visible: &str, id: &str, index: u32) -> u32 {
     let names_it = |name: &str| {
         let name = name.trim();
         name.parse() == Ok(index) || (name.starts_with("GPU-") && id.starts_with(name))
@@ -310,7 +286,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_device_is_numbered_as_cuda_numbers_it() {
+    fn a_device_is_numbered_as_the_driver_numbers_it() {
         let id = "GPU-12345678-0000";
         assert_eq!(visible_place("3,2", id, 2), 1);
         assert_eq!(visible_place("GPU-9, GPU-1234", id, 5), 1);

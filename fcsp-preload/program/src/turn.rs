@@ -6,13 +6,13 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use cuda_sys::{CU_STREAM_PER_THREAD, CUfunction, CUresult, CUstream};
 use fcsp_core::backend::QueueId;
 use fcsp_core::sched::cost::CostKey;
 use fcsp_core::sched::producer::Ticket;
 
 use crate::device::{self, Device};
-use crate::queue::{gate, launched_into_thread_stream, queue_of};
+use crate::driver::{CodeOf, Driver, StreamOf};
+use crate::queue::{gate, queue_of, submitted};
 use crate::{capture, communication, usage_rhythm};
 
 /// What is submitted.
@@ -22,8 +22,8 @@ pub struct Work<G> {
     pub key: CostKey,
     /// Says what device time it may take if nobody has measured it.
     pub guess_ns: G,
-    /// The kernel, where it is one.
-    pub function: Option<CUfunction>,
+    /// The kernel's handle, where it is one.
+    pub kernel: Option<u64>,
 }
 
 /// Small copies and fills that went before without a turn; see [`crate::transfer`].
@@ -35,43 +35,45 @@ static STALLS: AtomicBool = AtomicBool::new(false);
 
 /// The device and the queue behind `stream`, if what goes there now forms segments.
 #[inline]
-pub fn gated<const PER_THREAD: bool>(stream: CUstream) -> Option<(&'static Device, QueueId)> {
-    let device = device::current().filter(|device| device.producer.gated())?;
-    if capture::captures::<PER_THREAD>(stream) {
+pub fn gated<D: Driver, const PER_THREAD: bool>(
+    stream: StreamOf<D>,
+) -> Option<(&'static Device, QueueId)> {
+    let device = device::current::<D>().filter(|device| device.producer.gated())?;
+    if capture::captures::<D, PER_THREAD>(stream) {
         return None;
     }
-    Some((device, queue_of::<PER_THREAD>(stream)?))
+    Some((device, queue_of::<D, PER_THREAD>(stream)?))
 }
 
 /// Submits work to `stream` in its turn. All of it is compiled into the caller, for launches of kernels.
 #[inline(always)]
-pub fn submit<const PER_THREAD: bool>(
-    stream: CUstream,
+pub fn submit<D: Driver, const PER_THREAD: bool>(
+    stream: StreamOf<D>,
     work: Work<impl FnOnce() -> u64>,
-    launch: impl FnOnce() -> CUresult,
-) -> CUresult {
+    launch: impl FnOnce() -> CodeOf<D>,
+) -> CodeOf<D> {
     // A call for each, so that the usual one does not ask afterwards which it was.
-    match begin::<PER_THREAD>(stream, work) {
+    match begin::<D, PER_THREAD>(stream, work) {
         Begun::Passes => launch(),
-        Begun::Beside => launched::<PER_THREAD>(stream, launch()),
+        Begun::Beside => launched::<D, PER_THREAD>(stream, launch()),
         Begun::Entered(device, ticket) => {
-            let result = launched::<PER_THREAD>(stream, launch());
-            leave(device, ticket, result);
+            let result = launched::<D, PER_THREAD>(stream, launch());
+            leave::<D>(device, ticket, result);
             result
         }
     }
 }
 
 /// As [`submit`], in less code: for calls of which there are many kinds, or that take longer.
-pub fn submit_outlined<const PER_THREAD: bool>(
-    stream: CUstream,
+pub fn submit_outlined<D: Driver, const PER_THREAD: bool>(
+    stream: StreamOf<D>,
     work: Work<impl FnOnce() -> u64>,
-    launch: impl FnOnce() -> CUresult,
-) -> CUresult {
-    let (key, guess_ns, function) = (work.key, (work.guess_ns)(), work.function);
-    let begun = begin_outlined::<PER_THREAD>(stream, key, guess_ns, function);
+    launch: impl FnOnce() -> CodeOf<D>,
+) -> CodeOf<D> {
+    let (key, guess_ns, kernel) = (work.key, (work.guess_ns)(), work.kernel);
+    let begun = begin_outlined::<D, PER_THREAD>(stream, key, guess_ns, kernel);
     let result = launch();
-    finish_outlined::<PER_THREAD>(stream, begun, result);
+    finish_outlined::<D, PER_THREAD>(stream, begun, result);
     result
 }
 
@@ -86,12 +88,15 @@ enum Begun {
 }
 
 #[inline(always)]
-fn begin<const PER_THREAD: bool>(stream: CUstream, work: Work<impl FnOnce() -> u64>) -> Begun {
-    let Some((device, queue)) = gated::<PER_THREAD>(stream) else {
+fn begin<D: Driver, const PER_THREAD: bool>(
+    stream: StreamOf<D>,
+    work: Work<impl FnOnce() -> u64>,
+) -> Begun {
+    let Some((device, queue)) = gated::<D, PER_THREAD>(stream) else {
         return Begun::Passes;
     };
-    let gate = gate(device);
-    if work.function.is_some_and(communication::is) {
+    let gate = gate::<D>(device);
+    if work.kernel.is_some_and(communication::is::<D>) {
         // Other devices wait for it: nothing holds it back, and no turn waits for it.
         STALLS.store(true, Ordering::Relaxed);
         device.producer.stall(&gate, queue);
@@ -106,62 +111,69 @@ fn begin<const PER_THREAD: bool>(stream: CUstream, work: Work<impl FnOnce() -> u
 }
 
 #[inline(never)]
-fn begin_outlined<const PER_THREAD: bool>(
-    stream: CUstream,
+fn begin_outlined<D: Driver, const PER_THREAD: bool>(
+    stream: StreamOf<D>,
     key: CostKey,
     guess_ns: u64,
-    function: Option<CUfunction>,
+    kernel: Option<u64>,
 ) -> Begun {
     let work = Work {
         key,
         guess_ns: || guess_ns,
-        function,
+        kernel,
     };
-    begin::<PER_THREAD>(stream, work)
+    begin::<D, PER_THREAD>(stream, work)
 }
 
 #[inline(never)]
-fn finish_outlined<const PER_THREAD: bool>(stream: CUstream, begun: Begun, result: CUresult) {
+fn finish_outlined<D: Driver, const PER_THREAD: bool>(
+    stream: StreamOf<D>,
+    begun: Begun,
+    result: CodeOf<D>,
+) {
     if !matches!(begun, Begun::Passes) {
-        launched::<PER_THREAD>(stream, result);
+        launched::<D, PER_THREAD>(stream, result);
     }
     if let Begun::Entered(device, ticket) = begun {
-        leave(device, ticket, result);
+        leave::<D>(device, ticket, result);
     }
 }
 
 #[inline(always)]
-fn leave(device: &Device, ticket: Ticket, result: CUresult) {
-    let is_launched = result == CUresult::CUDA_SUCCESS;
-    device.producer.leave(&gate(device), ticket, is_launched);
+fn leave<D: Driver>(device: &Device, ticket: Ticket, result: CodeOf<D>) {
+    let is_launched = result == D::SUCCESS;
+    device
+        .producer
+        .leave(&gate::<D>(device), ticket, is_launched);
 }
 
-fn launched<const PER_THREAD: bool>(stream: CUstream, result: CUresult) -> CUresult {
-    if stream == CU_STREAM_PER_THREAD || (PER_THREAD && stream.is_null()) {
-        launched_into_thread_stream();
-    }
+fn launched<D: Driver, const PER_THREAD: bool>(
+    stream: StreamOf<D>,
+    result: CodeOf<D>,
+) -> CodeOf<D> {
+    submitted::<D, PER_THREAD>(stream);
     result
 }
 
 /// Something that the device cannot end by itself is about to be put into `stream`.
-pub fn stall<const PER_THREAD: bool>(stream: CUstream) {
+pub fn stall<D: Driver, const PER_THREAD: bool>(stream: StreamOf<D>) {
     STALLS.store(true, Ordering::Relaxed);
-    if let Some((device, queue)) = gated::<PER_THREAD>(stream) {
-        device.producer.stall(&gate(device), queue);
+    if let Some((device, queue)) = gated::<D, PER_THREAD>(stream) {
+        device.producer.stall(&gate::<D>(device), queue);
     }
 }
 
 /// As [`stall`], for a stream of a device that need not be the current one.
-pub fn stall_anywhere(stream: CUstream) {
+pub fn stall_anywhere<D: Driver>(stream: StreamOf<D>) {
     STALLS.store(true, Ordering::Relaxed);
-    if capture::captures::<false>(stream) {
+    if capture::captures::<D, false>(stream) {
         return;
     }
-    let Some(queue) = queue_of::<false>(stream) else {
+    let Some(queue) = queue_of::<D, false>(stream) else {
         return;
     };
     for device in device::attached().filter(|device| device.producer.gated()) {
-        device.producer.stall(&gate(device), queue);
+        device.producer.stall(&gate::<D>(device), queue);
     }
 }
 
@@ -172,28 +184,28 @@ pub fn stalls() -> bool {
 }
 
 /// Makes a call that waits for the device; the scheduler is told before and after.
-pub fn waiting(call: impl FnOnce() -> CUresult) -> CUresult {
-    about_to_wait();
-    waited(call())
+pub fn waiting<D: Driver>(call: impl FnOnce() -> CodeOf<D>) -> CodeOf<D> {
+    about_to_wait::<D>();
+    waited::<D>(call())
 }
 
 /// Tells the scheduler that this thread is about to wait.
-pub fn about_to_wait() {
+pub fn about_to_wait<D: Driver>() {
     usage_rhythm::stirred();
     if capture::any() {
         // Waiting is illegal for what is captured, and for the rest a quiet segment is judged by time.
         return;
     }
     for device in device::attached().filter(|device| device.producer.gated()) {
-        device.producer.sync(&gate(device));
+        device.producer.sync(&gate::<D>(device));
     }
 }
 
 /// Tells the scheduler that this thread has waited.
-pub fn waited(result: CUresult) -> CUresult {
+pub fn waited<D: Driver>(result: CodeOf<D>) -> CodeOf<D> {
     if !capture::any() {
         for device in device::attached().filter(|device| device.producer.gated()) {
-            device.producer.waited(&gate(device));
+            device.producer.waited(&gate::<D>(device));
         }
     }
     result

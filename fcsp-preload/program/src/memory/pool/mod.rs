@@ -1,4 +1,4 @@
-//! Handlers of stream-ordered allocation, and of the pools it comes from.
+//! Stream-ordered allocation, and the pools it comes from.
 //!
 //! A pool is charged what its driver says it has, never less ([`fcsp_core::ledger::pool`] has the argument). An
 //! allocation reserves the most by which its pool can grow, calls the driver, and gives back what was too
@@ -14,7 +14,7 @@
 //! streams of the context, and only then refuse. A plain allocation is refused without the wait, as on a full device.
 //!
 //! Pools that share their memory with other processes are charged where they allocate; an import
-//! (`cuMemPoolImportPointer`) is charged to nobody again. Pools of host memory are charged to nobody.
+//! is charged to nobody again. Pools of host memory are charged to nobody.
 //!
 //! Which pools there are is in [`table`], and which one a device's allocations come from now in [`current`].
 
@@ -23,23 +23,46 @@ pub mod reuse;
 pub mod settle;
 pub mod table;
 
-use cuda_sys::{
-    CUdevice, CUdeviceptr, CUmemAllocationType, CUmemLocation, CUmemLocationType, CUmemPoolProps,
-    CUmemoryPool, CUresult, CUstream, fn_types,
-};
 use fcsp_core::ledger::live::Live;
 use fcsp_core::ledger::pool::{Settled, Worst};
 use fcsp_preload::log;
 
 use crate::capture::{self, Undisturbed};
 use crate::device::{self, Device};
-use crate::hooks::cuda;
+use crate::driver::{CodeOf, Driver, StreamOf};
 use crate::memory::charge::{When, charged, credited_by, give_back, key_at, remember, reserve};
 use crate::memory::graph;
 use crate::turn;
 use reuse::{Block, Relying};
 use settle::{correct, note_use};
-use table::{Doomed, Found, HOST, Pool, UNKNOWN_POOL, enter, find_or_enter};
+use table::{Doomed, Found, Pool, UNKNOWN_POOL};
+
+/// What a driver writes as an address.
+pub trait Address: Copy {
+    /// The address as a number.
+    fn number(self) -> u64;
+}
+
+impl Address for u64 {
+    #[inline(always)]
+    fn number(self) -> u64 {
+        self
+    }
+}
+
+impl Address for u32 {
+    #[inline(always)]
+    fn number(self) -> u64 {
+        self.into()
+    }
+}
+
+impl<T> Address for *mut T {
+    #[inline(always)]
+    fn number(self) -> u64 {
+        self.expose_provenance() as u64
+    }
+}
 
 /// How often a thread lets others run before a stream-ordered allocation is refused: what their calls
 /// reserve and do not use is back within microseconds.
@@ -48,20 +71,20 @@ const OTHERS_MAX: u32 = 8;
 const ATTEMPTS_MAX: u32 = 2;
 
 /// An allocation in the order of a stream.
-struct Request {
+struct Request<D: Driver> {
     device: &'static Device,
     pool: &'static Pool,
     tag: u8,
-    stream: CUstream,
+    stream: StreamOf<D>,
     bytes: u64,
     /// The most by which the pool can grow.
     most: Worst,
 }
 
-impl Request {
+impl<D: Driver> Request<D> {
     /// Reserves what the call can take; gives how much that is.
     #[inline]
-    fn make_room<const PER_THREAD: bool>(&self) -> Result<(Worst, Option<Relying>), CUresult> {
+    fn make_room<const PER_THREAD: bool>(&self) -> Result<(Worst, Option<Relying>), CodeOf<D>> {
         if reuse::is_watched()
             && let Some(relying) = self.rely::<PER_THREAD>()
         {
@@ -77,30 +100,30 @@ impl Request {
     /// A block that this stream freed, and that nobody else can be given meanwhile.
     #[cold]
     fn rely<const PER_THREAD: bool>(&self) -> Option<Relying> {
-        let relying = reuse::take::<PER_THREAD>(self.stream, self.tag, self.bytes)?;
+        let relying = reuse::take::<D, PER_THREAD>(self.stream, self.tag, self.bytes)?;
         // Nor by a call that began before anybody watched.
         (!self.pool.charge.is_busy()).then_some(relying)
     }
 
     #[cold]
-    fn find_room<const PER_THREAD: bool>(&self) -> Result<Worst, CUresult> {
+    fn find_room<const PER_THREAD: bool>(&self) -> Result<Worst, CodeOf<D>> {
         let (device, bytes) = (self.device, self.most.bytes());
         let fits = || device.attachment.try_reserve(bytes).is_ok();
         let possible = device.quota_bytes().is_none_or(|quota| bytes <= quota);
         if possible {
             reuse::watch();
-            if settle::shed(device) && fits() {
+            if settle::shed::<D>(device) && fits() {
                 return Ok(self.most);
             }
-            if settle::any_unused(device) {
-                wait_for::<PER_THREAD>(self.stream);
-                if settle::shed(device) && fits() {
+            if settle::any_unused::<D>(device) {
+                wait_for::<D, PER_THREAD>(self.stream);
+                if settle::shed::<D>(device) && fits() {
                     return Ok(self.most);
                 }
             }
-            if settle::any_unused(device) {
-                wait_for_all();
-                settle::shed(device);
+            if settle::any_unused::<D>(device) {
+                wait_for_all::<D>();
+                settle::shed::<D>(device);
             }
             for _ in 0..OTHERS_MAX {
                 if fits() {
@@ -109,15 +132,15 @@ impl Request {
                 std::thread::yield_now();
             }
         }
-        reserve(device, bytes).map(|()| self.most)
+        reserve::<D>(device, bytes).map(|()| self.most)
     }
 
     /// Calls the driver within what was reserved.
     #[inline]
-    fn call(&self, worst: Worst, allocate: impl Fn() -> CUresult) -> (CUresult, Settled) {
+    fn call(&self, worst: Worst, allocate: impl Fn() -> CodeOf<D>) -> (CodeOf<D>, Settled) {
         self.pool.charge.begin(worst);
         let result = allocate();
-        if result != CUresult::CUDA_SUCCESS {
+        if result != D::SUCCESS {
             self.refused(worst);
             return (result, Settled::default());
         }
@@ -125,7 +148,7 @@ impl Request {
             note_use();
             return (result, Settled::default());
         }
-        let figure = || self.pool.reserved_bytes();
+        let figure = || self.pool.reserved_bytes::<D>();
         let settled = self
             .pool
             .charge
@@ -146,7 +169,7 @@ impl Request {
         if worst != Worst::NOTHING {
             self.device.ledger().release(worst.bytes());
         }
-        settle::settle(self.device, self.pool);
+        settle::settle::<D>(self.device, self.pool);
     }
 
     /// The pool grew by more than was reserved for it: true if the quota does not have that.
@@ -168,79 +191,73 @@ impl Request {
 
     /// Frees again what was just allocated at `address`.
     #[cold]
-    fn undo<const PER_THREAD: bool>(&self, address: CUdeviceptr) {
-        let free = if PER_THREAD {
-            cuda::cuMemFreeAsync_ptsz.get()
-        } else {
-            cuda::cuMemFreeAsync.get()
-        };
-        // SAFETY: the driver has just given it, and nobody else knows of it.
-        let freed = free.map(|free| unsafe { free(address, self.stream) });
-        if freed != Some(CUresult::CUDA_SUCCESS) {
+    fn undo<const PER_THREAD: bool>(&self, address: u64) {
+        if !D::free_in_order::<PER_THREAD>(address, self.stream) {
             log::warn!("an allocation over the quota could not be undone; it stays charged");
         }
-        wait_for::<PER_THREAD>(self.stream);
-        settle::settle_all();
+        wait_for::<D, PER_THREAD>(self.stream);
+        settle::settle_all::<D>();
     }
 }
 
 /// Waits for what stands in `stream`, as the driver does on a full device.
-fn wait_for<const PER_THREAD: bool>(stream: CUstream) {
-    let wait = if PER_THREAD {
-        cuda::cuStreamSynchronize_ptsz.get()
-    } else {
-        cuda::cuStreamSynchronize.get()
-    };
-    let Some(wait) = wait else { return };
-    turn::about_to_wait();
+fn wait_for<D: Driver, const PER_THREAD: bool>(stream: StreamOf<D>) {
+    turn::about_to_wait::<D>();
     settle::about_to_wait();
-    let _undisturbed = Undisturbed::enter();
-    // SAFETY: the program's own stream; the driver checks it. If it does not wait, nothing is freed, and
-    // the request is refused.
-    turn::waited(unsafe { wait(stream) });
+    let _undisturbed = Undisturbed::<D>::enter();
+    // If it does not wait, nothing is freed, and the request is refused.
+    if let Some(result) = D::wait_for_stream::<PER_THREAD>(stream) {
+        turn::waited::<D>(result);
+    }
 }
 
 /// Waits for everything of the calling thread's context: other streams have freed what this one needs.
-fn wait_for_all() {
+fn wait_for_all<D: Driver>() {
     // It is refused while anything is captured, and spoils the capture.
-    let wait = cuda::cuCtxSynchronize.get().filter(|_| !capture::any());
-    let Some(wait) = wait else { return };
-    turn::about_to_wait();
+    if capture::any() {
+        return;
+    }
+    turn::about_to_wait::<D>();
     settle::about_to_wait();
-    // SAFETY: no arguments. If it does not wait, nothing is freed, and the request is refused.
-    turn::waited(unsafe { wait() });
+    // If it does not wait, nothing is freed, and the request is refused.
+    if let Some(result) = D::wait_for_all() {
+        turn::waited::<D>(result);
+    }
 }
 
+/// Allocates in the order of `stream` from the pool that `pool` says, by `allocate`, which has the driver write the
+/// address to `address`.
+///
 /// # Safety
 ///
 /// `address` is the program's own argument, valid after the driver accepted it.
 #[inline]
-unsafe fn allocate<const PER_THREAD: bool>(
-    address: *mut CUdeviceptr,
+pub unsafe fn allocate<D: Driver, const PER_THREAD: bool, A: Address>(
+    address: *mut A,
     bytes: u64,
-    stream: CUstream,
+    stream: StreamOf<D>,
     pool: impl FnOnce() -> Option<Found>,
-    allocate: impl Fn() -> CUresult,
-) -> CUresult {
-    if capture::captures::<PER_THREAD>(stream) {
+    allocate: impl Fn() -> CodeOf<D>,
+) -> CodeOf<D> {
+    if capture::captures::<D, PER_THREAD>(stream) {
         // A node that allocates when the graph is launched.
         graph::note_node();
         return allocate();
     }
     reuse::note_thread();
     // SAFETY: called after the driver has answered.
-    let key_of = |result| unsafe { key_at(result, address, |it| it) };
+    let key_of = |result| unsafe { key_at::<D, A>(result, address, A::number) };
     let Some((tag, pool)) = pool() else {
-        return of_unknown_pool(bytes, || {
+        return of_unknown_pool::<D>(bytes, || {
             let result = allocate();
             (result, key_of(result))
         });
     };
     // Host memory is not the device's, and what no device has is the driver's to refuse.
-    let (Some(device), Some(most)) = (pool.device(), pool.growth_max(bytes)) else {
+    let (Some(device), Some(most)) = (pool.device::<D>(), pool.growth_max(bytes)) else {
         return allocate();
     };
-    let request = Request {
+    let request = Request::<D> {
         device,
         pool,
         tag,
@@ -255,7 +272,7 @@ unsafe fn allocate<const PER_THREAD: bool>(
         };
         let (result, settled) = request.call(worst, &allocate);
         drop(relying);
-        if result != CUresult::CUDA_SUCCESS {
+        if result != D::SUCCESS {
             return result;
         }
         let key = key_of(result);
@@ -269,127 +286,56 @@ unsafe fn allocate<const PER_THREAD: bool>(
         }
         return result;
     }
-    CUresult::CUDA_ERROR_OUT_OF_MEMORY
+    D::OUT_OF_MEMORY
 }
 
 /// From a pool that has no place in the table, or of a driver that does not say which pool is current: it is
 /// charged by itself, and given back when it is known to have left the device.
 #[cold]
-fn of_unknown_pool(bytes: u64, allocate: impl FnOnce() -> (CUresult, CUdeviceptr)) -> CUresult {
-    match device::current() {
-        Some(device) => charged(device, &device.allocations, bytes, UNKNOWN_POOL, allocate),
+fn of_unknown_pool<D: Driver>(
+    bytes: u64,
+    allocate: impl FnOnce() -> (CodeOf<D>, u64),
+) -> CodeOf<D> {
+    match device::current::<D>() {
+        Some(device) => charged::<D>(device, &device.allocations, bytes, UNKNOWN_POOL, allocate),
         None => allocate().0,
     }
 }
 
-/// # Safety
-///
-/// As `cuMemAllocAsync`, or its variant for per-thread default streams.
-pub unsafe fn alloc_async<const PER_THREAD: bool>(
-    real: fn_types::cuMemAllocAsync,
-    dptr: *mut CUdeviceptr,
-    bytesize: usize,
-    h_stream: CUstream,
-) -> CUresult {
-    // SAFETY: the program's own call, passed on.
-    unsafe {
-        allocate::<PER_THREAD>(
-            dptr,
-            bytesize as u64,
-            h_stream,
-            || current::of(h_stream),
-            || real(dptr, bytesize, h_stream),
-        )
-    }
-}
-
-/// # Safety
-///
-/// As `cuMemAllocFromPoolAsync`, or its variant for per-thread default streams.
-pub unsafe fn alloc_from_pool<const PER_THREAD: bool>(
-    real: fn_types::cuMemAllocFromPoolAsync,
-    dptr: *mut CUdeviceptr,
-    bytesize: usize,
-    pool: CUmemoryPool,
-    h_stream: CUstream,
-) -> CUresult {
-    let found = || find_or_enter(pool);
-    // SAFETY: the program's own call, passed on.
-    unsafe {
-        allocate::<PER_THREAD>(dptr, bytesize as u64, h_stream, found, || {
-            real(dptr, bytesize, pool, h_stream)
-        })
-    }
-}
-
-/// # Safety
-///
-/// As `cuMemFreeAsync`, or its variant for per-thread default streams.
-pub unsafe fn free_async<const PER_THREAD: bool>(
-    real: fn_types::cuMemFreeAsync,
-    dptr: CUdeviceptr,
-    h_stream: CUstream,
-) -> CUresult {
-    // SAFETY: the program's own call, passed on.
-    let free = || unsafe { real(dptr, h_stream) };
-    if capture::captures::<PER_THREAD>(h_stream) {
+/// Frees what is at `address` in the order of `stream`, by `free`.
+pub fn free_in_order<D: Driver, const PER_THREAD: bool>(
+    address: u64,
+    stream: StreamOf<D>,
+    free: impl FnOnce() -> CodeOf<D>,
+) -> CodeOf<D> {
+    if capture::captures::<D, PER_THREAD>(stream) {
         // A node that frees when the graph is launched; the memory is the graph's.
         return free();
     }
     reuse::note_thread();
-    let block = Block::at(dptr);
+    let block = Block::at::<D>(address);
     // A plain allocation is the device's again some time after the stream gets here.
-    let result = credited_by(dptr, free, |device, live| {
+    let result = credited_by::<D>(address, free, |device, live| {
         give_back(device, live, When::Later);
     });
-    if let (Some(block), CUresult::CUDA_SUCCESS) = (block, result) {
-        block.freed::<PER_THREAD>(h_stream);
+    if let Some(block) = block.filter(|_| result == D::SUCCESS) {
+        block.freed::<D, PER_THREAD>(stream);
     }
     result
 }
 
-/// # Safety
-///
-/// As `cuMemPoolCreate`.
-pub unsafe fn create(
-    real: fn_types::cuMemPoolCreate,
-    pool: *mut CUmemoryPool,
-    props: *const CUmemPoolProps,
-) -> CUresult {
-    // SAFETY: the program's own call, passed on.
-    let result = unsafe { real(pool, props) };
-    if result == CUresult::CUDA_SUCCESS {
-        // SAFETY: the driver read the one and wrote the other.
-        let (location, handle) = unsafe { ((*props).location, *pool) };
-        let on_device = location.type_ == CUmemLocationType::CU_MEM_LOCATION_TYPE_DEVICE;
-        enter(handle, if on_device { location.id } else { HOST }, true);
-    }
-    result
-}
-
-/// # Safety
-///
-/// As `cuMemPoolTrimTo`.
-pub unsafe fn trim_to(
-    real: fn_types::cuMemPoolTrimTo,
-    pool: CUmemoryPool,
-    min_bytes_to_keep: usize,
-) -> CUresult {
+/// Makes a call that makes a pool give back what it does not use.
+pub fn trim<D: Driver>(call: impl FnOnce() -> CodeOf<D>) -> CodeOf<D> {
     settle::about_to_wait();
-    // SAFETY: the program's own call, passed on.
-    let result = unsafe { real(pool, min_bytes_to_keep) };
-    settle::waited(result)
+    settle::waited::<D>(call())
 }
 
-/// # Safety
-///
-/// As `cuMemPoolDestroy`.
-pub unsafe fn destroy(real: fn_types::cuMemPoolDestroy, pool: CUmemoryPool) -> CUresult {
-    settle::settle_all();
-    let doomed = Doomed::of(pool);
-    // SAFETY: the program's own call, passed on.
-    let result = unsafe { real(pool) };
-    if result != CUresult::CUDA_SUCCESS {
+/// Makes a call that destroys the pool with that handle.
+pub fn destroy<D: Driver>(handle: u64, call: impl FnOnce() -> CodeOf<D>) -> CodeOf<D> {
+    settle::settle_all::<D>();
+    let doomed = Doomed::of(handle);
+    let result = call();
+    if result != D::SUCCESS {
         if let Some(doomed) = doomed {
             doomed.refused();
         }
@@ -397,59 +343,9 @@ pub unsafe fn destroy(real: fn_types::cuMemPoolDestroy, pool: CUmemoryPool) -> C
     }
     // It may have been a current one.
     current::changed(None);
-    if let Some((device, bytes)) = doomed.and_then(Doomed::destroyed) {
+    if let Some((device, bytes)) = doomed.and_then(Doomed::destroyed::<D>) {
         // What was freed and not waited for.
         settle::give_back_later(device, bytes);
     }
-    result
-}
-
-/// # Safety
-///
-/// As `cuMemGetDefaultMemPool` and `cuMemGetMemPool`.
-pub unsafe fn get_of(
-    real: fn_types::cuMemGetMemPool,
-    pool: *mut CUmemoryPool,
-    location: *mut CUmemLocation,
-    type_: CUmemAllocationType,
-) -> CUresult {
-    // SAFETY: the program's own call, passed on.
-    let result = unsafe { real(pool, location, type_) };
-    if result == CUresult::CUDA_SUCCESS {
-        // SAFETY: the driver read the one and wrote the other.
-        let (location, handle) = unsafe { (*location, *pool) };
-        if location.type_ != CUmemLocationType::CU_MEM_LOCATION_TYPE_DEVICE {
-            enter(handle, HOST, false);
-        }
-    }
-    result
-}
-
-/// # Safety
-///
-/// As `cuDeviceSetMemPool`.
-pub unsafe fn set_current(
-    real: fn_types::cuDeviceSetMemPool,
-    dev: CUdevice,
-    pool: CUmemoryPool,
-) -> CUresult {
-    // SAFETY: the program's own call, passed on.
-    let result = unsafe { real(dev, pool) };
-    current::changed(Some(dev));
-    result
-}
-
-/// # Safety
-///
-/// As `cuMemSetMemPool`.
-pub unsafe fn set_current_of(
-    real: fn_types::cuMemSetMemPool,
-    location: *mut CUmemLocation,
-    type_: CUmemAllocationType,
-    pool: CUmemoryPool,
-) -> CUresult {
-    // SAFETY: the program's own call, passed on.
-    let result = unsafe { real(location, type_, pool) };
-    current::changed(None);
     result
 }

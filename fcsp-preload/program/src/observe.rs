@@ -10,6 +10,7 @@ use fcsp_core::sync::prepare_fences;
 use fcsp_preload::log;
 
 use crate::device::Device;
+use crate::driver::Driver;
 use crate::policy_watch;
 use crate::usage;
 
@@ -20,7 +21,7 @@ const STACK_BYTES: usize = 256 * 1024;
 ///
 /// # Errors
 /// If the system starts no thread.
-pub fn start(
+pub fn start<D: Driver>(
     device: &'static Device,
     attachment: &'static Arc<Attachment>,
     bench: &'static Bench,
@@ -30,7 +31,7 @@ pub fn start(
         let _held_until_the_process_ends = RobustHold::new(attachment).inspect_err(|error| {
             log::warn!("the kernel will not report the end of this process twice over: {error}");
         });
-        start_others(device, attachment);
+        start_others::<D>(device, attachment);
         device.producer.prepare();
         let peers = RegionPeers {
             region: attachment.region(),
@@ -43,7 +44,7 @@ pub fn start(
 }
 
 /// Starts what may take its time, and must not keep the observer from its work meanwhile.
-fn start_others(device: &'static Device, attachment: &'static Attachment) {
+fn start_others<D: Driver>(device: &'static Device, attachment: &'static Attachment) {
     let run = move || {
         observer::prepare_thread();
         attachment.settle();
@@ -52,7 +53,7 @@ fn start_others(device: &'static Device, attachment: &'static Attachment) {
         }
         // Takes some milliseconds, and only makes later submissions cheaper.
         prepare_fences();
-        usage::follow(device);
+        usage::follow::<D>(device);
     };
     if let Err(error) = std::thread::Builder::new()
         .name("fcsp-usage".into())

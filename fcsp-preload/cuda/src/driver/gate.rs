@@ -1,13 +1,10 @@
-//! The driver's own functions for the gate, never the exports of the same names: [`Cuda`].
+//! The driver's functions that the gate calls.
 
 use cuda_sys::fn_types;
 use fcsp_nvidia_queue::Functions;
 
+use crate::driver::Cuda;
 use crate::hooks::cuda;
-
-/// The driver of the program that this library is loaded into.
-#[derive(Clone, Copy, Debug)]
-pub struct Cuda;
 
 impl Functions for Cuda {
     #[inline]

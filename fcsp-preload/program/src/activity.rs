@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// What the calls of one process do on a device. One counter for all threads: these calls take
 /// microseconds. Allocations from pools, which do not, count only where what is charged changes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Activity {
     at_work: AtomicU32,
     changes: AtomicU64,

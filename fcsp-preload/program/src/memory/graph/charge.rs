@@ -1,14 +1,11 @@
 //! What is charged for memory of graphs beside what living ones need: [`GraphCharge`].
 //!
-//! The handlers of [`crate::memory::graph`] say what happens to graphs, and those of [`crate::sync`] when somebody
-//! has waited.
+//! The vendor's handlers say what happens to graphs, and [`crate::waiting`] when somebody has waited.
 
 use std::sync::{MutexGuard, PoisonError};
 
-use cuda_sys::{CUgraphMem_attribute, CUresult};
-
 use crate::device::Device;
-use crate::hooks::cuda;
+use crate::driver::Driver;
 use crate::memory::pool::settle::{correct, note_use};
 
 /// What is charged for graphs of a device: `needs_bytes`, for which living executable graphs were charged when
@@ -66,10 +63,10 @@ fn charge_of(device: &Device) -> MutexGuard<'_, GraphCharge> {
 
 /// Charges what the driver has beyond the needs of living graphs, which are in the ledger already, or still.
 /// Behind a lock: graphs are instantiated seldom.
-pub fn settle(device: &Device, change: &Change) {
+pub fn settle<D: Driver>(device: &Device, change: &Change) {
     let mut charge = charge_of(device);
     // A driver that does not say keeps nothing, as far as is known.
-    let reserved_bytes = reserved_bytes(device).unwrap_or(0);
+    let reserved_bytes = D::graphs_reserved(device.ordinal).unwrap_or(0);
     let kept_bytes = charge.kept_after(change, reserved_bytes);
     let before = core::mem::replace(&mut charge.kept_bytes, kept_bytes);
     if kept_bytes != before {
@@ -95,9 +92,9 @@ pub fn about_to_wait(device: &Device) -> Destroyed {
 }
 
 /// The wait is over; `done` if there is nothing left to wait for.
-pub fn waited(device: &Device, destroyed: Destroyed, done: bool) {
+pub fn waited<D: Driver>(device: &Device, destroyed: Destroyed, done: bool) {
     if done {
-        settle(device, &Change::Waited);
+        settle::<D>(device, &Change::Waited);
     }
     let mut charge = charge_of(device);
     charge.waits = charge.waits.saturating_sub(1);
@@ -107,18 +104,8 @@ pub fn waited(device: &Device, destroyed: Destroyed, done: bool) {
 }
 
 /// A context was made on `device`: what the driver kept for graphs beyond the one before is charged.
-pub fn learn(device: &Device) {
-    settle(device, &Change::Trimmed);
-}
-
-/// Bytes that the driver has for graphs.
-fn reserved_bytes(device: &Device) -> Option<u64> {
-    let attribute = CUgraphMem_attribute::CU_GRAPH_MEM_ATTR_RESERVED_MEM_CURRENT;
-    let mut bytes = 0_u64;
-    let ask = cuda::cuDeviceGetGraphMemAttribute.get()?;
-    // SAFETY: the driver writes a 64-bit number.
-    let result = unsafe { ask(device.ordinal, attribute, (&raw mut bytes).cast()) };
-    (result == CUresult::CUDA_SUCCESS).then_some(bytes)
+pub fn learn<D: Driver>(device: &Device) {
+    settle::<D>(device, &Change::Trimmed);
 }
 
 /// True if the driver has memory for graphs that do not need it.
@@ -131,16 +118,14 @@ fn kept_bytes(device: &Device) -> u64 {
 }
 
 /// Makes the driver give back what it keeps for graphs; true if that was anything.
-pub fn shed(device: &Device) -> bool {
+pub fn shed<D: Driver>(device: &Device) -> bool {
     let before = kept_bytes(device);
     if before == 0 {
         return false;
     }
-    if let Some(trim) = cuda::cuDeviceGraphMemTrim.get() {
-        // SAFETY: an ordinal; if the driver does not do it, its figure says so.
-        let _figure_tells = unsafe { trim(device.ordinal) };
-    }
-    settle(device, &Change::Trimmed);
+    // If the driver does not do it, its figure says so.
+    D::trim_graphs(device.ordinal);
+    settle::<D>(device, &Change::Trimmed);
     kept_bytes(device) < before
 }
 

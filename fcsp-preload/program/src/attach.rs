@@ -4,11 +4,11 @@
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use cuda_sys::CUdevice;
-use fcsp_core::backend::Vendor;
 use fcsp_core::ledger::live::LiveMap;
-use fcsp_core::policy::{EnvSettings, Fail, Limits, Policy, PolicyError, resolve, tenant_name};
-use fcsp_core::region::{Attachment, Region, existing_run_dir, liveness, run_dir, scan};
+use fcsp_core::policy::{
+    EnvSettings, Fail, Limits, Policy, PolicyError, Sharing, resolve, tenant_name,
+};
+use fcsp_core::region::{Attachment, Region, existing_run_dir, liveness, run_dir, scan, sharing};
 use fcsp_core::sched::observer::Bench;
 use fcsp_core::sched::producer::Producer;
 use fcsp_gate::Pages;
@@ -16,8 +16,7 @@ use fcsp_preload::log;
 
 use crate::activity::Activity;
 use crate::device::Device;
-use crate::identity;
-use crate::mps;
+use crate::driver::Driver;
 use crate::observe;
 use crate::steps::Steps;
 
@@ -40,7 +39,11 @@ fn close_if(closed: bool) {
 ///
 /// # Errors
 /// If the device cannot be limited.
-pub fn make(ordinal: CUdevice, id: String, steps: &mut Steps) -> Result<&'static Device, String> {
+pub fn make<D: Driver>(
+    ordinal: i32,
+    id: String,
+    steps: &mut Steps,
+) -> Result<&'static Device, String> {
     let (env, mistakes) = EnvSettings::from_process();
     close_if(env.fail == Some(Fail::Closed));
     let policy = Policy::find();
@@ -49,9 +52,9 @@ pub fn make(ordinal: CUdevice, id: String, steps: &mut Steps) -> Result<&'static
     }
     steps.done("policy");
     let text = |error: fcsp_core::region::RegionError| error.to_string();
-    let region = Arc::new(match known_region(ordinal, &id) {
+    let region = Arc::new(match known_region::<D>(ordinal, &id) {
         Some(region) => region,
-        None => new_region(ordinal, &id)?,
+        None => new_region::<D>(ordinal, &id)?,
     });
     steps.done("region");
     let policy = current_policy(&region, policy)?;
@@ -81,7 +84,7 @@ pub fn make(ordinal: CUdevice, id: String, steps: &mut Steps) -> Result<&'static
         // Whoever was there before is gone, and with it what it asked for.
         resolved.limits.store(attachment.tenant());
     }
-    mps::want(&attachment, ordinal, &id, policy.as_ref());
+    want_sharing(&attachment, ordinal, &id, policy.as_ref());
     steps.done("slot");
     // For the life of the process: others reclaim the slot when it is gone.
     let attachment: &'static Arc<Attachment> = Box::leak(Box::new(Arc::new(attachment)));
@@ -108,25 +111,25 @@ pub fn make(ordinal: CUdevice, id: String, steps: &mut Steps) -> Result<&'static
         id,
         attachment,
     }));
-    mps::note_partition(attachment);
+    note_partition(attachment, D::partition_percent());
     steps.done("gate");
-    observe::start(device, attachment, bench)
+    observe::start::<D>(device, attachment, bench)
         .map_err(|error| format!("no thread could be started: {error}"))?;
     steps.done("thread");
-    mps::tell(attachment, &device.id);
+    D::tell_sharing(attachment, &device.id);
     Ok(device)
 }
 
 /// The region of the device, if somebody made it already; it says what would have to be asked of the driver
 /// otherwise. What is wrong with it is told by [`new_region`].
-fn known_region(ordinal: CUdevice, id: &str) -> Option<Region> {
-    let region = Region::find(&existing_run_dir()?, Vendor::Nvidia, id).ok()??;
-    Some(region.used_as(mps::sharing_mode(ordinal)))
+fn known_region<D: Driver>(ordinal: i32, id: &str) -> Option<Region> {
+    let region = Region::find(&existing_run_dir()?, D::VENDOR, id).ok()??;
+    Some(region.used_as(D::sharing_mode(ordinal)))
 }
 
 /// The region of a device that was never used in this run directory.
-fn new_region(ordinal: CUdevice, id: &str) -> Result<Region, String> {
-    let info = identity::describe(ordinal, id.to_owned()).map_err(|error| error.to_string())?;
+fn new_region<D: Driver>(ordinal: i32, id: &str) -> Result<Region, String> {
+    let info = D::describe(ordinal, id.to_owned()).map_err(|error| error.to_string())?;
     run_dir()
         .and_then(|run_dir| Region::create_or_open(&run_dir, &info))
         .map_err(|error| error.to_string())
@@ -159,6 +162,24 @@ fn current_policy(
             Ok(None)
         }
     }
+}
+
+/// Notes in the region what the policy says about sharing the device. Without a policy what another
+/// program's said holds, as long as there is another.
+fn want_sharing(attachment: &Attachment, ordinal: i32, id: &str, policy: Option<&Policy>) {
+    let layout = attachment.region().layout();
+    let sharing = match policy {
+        Some(policy) => policy.sharing_on(&[id, &ordinal.to_string()]),
+        None if scan::live_slots(layout).any(|it| it.index != attachment.slot_index()) => return,
+        None => Sharing::default(),
+    };
+    sharing::want(layout, sharing);
+}
+
+/// Tells the arbiter how large the partition of this process is: what confines it need not be kept in time.
+fn note_partition(attachment: &Attachment, percent: Option<u32>) {
+    let place = &attachment.slot().partition_percent;
+    place.store(percent.unwrap_or(0), Ordering::Relaxed);
 }
 
 /// True if no other process of the tenant lives.

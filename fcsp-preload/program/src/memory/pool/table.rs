@@ -9,13 +9,12 @@
 
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use cuda_sys::{CUdevice, CUmemPool_attribute, CUmemoryPool, CUresult};
 use fcsp_core::ledger::pool::{PoolCharge, Worst};
 use fcsp_preload::log;
 
 use crate::device::{self, DEVICES_MAX, Device};
-use crate::hooks::cuda;
-use crate::memory::contexts::TAGS_MAX;
+use crate::driver::Driver;
+use crate::memory::TAGS_MAX;
 use crate::memory::pool::current;
 use crate::memory::pool::reuse;
 use crate::memory::pool::settle;
@@ -33,10 +32,7 @@ const DESTROYED: u64 = u64::MAX - 1;
 /// Ordinal of pools of host memory.
 pub const HOST: i32 = -1;
 
-/// What a pool grows by, at least: whole chunks of 32 MiB (measured on an H100, driver 580.159, November 2026: 1 byte
-/// and 3 MiB take 32 MiB, 33 MiB take 64, 1000 MiB take 1024).
-const GRANULE_BYTES: u64 = 32 << 20;
-/// More than this is not believed.
+/// More than this for what a pool grows by, at least, is not believed.
 const GRANULE_BYTES_MAX: u64 = 512 << 20;
 
 /// A pool. Its tag is `TAGS_MAX` plus one plus its place. Each has a line of its own: threads that use
@@ -45,7 +41,7 @@ const GRANULE_BYTES_MAX: u64 = 512 << 20;
 pub struct Pool {
     handle: AtomicU64,
     ordinal: AtomicI32,
-    /// A power of two.
+    /// What it grows by, at least; a power of two.
     granule_bytes: AtomicU64,
     /// Whether the program made it, so that all that was ever allocated from it is counted in `live`.
     made: AtomicBool,
@@ -67,7 +63,7 @@ static POOLS: [Pool; POOLS_MAX] = [const {
     Pool {
         handle: AtomicU64::new(FREE),
         ordinal: AtomicI32::new(HOST),
-        granule_bytes: AtomicU64::new(GRANULE_BYTES),
+        granule_bytes: AtomicU64::new(1),
         made: AtomicBool::new(false),
         asleep: AtomicBool::new(false),
         live: AtomicU32::new(0),
@@ -84,23 +80,23 @@ static ENTERING: AtomicBool = AtomicBool::new(false);
 impl Pool {
     /// Its device, if it is one of ours.
     #[inline]
-    pub fn device(&self) -> Option<&'static Device> {
+    pub fn device<D: Driver>(&self) -> Option<&'static Device> {
         // Relaxed: it does not change while the pool is in the table.
         match self.ordinal.load(Ordering::Relaxed) {
             HOST => None,
-            ordinal => device::at(ordinal),
+            ordinal => device::at::<D>(ordinal),
         }
     }
 
     /// The driver's handle; `None` once it must not be used any more.
     #[inline]
-    pub fn handle(&self) -> Option<CUmemoryPool> {
+    pub fn handle(&self) -> Option<u64> {
         // Acquire pairs with the release in `enter`: the place is filled in.
         match self.handle.load(Ordering::Acquire) {
             FREE | CHANGING | DESTROYED => None,
             // Relaxed: who forgets a pool stores it before the handle, and its device has no context then.
             _ if self.asleep.load(Ordering::Relaxed) => None,
-            handle => Some(handle as CUmemoryPool),
+            handle => Some(handle),
         }
     }
 
@@ -126,23 +122,21 @@ impl Pool {
 
     /// Bytes it has of its device, by the driver.
     #[inline]
-    pub fn reserved_bytes(&self) -> Option<u64> {
-        let attribute = CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT;
-        ask(self.handle()?, attribute)
+    pub fn reserved_bytes<D: Driver>(&self) -> Option<u64> {
+        D::pool_reserved(self.handle()?)
     }
 
     /// Bytes that are allocated from it: by the driver, less what it does not notice.
-    pub fn used_bytes(&self) -> Option<u64> {
-        let attribute = CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_CURRENT;
-        let bytes = ask(self.handle()?, attribute)?;
+    pub fn used_bytes<D: Driver>(&self) -> Option<u64> {
+        let bytes = D::pool_used(self.handle()?)?;
         // Relaxed: it decides only whether to wait before a refusal.
         Some(bytes.saturating_sub(self.freed_now_bytes.load(Ordering::Relaxed)))
     }
 
     /// Nothing is allocated from it, whatever the driver says.
-    pub fn nothing_used(&self) {
+    pub fn nothing_used<D: Driver>(&self) {
         self.freed_now_bytes.store(0, Ordering::Relaxed);
-        let bytes = self.used_bytes().unwrap_or(0);
+        let bytes = self.used_bytes::<D>().unwrap_or(0);
         self.freed_now_bytes.store(bytes, Ordering::Relaxed);
     }
 
@@ -217,9 +211,8 @@ pub struct Doomed {
 
 impl Doomed {
     /// The pool with that handle, if it is known.
-    pub fn of(handle: CUmemoryPool) -> Option<Self> {
+    pub fn of(handle: u64) -> Option<Self> {
         let (_, pool) = find_even_asleep(handle)?;
-        let handle = handle as u64;
         pool.handle
             .compare_exchange(handle, CHANGING, Ordering::AcqRel, Ordering::Relaxed)
             .ok()?;
@@ -237,9 +230,9 @@ impl Doomed {
 
     /// The pool is gone for the program. Gives its device and what was charged for it, unless something
     /// that is allocated from it lives: then it goes with the last of that.
-    pub fn destroyed(self) -> Option<(&'static Device, u64)> {
+    pub fn destroyed<D: Driver>(self) -> Option<(&'static Device, u64)> {
         let pool = self.pool;
-        let device = pool.device();
+        let device = pool.device::<D>();
         if !pool.made.load(Ordering::Relaxed) {
             let bytes = pool.leave();
             return Some((device?, bytes));
@@ -251,17 +244,6 @@ impl Doomed {
         let bytes = pool.bury()?;
         Some((device?, bytes))
     }
-}
-
-/// A number of bytes that the driver knows about a pool.
-#[inline]
-fn ask(pool: CUmemoryPool, attribute: CUmemPool_attribute) -> Option<u64> {
-    let mut bytes = 0_u64;
-    let ask = cuda::cuMemPoolGetAttribute.get()?;
-    // SAFETY: a pool of the program's, which whoever destroys it keeps until nobody settles, or what the program
-    // is about to hand to the driver as one; the driver writes a 64-bit number for these attributes.
-    let result = unsafe { ask(pool, attribute, (&raw mut bytes).cast()) };
-    (result == CUresult::CUDA_SUCCESS).then_some(bytes)
 }
 
 /// Every pool there is or was, with its tag.
@@ -283,13 +265,13 @@ pub fn any_busy(device: &Device) -> bool {
 }
 
 /// A known pool by its handle.
-pub fn find(handle: CUmemoryPool) -> Option<Found> {
+pub fn find(handle: u64) -> Option<Found> {
     places().find(|(_, pool)| pool.handle() == Some(handle))
 }
 
 /// A pool by its handle, also if its device had no context since it was used.
-fn find_even_asleep(handle: CUmemoryPool) -> Option<Found> {
-    match handle as u64 {
+fn find_even_asleep(handle: u64) -> Option<Found> {
+    match handle {
         FREE | CHANGING | DESTROYED => None,
         handle => places().find(|(_, pool)| pool.handle.load(Ordering::Acquire) == handle),
     }
@@ -302,38 +284,36 @@ pub fn tagged(tag: u8) -> Option<&'static Pool> {
 }
 
 /// A pool that the program uses, entered if it is new. `None` if there is no room for it.
-pub fn find_or_enter(handle: CUmemoryPool) -> Option<Found> {
-    if handle.is_null() {
+pub fn find_or_enter<D: Driver>(handle: u64) -> Option<Found> {
+    if handle == FREE {
         return None;
     }
-    find(handle).or_else(|| find_again(handle))
+    find(handle).or_else(|| find_again::<D>(handle))
 }
 
 #[cold]
-fn find_again(handle: CUmemoryPool) -> Option<Found> {
+fn find_again<D: Driver>(handle: u64) -> Option<Found> {
     // A handle that is none, or none any more, must not be kept and asked about again.
-    ask(
-        handle,
-        CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT,
-    )?;
+    D::pool_reserved(handle)?;
     let ordinal = match find_even_asleep(handle) {
         Some((_, pool)) => pool.ordinal.load(Ordering::Relaxed),
-        None => device_of(handle)?.ordinal,
+        None => device_of::<D>(handle)?.ordinal,
     };
-    let found = enter(handle, ordinal, false)?;
+    let found = enter::<D>(handle, ordinal, false)?;
     // It may have something already.
-    settle::learn_of(found.1);
+    settle::learn_of::<D>(found.1);
     Some(found)
 }
 
 /// Enters a pool, unless it is known; `made` if the program has just made it.
-pub fn enter(handle: CUmemoryPool, ordinal: i32, made: bool) -> Option<Found> {
+pub fn enter<D: Driver>(handle: u64, ordinal: i32, made: bool) -> Option<Found> {
     let _entering = Entering::begin();
     if let Some((tag, pool)) = find_even_asleep(handle) {
         // One that the driver makes now has got the handle of one that is no more.
         if pool.asleep.load(Ordering::Relaxed) && made {
             pool.ordinal.store(ordinal, Ordering::Relaxed);
-            pool.granule_bytes.store(GRANULE_BYTES, Ordering::Relaxed);
+            pool.granule_bytes
+                .store(D::GRANULE_BYTES, Ordering::Relaxed);
             pool.freed_now_bytes.store(0, Ordering::Relaxed);
         }
         pool.asleep.store(false, Ordering::Relaxed);
@@ -345,12 +325,13 @@ pub fn enter(handle: CUmemoryPool, ordinal: i32, made: bool) -> Option<Found> {
     };
     let pool = &POOLS[at];
     pool.ordinal.store(ordinal, Ordering::Relaxed);
-    pool.granule_bytes.store(GRANULE_BYTES, Ordering::Relaxed);
+    pool.granule_bytes
+        .store(D::GRANULE_BYTES, Ordering::Relaxed);
     pool.made.store(made, Ordering::Relaxed);
     pool.asleep.store(false, Ordering::Relaxed);
     pool.live.store(0, Ordering::Relaxed);
     pool.freed_now_bytes.store(0, Ordering::Relaxed);
-    pool.handle.store(handle as u64, Ordering::Release);
+    pool.handle.store(handle, Ordering::Release);
     PLACES.fetch_max(at + 1, Ordering::Release);
     Some((tag, pool))
 }
@@ -376,35 +357,22 @@ fn room() -> Option<(usize, u8)> {
 
 /// The device of a pool that the program did not make before our eyes: a device's own, of a device that may
 /// be new to us.
-fn device_of(pool: CUmemoryPool) -> Option<&'static Device> {
-    let ask = [
-        cuda::cuDeviceGetDefaultMemPool.get(),
-        cuda::cuDeviceGetMemPool.get(),
-    ];
-    let of = |ordinal: CUdevice| {
-        ask.into_iter().flatten().map(move |get| {
-            let mut found = core::ptr::null_mut();
-            // SAFETY: the driver writes a handle there, or fails.
-            let result = unsafe { get(&mut found, ordinal) };
-            (result == CUresult::CUDA_SUCCESS).then_some(found)
-        })
-    };
-    (0..DEVICES_MAX as CUdevice)
+fn device_of<D: Driver>(pool: u64) -> Option<&'static Device> {
+    let of = |ordinal| [D::default_pool(ordinal), D::current_pool(ordinal)];
+    (0..DEVICES_MAX as i32)
         // The driver refuses ordinals beyond its last device.
-        .take_while(|ordinal| of(*ordinal).any(|found| found.is_some()))
-        .find(|ordinal| of(*ordinal).any(|found| found == Some(pool)))
-        .map_or_else(device::current, device::at)
+        .take_while(|ordinal| of(*ordinal).iter().any(Option::is_some))
+        .find(|ordinal| of(*ordinal).contains(&Some(pool)))
+        .map_or_else(device::current::<D>, device::at::<D>)
 }
 
 /// The default pool of `device` if it was not known.
-pub fn new_default_of(device: &Device) -> Option<Found> {
-    let mut handle = core::ptr::null_mut();
-    // SAFETY: the driver writes a handle there, or fails.
-    let result = unsafe { cuda::cuDeviceGetDefaultMemPool.get()?(&mut handle, device.ordinal) };
-    if result != CUresult::CUDA_SUCCESS || handle.is_null() || find(handle).is_some() {
+pub fn new_default_of<D: Driver>(device: &Device) -> Option<Found> {
+    let handle = D::default_pool(device.ordinal)?;
+    if handle == FREE || find(handle).is_some() {
         return None;
     }
-    enter(handle, device.ordinal, false)
+    enter::<D>(handle, device.ordinal, false)
 }
 
 /// Forgets every pool of `device`, whose last context is gone; gives what was charged for them.

@@ -9,7 +9,6 @@ use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::Mutex;
 
-use cuda_sys::{CUdevice, CUresult};
 use fcsp_core::ledger::Ledger;
 use fcsp_core::ledger::live::LiveMap;
 use fcsp_core::region::Attachment;
@@ -20,8 +19,7 @@ use fcsp_preload::{fork, log};
 
 use crate::activity::Activity;
 use crate::attach;
-use crate::hooks::cuda;
-use crate::identity::{self, Undescribed};
+use crate::driver::{Driver, Undescribed};
 use crate::memory::graph::charge::GraphCharge;
 use crate::memory::pool;
 use crate::policy_watch;
@@ -32,8 +30,8 @@ pub const DEVICES_MAX: usize = 64;
 
 /// A device this process uses.
 pub struct Device {
-    /// CUDA's ordinal of it in this process.
-    pub ordinal: CUdevice,
+    /// The driver's ordinal of it in this process.
+    pub ordinal: i32,
     /// Vendor's identity of it.
     pub id: String,
     /// The region's slot of this process.
@@ -139,34 +137,34 @@ pub fn is_only() -> bool {
 /// The device of the calling thread's current context; attaches it if it is new. `None` if there is
 /// no context, or the device could not be attached.
 #[inline]
-pub fn current() -> Option<&'static Device> {
+pub fn current<D: Driver>() -> Option<&'static Device> {
     // One device used so far is the usual case, and contexts on others are attached as they are made.
     if is_only() {
         // SAFETY: as in `attached`.
         return Some(unsafe { &*ATTACHED.devices[0].load(Ordering::Relaxed) });
     }
-    current_of_several()
+    current_of_several::<D>()
 }
 
 #[inline(never)]
-fn current_of_several() -> Option<&'static Device> {
-    let mut ordinal = 0;
-    // SAFETY: the driver writes an ordinal there, or fails.
-    let result = unsafe { cuda::cuCtxGetDevice.get()?(&mut ordinal) };
-    (result == CUresult::CUDA_SUCCESS)
-        .then(|| at(ordinal))
-        .flatten()
+fn current_of_several<D: Driver>() -> Option<&'static Device> {
+    at::<D>(D::current_ordinal()?)
 }
 
 /// The device with that ordinal; attaches it if it is new.
-pub fn at(ordinal: CUdevice) -> Option<&'static Device> {
+pub fn at<D: Driver>(ordinal: i32) -> Option<&'static Device> {
     let place = DEVICES.get(usize::try_from(ordinal).ok()?)?;
     let device = place.load(Ordering::Acquire);
     if device.is_null() {
-        return attach(ordinal).ok();
+        return attach::<D>(ordinal).ok();
     }
     // SAFETY: neither null nor the mark, so a device, which lives for ever.
     (device != failed()).then(|| unsafe { &*device })
+}
+
+/// The device with that ordinal, if it is attached.
+pub fn attached_at(ordinal: i32) -> Option<&'static Device> {
+    attached().find(|device| device.ordinal == ordinal)
 }
 
 /// The attached device with that identity.
@@ -188,7 +186,7 @@ pub enum Unattached {
 ///
 /// # Errors
 /// If it cannot be attached.
-pub fn attach(ordinal: CUdevice) -> Result<&'static Device, Unattached> {
+pub fn attach<D: Driver>(ordinal: i32) -> Result<&'static Device, Unattached> {
     let place = usize::try_from(ordinal)
         .ok()
         .and_then(|at| DEVICES.get(at))
@@ -209,12 +207,12 @@ pub fn attach(ordinal: CUdevice) -> Result<&'static Device, Unattached> {
         fork::install();
         fork::on_child(forget_all);
     }
-    let id = match identity::id(ordinal) {
+    let id = match D::id(ordinal) {
         Err(Undescribed::Absent) => return Err(Unattached::Absent),
         id => id.map_err(|error| error.to_string()),
     };
     steps.done("identity");
-    match id.and_then(|id| attach::make(ordinal, id, &mut steps)) {
+    match id.and_then(|id| attach::make::<D>(ordinal, id, &mut steps)) {
         Ok(device) => {
             publish(place, device);
             log::info!(
@@ -225,6 +223,7 @@ pub fn attach(ordinal: CUdevice) -> Result<&'static Device, Unattached> {
                 (now_ns() - began_ns) / 1_000
             );
             log::debug!("attached: {steps}");
+            D::attached(device);
             Ok(device)
         }
         Err(error) => {

@@ -11,13 +11,11 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use cuda_sys::{CUdeviceptr, CUresult};
 use fcsp_core::ledger::pool::Settled;
 
 use crate::device::{self, Device};
-use crate::hooks::cuda;
+use crate::driver::{CodeOf, Driver};
 use crate::memory::charge::credited;
-use crate::memory::contexts;
 use crate::memory::graph::charge::{self as graphs, Destroyed};
 use crate::memory::pool::reuse::{self, Block};
 use crate::memory::pool::table::{self, Pool};
@@ -53,25 +51,25 @@ pub fn correct(device: &Device, bytes: i64) {
 }
 
 /// Runs a plain free of what is at `address`, which may be a pool's.
-pub fn plain_free(address: CUdeviceptr, free: impl FnOnce() -> CUresult) -> CUresult {
-    let block = in_use().then(|| Block::of(address)).flatten();
-    let result = credited(address, free);
-    if let (Some(block), CUresult::CUDA_SUCCESS) = (block, result) {
+pub fn plain_free<D: Driver>(address: u64, free: impl FnOnce() -> CodeOf<D>) -> CodeOf<D> {
+    let block = in_use().then(|| Block::of::<D>(address)).flatten();
+    let result = credited::<D>(address, free);
+    if let Some(block) = block.filter(|_| result == D::SUCCESS) {
         block.freed_now();
     }
     result
 }
 
 /// Brings one pool in line.
-pub fn settle(device: &Device, pool: &Pool) -> Settled {
-    settle_after(device, pool, || {})
+pub fn settle<D: Driver>(device: &Device, pool: &Pool) -> Settled {
+    settle_after::<D>(device, pool, || {})
 }
 
 /// As [`settle`], after `change`, with nobody else asking or destroying the pool meanwhile.
-fn settle_after(device: &Device, pool: &Pool, change: impl Fn()) -> Settled {
+fn settle_after<D: Driver>(device: &Device, pool: &Pool, change: impl Fn()) -> Settled {
     let figure = || {
         change();
-        pool.reserved_bytes()
+        pool.reserved_bytes::<D>()
     };
     // While another thread keeps at it nothing is known.
     let settled = pool
@@ -85,7 +83,7 @@ fn settle_after(device: &Device, pool: &Pool, change: impl Fn()) -> Settled {
 }
 
 /// Brings all pools of the process in line.
-pub fn settle_all() {
+pub fn settle_all<D: Driver>() {
     // Lowered first, and raised again if any pool has or may soon have memory: who allocates meanwhile
     // raises it after that, or holds up its pool.
     if !IN_USE.swap(false, Ordering::SeqCst) {
@@ -94,7 +92,7 @@ pub fn settle_all() {
     let mut any = false;
     for device in device::attached() {
         for (_, pool) in table::of_device(device) {
-            let settled = settle(device, pool);
+            let settled = settle::<D>(device, pool);
             any |= settled.reserved_bytes != Some(0) || pool.charge.is_busy();
         }
         any |= device.leaving_bytes.load(Ordering::Relaxed) > 0 || graphs::keeps(device);
@@ -113,41 +111,40 @@ pub fn about_to_wait() {
 
 /// A thread has waited: pools may have given memory back.
 #[inline]
-pub fn waited(result: CUresult) -> CUresult {
+pub fn waited<D: Driver>(result: CodeOf<D>) -> CodeOf<D> {
     if in_use() {
-        settle_all();
+        settle_all::<D>();
     }
     result
 }
 
 /// Makes the pools of `device` give up what they do not use; true if that was anything.
-pub fn shed(device: &Device) -> bool {
+pub fn shed<D: Driver>(device: &Device) -> bool {
     if !in_use() {
         return false;
     }
-    let mut any = graphs::shed(device);
+    let mut any = graphs::shed::<D>(device);
     for (_, pool) in table::of_device(device) {
-        let settled = settle(device, pool);
+        let settled = settle::<D>(device, pool);
         any |= settled.released_bytes > 0;
         if settled.reserved_bytes == Some(0) {
             continue;
         }
         let trim = || {
-            if let (Some(trim), Some(handle)) = (cuda::cuMemPoolTrimTo.get(), pool.handle()) {
-                // SAFETY: a pool of the program's, which nobody destroys while it is being settled. If
-                // the driver does not do it, its figure says so.
-                let _figure_tells = unsafe { trim(handle, 0) };
+            // Nobody destroys a pool while it is being settled. If the driver does not do it, its figure says so.
+            if let Some(handle) = pool.handle() {
+                D::trim_pool(handle);
             }
         };
         reuse::forget();
-        any |= settle_after(device, pool, trim).released_bytes > 0;
+        any |= settle_after::<D>(device, pool, trim).released_bytes > 0;
     }
     any
 }
 
 /// True if the pools of `device` have memory that nobody uses, or will not when what is queued has run.
-pub fn any_unused(device: &Device) -> bool {
-    let unused = |pool: &Pool| Some(pool.used_bytes()? < pool.reserved_bytes()?);
+pub fn any_unused<D: Driver>(device: &Device) -> bool {
+    let unused = |pool: &Pool| Some(pool.used_bytes::<D>()? < pool.reserved_bytes::<D>()?);
     table::of_device(device).any(|(_, pool)| unused(pool) == Some(true))
 }
 
@@ -167,10 +164,10 @@ pub struct Leaving(Option<(&'static Device, u64, Destroyed)>);
 
 impl Leaving {
     /// Takes it, if there is anything.
-    pub fn take() -> Self {
+    pub fn take<D: Driver>() -> Self {
         // With a second context, work on the device goes on after the wait.
-        let known = in_use() && contexts::is_only();
-        let device = known.then(device::current).flatten();
+        let known = in_use() && D::is_only_context();
+        let device = known.then(device::current::<D>).flatten();
         Self(device.map(|device| {
             let destroyed = graphs::about_to_wait(device);
             let bytes = device.leaving_bytes.swap(0, Ordering::AcqRel);
@@ -179,15 +176,15 @@ impl Leaving {
     }
 
     /// The wait is over, with that result.
-    pub fn waited(self, result: CUresult) {
+    pub fn waited<D: Driver>(self, result: CodeOf<D>) {
         let Some((device, bytes, destroyed)) = self.0 else {
             return;
         };
-        graphs::waited(device, destroyed, result == CUresult::CUDA_SUCCESS);
+        graphs::waited::<D>(device, destroyed, result == D::SUCCESS);
         if bytes == 0 {
             return;
         }
-        if result == CUresult::CUDA_SUCCESS {
+        if result == D::SUCCESS {
             device.ledger().release(bytes);
         } else {
             device.leaving_bytes.fetch_add(bytes, Ordering::AcqRel);
@@ -197,18 +194,18 @@ impl Leaving {
 
 /// A context was made on `device`: its default pool may have outlived the one before, with what it has, and so
 /// may what the driver keeps for graphs.
-pub fn learn(device: &Device) {
-    if let Some((_, pool)) = table::new_default_of(device) {
-        learn_of(pool);
+pub fn learn<D: Driver>(device: &Device) {
+    if let Some((_, pool)) = table::new_default_of::<D>(device) {
+        learn_of::<D>(pool);
     }
-    graphs::learn(device);
+    graphs::learn::<D>(device);
 }
 
 /// A pool was entered of which nothing is allocated, as far as is known, and which may have something.
-pub fn learn_of(pool: &Pool) {
-    pool.nothing_used();
-    if let Some(device) = pool.device()
-        && settle(device, pool).reserved_bytes != Some(0)
+pub fn learn_of<D: Driver>(pool: &Pool) {
+    pool.nothing_used::<D>();
+    if let Some(device) = pool.device::<D>()
+        && settle::<D>(device, pool).reserved_bytes != Some(0)
     {
         note_use();
     }

@@ -4,58 +4,45 @@
 //! is looked up by address or handle; what nobody saw goes to the driver unchanged. What a handle
 //! means and how many bytes it takes is each handler's business.
 
-use cuda_sys::CUresult;
 use fcsp_core::ledger::live::{Live, LiveMap};
 use fcsp_preload::log;
 
 use crate::device::{self, Device};
+use crate::driver::{CodeOf, Driver};
 use crate::memory::pool;
 use crate::memory::pool::table::{UNKNOWN_POOL, tagged};
 use crate::usage_rhythm;
 
-/// What the driver takes for `bytes` of `cuMemAlloc` and its like: from 1 MiB on, whole blocks of
-/// 2 MiB (measured on an H200, driver 580.159: 1 MiB + 1 byte takes 2 MiB). What small ones share a
-/// block with is left to [`crate::usage`].
-pub fn blocks(bytes: u64) -> u64 {
-    const BLOCK_BYTES: u64 = 2 << 20;
-    if bytes <= BLOCK_BYTES / 2 {
-        return bytes;
-    }
-    bytes
-        .checked_next_multiple_of(BLOCK_BYTES)
-        .unwrap_or(u64::MAX)
-}
-
 /// Reserves `bytes` within the quota. Before it refuses, memory that pools keep and do not use is given
 /// back to the device.
-pub fn reserve(device: &Device, bytes: u64) -> Result<(), CUresult> {
+pub fn reserve<D: Driver>(device: &Device, bytes: u64) -> Result<(), CodeOf<D>> {
     if device.attachment.try_reserve(bytes).is_ok() {
         return Ok(());
     }
-    pool::settle::shed(device);
+    pool::settle::shed::<D>(device);
     let Err(refused) = device.attachment.reserve(bytes) else {
         return Ok(());
     };
     log::info!("device {}: {refused}", device.ordinal);
-    Err(CUresult::CUDA_ERROR_OUT_OF_MEMORY)
+    Err(D::OUT_OF_MEMORY)
 }
 
 /// Charges `bytes` to `device`, runs `allocate`, and settles. `allocate` gives the driver's answer
 /// and the key of what was allocated; `tag` says what it ends with.
-pub fn charged(
+pub fn charged<D: Driver>(
     device: &Device,
     live: &LiveMap,
     bytes: u64,
     tag: u8,
-    allocate: impl FnOnce() -> (CUresult, u64),
-) -> CUresult {
+    allocate: impl FnOnce() -> (CodeOf<D>, u64),
+) -> CodeOf<D> {
     usage_rhythm::stirred();
     let _at_work = device.activity.begin();
-    if let Err(refusal) = reserve(device, bytes) {
+    if let Err(refusal) = reserve::<D>(device, bytes) {
         return refusal;
     }
     let (result, key) = allocate();
-    if result == CUresult::CUDA_SUCCESS {
+    if result == D::SUCCESS {
         remember(device, live, key, Live { bytes, kind: tag });
     } else {
         device.ledger().release(bytes);
@@ -68,8 +55,12 @@ pub fn charged(
 /// # Safety
 ///
 /// After the call: if `result` is success, `place` is valid and filled in.
-pub unsafe fn key_at<T: Copy>(result: CUresult, place: *const T, key: impl Fn(T) -> u64) -> u64 {
-    if result == CUresult::CUDA_SUCCESS {
+pub unsafe fn key_at<D: Driver, T: Copy>(
+    result: CodeOf<D>,
+    place: *const T,
+    key: impl Fn(T) -> u64,
+) -> u64 {
+    if result == D::SUCCESS {
         // SAFETY: as above.
         key(unsafe { *place })
     } else {
@@ -114,18 +105,18 @@ pub fn give_back(device: &Device, live: Live, when: When) {
 }
 
 /// Runs `free`; if the driver agrees, gives back what `key` was charged.
-pub fn credited(key: u64, free: impl FnOnce() -> CUresult) -> CUresult {
-    let result = credited_by(key, free, |device, live| give_back(device, live, When::Now));
+pub fn credited<D: Driver>(key: u64, free: impl FnOnce() -> CodeOf<D>) -> CodeOf<D> {
+    let result = credited_by::<D>(key, free, |device, live| give_back(device, live, When::Now));
     // A plain free of a pool's memory makes the pool smaller at once.
-    pool::settle::waited(result)
+    pool::settle::waited::<D>(result)
 }
 
 /// As [`credited`], with another way of giving back.
-pub fn credited_by(
+pub fn credited_by<D: Driver>(
     key: u64,
-    free: impl FnOnce() -> CUresult,
+    free: impl FnOnce() -> CodeOf<D>,
     give_back: impl FnOnce(&Device, Live),
-) -> CUresult {
+) -> CodeOf<D> {
     usage_rhythm::stirred();
     // Taken out first: once the driver has freed it, another thread may be given the same address.
     let found =
@@ -133,7 +124,7 @@ pub fn credited_by(
     let _at_work = found.map(|(device, _)| device.activity.begin());
     let result = free();
     if let Some((device, live)) = found {
-        if result == CUresult::CUDA_SUCCESS {
+        if result == D::SUCCESS {
             give_back(device, live);
         } else {
             remember(device, &device.allocations, key, live);
