@@ -297,7 +297,7 @@ mod tests {
     use super::*;
     use crate::{Library, Real, Verb, table};
 
-    static LIBC: Library = Library::new(c"libc.so.6");
+    static LIBC: Library = Library::new(&[c"libc.so.6"]);
     type Abs = unsafe extern "C" fn(i32) -> i32;
     // SAFETY: the C library's declarations.
     static ABS: Real<Abs> = unsafe { Real::new(c"abs", &LIBC) };
