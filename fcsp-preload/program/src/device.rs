@@ -130,8 +130,8 @@ pub fn all_pass() -> bool {
 
 /// True if the process has used one device so far: whatever it does, it does there.
 #[inline]
-pub fn is_only() -> bool {
-    ATTACHED.count.load(Ordering::Acquire) == 1
+pub fn is_only<D: Driver>() -> bool {
+    ATTACHED.count.load(Ordering::Acquire) == 1 && !D::threads_may_differ()
 }
 
 /// The device of the calling thread's current context; attaches it if it is new. `None` if there is
@@ -139,7 +139,7 @@ pub fn is_only() -> bool {
 #[inline]
 pub fn current<D: Driver>() -> Option<&'static Device> {
     // One device used so far is the usual case, and contexts on others are attached as they are made.
-    if is_only() {
+    if is_only::<D>() {
         // SAFETY: as in `attached`.
         return Some(unsafe { &*ATTACHED.devices[0].load(Ordering::Relaxed) });
     }
@@ -223,7 +223,6 @@ pub fn attach<D: Driver>(ordinal: i32) -> Result<&'static Device, Unattached> {
                 (now_ns() - began_ns) / 1_000
             );
             log::debug!("attached: {steps}");
-            D::attached(device);
             Ok(device)
         }
         Err(error) => {

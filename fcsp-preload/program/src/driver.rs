@@ -71,6 +71,13 @@ pub trait Devices {
     /// The calling thread's device, if it has one.
     fn current_ordinal() -> Option<i32>;
 
+    /// True if a thread that has chosen no device may have another one than the only one attached. A library in which
+    /// every thread's device was attached when its context was made need not ask.
+    #[inline(always)]
+    fn threads_may_differ() -> bool {
+        false
+    }
+
     /// The device's identity as the management library writes it: all that it takes to find its region.
     ///
     /// # Errors
@@ -94,9 +101,6 @@ pub trait Devices {
 
     /// Tells the operator how the device with that identity is shared now that this process is on it.
     fn tell_sharing(attachment: &Attachment, id: &str);
-
-    /// The device has just been attached. Its first context is charged here if that is not done where it is made.
-    fn attached(_device: &'static Device) {}
 
     /// True while this process has a context on the device, as far as is known.
     fn has_context(ordinal: i32) -> bool;

@@ -19,7 +19,7 @@ const TAG_BITS: u32 = 8;
 /// The device a stream is of. With one device there is nothing to ask.
 #[inline]
 fn device_of_stream<D: Driver>(stream: StreamOf<D>) -> Option<&'static Device> {
-    if is_default::<D>(stream) || device::is_only() {
+    if is_default::<D>(stream) || device::is_only::<D>() {
         return device::current::<D>();
     }
     ask_stream::<D>(stream).or_else(device::current::<D>)
