@@ -275,7 +275,7 @@ fcsp_preload::hooks! {
     pub static AMD_SMI;
     /// The library's own functions.
     pub mod amdsmi;
-    library c"libamd_smi.so.26", c"libamd_smi.so.25", c"libamd_smi.so.24";
+    library c"libamd_smi.so.27", c"libamd_smi.so.26", c"libamd_smi.so.25", c"libamd_smi.so.24";
     types rocm_smi_sys::fn_types;
     signatures rocm_smi_sys::signature;
     absent amdsmi_status_t::AMDSMI_STATUS_NOT_SUPPORTED;
@@ -284,6 +284,7 @@ fcsp_preload::hooks! {
     virtualize amdsmi_get_gpu_vram_usage => info::amd_smi::vram_usage, "the tenant's quota is the whole device";
     virtualize amdsmi_get_gpu_memory_total => info::amd_smi::total, "the tenant's quota is the whole device";
     virtualize amdsmi_get_gpu_memory_usage => info::amd_smi::used, "the tenant's quota is the whole device";
+    virtualize amdsmi_get_gpu_busy_percent => info::amd_smi::busy, "the tenant's use of what it may have now";
     virtualize amdsmi_get_gpu_activity => info::amd_smi::activity, "the tenant's use of what it may have now";
 
     forward amdsmi_get_gpu_device_bdf, "finds the handle's device";

@@ -105,3 +105,22 @@ pub unsafe fn activity(
     }
     result
 }
+
+/// # Safety
+///
+/// As `amdsmi_get_gpu_busy_percent`.
+pub unsafe fn busy(
+    real: fn_types::amdsmi_get_gpu_busy_percent,
+    handle: amdsmi_processor_handle,
+    place: *mut u32,
+) -> amdsmi_status_t {
+    // SAFETY: the program's own call, passed on.
+    let result = unsafe { real(handle, place) };
+    if result == amdsmi_status_t::AMDSMI_STATUS_SUCCESS
+        && let Some(own) = own_of(handle)
+    {
+        // SAFETY: the library accepted and filled the place.
+        unsafe { *place = own.gpu };
+    }
+    result
+}
