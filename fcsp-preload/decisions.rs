@@ -157,7 +157,10 @@ impl Subject {
                 })
                 .collect();
             let name = library.name;
-            assert!(undecided.is_empty(), "{name}: no decision for {undecided:?}");
+            assert!(
+                undecided.is_empty(),
+                "{name}: no decision for {undecided:?}"
+            );
             for line in &lines {
                 assert!(
                     exports.iter().any(|name| matches(&line.pattern, name)),

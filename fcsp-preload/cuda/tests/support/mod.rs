@@ -7,12 +7,13 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod books;
+#[path = "../../../built.rs"]
+mod build;
 pub mod library;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 
 /// A mebibyte.
 pub const MIB: u64 = 1 << 20;
@@ -175,22 +176,5 @@ pub fn said(output: &Output) -> String {
 
 /// Where cargo put the libraries, built if need be.
 pub fn built() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let exe = std::env::current_exe().expect("own path");
-        // <target>/<profile>/deps/<test>
-        let profile = exe.ancestors().nth(2).expect("profile directory");
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--lib", "--target-dir"]);
-        build.arg(profile.parent().expect("target directory"));
-        for package in ["fcsp-preload-cuda", "fcsp-sim-cuda", "fcsp-sim-nvml"] {
-            build.args(["-p", package]);
-        }
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        let status = build.status().expect("cargo runs");
-        assert!(status.success(), "the libraries do not build");
-        profile.to_owned()
-    })
+    build::built(&["fcsp-preload-cuda", "fcsp-sim-cuda", "fcsp-sim-nvml"])
 }
