@@ -1,7 +1,6 @@
 //! What FCSP does inside a program, whoever made its device: all of a preload library that knows no vendor.
 //!
-//! A preload library (`fcsp-preload/cuda`) has a hook table, and handlers that turn a call's C arguments into what is
-//! asked here; what is asked of the driver in turn is [`driver`]'s. Everything is generic over that, and dispatched
+//! A preload library has a hook table, and handlers that turn a call's C arguments into what is asked here; what is asked of the driver in turn is [`driver`]'s. Everything is generic over that, and dispatched
 //! statically. On the path of a call this stands between the handler and the core:
 //!
 //! | | |

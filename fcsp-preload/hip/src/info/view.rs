@@ -1,7 +1,7 @@
 //! Whose view a question to a management library is answered from: [`fcsp_program::info::tenant`], by ROCm SMI's
 //! indices of devices and AMD SMI's handles.
 
-use fcsp_program::info::tenant::{self, Described, View};
+use fcsp_program::info::tenant::{self, Described, View, visible_place};
 use rocm_smi_sys::{
     amdsmi_bdf_t, amdsmi_memory_type_t, amdsmi_processor_handle, amdsmi_status_t,
     rsmi_memory_type_t, rsmi_status_t,
@@ -28,16 +28,26 @@ pub fn bus_address(index: u32) -> Option<String> {
 
 /// The view of the device with that index of ROCm SMI's.
 pub fn of_index(index: u32) -> Option<View> {
-    tenant::view_of::<Hip>(&bus_address(index)?, || {
+    let id = bus_address(index)?;
+    tenant::view_of::<Hip>(&id, || {
         let mut bytes = 0;
         let kind = rsmi_memory_type_t::RSMI_MEM_TYPE_VRAM;
         // SAFETY: the library writes a number there, or fails.
         let result = unsafe { rsmi::rsmi_dev_memory_total_get.get()?(index, kind, &mut bytes) };
         (result == rsmi_status_t::RSMI_STATUS_SUCCESS).then_some(Described {
-            ordinal: index,
+            ordinal: ordinal(&id, index),
             total_bytes: bytes,
         })
     })
+}
+
+/// The number that HIP would give the device in this process: the first variable chooses among all devices, the second
+/// among those.
+fn ordinal(id: &str, index: u32) -> u32 {
+    ["ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"]
+        .iter()
+        .filter_map(|variable| std::env::var(variable).ok())
+        .fold(index, |index, visible| visible_place(&visible, id, index))
 }
 
 /// The view of the device behind a handle of AMD SMI's.

@@ -271,11 +271,14 @@ impl View {
 }
 
 /// Place of a device among those that a variable of the vendor's names by index or beginning of identity, separated by
-/// commas; its index if it is not among them. Identities begin with `GPU-`.
+/// commas; its index if it is not among them.
 pub fn visible_place(visible: &str, id: &str, index: u32) -> u32 {
     let names_it = |name: &str| {
         let name = name.trim();
-        name.parse() == Ok(index) || (name.starts_with("GPU-") && id.starts_with(name))
+        match name.parse::<u32>() {
+            Ok(number) => number == index,
+            Err(_) => !name.is_empty() && id.starts_with(name),
+        }
     };
     let place = visible.split(',').position(names_it);
     place.map_or(index, |place| place as u32)
@@ -287,9 +290,9 @@ mod tests {
 
     #[test]
     fn a_device_is_numbered_as_the_driver_numbers_it() {
-        let id = "GPU-12345678-0000";
+        let id = "id-12345678-0000";
         assert_eq!(visible_place("3,2", id, 2), 1);
-        assert_eq!(visible_place("GPU-9, GPU-1234", id, 5), 1);
+        assert_eq!(visible_place("id-9, id-1234", id, 5), 1);
         assert_eq!(visible_place("7", id, 5), 5, "not visible");
         assert_eq!(visible_place("", id, 5), 5);
     }
