@@ -142,12 +142,23 @@ impl Stage {
 
     /// Runs `body` in a program of its own: this test binary, started again, with the variables `set`.
     pub fn run_self(here: &str, set: &[(&str, &str)], body: impl FnOnce()) {
+        Self::run_self_on(here, set, |_| {}, body);
+    }
+
+    /// As [`run_self`](Self::run_self), on a stage that was prepared.
+    pub fn run_self_on(
+        here: &str,
+        set: &[(&str, &str)],
+        prepare: impl FnOnce(&Self),
+        body: impl FnOnce(),
+    ) {
         if std::env::var_os(CHILD).is_some() {
             body();
             eprintln!("{DONE}");
             return;
         }
         let stage = Self::new(here);
+        prepare(&stage);
         let mut program = stage.program(std::env::current_exe().expect("own path"));
         program
             .args(["--exact", here, "--nocapture", "--test-threads=1"])
