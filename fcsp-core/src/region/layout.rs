@@ -22,7 +22,7 @@ pub const PAGE_BYTES: usize = 4096;
 /// `"FCSPRGN\0"` read as a little-endian word.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"FCSPRGN\0");
 /// Raised whenever the meaning of a field changes; a region of another version is refused.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// Tenants one device can have at a time.
 pub const TENANTS_MAX: usize = 128;
 /// Processes one device can have at a time. The ledger's tag holds a slot in 10 bits.
@@ -299,6 +299,13 @@ pub struct SlotQueue {
     pub guessed: AtomicU32,
     /// By how much one submission is usually off what was expected of it, in millionths of that.
     pub spread_ppm: AtomicU32,
+    /// Newest segment when a thread last began to wait for the device.
+    pub waits_at: AtomicU32,
+    /// Reserved, zero.
+    pub reserved: AtomicU32,
+    /// When it last submitted work that other devices take part in, nanoseconds of `CLOCK_MONOTONIC`; 0 if it
+    /// never did while gated.
+    pub collective_ns: AtomicU64,
 }
 
 /// What the arbiter keeps about a process.
@@ -352,6 +359,11 @@ pub struct Arrival {
     pub arrived: AtomicU32,
     /// The segments, a bit each, by number modulo [`SEGMENTS`]; written by the process.
     pub awaited: AtomicU32,
+    /// Newest collective that the device has come to, by the process's count while gated; written by the
+    /// device.
+    pub collective_begun: AtomicU32,
+    /// Newest collective that is over; written by the device.
+    pub collective_done: AtomicU32,
 }
 
 /// A batch of submissions that is granted and charged as one.

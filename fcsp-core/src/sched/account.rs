@@ -160,6 +160,8 @@ pub struct ProcessAccount {
     pub margin: Margin,
     /// Its threads wait in place of its queues: every segment costs it a thread's sleep.
     pub threads_wait: bool,
+    /// It belongs to a job that spans devices, on which all its processes have their turns at once.
+    pub spans: bool,
     /// Of what it submitted since it last waited, in segments that are over.
     batch: Batch,
     /// When it last had nothing left to run.
@@ -279,9 +281,9 @@ impl ProcessAccount {
 
     /// True for a program that waits for what it submits and whose processor is clearly the slower of
     /// the two: it feels every delay. One that keeps the device busy most of the time has to wait for its
-    /// share anyway.
+    /// share anyway, and one of a job that spans devices for the others of its job.
     pub fn interactive(&self) -> bool {
-        self.sync_milli >= 250 && 2 * self.fill_ns >= 3 * self.device_ns_mean
+        !self.spans && self.sync_milli >= 250 && 2 * self.fill_ns >= 3 * self.device_ns_mean
     }
 
     /// True for a program that waits for nearly everything it submits.

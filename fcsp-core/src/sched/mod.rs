@@ -32,6 +32,8 @@ mod biased;
 pub mod clock;
 #[cfg(not(loom))]
 pub mod cost;
+#[cfg(not(loom))]
+pub mod gang;
 mod handshake;
 #[cfg(not(loom))]
 pub mod lanes;

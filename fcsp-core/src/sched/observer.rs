@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::arbiter::Arbiter;
 use super::clock::{ms, now_ns, us};
 use super::handshake::{claim, owner_of, resign, sleep_unless_rung};
-use super::plan::View;
+use super::plan::{Lead, View};
 use super::trace::{self, Nap, Step};
 use super::tuning::Tuning;
 use super::view;
@@ -45,6 +45,10 @@ pub trait Peers: Send + Sync {
     fn is_dead(&self, slot: usize) -> bool;
     /// Gives back what dead processes held.
     fn reclaim_dead(&self);
+    /// Adds to a view what the other devices do of jobs that span several.
+    fn look_around(&self, view: &mut View, now_ns: u64);
+    /// Wakes the arbiters of those devices: the turn has passed on.
+    fn ring_followers(&self);
 }
 
 /// Shared by an observer and the threads of its process.
@@ -153,7 +157,8 @@ fn arbitrate(region: &RegionLayout, me: usize, peers: &dyn Peers, bench: &Bench,
                 peers.reclaim_dead();
             }
         }
-        let hides = view::read(region, &mut view, now);
+        view::read(region, &mut view, now);
+        peers.look_around(&mut view, now);
         view.processes
             .retain(|process| !peers.is_suspect(process.slot));
         let traced = Step::begin(region, now, seen, nap, &arbiter);
@@ -167,11 +172,13 @@ fn arbitrate(region: &RegionLayout, me: usize, peers: &dyn Peers, bench: &Bench,
         view::publish(region, &view, &arbiter, now);
         failpoint!("sched.observer.published");
         header.arbiter.steps.fetch_add(1, Ordering::Relaxed);
-        header
-            .arbiter
-            .handoffs
-            .fetch_add(u64::from(plan.handed_over), Ordering::Relaxed);
-        let wake_ns = view::wake_ns(plan.wake_ns, hides, now);
+        if plan.handed_over {
+            header.arbiter.handoffs.fetch_add(1, Ordering::Relaxed);
+            if view.lead == Lead::Here {
+                peers.ring_followers();
+            }
+        }
+        let wake_ns = view::wake_ns(plan.wake_ns, &view, now);
         nap = Some(Nap {
             seen,
             wake_ns,

@@ -10,10 +10,25 @@ use crate::region::layout::{GATED, GATED_BESIDE_OTHERS, GATED_ON_TRIAL, GATED_WI
 pub struct View {
     /// Whether processes may run together now.
     pub sharing: SharingMode,
+    /// Whose turn it is on the other devices of jobs that span several.
+    pub lead: Lead,
     /// Live tenants.
     pub tenants: Vec<TenantView>,
     /// Live processes.
     pub processes: Vec<ProcessView>,
+}
+
+/// What jobs that span devices make of the order of turns: one device of each such group leads, and the others
+/// follow it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lead {
+    /// No job here spans devices.
+    #[default]
+    Nobody,
+    /// This device leads.
+    Here,
+    /// Another one does; which of the tenants here had the last turn there, as far as one had.
+    There(Option<usize>),
 }
 
 /// One tenant.
@@ -56,6 +71,17 @@ pub struct ProcessView {
     pub guessed: u32,
     /// By how much one submission is usually off what was expected of it, in millionths of that.
     pub spread_ppm: u32,
+    /// Newest segment when a thread of it last began to wait for the device.
+    pub waits_at: u32,
+    /// When it last submitted work that other devices take part in; 0 for never.
+    pub collective_ns: u64,
+    /// It has work that the device has yet to come to, which is not among `segments`.
+    pub hides: bool,
+    /// Its tenant has work on a device that follows this one.
+    pub has_peers_at_work: bool,
+    /// The device runs work of it, or of its tenant on a device that follows this one, that other devices take
+    /// part in.
+    pub in_collective: bool,
     /// Segments after `retired`, oldest first.
     pub segments: Vec<SegmentView>,
 }

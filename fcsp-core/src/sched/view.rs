@@ -22,10 +22,9 @@ const HIDDEN_NS_MAX: u64 = ms(100);
 /// some 2 % of a processor while there is any, and the work half of it in delay.
 const ARRIVAL_POLL_NS: u64 = us(250);
 
-/// Reads the device's programs into `view`, reusing its memory. True if some have work that the
-/// device has yet to come to, which is not shown.
-pub fn read(region: &RegionLayout, view: &mut View, now_ns: u64) -> bool {
-    let mut hides = false;
+/// Reads the device's programs into `view`, reusing its memory. What other devices do is
+/// not in the region: see [`super::gang`].
+pub fn read(region: &RegionLayout, view: &mut View, now_ns: u64) {
     view.sharing = sharing::in_force(region).0;
     view.tenants.clear();
     view.processes.clear();
@@ -44,15 +43,13 @@ pub fn read(region: &RegionLayout, view: &mut View, now_ns: u64) -> bool {
         view.tenants.push(TenantView { index, promise });
     }
     for found in live_slots(region) {
-        let (process, hides_some) = read_process(found, now_ns);
-        hides |= hides_some;
-        view.processes.push(process);
+        view.processes.push(read_process(found, now_ns));
     }
-    hides
 }
 
 /// When to look again: as planned, or earlier if there is work that the device has yet to come to.
-pub fn wake_ns(planned: Option<u64>, hides: bool, now_ns: u64) -> Option<u64> {
+pub fn wake_ns(planned: Option<u64>, view: &View, now_ns: u64) -> Option<u64> {
+    let hides = view.processes.iter().any(|process| process.hides);
     let arrival = hides.then_some(now_ns + ARRIVAL_POLL_NS);
     planned.into_iter().chain(arrival).min()
 }
@@ -88,7 +85,7 @@ fn newest_shown(page: &GatePage, opened: u32, retired: u32, now_ns: u64) -> u32 
     before
 }
 
-fn read_process(found: SlotRef<'_>, now_ns: u64) -> (ProcessView, bool) {
+fn read_process(found: SlotRef<'_>, now_ns: u64) -> ProcessView {
     let (slot, page) = (found.slot, found.page);
     // Acquire pairs with the producer's Release: the segments up to `opened` can be read.
     let opened = slot.queue.opened.load(Ordering::Acquire);
@@ -104,7 +101,7 @@ fn read_process(found: SlotRef<'_>, now_ns: u64) -> (ProcessView, bool) {
             read_segment(segment, &page.done, number)
         })
         .collect();
-    let process = ProcessView {
+    ProcessView {
         slot: found.index.0 as usize,
         generation: slot.generation.load(Ordering::Relaxed),
         tenant: found.tenant().0 as usize,
@@ -118,10 +115,21 @@ fn read_process(found: SlotRef<'_>, now_ns: u64) -> (ProcessView, bool) {
         handover_ns: slot.queue.handover_ns.load(Ordering::Relaxed),
         guessed: slot.queue.guessed.load(Ordering::Relaxed),
         spread_ppm: slot.queue.spread_ppm.load(Ordering::Relaxed),
+        waits_at: slot.queue.waits_at.load(Ordering::Relaxed),
+        collective_ns: slot.queue.collective_ns.load(Ordering::Relaxed),
+        hides,
+        has_peers_at_work: false,
+        in_collective: in_collective(page),
         partition_percent: slot.partition_percent.load(Ordering::Relaxed),
         segments,
-    };
-    (process, hides)
+    }
+}
+
+/// Whether the device has come to a collective of the process and not to its end.
+pub fn in_collective(page: &GatePage) -> bool {
+    // Relaxed: looked at again at the next step.
+    let begun = page.arrival.collective_begun.load(Ordering::Relaxed);
+    begun != page.arrival.collective_done.load(Ordering::Relaxed)
 }
 
 /// Carries a plan out. Grants are written last, each behind what it publishes.

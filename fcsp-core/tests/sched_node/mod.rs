@@ -11,6 +11,7 @@ use fcsp_core::region::{Attachment, Region, RobustHold, SlotIndex, liveness, rec
 use fcsp_core::sched::clock::now_ns;
 use fcsp_core::sched::cost::CostKey;
 use fcsp_core::sched::observer::{self, Bench, Peers};
+use fcsp_core::sched::plan::View;
 use fcsp_core::sched::producer::Producer;
 use fcsp_core::sched::segment::reached;
 use fcsp_core::sched::tuning::Tuning;
@@ -138,6 +139,10 @@ impl Peers for RegionPeers {
     fn reclaim_dead(&self) {
         reclaim::reclaim_dead(&self.0).expect("reclaims");
     }
+
+    fn look_around(&self, _: &mut View, _: u64) {}
+
+    fn ring_followers(&self) {}
 }
 
 /// A process of the node: attached, with an observer and one queue.

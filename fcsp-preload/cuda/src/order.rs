@@ -94,6 +94,7 @@ pub unsafe fn wait_event<const PER_THREAD: bool>(
     event: CUevent,
     flags: c_uint,
 ) -> CUresult {
+    turn::follow::<Cuda, PER_THREAD>(stream);
     if turn::stalls() {
         // The event may stand behind a collective in another stream.
         turn::stall::<Cuda, PER_THREAD>(stream);

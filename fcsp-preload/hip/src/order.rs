@@ -99,6 +99,7 @@ pub unsafe fn wait_event<const PER_THREAD: bool>(
     event: hipEvent_t,
     flags: c_uint,
 ) -> hipError_t {
+    turn::follow::<Hip, PER_THREAD>(stream);
     if turn::stalls() {
         // The event may stand behind a collective in another stream.
         turn::stall::<Hip, PER_THREAD>(stream);

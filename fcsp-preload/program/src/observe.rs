@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use fcsp_core::region::{Attachment, Region, RobustHold, SlotIndex, liveness, reclaim};
+use fcsp_core::sched::gang::Gang;
 use fcsp_core::sched::observer::{self, Bench, Peers};
+use fcsp_core::sched::plan::View;
 use fcsp_core::sched::tuning::Tuning;
 use fcsp_core::sync::prepare_fences;
 use fcsp_preload::log;
@@ -35,6 +37,7 @@ pub fn start<D: Driver>(
         device.producer.prepare();
         let peers = RegionPeers {
             region: attachment.region(),
+            gang: Gang::new(attachment.region()),
         };
         let me = attachment.slot_index().0 as usize;
         observer::run(peers.region.layout(), me, &peers, bench, &tuning());
@@ -77,6 +80,7 @@ fn tuning() -> Tuning {
 
 struct RegionPeers {
     region: &'static Region,
+    gang: Gang<'static>,
 }
 
 impl Peers for RegionPeers {
@@ -96,5 +100,13 @@ impl Peers for RegionPeers {
             Ok(_) => {}
             Err(error) => log::warn!("what dead processes held is not reclaimed: {error}"),
         }
+    }
+
+    fn look_around(&self, view: &mut View, now_ns: u64) {
+        self.gang.look_around(view, now_ns);
+    }
+
+    fn ring_followers(&self) {
+        self.gang.ring();
     }
 }

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use fcsp_core::backend::QueueId;
 use fcsp_core::sched::cost::CostKey;
-use fcsp_core::sched::producer::Ticket;
+use fcsp_core::sched::producer::{Collective, Ticket};
 
 use crate::device::{self, Device};
 use crate::driver::{CodeOf, Driver, StreamOf};
@@ -55,7 +55,13 @@ pub fn submit<D: Driver, const PER_THREAD: bool>(
     // A call for each, so that the usual one does not ask afterwards which it was.
     match begin::<D, PER_THREAD>(stream, work) {
         Begun::Passes => launch(),
-        Begun::Beside => launched::<D, PER_THREAD>(stream, launch()),
+        Begun::Beside(device, collective) => {
+            let result = launched::<D, PER_THREAD>(stream, launch());
+            device
+                .producer
+                .collective_submitted(&gate::<D>(device), collective);
+            result
+        }
         Begun::Entered(device, ticket) => {
             let result = launched::<D, PER_THREAD>(stream, launch());
             leave::<D>(device, ticket, result);
@@ -82,7 +88,7 @@ enum Begun {
     /// Nothing: it is not gated.
     Passes,
     /// Nothing waits for it.
-    Beside,
+    Beside(&'static Device, Collective),
     /// It is in a segment.
     Entered(&'static Device, Ticket),
 }
@@ -99,8 +105,7 @@ fn begin<D: Driver, const PER_THREAD: bool>(
     if work.kernel.is_some_and(communication::is::<D>) {
         // Other devices wait for it: nothing holds it back, and no turn waits for it.
         STALLS.store(true, Ordering::Relaxed);
-        device.producer.stall(&gate, queue);
-        return Begun::Beside;
+        return Begun::Beside(device, device.producer.collective(&gate, queue));
     }
     // Relaxed, and written only if it changes: a count that need not be exact.
     if PASSED.load(Ordering::Relaxed) != 0 {
@@ -134,8 +139,12 @@ fn finish_outlined<D: Driver, const PER_THREAD: bool>(
     if !matches!(begun, Begun::Passes) {
         launched::<D, PER_THREAD>(stream, result);
     }
-    if let Begun::Entered(device, ticket) = begun {
-        leave::<D>(device, ticket, result);
+    match begun {
+        Begun::Passes => {}
+        Begun::Beside(device, collective) => device
+            .producer
+            .collective_submitted(&gate::<D>(device), collective),
+        Begun::Entered(device, ticket) => leave::<D>(device, ticket, result),
     }
 }
 
@@ -153,6 +162,13 @@ fn launched<D: Driver, const PER_THREAD: bool>(
 ) -> CodeOf<D> {
     submitted::<D, PER_THREAD>(stream);
     result
+}
+
+/// `stream` is about to wait for what another stream does.
+pub fn follow<D: Driver, const PER_THREAD: bool>(stream: StreamOf<D>) {
+    if let Some((device, queue)) = gated::<D, PER_THREAD>(stream) {
+        device.producer.follow(&gate::<D>(device), queue);
+    }
 }
 
 /// Something that the device cannot end by itself is about to be put into `stream`.

@@ -1,6 +1,6 @@
 //! What the holder is granted beyond its running segment, and how long its turn outlasts its work.
 
-use super::{Arbiter, Turn};
+use super::{Arbiter, Turn, gang};
 use crate::sched::account::TenantAccount;
 use crate::sched::plan::{Grant, Plan, ProcessView, SegmentRef, View};
 use crate::sched::producer::AHEAD;
@@ -64,7 +64,7 @@ impl Arbiter {
             .tenants
             .get(&turn.tenant)
             .is_some_and(TenantAccount::eligible);
-        let repeats = account.waits() && account.quick(self.tuning.think_ns_max);
+        let repeats = account.waits() && account.quick(self.tuning.think_ns_max) && !account.spans;
         if !repeats || !eligible || time_left < account.device_ns_mean + account.think_ns {
             return;
         }
@@ -79,30 +79,40 @@ impl Arbiter {
         take_back(process, process.opened, plan);
     }
 
-    /// True if the drained holder should keep its turn a moment longer.
-    pub(super) fn hold(&mut self, now: u64, view: &View, process: &ProcessView) -> bool {
+    /// True if the drained holder, of which the segment `last` was the last to retire, should keep its turn a
+    /// moment longer.
+    pub(super) fn hold(&mut self, now: u64, view: &View, process: &ProcessView, last: u32) -> bool {
         let think_max = self.tuning.think_ns_max;
-        let Some(turn) = &mut self.turn else {
-            return false;
-        };
-        let Some(account) = self.processes.get_mut(&process.slot) else {
-            return false;
-        };
+        let awaits_peers = self.awaits_peers(process, last);
         let others_wait = view
             .processes
             .iter()
-            .any(|p| p.slot != process.slot && p.waits());
+            .any(|p| p.slot != process.slot && (p.waits() || self.awaits_peers(p, p.retired)));
+        let Some(turn) = &self.turn else {
+            return false;
+        };
+        let is_step_over = self.is_step_over(now, turn, process, last);
+        let (Some(turn), Some(account)) = (&mut self.turn, self.processes.get_mut(&process.slot))
+        else {
+            return false;
+        };
         if turn.hold_until_ns == 0 {
             account.drained_ns = now;
-            let time_left = now.saturating_sub(turn.started_ns) < turn.budget_ns;
-            let patience = if account.quick(think_max) && time_left {
-                2 * account.think_ns + self.tuning.poll_ns
-            } else {
-                0
-            };
-            turn.hold_until_ns = now + patience;
         }
-        others_wait && now < turn.hold_until_ns
+        let has_time = now < turn.over_ns();
+        let patience = if awaits_peers {
+            gang::WAIT_NS_MAX
+        } else if account.spans && has_time && !is_step_over {
+            gang::SUBMIT_NS_MAX
+        } else if account.quick(think_max) && has_time && !account.spans {
+            2 * account.think_ns + self.tuning.poll_ns
+        } else {
+            0
+        };
+        if turn.hold_until_ns == 0 || account.spans {
+            turn.hold_until_ns = account.drained_ns + patience;
+        }
+        (others_wait || awaits_peers) && now < turn.hold_until_ns
     }
 }
 

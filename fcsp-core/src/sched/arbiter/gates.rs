@@ -1,7 +1,7 @@
 //! Whose submissions form segments, and how long those are.
 
 use super::retire::end;
-use super::{Arbiter, guard};
+use super::{Arbiter, gang, guard};
 use crate::policy::Mode;
 use crate::sched::account::ProcessAccount;
 use crate::sched::plan::{Gate, Gating, Grant, Plan, ProcessView, View};
@@ -58,6 +58,8 @@ impl Arbiter {
                 || beside_interactive && !account.is_some_and(ProcessAccount::interactive)
             {
                 length = length.min(self.tuning.beside_interactive_ns);
+            } else if account.is_some_and(|it| it.spans) {
+                length = length.min(gang::SEGMENT_NS);
             } else if makes_way && high_there {
                 length = length.min(self.tuning.segment_ns_max);
             } else if account.is_some_and(ProcessAccount::never_waits) {

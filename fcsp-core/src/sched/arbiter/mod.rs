@@ -30,6 +30,7 @@ mod ahead;
 mod beside;
 mod contention;
 mod facts;
+mod gang;
 mod gates;
 mod guard;
 mod judge;
@@ -129,6 +130,8 @@ pub struct Arbiter {
     contention: contention::Contention,
     /// The tenant that is alone and whose work stays within reach.
     guarded: Option<usize>,
+    /// Tenant whose turn it is on the device that leads, if that is another one.
+    led: Option<usize>,
 }
 
 impl Arbiter {
@@ -185,6 +188,7 @@ impl Arbiter {
     /// block. `now_ns` must not fall.
     pub fn step(&mut self, now_ns: u64, view: &View) -> Plan {
         let mut plan = Plan::default();
+        self.note_lead(view);
         self.meet(now_ns, view);
         self.charge(now_ns);
         self.retire(now_ns, view, &mut plan);

@@ -58,12 +58,15 @@ impl Arbiter {
         working.map(|(index, _)| *index)
     }
 
+    /// Whether short turns serve somebody. They serve no job that spans devices: what is left of its step when
+    /// its turn ends waits a turn of the others, on all devices.
     fn somebody_waits(&self) -> bool {
-        self.processes.values().any(ProcessAccount::waits)
+        let waits = |it: &ProcessAccount| it.waits() && !it.spans;
+        self.processes.values().any(waits)
     }
 
-    /// Whether turns keep to the clock: several tenants work, none of them waits, and no ceiling and no
-    /// priority breaks their order.
+    /// Whether turns keep to the clock: several tenants work, none of them waits, and no ceiling, no
+    /// priority and no other device breaks their order.
     pub(super) fn keeps_time(&self) -> bool {
         let free = |index| {
             let account: &TenantAccount = &self.tenants[&index];
@@ -72,7 +75,10 @@ impl Arbiter {
         self.working().nth(1).is_some()
             && !self.somebody_waits()
             && self.working().all(free)
-            && !self.processes.values().any(|it| it.threads_wait)
+            && !self
+                .processes
+                .values()
+                .any(|it| it.threads_wait || it.spans)
     }
 
     /// Puts those whose turn in this round is still to come first, in the order of their places.

@@ -1,6 +1,7 @@
 //! Who is there, what each has used, and what each may have.
 
 use super::Arbiter;
+use super::gang::spans;
 use crate::backend::SharingMode;
 use crate::policy::Mode;
 use crate::sched::account::{ProcessAccount, TenantAccount};
@@ -51,10 +52,11 @@ impl Arbiter {
                     SegmentState::Watched | SegmentState::Unmarked
                 )
             });
+            account.spans = spans(now, view, process);
             let Some(account) = self.tenants.get_mut(&process.tenant) else {
                 continue;
             };
-            if process.has_work() || !process.gated {
+            if process.has_work() || process.hides || process.has_peers_at_work || !process.gated {
                 account.active_ns = now;
             }
         }

@@ -44,7 +44,7 @@ impl Arbiter {
                 self.extend(view, process, plan);
                 return self.run_ahead(now, process, plan);
             }
-            if !has_more && self.hold(now, view, process) {
+            if !has_more && self.hold(now, view, process, next.wrapping_sub(1)) {
                 return self.run_ahead(now, process, plan);
             }
         }
@@ -191,7 +191,11 @@ impl Arbiter {
 
     /// When the oldest work of a process is best granted; `None` if it has none.
     pub(super) fn due_ns(&self, now: u64, process: &ProcessView, plan: &Plan) -> Option<u64> {
-        let first = plan.retired(process).wrapping_add(1);
+        let last = plan.retired(process);
+        if self.awaits_peers(process, last) {
+            return Some(now);
+        }
+        let first = last.wrapping_add(1);
         let segment = process.segment(first).filter(|it| it.launches > 0)?;
         let account = self.processes.get(&process.slot)?;
         Some(match segment.state {
@@ -204,7 +208,7 @@ impl Arbiter {
     fn candidates<'a>(&self, now: u64, view: &'a View, plan: &Plan) -> Candidates<'a> {
         let mut found = Candidates::default();
         for process in &view.processes {
-            if view.mode(process.tenant) == Mode::None {
+            if view.mode(process.tenant) == Mode::None || self.is_out_of_step(now, view, process) {
                 continue;
             }
             let (Some(tenant), Some(account)) = (
@@ -254,10 +258,14 @@ impl Arbiter {
                 return None;
             }
             let left_ns = turn.over_ns().saturating_sub(now);
-            let next = plan.retired(process).wrapping_add(1);
-            let segment = process.segment(next)?;
+            let last = plan.retired(process);
+            let segment = process.segment(last.wrapping_add(1))?;
+            let others_wait = found.ready.iter().any(|(.., it)| it.slot != process.slot);
+            if others_wait && self.is_step_over(now, turn, process, last) {
+                return None;
+            }
             let fits = left_ns >= self.expected_ns(process.slot, segment) / 2 && left_ns > 0;
-            fits.then_some(process)
+            (fits || self.is_in_collective(now, turn, process)).then_some(process)
         });
         let first = found
             .ready

@@ -1,8 +1,8 @@
 //! Who does not wait for the holder's turn to end, and what the others do to be out of the way.
 //!
-//! Two kinds of process are urgent: one that waits for its results and whose time has come
-//! (*just in time*), and one whose tenant goes before the holder's by priority. Either only while its
-//! tenant has not had more than its share. For their sake the holder's grants are taken back behind the
+//! Three kinds of process are urgent: one that waits for its results and whose time has come
+//! (*just in time*), one whose tenant goes before the holder's by priority, and one whose job has its turn on
+//! another device ([`super::gang`]). The first two only while their tenant has not had more than its share. For their sake the holder's grants are taken back behind the
 //! segment that runs, so an urgent process waits for one segment and a hand-over, whatever was granted.
 
 use super::ahead::take_back;
@@ -36,7 +36,8 @@ impl Arbiter {
                 && *vtime_ns <= theirs.vtime_ns
                 && !is_nearly_done
                 && self.processes[&process.slot].interactive();
-            process.tenant != holder.tenant && (goes_first || is_due)
+            let is_led = self.gives_way(holder, process.tenant);
+            process.tenant != holder.tenant && (goes_first || is_due || is_led)
         })
     }
 

@@ -1,7 +1,7 @@
 //! When to look again.
 
-use super::Arbiter;
 use super::look::Running;
+use super::{Arbiter, gang};
 use crate::sched::clock::us;
 use crate::sched::plan::{Plan, ProcessView, View};
 use crate::sched::segment::reached;
@@ -33,6 +33,9 @@ impl Arbiter {
                     granted,
                 }
                 .look_at()),
+                None if self.awaits_peers(process, first.wrapping_sub(1)) => {
+                    at(now + gang::ARRIVAL_POLL_NS)
+                }
                 None => at(turn.hold_until_ns),
             }
         }
@@ -44,7 +47,10 @@ impl Arbiter {
                 // Others end that, or go idle.
                 continue;
             }
-            if !account.eligible() {
+            if self.is_out_of_step(now, view, process) {
+                // Whoever leads rings when the turn passes on.
+                at(now + gang::LOOK_NS);
+            } else if !account.eligible() {
                 at(account.eligible_at_ns(now));
             } else if let Some(due_ns) = self.due_ns(now, process, plan)
                 && due_ns > now

@@ -23,12 +23,13 @@ mod tests;
 use std::ops::{Deref, DerefMut};
 
 use super::biased::{Biased, Guard};
+use super::clock::now_ns;
 use super::cost::{CostKey, CostTable};
 use super::handshake;
 use super::lanes::Lanes;
 use super::observer::Bench;
 use super::sampler::{FIRST_SAMPLES, SampleId, Sampler, Subject};
-use super::segment::SegmentState;
+use super::segment::{SegmentState, reached};
 use super::stalls::Stalls;
 use super::ticks::Ticks;
 use super::watch::Watches;
@@ -69,6 +70,8 @@ struct State {
     clock: Ticks,
     queries: u32,
     sampler: Sampler,
+    /// Collectives so far.
+    collectives: u32,
     /// Queue of the newest segment that the device must come to before it is shown.
     awaited: Option<QueueId>,
     stalls: Stalls,
@@ -149,6 +152,15 @@ pub struct Ticket {
     sample: Option<SampleId>,
 }
 
+/// A collective on its way. Give it back to [`Producer::collective_submitted`].
+#[derive(Debug)]
+#[must_use = "the device is to say when it is over"]
+pub struct Collective {
+    queue: QueueId,
+    /// `None` if the device cannot say when it comes to it.
+    number: Option<u32>,
+}
+
 impl Producer {
     /// The producer of the process that owns slot `me`; `bench` is its observer's.
     pub fn new(region: &'static RegionLayout, me: usize, bench: &'static Bench) -> Self {
@@ -158,6 +170,8 @@ impl Producer {
         let opened = slot.queue.opened.load(Ordering::Relaxed);
         page.arrival.arrived.store(opened, Ordering::Release);
         page.arrival.awaited.store(0, Ordering::Relaxed);
+        page.arrival.collective_begun.store(0, Ordering::Relaxed);
+        page.arrival.collective_done.store(0, Ordering::Relaxed);
         Self {
             region,
             me,
@@ -262,6 +276,9 @@ impl Producer {
     pub fn sync(&self, gate: &dyn StreamGate) {
         let mut state = self.lock();
         self.end(gate, &mut state, End::Waiting);
+        // Relaxed: hints.
+        let newest = self.slot.queue.opened.load(Ordering::Relaxed);
+        self.slot.queue.waits_at.store(newest, Ordering::Relaxed);
         self.learn(gate, &mut state);
     }
 
@@ -276,6 +293,53 @@ impl Producer {
         }
         state.stalls.add(queue);
         self.learn(gate, &mut state);
+    }
+
+    /// `queue` is about to wait for what another queue does. If that may have to wait for its turn, so does
+    /// `queue`, for the same grant: a queue that waits for another one keeps the device from other processes
+    /// in a way that one that waits for a word does not. Does not block.
+    pub fn follow(&self, gate: &dyn StreamGate, queue: QueueId) {
+        let state = self.lock();
+        let newest = self.slot.queue.opened.load(Ordering::Relaxed);
+        let is_gated = self.uses(&state, queue);
+        let own = newest != self.before_first;
+        // Relaxed: one that is granted at this moment is waited for in vain, for a moment.
+        if own && !is_gated && !reached(self.page.grant.load(Ordering::Relaxed), newest) {
+            // Where queues cannot wait, threads do, and have.
+            gate.wait(queue, &self.page.grant, newest);
+        }
+    }
+
+    /// Work that other devices take part in is about to be put into `queue`: as [`Producer::stall`], and the
+    /// device will say when it has come to it. What is returned goes to [`Producer::collective_submitted`].
+    /// Does not block.
+    pub fn collective(&self, gate: &dyn StreamGate, queue: QueueId) -> Collective {
+        // Relaxed: a hint.
+        self.slot
+            .queue
+            .collective_ns
+            .store(now_ns(), Ordering::Relaxed);
+        self.stall(gate, queue);
+        let mut state = self.lock();
+        state.collectives = state.collectives.wrapping_add(1);
+        let number = state.collectives;
+        let told = gate.write(queue, &self.page.arrival.collective_begun, number);
+        Collective {
+            queue,
+            number: told.then_some(number),
+        }
+    }
+
+    /// It was put there. Does not block.
+    pub fn collective_submitted(&self, gate: &dyn StreamGate, collective: Collective) {
+        let Some(number) = collective.number else {
+            return;
+        };
+        let done = &self.page.arrival.collective_done;
+        if !gate.write(collective.queue, done, number) {
+            // Nobody will tell. Relaxed: the device may write an older number later, and a turn is longer then.
+            done.store(number, Ordering::Relaxed);
+        }
     }
 
     /// Work of kind `key` is no longer what was measured: the old cost is the guess until it is measured
@@ -322,7 +386,10 @@ impl Producer {
         if let Some(open) = state.open.take() {
             self.publish_closed(&open, End::Waiting);
         }
-        self.page.arrival.awaited.store(0, Ordering::Relaxed);
+        let arrival = &self.page.arrival;
+        arrival.awaited.store(0, Ordering::Relaxed);
+        arrival.collective_begun.store(0, Ordering::Relaxed);
+        arrival.collective_done.store(0, Ordering::Relaxed);
         *state = State::default();
         self.ring();
     }

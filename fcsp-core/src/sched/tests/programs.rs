@@ -10,7 +10,7 @@ use crate::sched::arbiter::Arbiter;
 use crate::sched::clock::{us, virtual_time};
 use crate::sched::cost::CostKey;
 use crate::sched::handshake::woken::RINGS;
-use crate::sched::plan::View;
+use crate::sched::plan::{Lead, View};
 use crate::sched::producer::Producer;
 use crate::sched::tuning::Tuning;
 use crate::sched::view;
@@ -90,6 +90,11 @@ pub struct Node {
     step_at_ns: u64,
     rung: u32,
     pub steps: u64,
+    lead: Lead,
+    /// Tenants that have work on devices that follow this one.
+    pub peers_at_work: Vec<usize>,
+    /// Those that are in a collective there.
+    pub peers_in_collective: Vec<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -184,6 +189,9 @@ impl Node {
             step_at_ns: 0,
             rung: RINGS.with(Cell::get),
             steps: 0,
+            lead: Lead::Nobody,
+            peers_at_work: Vec::new(),
+            peers_in_collective: Vec::new(),
         }
     }
 
@@ -253,6 +261,32 @@ impl Node {
             .load(Ordering::Relaxed)
     }
 
+    /// Tenant whose turn it is.
+    pub fn turn_of(&self) -> Option<usize> {
+        // A program's place is its slot and its tenant.
+        self.arbiter.holder()
+    }
+
+    /// Whether a program has segments that are not retired, granted or not.
+    pub fn is_at_work(&self, program: usize) -> bool {
+        let slot = &self.region.slots[program].slot;
+        let opened = slot.queue.opened.load(Ordering::Relaxed);
+        opened != slot.compute.retired.load(Ordering::Relaxed)
+    }
+
+    /// Whether the device is in a collective of a program.
+    pub fn is_in_collective(&self, program: usize) -> bool {
+        view::in_collective(&self.region.slots[program].page)
+    }
+
+    /// What the device's arbiter knows of others from now on; a change wakes it.
+    pub fn set_lead(&mut self, lead: Lead) {
+        if self.lead != lead {
+            self.lead = lead;
+            self.step_at_ns = self.step_at_ns.min(self.now_ns + WAKE_LATENCY_NS);
+        }
+    }
+
     /// Runs for `ns` and gives the device time each program finished in it.
     pub fn run(&mut self, ns: u64) -> Vec<u64> {
         let before = self.done_ns();
@@ -282,11 +316,16 @@ impl Node {
     }
 
     fn step(&mut self) {
-        let hides = view::read(self.region, &mut self.view, self.now_ns);
+        view::read(self.region, &mut self.view, self.now_ns);
+        self.view.lead = self.lead;
+        for process in &mut self.view.processes {
+            process.has_peers_at_work = self.peers_at_work.contains(&process.tenant);
+            process.in_collective |= self.peers_in_collective.contains(&process.tenant);
+        }
         let plan = self.arbiter.step(self.now_ns, &self.view);
         view::apply(self.region, &plan, self.now_ns);
         view::publish(self.region, &self.view, &self.arbiter, self.now_ns);
-        self.step_at_ns = view::wake_ns(plan.wake_ns, hides, self.now_ns)
+        self.step_at_ns = view::wake_ns(plan.wake_ns, &self.view, self.now_ns)
             .map_or(u64::MAX, |wake| wake + WAKE_LATENCY_NS / 2);
         self.steps += 1;
     }
@@ -372,11 +411,14 @@ impl Program {
                     if self.in_step == kernels {
                         self.in_step = 0;
                         self.meetings += 1;
-                        if tells && self.producer.gated() {
-                            self.producer.stall(&self.queue, QueueId(1));
-                        }
+                        let tells = tells && self.producer.gated();
+                        let collective =
+                            tells.then(|| self.producer.collective(&self.queue, QueueId(1)));
                         self.queue.write(QueueId(1), mine, self.meetings);
                         self.queue.wait(QueueId(1), theirs, self.meetings);
+                        if let Some(collective) = collective {
+                            self.producer.collective_submitted(&self.queue, collective);
+                        }
                         if self.meetings.is_multiple_of(waits_every) {
                             if self.producer.gated() {
                                 self.producer.sync(&self.queue);

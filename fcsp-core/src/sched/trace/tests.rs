@@ -7,7 +7,9 @@ use crate::region::layout::RegionLayout;
 use crate::sched::SegmentState;
 use crate::sched::arbiter::Arbiter;
 use crate::sched::clock::{ms, us, virtual_time};
-use crate::sched::plan::{Plan, ProcessView, Retire, SegmentRef, SegmentView, TenantView, View};
+use crate::sched::plan::{
+    Lead, Plan, ProcessView, Retire, SegmentRef, SegmentView, TenantView, View,
+};
 use crate::sched::segment::reached;
 use crate::sched::shares::Promise;
 use crate::sched::tuning::Tuning;
@@ -26,6 +28,7 @@ fn view(segments: u32) -> View {
         },
     };
     View {
+        lead: Lead::Nobody,
         sharing: SharingMode::Exclusive,
         tenants: [25, 75].into_iter().enumerate().map(tenant).collect(),
         processes: [0, 1].map(|slot| process(slot, segments)).into(),
@@ -55,6 +58,11 @@ fn process(slot: usize, segments: u32) -> ProcessView {
         looks: false,
         handover_ns: us(160),
         partition_percent: 0,
+        waits_at: 0,
+        collective_ns: 0,
+        hides: false,
+        has_peers_at_work: false,
+        in_collective: false,
         guessed: 0,
         spread_ppm: 0,
         segments: (1..=segments).map(segment).collect(),
