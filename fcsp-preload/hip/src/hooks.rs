@@ -5,6 +5,8 @@
 //! calling thread's own. The driver calls many of its own public functions; such a call goes to the driver, because the
 //! thread is inside a wrapper already ([`fcsp_preload::guard`]).
 
+use core::ffi::{c_char, c_void};
+
 use fcsp_program::device::all_pass;
 use fcsp_program::waiting::{nothing_to_do, unnoticed};
 use hip_sys::hipError_t;
@@ -244,6 +246,35 @@ fcsp_preload::hooks! {
     forward hipStreamIsCapturing_spt, "what is captured is not gated";
     forward hipStreamWriteValue32, "the done word";
     forward hipThreadExchangeStreamCaptureMode, "keeps our own calls out of captures";
+}
+
+fcsp_preload::hooks! {
+    /// What HIP has since version 7. Source: the vendor's reference, ROCm 7.
+    pub static HIP_7;
+    /// The driver's own functions.
+    pub mod hip_7;
+    library c"libamdhip64.so.7";
+    types crate::since_7::fn_types;
+    signatures crate::since_7::signature;
+    absent hipError_t::hipErrorNotFound;
+    failed hipError_t::hipErrorUnknown;
+
+    gate hipLaunchKernelExC => launch::kernel_ex, unless all_pass, "device time";
+    gate hipDrvLaunchKernelEx => launch::module_kernel_ex, unless all_pass, "device time";
+    virtualize hipGetDriverEntryPoint => procaddr::entry_point, "hands out our wrappers";
+    virtualize hipGetDriverEntryPoint_spt => procaddr::entry_point, "hands out our wrappers";
+    account hipModuleLoadFatBinary => memory::code::load_data, "code and its variables take memory, which is reconciled";
+    account hipLibraryLoadData => memory::code::load_library::<c_void>, "code and its variables take memory, which is reconciled";
+    account hipLibraryLoadFromFile => memory::code::load_library::<c_char>, "code and its variables take memory, which is reconciled";
+    account hipLibraryUnload => communication::unload_library, "gives back what code took";
+    gate hipMemcpy3DPeer => transfer::copy::deep_peer::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate hipMemcpy3DPeerAsync => transfer::copy::deep_peer_async::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate hipMemsetD2D8 => transfer::fill::d2d8::<false>, unless all_pass, "a large fill takes device time";
+    gate hipMemsetD2D8Async => transfer::fill::d2d8_async::<false>, unless all_pass, "a large fill takes device time";
+    gate hipMemsetD2D16 => transfer::fill::d2d16::<false>, unless all_pass, "a large fill takes device time";
+    gate hipMemsetD2D16Async => transfer::fill::d2d16_async::<false>, unless all_pass, "a large fill takes device time";
+    gate hipMemsetD2D32 => transfer::fill::d2d32::<false>, unless all_pass, "a large fill takes device time";
+    gate hipMemsetD2D32Async => transfer::fill::d2d32_async::<false>, unless all_pass, "a large fill takes device time";
 }
 
 fcsp_preload::hooks! {

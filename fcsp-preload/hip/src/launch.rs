@@ -26,6 +26,7 @@ use hip_sys::{
 use crate::context::used;
 use crate::driver::Hip;
 use crate::errors::kept;
+use crate::since_7;
 
 /// Set in the number of a kernel that is known by an address in the program. No address of a program has this bit.
 pub const HOST_FUNCTION: u64 = 1 << 62;
@@ -135,6 +136,50 @@ pub unsafe fn module_kernel(
             )
         })
     })
+}
+
+/// # Safety
+///
+/// As `hipLaunchKernelExC`.
+pub unsafe fn kernel_ex(
+    real: since_7::fn_types::hipLaunchKernelExC,
+    config: *const since_7::hipLaunchConfig_t,
+    function: *const c_void,
+    args: *mut *mut c_void,
+) -> hipError_t {
+    // SAFETY: the program's own call, passed on.
+    let call = || unsafe { real(config, function, args) };
+    // SAFETY: the driver reads the same structure; null is the driver's to refuse.
+    let Some(c) = (unsafe { config.as_ref() }) else {
+        return call();
+    };
+    let work = work::kernel(
+        host_function(function),
+        sides(c.gridDim),
+        sides(c.blockDim),
+        shared(c.dynamicSmemBytes),
+    );
+    launch::<false>(c.stream, work, call)
+}
+
+/// # Safety
+///
+/// As `hipDrvLaunchKernelEx`.
+pub unsafe fn module_kernel_ex(
+    real: since_7::fn_types::hipDrvLaunchKernelEx,
+    config: *const since_7::HIP_LAUNCH_CONFIG,
+    f: hipFunction_t,
+    params: *mut *mut c_void,
+    extra: *mut *mut c_void,
+) -> hipError_t {
+    // SAFETY: the program's own call, passed on.
+    let call = || unsafe { real(config, f, params, extra) };
+    // SAFETY: the driver reads the same structure; null is the driver's to refuse.
+    let Some(c) = (unsafe { config.as_ref() }) else {
+        return call();
+    };
+    let work = work::kernel(f.number(), c.grid, c.block, c.sharedMemBytes);
+    launch::<false>(c.hStream, work, call)
 }
 
 /// # Safety

@@ -28,11 +28,12 @@ mod launch;
 mod memory;
 mod order;
 mod procaddr;
+mod since_7;
 mod start;
 mod sync;
 mod transfer;
 mod version;
 
-pub use hooks::{AMD_SMI, HIP, ROCM_SMI};
+pub use hooks::{AMD_SMI, HIP, HIP_7, ROCM_SMI};
 
-fcsp_preload::export_dlsym!(&HIP, &ROCM_SMI, &AMD_SMI);
+fcsp_preload::export_dlsym!(&HIP, &HIP_7, &ROCM_SMI, &AMD_SMI);

@@ -12,6 +12,7 @@ use hip_sys::{
 
 use crate::driver::Hip;
 use crate::errors::kept;
+use crate::since_7::{fn_types as since_7, hipMemcpy3DPeerParms};
 use crate::version::is_5;
 
 /// An end at any address.
@@ -131,19 +132,21 @@ fn deep_box(it: &HIP_MEMCPY3D) -> Box3 {
     )
 }
 
+/// The array, if it is one, else what is at the address.
+fn array_or(array: hipArray_t, address: *const c_void) -> End {
+    if array.is_null() {
+        at(address)
+    } else {
+        End::Array
+    }
+}
+
 fn runtime_box(it: &hipMemcpy3DParms) -> Box3 {
-    let end = |array: hipArray_t, pointer: *const c_void| {
-        if array.is_null() {
-            at(pointer)
-        } else {
-            End::Array
-        }
-    };
     // In elements where an array takes part: fewer than bytes, as a guess.
     (
         volume([it.extent.width, it.extent.height, it.extent.depth]),
-        end(it.srcArray, it.srcPtr.ptr),
-        end(it.dstArray, it.dstPtr.ptr),
+        array_or(it.srcArray, it.srcPtr.ptr),
+        array_or(it.dstArray, it.dstPtr.ptr),
     )
 }
 
@@ -194,4 +197,40 @@ boxes! {
     parameters: hipMemcpyParam2D, parameters_async: hipMemcpyParam2DAsync, hip_Memcpy2D, flat_box;
     deep: hipMemcpy3D, deep_async: hipMemcpy3DAsync, hipMemcpy3DParms, runtime_box;
     driver_deep: hipDrvMemcpy3D, driver_deep_async: hipDrvMemcpy3DAsync, HIP_MEMCPY3D, deep_box;
+}
+
+fn peer_box(it: &hipMemcpy3DPeerParms) -> Box3 {
+    // In elements where an array takes part: fewer than bytes, as a guess.
+    (
+        volume([it.extent.width, it.extent.height, it.extent.depth]),
+        array_or(it.srcArray, it.srcPtr.ptr),
+        array_or(it.dstArray, it.dstPtr.ptr),
+    )
+}
+
+/// # Safety
+///
+/// As `hipMemcpy3DPeer`.
+pub unsafe fn deep_peer<const PER_THREAD: bool>(
+    real: since_7::hipMemcpy3DPeer,
+    what: *mut hipMemcpy3DPeerParms,
+) -> hipError_t {
+    // SAFETY: null, or the program's own description, which the driver reads as well.
+    let described_as = unsafe { what.as_ref() }.map(peer_box);
+    // SAFETY: the program's own call, passed on.
+    described::<PER_THREAD>(described_as, None, || unsafe { real(what) })
+}
+
+/// # Safety
+///
+/// As `hipMemcpy3DPeerAsync`.
+pub unsafe fn deep_peer_async<const PER_THREAD: bool>(
+    real: since_7::hipMemcpy3DPeerAsync,
+    what: *mut hipMemcpy3DPeerParms,
+    stream: hipStream_t,
+) -> hipError_t {
+    // SAFETY: null, or the program's own description, which the driver reads as well.
+    let described_as = unsafe { what.as_ref() }.map(peer_box);
+    // SAFETY: the program's own call, passed on.
+    described::<PER_THREAD>(described_as, Some(stream), || unsafe { real(what, stream) })
 }

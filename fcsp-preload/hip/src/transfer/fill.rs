@@ -1,13 +1,19 @@
 //! Handlers of fills. All are asynchronous to the host. Those without a stream run in the default stream.
 
-use core::ffi::{c_int, c_uchar, c_ushort, c_void};
+use core::ffi::{c_int, c_uchar, c_uint, c_ushort, c_void};
 use core::ptr;
 
 use fcsp_program::transfer::{Kind, local};
-use hip_sys::{fn_types, hipDeviceptr_t, hipError_t, hipExtent, hipPitchedPtr, hipStream_t};
+use hip_sys::{hipDeviceptr_t, hipError_t, hipExtent, hipPitchedPtr, hipStream_t};
 
 use crate::driver::Hip;
 use crate::errors::kept;
+
+/// The types of all versions' functions.
+mod types {
+    pub use crate::since_7::fn_types::*;
+    pub use hip_sys::fn_types::*;
+}
 
 /// One handler a line: name, the driver's function, arguments, stream, and the factors of the bytes.
 macro_rules! fills {
@@ -16,7 +22,7 @@ macro_rules! fills {
         ///
         #[doc = concat!("As `", stringify!($real), "`, or its variant for per-thread default streams.")]
         pub unsafe fn $name<const PER_THREAD: bool>(
-            real: fn_types::$real,
+            real: types::$real,
             $($arg: $ty),*
         ) -> hipError_t {
             let bytes = [$($factor as u64),*].into_iter().fold(1, u64::saturating_mul);
@@ -39,4 +45,10 @@ fills! {
     flat_async: hipMemset2DAsync(to: *mut c_void, pitch: usize, value: c_int, width: usize, height: usize, stream: hipStream_t), stream, width, height;
     deep: hipMemset3D(to: hipPitchedPtr, value: c_int, extent: hipExtent), ptr::null_mut(), extent.width, extent.height, extent.depth;
     deep_async: hipMemset3DAsync(to: hipPitchedPtr, value: c_int, extent: hipExtent, stream: hipStream_t), stream, extent.width, extent.height, extent.depth;
+    d2d8: hipMemsetD2D8(to: hipDeviceptr_t, pitch: usize, value: c_uchar, width: usize, height: usize), ptr::null_mut(), width, height, 1;
+    d2d8_async: hipMemsetD2D8Async(to: hipDeviceptr_t, pitch: usize, value: c_uchar, width: usize, height: usize, stream: hipStream_t), stream, width, height, 1;
+    d2d16: hipMemsetD2D16(to: hipDeviceptr_t, pitch: usize, value: c_ushort, width: usize, height: usize), ptr::null_mut(), width, height, 2;
+    d2d16_async: hipMemsetD2D16Async(to: hipDeviceptr_t, pitch: usize, value: c_ushort, width: usize, height: usize, stream: hipStream_t), stream, width, height, 2;
+    d2d32: hipMemsetD2D32(to: hipDeviceptr_t, pitch: usize, value: c_uint, width: usize, height: usize), ptr::null_mut(), width, height, 4;
+    d2d32_async: hipMemsetD2D32Async(to: hipDeviceptr_t, pitch: usize, value: c_uint, width: usize, height: usize, stream: hipStream_t), stream, width, height, 4;
 }
