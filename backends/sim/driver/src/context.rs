@@ -281,13 +281,13 @@ pub unsafe fn set_flags(flags: c_uint) -> Outcome {
     Ok(())
 }
 
-/// `cuCtxGetStreamPriorityRange`: 0 is the lowest, -5 the highest.
+/// `cuCtxGetStreamPriorityRange`.
 pub unsafe fn priority_range(least: *mut c_int, greatest: *mut c_int) -> Outcome {
     current()?;
     // SAFETY: the caller's pointers, null allowed.
     unsafe {
-        put_optional(least, 0);
-        put_optional(greatest, crate::stream::PRIORITY_GREATEST);
+        put_optional(least, profile().priorities.0);
+        put_optional(greatest, profile().priorities.1);
     }
     Ok(())
 }

@@ -15,6 +15,8 @@ pub struct Profile {
     pub shared_bytes_max: u32,
     /// Values of a fresh context's limits, by their number.
     pub limits: &'static [usize],
+    /// The lowest and the highest priority of a stream; lower numbers are higher priorities.
+    pub priorities: (i32, i32),
     /// Whether a process may open its own memory handles.
     pub opens_own_handles: bool,
 }

@@ -3,7 +3,7 @@
 use crate::border::{self, Outcome, put, rc, require};
 use crate::capture::{self, Membership};
 use crate::context::{CONTEXTS, Context, cpu_cost, current};
-use crate::driver::Gpu;
+use crate::driver::{Gpu, profile};
 use crate::event::EVENTS;
 use crate::graph::NodeKind;
 use crate::handles::Table;
@@ -14,9 +14,6 @@ use std::ffi::{c_int, c_uint, c_void};
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
-
-/// The highest priority; 0 is the lowest.
-pub const PRIORITY_GREATEST: c_int = -5;
 
 /// `CU_STREAM_NON_BLOCKING`.
 const NON_BLOCKING: c_uint = 1;
@@ -34,6 +31,8 @@ pub struct Stream {
     priority: c_int,
     legacy: bool,
     unique: u64,
+    /// Share of the device its kernels may use, in thousandths.
+    share_permille: u64,
     /// Whether `membership` is worth a look.
     pub capturing: AtomicBool,
     /// The capture it takes part in.
@@ -57,6 +56,7 @@ impl Stream {
             flags: 0,
             priority: 0,
             legacy,
+            share_permille: 1000,
             unique: UNIQUE.fetch_add(1, Relaxed),
             capturing: AtomicBool::new(false),
             membership: Mutex::new(None),
@@ -82,9 +82,12 @@ impl Stream {
     }
 
     /// Adds a node to the stream's capture, or else submits what it does.
-    pub fn run(self: &Arc<Self>, node: NodeKind) -> Outcome {
+    pub fn run(self: &Arc<Self>, mut node: NodeKind) -> Outcome {
         if capture::add(self, &node)? {
             return Ok(());
+        }
+        if let NodeKind::Kernel(kernel) = &mut node {
+            kernel.duration_ns = kernel.duration_ns * 1000 / self.share_permille;
         }
         self.submit(node.ops())
     }
@@ -167,11 +170,35 @@ pub unsafe fn create_with_priority(
         StreamKind::NonBlocking
     };
     let id = context.gpu.queues()?.create_stream(context.group, kind);
-    let priority = priority.clamp(PRIORITY_GREATEST, 0);
+    let (least, greatest) = profile().priorities;
+    let priority = priority.clamp(greatest, least);
     let stream = Stream {
         context: context.handle() as u64,
         flags,
         priority,
+        ..Stream::default(context.gpu, context.group, id, false)
+    };
+    // SAFETY: checked above.
+    unsafe { put(place, Table::<Stream>::pointer(STREAMS.insert(stream))) }
+}
+
+/// Makes a stream whose kernels use a part of the device only, in thousandths (1 to 1000).
+///
+/// # Errors
+/// A null pointer or no share.
+pub unsafe fn create_with_share(place: *mut StreamHandle, share_permille: u64) -> Outcome {
+    require(
+        !place.is_null() && (1..=1000).contains(&share_permille),
+        rc::INVALID_VALUE,
+    )?;
+    let context = current()?;
+    let id = context
+        .gpu
+        .queues()?
+        .create_stream(context.group, StreamKind::Blocking);
+    let stream = Stream {
+        context: context.handle() as u64,
+        share_permille,
         ..Stream::default(context.gpu, context.group, id, false)
     };
     // SAFETY: checked above.
@@ -402,4 +429,12 @@ pub fn words(handle: StreamHandle, ops: Vec<Op>) -> Outcome {
     let stream = resolve(handle)?;
     stream.refuse_capture()?;
     stream.submit(ops)
+}
+
+/// The share of the device that a stream's kernels may use, in thousandths.
+///
+/// # Errors
+/// The handle names no stream.
+pub fn share_permille(handle: StreamHandle) -> Result<u64, Failure> {
+    Ok(resolve(handle)?.share_permille)
 }

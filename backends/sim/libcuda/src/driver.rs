@@ -21,6 +21,7 @@ static H200: Profile = Profile {
     threads_per_multiprocessor: 2048,
     shared_bytes_max: 232_448,
     limits: &[1024, 7_340_032, 8_388_608, 0, 2048, 128, 0],
+    priorities: (0, -5),
     opens_own_handles: false,
 };
 
