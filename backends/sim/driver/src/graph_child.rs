@@ -5,23 +5,23 @@
 
 use crate::border::{Outcome, put, rc, require};
 use crate::graph::{self, GRAPHS, Graph, NODES, NodeKind, NodeRef};
-use cuda_sys::{CUgraph, CUgraphNode};
+use crate::types::*;
 
 impl Drop for NodeRef {
     fn drop(&mut self) {
         let child = *self.child.get_mut().unwrap_or_else(|e| e.into_inner());
         // Gone already if the program destroyed it all the same.
-        let _ = graph::forget(child as CUgraph);
+        let _ = graph::forget(child as GraphHandle);
     }
 }
 
 /// `cuGraphAddChildGraphNode`: the child as it is now.
 pub unsafe fn add(
-    place: *mut CUgraphNode,
-    handle: CUgraph,
-    list: *const CUgraphNode,
+    place: *mut NodeHandle,
+    handle: GraphHandle,
+    list: *const NodeHandle,
     count: usize,
-    child: CUgraph,
+    child: GraphHandle,
 ) -> Outcome {
     let child = graph::graph(child)?;
     let kind = NodeKind::Child(child.kinds());
@@ -30,14 +30,14 @@ pub unsafe fn add(
 }
 
 /// `cuGraphChildGraphNodeGetGraph`.
-pub unsafe fn get(node: CUgraphNode, place: *mut CUgraph) -> Outcome {
+pub unsafe fn get(node: NodeHandle, place: *mut GraphHandle) -> Outcome {
     require(!place.is_null(), rc::INVALID_VALUE)?;
     let NodeKind::Child(kinds) = graph::kind_of(node)? else {
         return Err(rc::INVALID_VALUE);
     };
     let node = NODES.get(node).ok_or(rc::INVALID_VALUE)?;
     let mut child = node.child.lock().unwrap_or_else(|e| e.into_inner());
-    if GRAPHS.get(*child as CUgraph).is_none() {
+    if GRAPHS.get(*child as GraphHandle).is_none() {
         let copy = Graph::default();
         for kind in kinds {
             // What order they had is not kept; they run in this one.
@@ -46,5 +46,5 @@ pub unsafe fn get(node: CUgraphNode, place: *mut CUgraph) -> Outcome {
         *child = GRAPHS.insert(copy);
     }
     // SAFETY: checked above.
-    unsafe { put(place, *child as CUgraph) }
+    unsafe { put(place, *child as GraphHandle) }
 }

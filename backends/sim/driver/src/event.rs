@@ -6,7 +6,7 @@ use crate::context::{cpu_cost, current};
 use crate::driver::Gpu;
 use crate::handles::Table;
 use crate::stream::resolve;
-use cuda_sys::{CUevent, CUresult, CUstream};
+use crate::types::*;
 use fcsp_sim::{EventId, EventStatus, Op};
 use std::ffi::c_uint;
 use std::sync::{Arc, Mutex};
@@ -28,12 +28,12 @@ pub struct Event {
 /// All events.
 pub static EVENTS: Table<Event> = Table::new(3);
 
-fn known(handle: CUevent) -> Result<Arc<Event>, CUresult> {
+fn known(handle: EventHandle) -> Result<Arc<Event>, Failure> {
     EVENTS.get(handle).ok_or(rc::INVALID_HANDLE)
 }
 
 impl Event {
-    fn status(&self) -> Result<EventStatus, CUresult> {
+    fn status(&self) -> Result<EventStatus, Failure> {
         require(
             self.captured
                 .lock()
@@ -49,7 +49,7 @@ impl Event {
 }
 
 /// `cuEventCreate`.
-pub unsafe fn create(place: *mut CUevent, flags: c_uint) -> Outcome {
+pub unsafe fn create(place: *mut EventHandle, flags: c_uint) -> Outcome {
     require(!place.is_null() && flags <= 7, rc::INVALID_VALUE)?;
     // Only an event without times can be shared, and sharing it is not simulated.
     require(
@@ -68,7 +68,7 @@ pub unsafe fn create(place: *mut CUevent, flags: c_uint) -> Outcome {
 }
 
 /// `cuEventDestroy_v2`.
-pub unsafe fn destroy(handle: CUevent) -> Outcome {
+pub unsafe fn destroy(handle: EventHandle) -> Outcome {
     let event = EVENTS.remove(handle).ok_or(rc::INVALID_HANDLE)?;
     event
         .gpu
@@ -78,13 +78,17 @@ pub unsafe fn destroy(handle: CUevent) -> Outcome {
 }
 
 /// `cuEventRecord`.
-pub unsafe fn record(handle: CUevent, stream: CUstream) -> Outcome {
+pub unsafe fn record(handle: EventHandle, stream: StreamHandle) -> Outcome {
     // SAFETY: the same contract.
     unsafe { record_with_flags(handle, stream, 0) }
 }
 
 /// `cuEventRecordWithFlags`.
-pub unsafe fn record_with_flags(handle: CUevent, stream: CUstream, flags: c_uint) -> Outcome {
+pub unsafe fn record_with_flags(
+    handle: EventHandle,
+    stream: StreamHandle,
+    flags: c_uint,
+) -> Outcome {
     require(flags <= 1, rc::INVALID_VALUE)?;
     let event = known(handle)?;
     let stream = resolve(stream)?;
@@ -105,7 +109,7 @@ pub unsafe fn record_with_flags(handle: CUevent, stream: CUstream, flags: c_uint
 }
 
 /// `cuEventQuery`. An event that was never recorded counts as reached.
-pub unsafe fn query(handle: CUevent) -> Outcome {
+pub unsafe fn query(handle: EventHandle) -> Outcome {
     match known(handle)?.status()? {
         EventStatus::Pending => Err(rc::NOT_READY),
         EventStatus::Unrecorded | EventStatus::Reached { .. } => Ok(()),
@@ -113,7 +117,7 @@ pub unsafe fn query(handle: CUevent) -> Outcome {
 }
 
 /// `cuEventSynchronize`.
-pub unsafe fn synchronize(handle: CUevent) -> Outcome {
+pub unsafe fn synchronize(handle: EventHandle) -> Outcome {
     let event = known(handle)?;
     event.status()?;
     event
@@ -126,7 +130,7 @@ pub unsafe fn synchronize(handle: CUevent) -> Outcome {
 }
 
 /// `cuEventElapsedTime` and `_v2`, in milliseconds of simulated device time.
-pub unsafe fn elapsed(place: *mut f32, start: CUevent, end: CUevent) -> Outcome {
+pub unsafe fn elapsed(place: *mut f32, start: EventHandle, end: EventHandle) -> Outcome {
     require(!place.is_null(), rc::INVALID_VALUE)?;
     let (start, end) = (known(start)?, known(end)?);
     require(

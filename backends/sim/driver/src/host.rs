@@ -8,7 +8,7 @@ use crate::context::current;
 use crate::driver::gpu;
 use crate::memory::{self, Allocation, Kind};
 use crate::pinning;
-use cuda_sys::CUdeviceptr;
+use crate::types::*;
 use std::ffi::{c_uint, c_void};
 
 /// `CU_MEMHOSTALLOC_PORTABLE | DEVICEMAP | WRITECOMBINED`.
@@ -114,11 +114,7 @@ pub unsafe fn unregister(address: *mut c_void) -> Outcome {
 }
 
 /// `cuMemHostGetDevicePointer_v2`.
-pub unsafe fn device_pointer(
-    place: *mut CUdeviceptr,
-    address: *mut c_void,
-    flags: c_uint,
-) -> Outcome {
+pub unsafe fn device_pointer(place: *mut Address, address: *mut c_void, flags: c_uint) -> Outcome {
     require(!place.is_null() && flags == 0, rc::INVALID_VALUE)?;
     current()?;
     let found = memory::find(address as u64).ok_or(rc::INVALID_VALUE)?;
@@ -127,7 +123,7 @@ pub unsafe fn device_pointer(
         rc::INVALID_VALUE,
     )?;
     // SAFETY: checked above.
-    unsafe { put(place, address as CUdeviceptr) }
+    unsafe { put(place, address as Address) }
 }
 
 /// `cuMemHostGetFlags`.

@@ -7,7 +7,7 @@ use crate::border::{Outcome, put, put_optional, rc, require};
 use crate::capture;
 use crate::context::{CONTEXTS, Context, cpu_cost, current};
 use crate::driver::Gpu;
-use cuda_sys::{CUcontext, CUdeviceptr, CUresult};
+use crate::types::*;
 use std::collections::BTreeMap;
 use std::ffi::c_uint;
 use std::sync::atomic::AtomicU64;
@@ -147,7 +147,7 @@ pub fn charge(gpu: &Gpu, bytes: u64) -> Outcome {
 }
 
 /// Takes device memory for a context and enters it.
-pub fn allocate(context: &Context, bytes: u64, align: u64, kind: Kind) -> Result<u64, CUresult> {
+pub fn allocate(context: &Context, bytes: u64, align: u64, kind: Kind) -> Result<u64, Failure> {
     let gpu = context.gpu;
     let charged_bytes = physical_bytes(bytes);
     charge(gpu, charged_bytes)?;
@@ -194,7 +194,7 @@ pub fn free_context(group: u64) {
 }
 
 /// `cuMemAlloc_v2`.
-pub unsafe fn alloc(place: *mut CUdeviceptr, bytes: usize) -> Outcome {
+pub unsafe fn alloc(place: *mut Address, bytes: usize) -> Outcome {
     require(!place.is_null() && bytes > 0, rc::INVALID_VALUE)?;
     capture::forbid_unsafe_call()?;
     let context = current()?;
@@ -206,7 +206,7 @@ pub unsafe fn alloc(place: *mut CUdeviceptr, bytes: usize) -> Outcome {
 
 /// `cuMemAllocPitch_v2`.
 pub unsafe fn alloc_pitch(
-    place: *mut CUdeviceptr,
+    place: *mut Address,
     pitch: *mut usize,
     width_bytes: usize,
     height: usize,
@@ -229,7 +229,7 @@ pub unsafe fn alloc_pitch(
 }
 
 /// `cuMemAllocManaged`.
-pub unsafe fn alloc_managed(place: *mut CUdeviceptr, bytes: usize, flags: c_uint) -> Outcome {
+pub unsafe fn alloc_managed(place: *mut Address, bytes: usize, flags: c_uint) -> Outcome {
     require(!place.is_null() && bytes > 0, rc::INVALID_VALUE)?;
     require(ATTACH.contains(&flags), rc::INVALID_VALUE)?;
     capture::forbid_unsafe_call()?;
@@ -239,7 +239,7 @@ pub unsafe fn alloc_managed(place: *mut CUdeviceptr, bytes: usize, flags: c_uint
 }
 
 /// `cuMemFree_v2`. Waits for the context's work, as the driver does.
-pub unsafe fn free(address: CUdeviceptr) -> Outcome {
+pub unsafe fn free(address: Address) -> Outcome {
     if address == 0 {
         return Ok(());
     }
@@ -272,11 +272,7 @@ pub unsafe fn info(free: *mut usize, total: *mut usize) -> Outcome {
 }
 
 /// `cuMemGetAddressRange_v2`.
-pub unsafe fn address_range(
-    base: *mut CUdeviceptr,
-    bytes: *mut usize,
-    address: CUdeviceptr,
-) -> Outcome {
+pub unsafe fn address_range(base: *mut Address, bytes: *mut usize, address: Address) -> Outcome {
     let found = find(address).ok_or(rc::NOT_FOUND)?;
     require(
         !matches!(found.kind, Kind::Host(_) | Kind::Registered(_)),
@@ -291,6 +287,6 @@ pub unsafe fn address_range(
 }
 
 /// The context an allocation was made in, if it still exists.
-pub fn context_handle(allocation: &Allocation) -> CUcontext {
-    CONTEXTS.find(|context| context.group == allocation.group) as CUcontext
+pub fn context_handle(allocation: &Allocation) -> ContextHandle {
+    CONTEXTS.find(|context| context.group == allocation.group) as ContextHandle
 }
