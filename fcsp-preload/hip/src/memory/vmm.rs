@@ -1,16 +1,41 @@
 //! Handlers of virtual memory management: [`fcsp_program::memory::physical`].
 
-use core::ffi::{c_ulonglong, c_void};
+use core::ffi::{c_uchar, c_ulonglong, c_void};
 
 use fcsp_gate::Handle;
 use fcsp_program::device;
 use fcsp_program::memory::physical;
 use hip_sys::{
-    fn_types, hipError_t, hipMemAllocationProp, hipMemGenericAllocationHandle_t, hipMemLocationType,
+    fn_types, hipError_t, hipMemAllocationProp, hipMemGenericAllocationHandle_t, hipMemLocation,
+    hipMemLocationType,
 };
 
 use crate::context::{note_use, taking};
 use crate::driver::Hip;
+use crate::version::is_5_2_or_older;
+
+/// The properties' beginning in version 5.2 (`hipMemAllocationProp` in its hip_runtime_api.h).
+#[repr(C)]
+struct PropertiesOf52 {
+    _compression: c_uchar,
+    location: hipMemLocation,
+}
+
+/// Where memory with those properties is to be; nothing for null, which the driver refuses.
+///
+/// # Safety
+///
+/// `prop` is null or the program's own, readable.
+unsafe fn location(prop: *const hipMemAllocationProp) -> Option<hipMemLocation> {
+    // SAFETY: the driver reads the same structure, in the layout of its version.
+    unsafe {
+        if is_5_2_or_older() {
+            prop.cast::<PropertiesOf52>().as_ref().map(|it| it.location)
+        } else {
+            prop.as_ref().map(|it| it.location)
+        }
+    }
+}
 
 /// # Safety
 ///
@@ -24,9 +49,8 @@ pub unsafe fn create(
 ) -> hipError_t {
     // SAFETY: the program's own call, passed on.
     let allocate = || unsafe { real(handle, size, prop, flags) };
-    // SAFETY: the driver reads the same structure; null is the driver's to refuse.
-    let location = unsafe { prop.as_ref() }.map(|prop| prop.location);
-    let device = location
+    // SAFETY: the program's own argument.
+    let device = unsafe { location(prop) }
         .filter(|location| location.type_ == hipMemLocationType::hipMemLocationTypeDevice)
         .and_then(|location| device::at::<Hip>(location.id));
     // Physical memory on the host, or a device the driver will refuse, is not ours to charge.
