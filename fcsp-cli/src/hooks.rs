@@ -9,6 +9,7 @@ use serde::Serialize;
 use std::io::Write;
 
 const CUDA: &str = include_str!("../../fcsp-preload/cuda/decisions.tsv");
+const HIP: &str = include_str!("../../fcsp-preload/hip/decisions.tsv");
 
 /// Show what is done with each function of a vendor's libraries
 #[derive(Debug, clap::Args)]
@@ -19,6 +20,7 @@ Decisions:
   sync        waits for the device; the scheduler is told before
   virtualize  answered from the tenant's point of view
   forward     left to the driver
+  gap         left to the driver, and should not be
 
 A function that fails open goes to the driver when FCSP itself cannot handle it, as one that is
 forwarded always does; one that fails closed returns the vendor's error. Every function that a driver exports is listed, whether or not
@@ -39,6 +41,7 @@ pub struct Args {
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Vendor {
     Cuda,
+    Hip,
 }
 
 /// One function.
@@ -78,6 +81,7 @@ fn decisions(text: &str) -> Vec<Decision<'_>> {
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let decisions = match args.vendor {
         Vendor::Cuda => decisions(CUDA),
+        Vendor::Hip => decisions(HIP),
     };
     let text = if args.json {
         serde_json::to_string_pretty(&decisions)? + "\n"
@@ -102,10 +106,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_line_of_the_text_is_a_decision() {
-        let lines = CUDA.lines().filter(|line| !line.starts_with('#')).count();
+    fn decisions_are_told_by_function() {
         let all = decisions(CUDA);
-        assert_eq!(all.len(), lines);
         let of = |name| {
             let found = all.iter().find(|it| it.function == name);
             found.map(|it| (it.library, it.decision, it.fails))
@@ -117,5 +119,16 @@ mod tests {
         assert_eq!(of("cuInit"), Some(("libcuda", "forward", "open")));
         let memory = ("libnvidia-ml", "virtualize", "open");
         assert_eq!(of("nvmlDeviceGetMemoryInfo"), Some(memory));
+    }
+
+    #[test]
+    fn every_vendors_text_is_read() {
+        for (text, function) in [(CUDA, "cuMemAlloc_v2"), (HIP, "hipMalloc")] {
+            let lines = text.lines().filter(|line| !line.starts_with('#')).count();
+            let all = decisions(text);
+            assert_eq!(all.len(), lines);
+            let found = all.iter().find(|it| it.function == function);
+            assert_eq!(found.map(|it| it.decision), Some("account"), "{function}");
+        }
     }
 }

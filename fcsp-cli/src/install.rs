@@ -2,13 +2,16 @@
 //!
 //! ```text
 //! <root>/bin/fcsp, fcsp-load
-//! <root>/lib/libfcsp-cuda.so
+//! <root>/lib/libfcsp-cuda.so, libfcsp-hip.so
 //! <root>/lib/sim/libcuda.so.1, libnvidia-ml.so.1
 //! ```
 
 use anyhow::{Context, Result, bail};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+
+/// What every program on an AMD device opens: the kernel driver's interface for computing.
+const AMD_DEVICES: &str = "/dev/kfd";
 
 /// The install tree.
 #[derive(Clone, Debug)]
@@ -34,6 +37,20 @@ impl Install {
     /// The library that is preloaded into CUDA programs.
     pub fn preload_cuda(&self) -> Result<PathBuf> {
         self.existing("lib/libfcsp-cuda.so", "the preload library")
+    }
+
+    /// The library that is preloaded into HIP programs.
+    pub fn preload_hip(&self) -> Result<PathBuf> {
+        self.existing("lib/libfcsp-hip.so", "the preload library for HIP")
+    }
+
+    /// The libraries that programs on this machine are to load: CUDA's, and HIP's where there may be a device for it.
+    pub fn preload_libraries(&self) -> Result<Vec<PathBuf>> {
+        let mut libraries = vec![self.preload_cuda()?];
+        if Path::new(AMD_DEVICES).exists() {
+            libraries.push(self.preload_hip()?);
+        }
+        Ok(libraries)
     }
 
     /// The directory of the simulated CUDA driver.

@@ -144,24 +144,24 @@ pub fn run(args: &Args) -> Result<Outcome> {
     .into())
 }
 
-/// Makes `command` load the preload library and, if asked to, the simulated driver.
+/// Makes `command` load the preload libraries and, if asked to, the simulated driver.
 pub fn prepare(
     command: &mut Command,
     install: &Install,
     simulated: Option<Simulated>,
 ) -> Result<()> {
-    let library = install.preload_cuda()?;
-    if library.as_os_str().to_string_lossy().contains([' ', ':']) {
-        bail!(
-            "{} has a space or a colon in its path, which LD_PRELOAD cannot express; install \
-             FCSP elsewhere",
-            library.display()
-        );
+    let mut list = std::env::var_os("LD_PRELOAD");
+    for library in install.preload_libraries()? {
+        if library.as_os_str().to_string_lossy().contains([' ', ':']) {
+            bail!(
+                "{} has a space or a colon in its path, which LD_PRELOAD cannot express; install \
+                 FCSP elsewhere",
+                library.display()
+            );
+        }
+        list = Some(install::append(list, &library));
     }
-    command.env(
-        "LD_PRELOAD",
-        install::append(std::env::var_os("LD_PRELOAD"), &library),
-    );
+    command.env("LD_PRELOAD", list.unwrap_or_default());
     if simulated.is_some() {
         use_simulated(command, install)?;
     }

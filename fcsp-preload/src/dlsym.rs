@@ -2,7 +2,8 @@
 //!
 //! Both entries are a few instructions that ask [`enter`] where to go and then *jump* there. For every name that is not
 //! in a table that is the C library's own function, which then sees the caller's return address as if we did not exist;
-//! `RTLD_NEXT`, which is defined by who calls, works for everybody.
+//! `RTLD_NEXT`, which is defined by who calls, works for everybody. Where a second preload library of ours is loaded, it
+//! is that one's entry, which does the same for its own tables.
 //!
 //! For a name in a table, [`answer`] asks the C library first. Only if what it finds is the vendor's own function for
 //! that row, compared by address, does the program get our wrapper. So a function the driver lacks is still missing,
@@ -13,6 +14,7 @@
 use core::ffi::{CStr, c_char, c_void};
 use core::ops::ControlFlow;
 use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::table::{Hook, Table};
 use crate::{elf, resolve};
@@ -143,14 +145,65 @@ fn next_is_ours_to_give(hook: &Hook, caller: *const c_void) -> bool {
     .unwrap_or(false)
 }
 
-/// The C library's `dlsym` as a jump target.
-pub fn real_dlsym() -> Target {
-    resolve::real_dlsym().map_or(ptr::null(), |dlsym| dlsym as Target)
+/// Exported by every preload library of ours, so that those before it know it.
+const MARK: &CStr = c"fcsp_preload_library";
+
+/// Where names that are in no table of ours go: to the next preload library of ours behind this one, which has tables of
+/// its own and jumps on, else to the C library. Null until it is looked up.
+struct Beyond {
+    name: &'static CStr,
+    address: AtomicPtr<c_void>,
 }
 
-/// The C library's `dlvsym` as a jump target.
+impl Beyond {
+    const fn new(name: &'static CStr) -> Self {
+        Self {
+            name,
+            address: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
+    fn target(&self, of_c_library: impl FnOnce() -> Target) -> Target {
+        // Relaxed: the address of code that has been mapped since the process started.
+        let known = self.address.load(Ordering::Relaxed);
+        if !known.is_null() {
+            return known;
+        }
+        let found = self.next_of_ours().unwrap_or_else(of_c_library);
+        self.address.store(found.cast_mut(), Ordering::Relaxed);
+        found
+    }
+
+    /// The function of the next library of ours. Two of them serve programs on machines with devices of two vendors.
+    #[cold]
+    fn next_of_ours(&self) -> Option<Target> {
+        let ours = ptr::from_ref(self).cast();
+        let mut passed = false;
+        elf::visit(|object| {
+            if object.contains(ours) {
+                passed = true;
+            } else if passed
+                && object.defines(MARK)
+                && let Some(next) = object.function(self.name)
+            {
+                return ControlFlow::Break(next.cast_const());
+            }
+            ControlFlow::Continue(())
+        })
+    }
+}
+
+static DLSYM: Beyond = Beyond::new(c"dlsym");
+static DLVSYM: Beyond = Beyond::new(c"dlvsym");
+
+/// Where a lookup by `dlsym` goes that is none of ours: a jump target.
+pub fn real_dlsym() -> Target {
+    DLSYM.target(|| resolve::real_dlsym().map_or(ptr::null(), |dlsym| dlsym as Target))
+}
+
+/// Where a lookup by `dlvsym` goes that is none of ours: a jump target.
 pub fn real_dlvsym() -> Target {
-    resolve::real_dlvsym().map_or(ptr::null(), |dlvsym| dlvsym as Target)
+    DLVSYM.target(|| resolve::real_dlvsym().map_or(ptr::null(), |dlvsym| dlvsym as Target))
 }
 
 /// Exports `dlsym` and `dlvsym` from the library this expands in, answering for the given tables.
@@ -162,11 +215,17 @@ pub fn real_dlvsym() -> Target {
 macro_rules! export_dlsym {
     ($($table:expr),+ $(,)?) => {
         #[cfg(not(test))]
+        #[allow(non_upper_case_globals)]
         mod exported_dlsym {
             use super::*;
             use ::core::ffi::{c_char, c_void};
 
             static TABLES: &[&$crate::Table] = &[$($table),+];
+
+            /// Tells preload libraries of ours before this one that it is another.
+            #[unsafe(no_mangle)]
+            #[used]
+            pub static fcsp_preload_library: u8 = 0;
 
             extern "C" fn enter_dlsym(handle: *mut c_void, name: *const c_char, caller: *const c_void) -> *const c_void {
                 let real = $crate::dlsym::real_dlsym();
@@ -297,7 +356,7 @@ mod tests {
     use super::*;
     use crate::{Library, Real, Verb, table};
 
-    static LIBC: Library = Library::new(c"libc.so.6");
+    static LIBC: Library = Library::new(&[c"libc.so.6"]);
     type Abs = unsafe extern "C" fn(i32) -> i32;
     // SAFETY: the C library's declarations.
     static ABS: Real<Abs> = unsafe { Real::new(c"abs", &LIBC) };

@@ -33,7 +33,7 @@
 ///     pub static TOY;
 ///     /// The driver's own functions.
 ///     pub mod toy;
-///     library c"libtoy.so.1";
+///     library c"libtoy.so.1"; // by several names, newest first, if its versions have names of their own
 ///     types toy_sys::fn_types;
 ///     signatures toy_sys::signature;
 ///     absent -1;   // what a program gets when the driver lacks the function
@@ -106,7 +106,7 @@ macro_rules! hooks {
     (
         $(#[$table_meta:meta])* $table_vis:vis static $table:ident;
         $(#[$real_meta:meta])* $real_vis:vis mod $real:ident;
-        library $soname:expr;
+        library $($soname:expr),+;
         types $($types:ident)::+;
         signatures $($signatures:ident)::+;
         absent $absent:expr;
@@ -121,7 +121,7 @@ macro_rules! hooks {
             pub(super) use $($signatures)::+ as signatures;
 
             /// The library these functions live in.
-            pub static LIBRARY: $crate::Library = $crate::Library::new($soname);
+            pub static LIBRARY: $crate::Library = $crate::Library::new(&[$($soname),+]);
             $( $crate::__hook_real! { $verb $name } )*
         }
 

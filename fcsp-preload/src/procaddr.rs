@@ -52,7 +52,7 @@ mod tests {
     use super::*;
     use crate::{Library, Real, Verb, table};
 
-    static LIBC: Library = Library::new(c"libc.so.6");
+    static LIBC: Library = Library::new(&[c"libc.so.6"]);
     type Remove = unsafe extern "C" fn(i32) -> i64;
     // SAFETY: never called. `fputc` and `putc` share an address in glibc, as driver functions may.
     static PUTC: Real<Remove> = unsafe { Real::new(c"putc", &LIBC) };

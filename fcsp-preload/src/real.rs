@@ -10,25 +10,20 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::resolve;
 
-/// A vendor library, by the name programs load it under.
+/// A vendor library, by the names programs load it under: one for each version of its interface, newest first.
 #[derive(Debug)]
 pub struct Library {
-    soname: &'static CStr,
+    sonames: &'static [&'static CStr],
     handle: AtomicPtr<c_void>,
 }
 
 impl Library {
     /// Names a library. Nothing is loaded.
-    pub const fn new(soname: &'static CStr) -> Self {
+    pub const fn new(sonames: &'static [&'static CStr]) -> Self {
         Self {
-            soname,
+            sonames,
             handle: AtomicPtr::new(ptr::null_mut()),
         }
-    }
-
-    /// Name the library is loaded under.
-    pub const fn soname(&self) -> &'static CStr {
-        self.soname
     }
 
     /// The handle, if the program has loaded the library already. Never loads it.
@@ -50,7 +45,8 @@ impl Library {
         if !handle.is_null() {
             return Some(handle);
         }
-        let handle = resolve::dlopen(self.soname, flags)?;
+        let mut sonames = self.sonames.iter();
+        let handle = sonames.find_map(|soname| resolve::dlopen(soname, flags))?;
         // Two threads may both get here: both got the same handle, whose count is then one higher than needed.
         self.handle.store(handle, Ordering::Relaxed);
         Some(handle)
@@ -170,8 +166,8 @@ impl<F: Copy> Real<F> {
 mod tests {
     use super::*;
 
-    static LIBC: Library = Library::new(c"libc.so.6");
-    static MISSING: Library = Library::new(c"libfcsp-no-such-library.so.1");
+    static LIBC: Library = Library::new(&[c"libfcsp-no-such-library.so.2", c"libc.so.6"]);
+    static MISSING: Library = Library::new(&[c"libfcsp-no-such-library.so.1"]);
 
     #[test]
     fn a_function_is_found_and_called() {

@@ -196,7 +196,7 @@ const fn equal(a: &[u8], b: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    static LIBRARY: Library = Library::new(c"libnothing.so");
+    static LIBRARY: Library = Library::new(&[c"libnothing.so"]);
 
     const fn row(name: &'static CStr) -> Hook {
         Hook {

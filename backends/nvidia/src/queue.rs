@@ -6,7 +6,7 @@
 use cuda_sys::fn_types;
 use libloading::Library;
 
-pub use fcsp_nvidia_queue::{CudaGate, Driver, Handles, Pages, Surroundings};
+pub use fcsp_nvidia_queue::{CudaGate, Driver, Handles, Pages, Streams, Surroundings};
 
 /// The functions of a loaded driver library that a gate calls. What it lacks is `None`. Blocks for
 /// look-ups only. The library must stay loaded for as long as any of the functions is called.

@@ -3,49 +3,21 @@
 //! Which contexts there are, and what was allocated in each, is kept in [`crate::memory::contexts`].
 
 use core::ffi::{c_int, c_uint};
-use core::sync::atomic::Ordering;
 
 use cuda_sys::{
-    CU_STREAM_LEGACY, CU_STREAM_PER_THREAD, CUcontext, CUctxCreateParams, CUdevResourceDesc,
-    CUdevice, CUexecAffinityParam, CUgreenCtx, CUresult, CUstream, fn_types,
+    CUcontext, CUctxCreateParams, CUdevResourceDesc, CUdevice, CUexecAffinityParam, CUgreenCtx,
+    CUresult, CUstream, fn_types,
 };
 use fcsp_preload::log;
+use fcsp_program::device::{self, Device, attached_at};
+use fcsp_program::queue::{gate, is_default, queue_of};
+use fcsp_program::steps::Steps;
+use fcsp_program::usage;
 
-use crate::device::Device;
+use crate::driver::Cuda;
 use crate::hooks::cuda;
+use crate::memory;
 use crate::memory::contexts::Ending;
-use crate::memory::pool;
-use crate::queue::{gate, queue_of};
-use crate::steps::Steps;
-use crate::{attach, communication, device, memory, usage};
-
-/// Makes a context on a device: attaches it, charges what a context takes, and settles.
-fn make(
-    ordinal: CUdevice,
-    exists: bool,
-    steps: &mut Steps,
-    create: impl FnOnce() -> CUresult,
-) -> CUresult {
-    if let Some(refusal) = admit(ordinal) {
-        return refusal;
-    }
-    steps.done("attached");
-    let Some(device) = device::at(ordinal).filter(|_| !exists) else {
-        return create();
-    };
-    if !usage::reserve_context(device) {
-        return CUresult::CUDA_ERROR_OUT_OF_MEMORY;
-    }
-    steps.done("charged");
-    let result = create();
-    steps.done("by the driver");
-    if result == CUresult::CUDA_SUCCESS {
-        usage::changed(device);
-    } else {
-        usage::release_context(device);
-    }
-    result
-}
 
 /// True if the device's primary context is there already, so that retaining it makes none.
 fn primary_exists(ordinal: CUdevice) -> bool {
@@ -54,18 +26,6 @@ fn primary_exists(ordinal: CUdevice) -> bool {
     // SAFETY: the driver writes two numbers.
     let result = get.map(|get| unsafe { get(ordinal, &mut flags, &mut active) });
     result == Some(CUresult::CUDA_SUCCESS) && active != 0
-}
-
-/// Attaches the device before a context is made on it. An error where the program must not go on.
-fn admit(ordinal: CUdevice) -> Option<CUresult> {
-    let attached = device::attach(ordinal);
-    if matches!(attached, Err(device::Unattached::Unlimited)) && attach::fails_closed() {
-        log::error!(
-            "device {ordinal} is refused: it cannot be limited, and the policy says fail = \"closed\""
-        );
-        return Some(CUresult::CUDA_ERROR_NOT_PERMITTED);
-    }
-    None
 }
 
 /// Makes a context whose handle the driver writes to `place`, and notes it.
@@ -82,15 +42,13 @@ unsafe fn make_noted(
     let mut steps = Steps::begin();
     let exists = primary && primary_exists(ordinal);
     steps.done("asked");
-    let result = make(ordinal, exists, &mut steps, create);
+    let result = fcsp_program::context::make::<Cuda>(ordinal, exists, &mut steps, create);
     steps.done("told");
     if result == CUresult::CUDA_SUCCESS {
         // SAFETY: the driver accepted and filled the pointer.
         memory::contexts::made(unsafe { *place }, ordinal, primary);
-        // Nothing outlived the context before the first.
-        let had_one = |device: &&Device| device.had_context.swap(true, Ordering::AcqRel);
-        if let Some(device) = attached_at(ordinal).filter(had_one).filter(|_| !exists) {
-            pool::settle::learn(device);
+        if let Some(device) = attached_at(ordinal) {
+            fcsp_program::context::made::<Cuda>(device, exists);
         }
         steps.done("noted");
         if !exists {
@@ -108,34 +66,7 @@ fn gone(ending: Option<Ending>, device: Option<&'static Device>) {
     if let Some(ending) = ending {
         ending.over();
     }
-    // Its code went with it.
-    communication::forget();
-    for device in device::attached().filter(|it| device.is_none_or(|one| core::ptr::eq(*it, one))) {
-        device.producer.reset();
-        if let Some(pages) = device.pages.get() {
-            pages.forget();
-        }
-        if known {
-            usage::release_context(device);
-        }
-        if !memory::contexts::any_on(device.ordinal) {
-            without_context(device);
-        }
-        usage::changed(device);
-    }
-    if !memory::contexts::any() {
-        // Contexts of other devices have allocated from pools of some that never had one.
-        device::attached().for_each(without_context);
-    }
-    // What the context had may have left pools that go on; those of devices without one are forgotten.
-    pool::settle::settle_all();
-}
-
-/// A device has no context left: what was allocated in contexts we did not know, or from pools, is gone.
-fn without_context(device: &Device) {
-    memory::charge::sweep(device, |_| true);
-    pool::settle::forget(device);
-    device.activity.forget_lazy();
+    fcsp_program::context::gone::<Cuda>(device, known);
 }
 
 /// Runs `end`; if the driver agrees, the context of `ending` is gone.
@@ -151,10 +82,6 @@ fn ends(
         (_, None) => {}
     }
     result
-}
-
-fn attached_at(ordinal: CUdevice) -> Option<&'static Device> {
-    device::attached().find(|device| device.ordinal == ordinal)
 }
 
 /// # Safety
@@ -227,7 +154,7 @@ pub unsafe fn create_green(
 ) -> CUresult {
     // It has the resources of the device's primary context, which the program holds; only what it takes
     // beyond that is reconciled.
-    if let Some(refusal) = admit(dev) {
+    if let Some(refusal) = fcsp_program::context::admit::<Cuda>(dev) {
         return refusal;
     }
     // SAFETY: the program's own call, passed on.
@@ -309,11 +236,10 @@ pub unsafe fn release(real: fn_types::cuDevicePrimaryCtxRelease_v2, dev: CUdevic
 /// As `cuStreamDestroy_v2`.
 pub unsafe fn stream_destroy(real: fn_types::cuStreamDestroy_v2, stream: CUstream) -> CUresult {
     // Default streams cannot be destroyed: the driver refuses their names.
-    let is_default =
-        stream.is_null() || stream == CU_STREAM_LEGACY || stream == CU_STREAM_PER_THREAD;
-    if let Some(queue) = queue_of::<false>(stream).filter(|_| !is_default) {
+    let queue = (!is_default::<Cuda>(stream)).then(|| queue_of::<Cuda, false>(stream));
+    if let Some(queue) = queue.flatten() {
         for device in device::attached() {
-            device.producer.forget(&gate(device), queue);
+            device.producer.forget(&gate::<Cuda>(device), queue);
         }
     }
     // SAFETY: the program's own call, passed on.

@@ -12,16 +12,14 @@ use cuda_sys::{
     CUcontext, CUgraph, CUgraphExec, CUgraphExecUpdateResult, CUgraphExecUpdateResultInfo,
     CUgraphNode, CUgraphNodeParams, CUresult, fn_types,
 };
+use fcsp_gate::Handle;
+use fcsp_program::work::graph_changed;
 
-use crate::launch::graph_key;
-use crate::{device, memory};
+use crate::memory;
 
-/// What the graph does has changed, if the driver says so.
+/// What the graph does has changed, or may have.
 fn changed(exec: CUgraphExec, result: CUresult) -> CUresult {
-    // An update that was refused may have changed some nodes already.
-    for device in device::attached() {
-        device.producer.relearn(graph_key(exec));
-    }
+    graph_changed(exec.number());
     result
 }
 

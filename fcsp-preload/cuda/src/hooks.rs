@@ -10,9 +10,9 @@ use core::ffi::{c_char, c_void};
 use cuda_sys::{
     CUresult, nvmlProcessInfo_t, nvmlProcessInfo_v1_t, nvmlProcessInfo_v2_t, nvmlReturn_t,
 };
+use fcsp_program::device::all_pass;
+use fcsp_program::waiting::{nothing_to_do, unnoticed};
 
-use crate::device::all_pass;
-use crate::sync::{nothing_to_do, unnoticed};
 use crate::{
     capture, communication, context, graph, info, launch, launch_legacy, memory, order, procaddr,
     sync, transfer,

@@ -1,40 +1,16 @@
 //! What the driver says a device is: its UUID, which names the region, its name and its memory.
 //!
-//! Asked when a device is attached ([`crate::attach`]). The program waits for the answers, so a region that is
+//! Asked when a device is attached ([`fcsp_program::attach`]). The program waits for the answers, so a region that is
 //! there is asked in the driver's place for all but the UUID.
 
-use core::fmt::{self, Write};
+use core::fmt::Write;
 
 use cuda_sys::{CUdevice, CUresult, CUuuid};
 use fcsp_core::backend::{DeviceInfo, Vendor};
+use fcsp_program::driver::Undescribed;
 
 use crate::hooks::cuda;
 use crate::mps;
-
-/// Why a device is not described.
-#[derive(Debug)]
-pub enum Undescribed {
-    /// The driver has no such device, or is not initialised: a program that goes on all the same is
-    /// refused by the driver itself.
-    Absent,
-    /// It is there, and the driver does not say what it is.
-    Nameless(CUresult),
-}
-
-impl fmt::Display for Undescribed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Absent => f.write_str("the driver has no such device"),
-            Self::Nameless(result) => {
-                write!(
-                    f,
-                    "the driver does not say what device it is ({})",
-                    result.0
-                )
-            }
-        }
-    }
-}
 
 /// The device's identity, as NVML writes it: all that it takes to find its region.
 ///
@@ -100,7 +76,7 @@ fn said(result: CUresult) -> Result<(), Undescribed> {
         | CUresult::CUDA_ERROR_DEINITIALIZED
         | CUresult::CUDA_ERROR_NO_DEVICE
         | CUresult::CUDA_ERROR_INVALID_DEVICE => Err(Undescribed::Absent),
-        other => Err(Undescribed::Nameless(other)),
+        other => Err(Undescribed::Nameless(other.0.into())),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Launch handlers: work that takes device time.
 //!
 //! While nobody else is active these are not reached: the wrapper's fast path
-//! ([`crate::device::all_pass`]) goes straight to the driver. What is launched while its stream is being
+//! ([`fcsp_program::device::all_pass`]) goes straight to the driver. What is launched while its stream is being
 //! captured is not gated; the launch of the graph is.
 
 #![expect(
@@ -12,48 +12,11 @@
 use core::ffi::{c_uint, c_void};
 
 use cuda_sys::{CUfunction, CUgraphExec, CUlaunchConfig, CUresult, CUstream, fn_types};
-use fcsp_core::sched::clock::ms;
-use fcsp_core::sched::cost::{CostKey, prior_ns};
+use fcsp_gate::Handle;
+use fcsp_program::turn::{submit, submit_outlined};
+use fcsp_program::work;
 
-use crate::turn::{Work, submit, submit_outlined};
-
-/// Most a guess may cost: a kernel nobody has measured.
-const GUESS_NS_MAX: u64 = ms(10);
-/// Tells graphs from kernels in cost keys.
-const GRAPH: u64 = 0x0067_7261_7068;
-
-/// What the cost of an instantiated graph is known by.
-pub fn graph_key(exec: CUgraphExec) -> CostKey {
-    CostKey::new(&[GRAPH, exec.addr() as u64])
-}
-
-/// A kernel of that shape, as work.
-#[inline]
-pub fn kernel_work(
-    f: CUfunction,
-    grid: [c_uint; 3],
-    block: [c_uint; 3],
-    shared: c_uint,
-) -> Work<impl FnOnce() -> u64> {
-    // What the driver takes fits ("Technical specifications" in the programming guide, 13.0: up to
-    // 2³¹ - 1, 65,535 and 65,535 blocks; 1024, 1024 and 64 threads); what it refuses needs no key.
-    let at = |bit: u32, a: c_uint| u64::from(a) << bit;
-    let key = CostKey::new(&[
-        f.addr() as u64,
-        at(0, grid[0]) ^ at(32, grid[1]) ^ at(48, grid[2]),
-        at(0, block[0]) ^ at(12, block[1]) ^ at(24, block[2]) ^ at(32, shared),
-    ]);
-    let volume = |dims: [c_uint; 3]| {
-        dims.iter()
-            .map(|d| u64::from(*d))
-            .fold(1, u64::saturating_mul)
-    };
-    Work {
-        key,
-        guess_ns: move || prior_ns(volume(grid), volume(block), GUESS_NS_MAX),
-        function: Some(f),
-    }
-}
+use crate::driver::Cuda;
 
 /// # Safety
 ///
@@ -75,8 +38,8 @@ pub unsafe fn kernel<const PER_THREAD: bool>(
 ) -> CUresult {
     let grid = [grid_dim_x, grid_dim_y, grid_dim_z];
     let block = [block_dim_x, block_dim_y, block_dim_z];
-    let work = kernel_work(f, grid, block, shared_mem_bytes);
-    submit::<PER_THREAD>(h_stream, work, || {
+    let work = work::kernel(f.number(), grid, block, shared_mem_bytes);
+    submit::<Cuda, PER_THREAD>(h_stream, work, || {
         // SAFETY: the program's own call, passed on.
         unsafe {
             real(
@@ -115,8 +78,8 @@ pub unsafe fn kernel_ex<const PER_THREAD: bool>(
     };
     let grid = [c.gridDimX, c.gridDimY, c.gridDimZ];
     let block = [c.blockDimX, c.blockDimY, c.blockDimZ];
-    let work = kernel_work(f, grid, block, c.sharedMemBytes);
-    submit::<PER_THREAD>(c.hStream, work, launch)
+    let work = work::kernel(f.number(), grid, block, c.sharedMemBytes);
+    submit::<Cuda, PER_THREAD>(c.hStream, work, launch)
 }
 
 /// # Safety
@@ -137,8 +100,8 @@ pub unsafe fn cooperative<const PER_THREAD: bool>(
 ) -> CUresult {
     let grid = [grid_dim_x, grid_dim_y, grid_dim_z];
     let block = [block_dim_x, block_dim_y, block_dim_z];
-    let work = kernel_work(f, grid, block, shared_mem_bytes);
-    submit_outlined::<PER_THREAD>(h_stream, work, || {
+    let work = work::kernel(f.number(), grid, block, shared_mem_bytes);
+    submit_outlined::<Cuda, PER_THREAD>(h_stream, work, || {
         // SAFETY: the program's own call, passed on.
         unsafe {
             real(
@@ -165,11 +128,7 @@ pub unsafe fn graph<const PER_THREAD: bool>(
     h_graph: CUgraphExec,
     h_stream: CUstream,
 ) -> CUresult {
-    let work = Work {
-        key: graph_key(h_graph),
-        guess_ns: || GUESS_NS_MAX,
-        function: None,
-    };
+    let work = work::graph(h_graph.number());
     // SAFETY: the program's own call, passed on.
-    submit_outlined::<PER_THREAD>(h_stream, work, || unsafe { real(h_graph, h_stream) })
+    submit_outlined::<Cuda, PER_THREAD>(h_stream, work, || unsafe { real(h_graph, h_stream) })
 }

@@ -5,26 +5,20 @@ use core::ffi::{c_int, c_uint};
 use core::ptr;
 
 use cuda_sys::{CUDA_LAUNCH_PARAMS, CUfunction, CUresult, CUstream, fn_types};
-use fcsp_core::sched::clock::ms;
-use fcsp_core::sched::cost::{CostKey, prior_ns};
+use fcsp_gate::Handle;
+use fcsp_program::turn::{self, Work, submit_outlined};
+use fcsp_program::work;
 
-use crate::launch::kernel_work;
-use crate::turn::{self, Work, submit_outlined};
+use crate::driver::Cuda;
 
 /// Tells these launches from others in cost keys: the block's shape is part of the function here.
 const OLD: u64 = 0x006f_6c64;
-/// Most a guess may cost.
-const GUESS_NS_MAX: u64 = ms(10);
 /// Threads in a block, for the guess: `cuFuncSetBlockShape` said how many.
 const BLOCK_THREADS: u64 = 256;
 
-fn work(f: CUfunction, width: c_int, height: c_int) -> Work<impl FnOnce() -> u64> {
-    let [width, height] = [width, height].map(|side| u64::from(side.unsigned_abs()));
-    Work {
-        key: CostKey::new(&[OLD, f.addr() as u64, width, height]),
-        guess_ns: move || prior_ns(width.saturating_mul(height), BLOCK_THREADS, GUESS_NS_MAX),
-        function: Some(f),
-    }
+fn old(f: CUfunction, width: c_int, height: c_int) -> Work<impl FnOnce() -> u64> {
+    let blocks = [width, height].map(|side| u64::from(side.unsigned_abs()));
+    work::unshaped(OLD, f.number(), blocks, BLOCK_THREADS)
 }
 
 /// # Safety
@@ -32,7 +26,7 @@ fn work(f: CUfunction, width: c_int, height: c_int) -> Work<impl FnOnce() -> u64
 /// As `cuLaunch`.
 pub unsafe fn one(real: fn_types::cuLaunch, f: CUfunction) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    submit_outlined::<false>(ptr::null_mut(), work(f, 1, 1), || unsafe { real(f) })
+    submit_outlined::<Cuda, false>(ptr::null_mut(), old(f, 1, 1), || unsafe { real(f) })
 }
 
 /// # Safety
@@ -45,7 +39,7 @@ pub unsafe fn grid(
     height: c_int,
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    submit_outlined::<false>(ptr::null_mut(), work(f, width, height), || unsafe {
+    submit_outlined::<Cuda, false>(ptr::null_mut(), old(f, width, height), || unsafe {
         real(f, width, height)
     })
 }
@@ -61,7 +55,7 @@ pub unsafe fn grid_async(
     stream: CUstream,
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    submit_outlined::<false>(stream, work(f, width, height), || unsafe {
+    submit_outlined::<Cuda, false>(stream, old(f, width, height), || unsafe {
         real(f, width, height, stream)
     })
 }
@@ -83,15 +77,17 @@ pub unsafe fn multi_device(
     if let Some(one) = first.filter(|_| count == 1) {
         let grid = [one.gridDimX, one.gridDimY, one.gridDimZ];
         let block = [one.blockDimX, one.blockDimY, one.blockDimZ];
-        let work = kernel_work(one.function, grid, block, one.sharedMemBytes);
+        let work = work::kernel(one.function.number(), grid, block, one.sharedMemBytes);
         // SAFETY: the program's own call, passed on.
-        return submit_outlined::<false>(one.hStream, work, || unsafe { real(list, count, flags) });
+        return submit_outlined::<Cuda, false>(one.hStream, work, || unsafe {
+            real(list, count, flags)
+        });
     }
     if first.is_some() {
         for at in 0..count as usize {
             // SAFETY: the program's own list of `count`.
             let stream = unsafe { (*list.add(at)).hStream };
-            turn::stall_anywhere(stream);
+            turn::stall_anywhere::<Cuda>(stream);
         }
     }
     // SAFETY: the program's own call, passed on.

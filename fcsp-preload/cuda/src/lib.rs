@@ -10,17 +10,14 @@
 //! | `info/` | what a program is told of the device, by the driver and by the management library |
 //! | `context` | where a device is attached as the program makes a context on it |
 //!
-//! What they use: `device` and `identity` are the devices this process has; `turn` says what is submitted in its
-//! turn; `queue` says which stream is which for the gate (`fcsp_nvidia_queue`); `usage` counts what the driver
-//! itself takes; `policy_watch` follows the policy file; `mps` says whether this program runs beside others.
-//! Mechanism (wrappers, `dlsym`, guard, panic border) is `fcsp_preload`'s, decisions are `fcsp_core`'s.
+//! They turn a call's arguments into what knows no vendor, which is `fcsp_program`'s; what that asks of the driver in
+//! turn is in `driver/`, with `identity` (what the driver says a device is) and `mps` (whether this program runs beside
+//! others). Mechanism (wrappers, `dlsym`, guard, panic border) is `fcsp_preload`'s, decisions are `fcsp_core`'s.
 
-mod activity;
-mod attach;
 mod capture;
 mod communication;
 mod context;
-mod device;
+mod driver;
 mod graph;
 mod hooks;
 mod identity;
@@ -29,18 +26,11 @@ mod launch;
 mod launch_legacy;
 mod memory;
 mod mps;
-mod observe;
 mod order;
-mod policy_watch;
 mod procaddr;
-mod queue;
 mod start;
-mod steps;
 mod sync;
 mod transfer;
-mod turn;
-mod usage;
-mod usage_rhythm;
 
 pub use hooks::{CUDA, NVML};
 

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use cuda_sys::{CUdevice, CUdevice_attribute, CUresult};
 use fcsp_core::backend::SharingMode;
 use fcsp_core::policy::{EnvSettings, Policy, Sharing, partition, tenant_name};
+use fcsp_core::region::Attachment;
 use fcsp_core::region::sharing::{self, Because};
-use fcsp_core::region::{Attachment, scan};
 use fcsp_core::sync::Ordering::Relaxed;
 use fcsp_preload::log;
 
@@ -112,25 +112,10 @@ pub fn sharing_mode(ordinal: CUdevice) -> SharingMode {
     }
 }
 
-/// Notes in the region what the policy says about sharing the device. Without a policy what another
-/// program's said holds, as long as there is another.
-pub fn want(attachment: &Attachment, ordinal: CUdevice, id: &str, policy: Option<&Policy>) {
-    let layout = attachment.region().layout();
-    let sharing = match policy {
-        Some(policy) => policy.sharing_on(&[id, &ordinal.to_string()]),
-        None if scan::live_slots(layout).any(|it| it.index != attachment.slot_index()) => return,
-        None => Sharing::default(),
-    };
-    sharing::want(layout, sharing);
-}
-
-/// Tells the arbiter how large the partition of this process is: what confines it need not be kept in time.
-pub fn note_partition(attachment: &Attachment) {
+/// Percent of the device that the partition of this process has. Anything else that stands there is no partition.
+pub fn partition_percent() -> Option<u32> {
     let percent = get(PERCENTAGE).and_then(|text| text.to_str().ok()?.trim().parse().ok());
-    // Anything else is no partition.
-    let percent = percent.filter(|percent| (1..100).contains(percent));
-    let place = &attachment.slot().partition_percent;
-    place.store(percent.unwrap_or(0), Relaxed);
+    percent.filter(|percent| (1..100).contains(percent))
 }
 
 /// Tells the operator how the device is shared now that this process is on it, and what to do where

@@ -12,8 +12,9 @@ use cuda_sys::{
     CUDA_EXTERNAL_SEMAPHORE_WAIT_PARAMS, CUdeviceptr, CUevent, CUexternalSemaphore, CUresult,
     CUstream, CUstreamBatchMemOpParams, CUstreamBatchMemOpType, cuuint32_t, cuuint64_t, fn_types,
 };
+use fcsp_program::turn;
 
-use crate::turn;
+use crate::driver::Cuda;
 
 /// # Safety
 ///
@@ -25,7 +26,7 @@ pub unsafe fn wait_value_32<const PER_THREAD: bool>(
     value: cuuint32_t,
     flags: c_uint,
 ) -> CUresult {
-    turn::stall::<PER_THREAD>(stream);
+    turn::stall::<Cuda, PER_THREAD>(stream);
     // SAFETY: the program's own call, passed on.
     unsafe { real(stream, address, value, flags) }
 }
@@ -40,7 +41,7 @@ pub unsafe fn wait_value_64<const PER_THREAD: bool>(
     value: cuuint64_t,
     flags: c_uint,
 ) -> CUresult {
-    turn::stall::<PER_THREAD>(stream);
+    turn::stall::<Cuda, PER_THREAD>(stream);
     // SAFETY: the program's own call, passed on.
     unsafe { real(stream, address, value, flags) }
 }
@@ -63,7 +64,7 @@ pub unsafe fn batch<const PER_THREAD: bool>(
     };
     // The driver refuses null and more than 256 (cuda.h 13.0).
     if !operations.is_null() && count <= 256 && (0..count as usize).any(waits) {
-        turn::stall::<PER_THREAD>(stream);
+        turn::stall::<Cuda, PER_THREAD>(stream);
     }
     // SAFETY: the program's own call, passed on.
     unsafe { real(stream, count, operations, flags) }
@@ -79,7 +80,7 @@ pub unsafe fn wait_semaphores<const PER_THREAD: bool>(
     count: c_uint,
     stream: CUstream,
 ) -> CUresult {
-    turn::stall::<PER_THREAD>(stream);
+    turn::stall::<Cuda, PER_THREAD>(stream);
     // SAFETY: the program's own call, passed on.
     unsafe { real(semaphores, params, count, stream) }
 }
@@ -93,10 +94,10 @@ pub unsafe fn wait_event<const PER_THREAD: bool>(
     event: CUevent,
     flags: c_uint,
 ) -> CUresult {
-    turn::follow::<PER_THREAD>(stream);
+    turn::follow::<Cuda, PER_THREAD>(stream);
     if turn::stalls() {
         // The event may stand behind a collective in another stream.
-        turn::stall::<PER_THREAD>(stream);
+        turn::stall::<Cuda, PER_THREAD>(stream);
     }
     // SAFETY: the program's own call, passed on.
     unsafe { real(stream, event, flags) }

@@ -16,7 +16,7 @@ use crate::gate;
 use api::Cuda;
 use bench::{Bench, Kind};
 use fcsp_backend_nvidia::device::is_simulated;
-use fcsp_backend_nvidia::queue::{CudaGate, Handles, Pages};
+use fcsp_backend_nvidia::queue::{CudaGate, Handles, Pages, Streams};
 use fcsp_core::backend::{DeviceInfo, SharingMode, Vendor};
 use fcsp_core::region::layout::GatePage;
 use fcsp_core::region::{Region, run_dir};
@@ -71,10 +71,10 @@ pub fn run() -> Result<Vec<Found>, String> {
         let name = cuda.name(device)?;
         cuda.enter_primary_context(device)?;
         let bench = Bench::new(&cuda, gate_page(ordinal)?)?;
-        let pages = Pages::new(bench.page(), cuda.gate);
+        let pages = Pages::new(bench.page());
         for (streams, kinds) in MIXES {
             bench.take_in_turn(kinds);
-            let report = gate::run(&CudaGate::new(&pages, Handles), &bench);
+            let report = gate::run(&CudaGate::new(&pages, Streams(cuda.gate), Handles), &bench);
             bench
                 .refused()
                 .map_or(Ok(()), |error| Err(format!("{name}, {streams}: {error}")))?;

@@ -9,7 +9,7 @@ use cuda_sys::{CUdeviceptr, CUevent, CUresult, CUstream, CUstreamWaitValue_flags
 use fcsp_core::backend::{Elapsed, Marker, QueueId, StreamGate};
 use fcsp_core::region::layout::{GatePage, PAGE_BYTES};
 
-use crate::{CudaGate, Driver, Handles, Pages, Surroundings};
+use crate::{CudaGate, Driver, Handles, Pages, Streams, Surroundings};
 
 /// Where the device sees the page.
 const ADDRESS: u64 = 0x7000_0000;
@@ -63,7 +63,7 @@ const DRIVER: Driver = Driver {
 /// Everything goes behind stream 96.
 struct Elsewhere;
 
-impl Surroundings for Elsewhere {
+impl Surroundings<Streams<Driver>> for Elsewhere {
     type Held = ();
 
     fn hold(&self) {}
@@ -95,8 +95,8 @@ fn word(page: &GatePage, lane: usize) -> (&AtomicU32, u64) {
 #[test]
 fn waits_and_writes_go_to_the_words_address_in_the_queues_stream() {
     let page = page();
-    let pages = Pages::new(page, DRIVER);
-    let gate = CudaGate::new(&pages, Handles);
+    let pages = Pages::new(page);
+    let gate = CudaGate::new(&pages, Streams(DRIVER), Handles);
     let (word, address) = word(page, 5);
     let at_least = CUstreamWaitValue_flags::CU_STREAM_WAIT_VALUE_GEQ.0;
     assert!(gate.wait(QueueId(64), word, 7));
@@ -112,8 +112,8 @@ fn waits_and_writes_go_to_the_words_address_in_the_queues_stream() {
 #[test]
 fn the_surroundings_say_where_a_write_goes() {
     let page = page();
-    let pages = Pages::new(page, DRIVER);
-    let gate = CudaGate::new(&pages, Elsewhere);
+    let pages = Pages::new(page);
+    let gate = CudaGate::new(&pages, Streams(DRIVER), Elsewhere);
     let (word, address) = word(page, 0);
     assert!(!gate.wait(QueueId(64), word, 7), "no stream, no wait");
     assert!(gate.write(QueueId(64), word, 7));
@@ -123,8 +123,8 @@ fn the_surroundings_say_where_a_write_goes() {
 #[test]
 fn a_page_that_cannot_be_mapped_is_refused_for_good() {
     let page = page();
-    let pages = Pages::new(page, DRIVER);
-    let gate = CudaGate::new(&pages, Elsewhere);
+    let pages = Pages::new(page);
+    let gate = CudaGate::new(&pages, Streams(DRIVER), Elsewhere);
     REGISTER.set((CUresult::CUDA_ERROR_NOT_SUPPORTED, 0));
     for _ in 0..3 {
         assert!(!gate.write(QueueId(64), word(page, 0).0, 1));
@@ -135,8 +135,8 @@ fn a_page_that_cannot_be_mapped_is_refused_for_good() {
 #[test]
 fn without_a_context_the_page_is_tried_again() {
     let page = page();
-    let pages = Pages::new(page, DRIVER);
-    let gate = CudaGate::new(&pages, Handles);
+    let pages = Pages::new(page);
+    let gate = CudaGate::new(&pages, Streams(DRIVER), Handles);
     REGISTER.set((CUresult::CUDA_ERROR_INVALID_CONTEXT, 0));
     assert!(!gate.write(QueueId(64), word(page, 0).0, 1));
     REGISTER.set((CUresult::CUDA_SUCCESS, 1));
@@ -146,8 +146,8 @@ fn without_a_context_the_page_is_tried_again() {
 #[test]
 fn what_the_driver_lacks_is_refused() {
     let page = page();
-    let pages = Pages::new(page, Driver::default());
-    let gate = CudaGate::new(&pages, Handles);
+    let pages = Pages::new(page);
+    let gate = CudaGate::new(&pages, Streams(Driver::default()), Handles);
     let (word, _) = word(page, 0);
     assert!(!gate.wait(QueueId(64), word, 1));
     assert!(!gate.write(QueueId(64), word, 1));
@@ -158,8 +158,8 @@ fn what_the_driver_lacks_is_refused() {
 
 #[test]
 fn markers_tell_nanoseconds_or_that_they_will_or_never() {
-    let pages = Pages::new(page(), DRIVER);
-    let gate = CudaGate::new(&pages, Handles);
+    let pages = Pages::new(page());
+    let gate = CudaGate::new(&pages, Streams(DRIVER), Handles);
     let cases = [
         (CUresult::CUDA_SUCCESS, 2.5, Elapsed::Ns(2_500_000)),
         (CUresult::CUDA_SUCCESS, -1.0, Elapsed::Ns(0)),

@@ -2,20 +2,21 @@
 
 use crate::border::{Outcome, put_optional, rc, require};
 use crate::copy;
-use cuda_sys::{CUdeviceptr, CUmemcpyAttributes, CUstream};
+use crate::types::*;
+use cuda_sys::CUmemcpyAttributes;
 
 /// `cuMemcpyBatchAsync_v2`. The attributes are hints about the order of reads and where memory lies;
 /// here every copy reads in stream order.
 #[expect(clippy::too_many_arguments, reason = "the driver's signature")]
 pub unsafe fn linear(
-    to: *mut CUdeviceptr,
-    from: *mut CUdeviceptr,
+    to: *mut Address,
+    from: *mut Address,
     sizes: *mut usize,
     count: usize,
     attributes: *mut CUmemcpyAttributes,
     attribute_indices: *mut usize,
     attribute_count: usize,
-    stream: CUstream,
+    stream: StreamHandle,
 ) -> Outcome {
     let lists = !to.is_null() && !from.is_null() && !sizes.is_null();
     require(lists && count > 0, rc::INVALID_VALUE)?;
@@ -33,15 +34,15 @@ pub unsafe fn linear(
 /// `cuMemcpyBatchAsync`, the first version, which says which copy failed: here always the whole batch.
 #[expect(clippy::too_many_arguments, reason = "the driver's signature")]
 pub unsafe fn linear_v1(
-    to: *mut CUdeviceptr,
-    from: *mut CUdeviceptr,
+    to: *mut Address,
+    from: *mut Address,
     sizes: *mut usize,
     count: usize,
     attributes: *mut CUmemcpyAttributes,
     attribute_indices: *mut usize,
     attribute_count: usize,
     failed: *mut usize,
-    stream: CUstream,
+    stream: StreamHandle,
 ) -> Outcome {
     // SAFETY: the same contract; null is allowed for the last.
     unsafe {

@@ -4,9 +4,9 @@
 //! and whether MPS is on. Some of them promise what is not simulated (textures, multicast); the
 //! functions they speak of are then absent from the library.
 
-use crate::border::{Outcome, put, put_optional, rc, require};
-use crate::driver::{gpu, gpus};
-use cuda_sys::{CUdevice, CUdevice_attribute, CUdevice_attribute_enum, CUdevprop, CUuuid};
+use crate::border::{Outcome, put, put_optional, put_text, rc, require};
+use crate::driver::{Gpu, gpu, gpus};
+use cuda_sys::{CUdevice_attribute, CUdevice_attribute_enum, CUdevprop, CUuuid};
 use std::ffi::{CStr, c_char, c_int, c_uint};
 use std::sync::OnceLock;
 
@@ -32,7 +32,7 @@ fn attribute_value(number: c_int) -> Option<c_int> {
 }
 
 /// `cuDeviceGet`.
-pub unsafe fn get(place: *mut CUdevice, ordinal: c_int) -> Outcome {
+pub unsafe fn get(place: *mut c_int, ordinal: c_int) -> Outcome {
     require(!place.is_null(), rc::INVALID_VALUE)?;
     // SAFETY: checked above.
     unsafe { put(place, gpu(ordinal)?.ordinal) }
@@ -44,32 +44,27 @@ pub unsafe fn count(place: *mut c_int) -> Outcome {
     unsafe { put(place, gpus().len() as c_int) }
 }
 
-/// Copies a text into a buffer of `room` bytes, cut to fit and ended.
-unsafe fn put_text(text: &str, place: *mut c_char, room: c_int) -> Outcome {
-    require(!place.is_null() && room > 0, rc::INVALID_VALUE)?;
-    let bytes = &text.as_bytes()[..text.len().min(room as usize - 1)];
-    // SAFETY: the caller's buffer has room for `room` bytes.
-    unsafe {
-        std::ptr::copy_nonoverlapping(bytes.as_ptr(), place.cast(), bytes.len());
-        place.add(bytes.len()).write(0);
+/// The unique id in the header's type.
+fn uuid_of(gpu: &Gpu) -> CUuuid {
+    CUuuid {
+        bytes: gpu.device.uuid().map(|byte| byte as c_char),
     }
-    Ok(())
 }
 
 /// `cuDeviceGetName`.
-pub unsafe fn name(place: *mut c_char, room: c_int, device: CUdevice) -> Outcome {
+pub unsafe fn name(place: *mut c_char, room: c_int, device: c_int) -> Outcome {
     // SAFETY: the same contract.
     unsafe { put_text(gpu(device)?.device.name(), place, room) }
 }
 
 /// `cuDeviceGetUuid` and `_v2`.
-pub unsafe fn uuid(place: *mut CUuuid, device: CUdevice) -> Outcome {
+pub unsafe fn uuid(place: *mut CUuuid, device: c_int) -> Outcome {
     // SAFETY: the caller's pointer, null allowed.
-    unsafe { put(place, gpu(device)?.uuid()) }
+    unsafe { put(place, uuid_of(gpu(device)?)) }
 }
 
 /// `cuDeviceTotalMem_v2`.
-pub unsafe fn total_memory(place: *mut usize, device: CUdevice) -> Outcome {
+pub unsafe fn total_memory(place: *mut usize, device: c_int) -> Outcome {
     // SAFETY: the caller's pointer, null allowed.
     unsafe { put(place, gpu(device)?.device.total_bytes() as usize) }
 }
@@ -78,7 +73,7 @@ pub unsafe fn total_memory(place: *mut usize, device: CUdevice) -> Outcome {
 pub unsafe fn attribute(
     place: *mut c_int,
     attribute: CUdevice_attribute,
-    device: CUdevice,
+    device: c_int,
 ) -> Outcome {
     require(!place.is_null(), rc::INVALID_VALUE)?;
     let gpu = gpu(device)?;
@@ -94,11 +89,7 @@ pub unsafe fn attribute(
 }
 
 /// `cuDeviceComputeCapability`.
-pub unsafe fn compute_capability(
-    major: *mut c_int,
-    minor: *mut c_int,
-    device: CUdevice,
-) -> Outcome {
+pub unsafe fn compute_capability(major: *mut c_int, minor: *mut c_int, device: c_int) -> Outcome {
     gpu(device)?;
     // SAFETY: the caller's pointers, null allowed.
     unsafe {
@@ -109,7 +100,7 @@ pub unsafe fn compute_capability(
 }
 
 /// `cuDeviceGetProperties`, deprecated but exported.
-pub unsafe fn properties(place: *mut CUdevprop, device: CUdevice) -> Outcome {
+pub unsafe fn properties(place: *mut CUdevprop, device: c_int) -> Outcome {
     gpu(device)?;
     let value = |number| attribute_value(number).unwrap_or(0);
     let properties = CUdevprop {
@@ -128,18 +119,18 @@ pub unsafe fn properties(place: *mut CUdevprop, device: CUdevice) -> Outcome {
     unsafe { put(place, properties) }
 }
 
-fn pci_text(device: CUdevice) -> Result<String, cuda_sys::CUresult> {
+fn pci_text(device: c_int) -> Result<String, crate::types::Failure> {
     Ok(format!("0000:{:02X}:00.0", gpu(device)?.device.pci_bus()))
 }
 
 /// `cuDeviceGetPCIBusId`.
-pub unsafe fn pci_bus_id(place: *mut c_char, room: c_int, device: CUdevice) -> Outcome {
+pub unsafe fn pci_bus_id(place: *mut c_char, room: c_int, device: c_int) -> Outcome {
     // SAFETY: the same contract.
     unsafe { put_text(&pci_text(device)?, place, room) }
 }
 
 /// `cuDeviceGetByPCIBusId`.
-pub unsafe fn by_pci_bus_id(place: *mut CUdevice, text: *const c_char) -> Outcome {
+pub unsafe fn by_pci_bus_id(place: *mut c_int, text: *const c_char) -> Outcome {
     require(!place.is_null() && !text.is_null(), rc::INVALID_VALUE)?;
     // SAFETY: the caller's NUL-terminated text.
     let wanted = unsafe { CStr::from_ptr(text) }
@@ -163,14 +154,14 @@ pub unsafe fn by_pci_bus_id(place: *mut CUdevice, text: *const c_char) -> Outcom
 }
 
 /// `cuDeviceCanAccessPeer`: devices of one process share an address space here.
-pub unsafe fn can_access_peer(place: *mut c_int, device: CUdevice, peer: CUdevice) -> Outcome {
+pub unsafe fn can_access_peer(place: *mut c_int, device: c_int, peer: c_int) -> Outcome {
     let different = gpu(device)?.ordinal != gpu(peer)?.ordinal;
     // SAFETY: the caller's pointer, null allowed.
     unsafe { put(place, c_int::from(different)) }
 }
 
 /// `cuCtxEnablePeerAccess`.
-pub unsafe fn enable_peer(context: cuda_sys::CUcontext, flags: c_uint) -> Outcome {
+pub unsafe fn enable_peer(context: crate::types::ContextHandle, flags: c_uint) -> Outcome {
     require(flags == 0, rc::INVALID_VALUE)?;
     let peer = crate::context::CONTEXTS
         .get(context)

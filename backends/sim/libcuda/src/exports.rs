@@ -40,7 +40,7 @@ macro_rules! export {
         #[allow(non_snake_case)]
         pub unsafe extern "C" fn $name($($arg: $ty),*) -> $ret {
             // SAFETY: the caller's contract is the handler's.
-            crate::border::$verb(|| unsafe { $handler($($arg),*) })
+            crate::border::$verb(|| unsafe { $handler($(crate::border::Pass::pass($arg)),*) })
         }
     };
 }

@@ -1,69 +1,36 @@
-//! Changes of instantiated graphs.
+//! Changes of instantiated graphs, as the header's structures say them.
 
-use crate::border::{Outcome, put_optional, rc, require};
-use crate::graph::{NodeKind, graph, kernel_of, place_of};
-use crate::graph_exec::{EXECUTABLES, Executable};
-use cuda_sys::{
-    CUDA_KERNEL_NODE_PARAMS, CUgraph, CUgraphExec, CUgraphExecUpdateResult,
-    CUgraphExecUpdateResultInfo, CUgraphNode, CUresult,
-};
-use std::sync::{Arc, PoisonError};
-
-fn executable(handle: CUgraphExec) -> Result<Arc<Executable>, CUresult> {
-    EXECUTABLES.get(handle).ok_or(rc::INVALID_HANDLE)
-}
-
-/// Takes over what another graph of the same form does.
-fn take_over(exec: CUgraphExec, from: CUgraph) -> Result<CUgraphExecUpdateResult, CUresult> {
-    let executable = executable(exec)?;
-    let new = graph(from)?.flattened();
-    let mut nodes = executable
-        .nodes
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    if nodes.len() != new.len() {
-        return Ok(CUgraphExecUpdateResult::CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED);
-    }
-    let alike = |(old, new): (&NodeKind, &NodeKind)| old.node_type() == new.node_type();
-    if !nodes.iter().zip(&new).all(alike) {
-        return Ok(CUgraphExecUpdateResult::CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED);
-    }
-    *nodes = new;
-    Ok(CUgraphExecUpdateResult::CU_GRAPH_EXEC_UPDATE_SUCCESS)
-}
-
-fn outcome(result: CUgraphExecUpdateResult) -> Outcome {
-    require(
-        result == CUgraphExecUpdateResult::CU_GRAPH_EXEC_UPDATE_SUCCESS,
-        rc::GRAPH_EXEC_UPDATE_FAILURE,
-    )
-}
+use crate::border::{Outcome, put_optional};
+use crate::graph::kernel_of;
+use crate::types::*;
+use cuda_sys::{CUDA_KERNEL_NODE_PARAMS, CUgraphExecUpdateResult, CUgraphExecUpdateResultInfo};
+use fcsp_sim_driver::graph_update::{self, outcome, take_over};
 
 /// `cuGraphExecUpdate`.
 pub unsafe fn update_v1(
-    exec: CUgraphExec,
-    from: CUgraph,
-    node: *mut CUgraphNode,
+    exec: ExecHandle,
+    from: GraphHandle,
+    node: *mut NodeHandle,
     result: *mut CUgraphExecUpdateResult,
 ) -> Outcome {
     let found = take_over(exec, from)?;
     // SAFETY: the caller's pointers, null allowed.
     unsafe {
         put_optional(node, std::ptr::null_mut());
-        put_optional(result, found);
+        put_optional(result, CUgraphExecUpdateResult(found as u32));
     }
     outcome(found)
 }
 
 /// `cuGraphExecUpdate_v2`.
 pub unsafe fn update(
-    exec: CUgraphExec,
-    from: CUgraph,
+    exec: ExecHandle,
+    from: GraphHandle,
     info: *mut CUgraphExecUpdateResultInfo,
 ) -> Outcome {
     let found = take_over(exec, from)?;
     let said = CUgraphExecUpdateResultInfo {
-        result: found,
+        result: CUgraphExecUpdateResult(found as u32),
         errorNode: std::ptr::null_mut(),
         errorFromNode: std::ptr::null_mut(),
     };
@@ -74,24 +41,10 @@ pub unsafe fn update(
 
 /// `cuGraphExecKernelNodeSetParams_v2`.
 pub unsafe fn set_kernel(
-    exec: CUgraphExec,
-    node: CUgraphNode,
+    exec: ExecHandle,
+    node: NodeHandle,
     params: *const CUDA_KERNEL_NODE_PARAMS,
 ) -> Outcome {
-    let executable = executable(exec)?;
-    let (graph, index) = place_of(node)?;
-    require(Arc::ptr_eq(&graph, &executable.graph), rc::INVALID_VALUE)?;
     // SAFETY: the same contract.
-    let kernel = unsafe { kernel_of(params) }?;
-    let mut nodes = executable
-        .nodes
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    match nodes.get_mut(graph.flat_index(index)) {
-        Some(NodeKind::Kernel(old)) => {
-            *old = kernel;
-            Ok(())
-        }
-        _ => Err(rc::INVALID_VALUE),
-    }
+    graph_update::set_kernel(exec, node, unsafe { kernel_of(params) }?)
 }

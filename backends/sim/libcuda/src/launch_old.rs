@@ -3,14 +3,13 @@
 
 use crate::border::{Outcome, rc, require};
 use crate::launch;
-use crate::module::{FUNCTIONS, Function};
-use cuda_sys::{
-    CU_LAUNCH_PARAM_BUFFER_POINTER, CU_LAUNCH_PARAM_BUFFER_SIZE, CU_LAUNCH_PARAM_END, CUfunction,
-    CUresult, CUstream,
-};
+use crate::module::FUNCTIONS;
+use crate::types::*;
+use cuda_sys::{CU_LAUNCH_PARAM_BUFFER_POINTER, CU_LAUNCH_PARAM_BUFFER_SIZE, CU_LAUNCH_PARAM_END};
+use std::collections::BTreeMap;
 use std::ffi::{c_int, c_uint, c_void};
 use std::ptr::null_mut;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// What a function carries.
 #[derive(Clone, Debug)]
@@ -33,21 +32,17 @@ impl Default for Settings {
 /// Most bytes of arguments.
 const ARGUMENT_BYTES_MAX: usize = 4096;
 
-fn function(handle: CUfunction) -> Result<Arc<Function>, CUresult> {
-    FUNCTIONS.get(handle).ok_or(rc::INVALID_HANDLE)
-}
+/// Settings by function.
+static SETTINGS: Mutex<BTreeMap<u64, Settings>> = Mutex::new(BTreeMap::new());
 
-fn change(handle: CUfunction, change: impl FnOnce(&mut Settings) -> Outcome) -> Outcome {
-    let function = function(handle)?;
-    let mut settings = function
-        .settings
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    change(&mut settings)
+fn change(handle: FunctionHandle, change: impl FnOnce(&mut Settings) -> Outcome) -> Outcome {
+    FUNCTIONS.get(handle).ok_or(rc::INVALID_HANDLE)?;
+    let mut all = SETTINGS.lock().unwrap_or_else(PoisonError::into_inner);
+    change(all.entry(handle as u64).or_default())
 }
 
 /// `cuFuncSetBlockShape`.
-pub unsafe fn block_shape(handle: CUfunction, x: c_int, y: c_int, z: c_int) -> Outcome {
+pub unsafe fn block_shape(handle: FunctionHandle, x: c_int, y: c_int, z: c_int) -> Outcome {
     require(x > 0 && y > 0 && z > 0, rc::INVALID_VALUE)?;
     change(handle, |settings| {
         settings.block = [x, y, z].map(c_int::unsigned_abs);
@@ -56,7 +51,7 @@ pub unsafe fn block_shape(handle: CUfunction, x: c_int, y: c_int, z: c_int) -> O
 }
 
 /// `cuFuncSetSharedSize`.
-pub unsafe fn shared_size(handle: CUfunction, bytes: c_uint) -> Outcome {
+pub unsafe fn shared_size(handle: FunctionHandle, bytes: c_uint) -> Outcome {
     change(handle, |settings| {
         settings.shared_bytes = bytes;
         Ok(())
@@ -64,7 +59,7 @@ pub unsafe fn shared_size(handle: CUfunction, bytes: c_uint) -> Outcome {
 }
 
 /// `cuParamSetSize`.
-pub unsafe fn size(handle: CUfunction, bytes: c_uint) -> Outcome {
+pub unsafe fn size(handle: FunctionHandle, bytes: c_uint) -> Outcome {
     require(bytes as usize <= ARGUMENT_BYTES_MAX, rc::INVALID_VALUE)?;
     change(handle, |settings| {
         settings.arguments.resize(bytes as usize, 0);
@@ -72,7 +67,7 @@ pub unsafe fn size(handle: CUfunction, bytes: c_uint) -> Outcome {
     })
 }
 
-fn put(handle: CUfunction, offset: c_int, bytes: &[u8]) -> Outcome {
+fn put(handle: FunctionHandle, offset: c_int, bytes: &[u8]) -> Outcome {
     let offset = usize::try_from(offset).map_err(|_| rc::INVALID_VALUE)?;
     let end = offset + bytes.len();
     require(end <= ARGUMENT_BYTES_MAX, rc::INVALID_VALUE)?;
@@ -85,18 +80,18 @@ fn put(handle: CUfunction, offset: c_int, bytes: &[u8]) -> Outcome {
 }
 
 /// `cuParamSeti`.
-pub unsafe fn integer(handle: CUfunction, offset: c_int, value: c_uint) -> Outcome {
+pub unsafe fn integer(handle: FunctionHandle, offset: c_int, value: c_uint) -> Outcome {
     put(handle, offset, &value.to_ne_bytes())
 }
 
 /// `cuParamSetf`.
-pub unsafe fn float(handle: CUfunction, offset: c_int, value: f32) -> Outcome {
+pub unsafe fn float(handle: FunctionHandle, offset: c_int, value: f32) -> Outcome {
     put(handle, offset, &value.to_ne_bytes())
 }
 
 /// `cuParamSetv`.
 pub unsafe fn bytes(
-    handle: CUfunction,
+    handle: FunctionHandle,
     offset: c_int,
     value: *mut c_void,
     count: c_uint,
@@ -111,31 +106,30 @@ pub unsafe fn bytes(
 }
 
 /// `cuLaunch`.
-pub unsafe fn one(handle: CUfunction) -> Outcome {
+pub unsafe fn one(handle: FunctionHandle) -> Outcome {
     // SAFETY: the same contract.
     unsafe { grid_async(handle, 1, 1, null_mut()) }
 }
 
 /// `cuLaunchGrid`.
-pub unsafe fn grid(handle: CUfunction, width: c_int, height: c_int) -> Outcome {
+pub unsafe fn grid(handle: FunctionHandle, width: c_int, height: c_int) -> Outcome {
     // SAFETY: the same contract.
     unsafe { grid_async(handle, width, height, null_mut()) }
 }
 
 /// `cuLaunchGridAsync`.
 pub unsafe fn grid_async(
-    handle: CUfunction,
+    handle: FunctionHandle,
     width: c_int,
     height: c_int,
-    stream: CUstream,
+    stream: StreamHandle,
 ) -> Outcome {
     require(width > 0 && height > 0, rc::INVALID_VALUE)?;
-    let function = function(handle)?;
-    let settings = function
-        .settings
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    let mut settings = settings.clone();
+    let mut settings = Settings::default();
+    change(handle, |known| {
+        settings.clone_from(known);
+        Ok(())
+    })?;
     let [x, y, z] = settings.block;
     let mut bytes = settings.arguments.len();
     let mut extra = [

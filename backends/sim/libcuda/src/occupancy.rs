@@ -2,7 +2,8 @@
 
 use crate::border::{Outcome, put, rc, require};
 use crate::module::FUNCTIONS;
-use cuda_sys::{CUfunction, CUoccupancyB2DSize};
+use crate::types::*;
+use cuda_sys::CUoccupancyB2DSize;
 use std::ffi::{c_int, c_uint};
 
 const THREADS: c_int = 2048;
@@ -24,7 +25,7 @@ fn blocks(block_threads: c_int, shared_bytes: usize) -> c_int {
 /// `cuOccupancyMaxActiveBlocksPerMultiprocessor`.
 pub unsafe fn max_blocks(
     place: *mut c_int,
-    function: CUfunction,
+    function: FunctionHandle,
     block_threads: c_int,
     shared_bytes: usize,
 ) -> Outcome {
@@ -35,7 +36,7 @@ pub unsafe fn max_blocks(
 /// `cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags`.
 pub unsafe fn max_blocks_with_flags(
     place: *mut c_int,
-    function: CUfunction,
+    function: FunctionHandle,
     block_threads: c_int,
     shared_bytes: usize,
     flags: c_uint,
@@ -50,7 +51,7 @@ pub unsafe fn max_blocks_with_flags(
 pub unsafe fn best_block(
     grid_min: *mut c_int,
     block: *mut c_int,
-    function: CUfunction,
+    function: FunctionHandle,
     shared_of: CUoccupancyB2DSize,
     shared_bytes: usize,
     limit: c_int,
@@ -63,7 +64,7 @@ pub unsafe fn best_block(
 pub unsafe fn best_block_with_flags(
     grid_min: *mut c_int,
     block: *mut c_int,
-    function: CUfunction,
+    function: FunctionHandle,
     shared_of: CUoccupancyB2DSize,
     shared_bytes: usize,
     limit: c_int,
@@ -94,7 +95,7 @@ pub unsafe fn best_block_with_flags(
 /// `cuOccupancyAvailableDynamicSMemPerBlock`.
 pub unsafe fn available_shared(
     place: *mut usize,
-    function: CUfunction,
+    function: FunctionHandle,
     count: c_int,
     block_threads: c_int,
 ) -> Outcome {

@@ -3,7 +3,8 @@
 use crate::border::{Outcome, put, rc, require};
 use crate::context::current;
 use crate::memory::{self, Allocation, Kind};
-use cuda_sys::{CUdeviceptr, CUmemorytype, CUpointer_attribute, CUresult};
+use crate::types::*;
+use cuda_sys::{CUmemorytype, CUpointer_attribute};
 use std::ffi::{c_int, c_uint, c_void};
 
 /// Writes one attribute, each in its own type.
@@ -28,7 +29,7 @@ unsafe fn answer(
                 };
                 put(place.cast(), kind)
             }
-            A::CU_POINTER_ATTRIBUTE_DEVICE_POINTER => put(place.cast::<CUdeviceptr>(), address),
+            A::CU_POINTER_ATTRIBUTE_DEVICE_POINTER => put(place.cast::<Address>(), address),
             A::CU_POINTER_ATTRIBUTE_HOST_POINTER => {
                 require(on_host || managed, rc::INVALID_VALUE)?;
                 put(place.cast::<u64>(), address)
@@ -66,7 +67,7 @@ unsafe fn answer(
 pub unsafe fn attribute(
     place: *mut c_void,
     attribute: CUpointer_attribute,
-    address: CUdeviceptr,
+    address: Address,
 ) -> Outcome {
     require(!place.is_null(), rc::INVALID_VALUE)?;
     current()?;
@@ -80,7 +81,7 @@ pub unsafe fn attributes(
     count: c_uint,
     list: *mut CUpointer_attribute,
     places: *mut *mut c_void,
-    address: CUdeviceptr,
+    address: Address,
 ) -> Outcome {
     require(!list.is_null() && !places.is_null(), rc::INVALID_VALUE)?;
     current()?;
@@ -89,7 +90,7 @@ pub unsafe fn attributes(
         // SAFETY: the caller passed `count` attributes and as many places.
         let (wanted, place) = unsafe { (*list.add(at), *places.add(at)) };
         require(!place.is_null(), rc::INVALID_VALUE)?;
-        let answered: Result<(), CUresult> = match &found {
+        let answered: Result<(), Failure> = match &found {
             // SAFETY: the same contract.
             Some(found) => unsafe { answer(place, wanted, address, found) },
             None => Err(rc::INVALID_VALUE),
@@ -119,7 +120,7 @@ fn is_ordinal(attribute: CUpointer_attribute) -> bool {
 pub unsafe fn set_attribute(
     value: *const c_void,
     attribute: CUpointer_attribute,
-    address: CUdeviceptr,
+    address: Address,
 ) -> Outcome {
     require(!value.is_null(), rc::INVALID_VALUE)?;
     let settable = attribute == CUpointer_attribute::CU_POINTER_ATTRIBUTE_SYNC_MEMOPS;

@@ -1,31 +1,6 @@
 //! As much of PTX as a simulated device needs: kernels, their parameters, global variables.
 
-/// A parameter of a kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Parameter {
-    /// Where it lies in a packed argument buffer.
-    pub offset: usize,
-    /// Its size.
-    pub bytes: usize,
-}
-
-/// A kernel.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Its name.
-    pub name: String,
-    /// Its parameters.
-    pub parameters: Vec<Parameter>,
-}
-
-/// What a text declares.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Program {
-    /// Kernels.
-    pub entries: Vec<Entry>,
-    /// Global variables: name and size in bytes.
-    pub globals: Vec<(String, u64)>,
-}
+use fcsp_sim_driver::module::{Entry, Parameter, Program};
 
 /// Reads PTX; nothing if it is none (every PTX text states its version).
 pub fn parse(source: &str) -> Option<Program> {

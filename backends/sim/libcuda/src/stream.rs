@@ -1,351 +1,22 @@
 //! Streams: creation, waiting, memory words, host functions.
 
-use crate::border::{self, Outcome, put, rc, require};
-use crate::capture::{self, Membership};
-use crate::context::{CONTEXTS, Context, cpu_cost, current};
-use crate::driver::Gpu;
-use crate::event::EVENTS;
-use crate::graph::NodeKind;
-use crate::handles::Table;
-use crate::memory;
-use cuda_sys::{
-    CU_STREAM_LEGACY, CU_STREAM_PER_THREAD, CUcontext, CUdevice, CUdeviceptr, CUevent, CUgreenCtx,
-    CUhostFn, CUresult, CUstream, CUstreamBatchMemOpParams, CUstreamCallback, cuuint32_t,
-    cuuint64_t,
-};
-use fcsp_sim::{Comparison, Effect, Gate, Op, StreamId, StreamKind, Width};
-use std::ffi::{c_int, c_uint, c_void};
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex};
-
-/// The highest priority; 0 is the lowest.
-pub const PRIORITY_GREATEST: c_int = -5;
-
-/// `CU_STREAM_NON_BLOCKING`.
-const NON_BLOCKING: c_uint = 1;
-
-/// One stream.
-pub struct Stream {
-    /// Its device.
-    pub gpu: &'static Gpu,
-    /// Its context's group.
-    pub group: u64,
-    /// Its name in the model.
-    pub id: StreamId,
-    context: u64,
-    flags: c_uint,
-    priority: c_int,
-    legacy: bool,
-    unique: u64,
-    /// Whether `membership` is worth a look.
-    pub capturing: AtomicBool,
-    /// The capture it takes part in.
-    pub membership: Mutex<Option<Membership>>,
-}
-
-/// All created streams.
-pub static STREAMS: Table<Stream> = Table::new(2);
-
-static UNIQUE: AtomicU64 = AtomicU64::new(1);
-
-/// A pointer that travels to the worker thread with its callback.
-struct Travelling(*mut c_void);
-// SAFETY: the driver's contract says that callbacks run on a thread of the driver.
-unsafe impl Send for Travelling {}
-
-impl Stream {
-    /// A default stream, which belongs to whatever context it is asked of: the legacy one, or a
-    /// thread's own.
-    pub fn default(gpu: &'static Gpu, group: u64, id: StreamId, legacy: bool) -> Self {
-        Self {
-            gpu,
-            group,
-            id,
-            context: 0,
-            flags: 0,
-            priority: 0,
-            legacy,
-            unique: UNIQUE.fetch_add(1, Relaxed),
-            capturing: AtomicBool::new(false),
-            membership: Mutex::new(None),
-        }
-    }
-
-    /// A number no other stream of the process has or had.
-    pub fn order(&self) -> u64 {
-        self.unique
-    }
-
-    /// Whether it is a context's legacy default stream.
-    pub fn is_legacy(&self) -> bool {
-        self.legacy
-    }
-
-    /// Submits operations; the stream may be closed meanwhile.
-    pub fn submit(&self, ops: impl IntoIterator<Item = Op>) -> Outcome {
-        self.gpu
-            .queues()?
-            .submit(self.id, ops)
-            .map_err(|_| rc::INVALID_HANDLE)
-    }
-
-    /// Adds a node to the stream's capture, or else submits what it does.
-    pub fn run(self: &Arc<Self>, node: NodeKind) -> Outcome {
-        if capture::add(self, &node)? {
-            return Ok(());
-        }
-        self.submit(node.ops())
-    }
-
-    /// Waits for everything submitted so far.
-    pub fn wait(&self) -> Outcome {
-        self.gpu
-            .queues()?
-            .wait_stream(self.id)
-            .map_err(|_| rc::INVALID_HANDLE)
-    }
-
-    /// Fails, and spoils the capture, if the stream is being captured.
-    pub fn refuse_capture(&self) -> Outcome {
-        if self.capturing.load(Acquire) {
-            capture::invalidate(self);
-            return Err(rc::STREAM_CAPTURE_UNSUPPORTED);
-        }
-        Ok(())
-    }
-}
-
-/// The stream a program means.
-pub fn resolve(handle: CUstream) -> Result<Arc<Stream>, CUresult> {
-    if handle.is_null() {
-        let context = current()?;
-        return if border::per_thread_default() {
-            context.per_thread()
-        } else {
-            Ok(context.legacy())
-        };
-    }
-    if handle == CU_STREAM_LEGACY {
-        return Ok(current()?.legacy());
-    }
-    if handle == CU_STREAM_PER_THREAD {
-        return current()?.per_thread();
-    }
-    STREAMS.get(handle).ok_or(rc::INVALID_HANDLE)
-}
-
-/// The stream synchronous calls without a stream argument run in.
-pub fn implicit() -> Result<Arc<Stream>, CUresult> {
-    resolve(std::ptr::null_mut())
-}
-
-fn context_of(stream: &Stream) -> Result<Arc<Context>, CUresult> {
-    match stream.context {
-        0 => current(),
-        handle => CONTEXTS
-            .get(handle as CUcontext)
-            .ok_or(rc::CONTEXT_IS_DESTROYED),
-    }
-}
-
-/// `cuStreamCreate`.
-pub unsafe fn create(place: *mut CUstream, flags: c_uint) -> Outcome {
-    // SAFETY: the same contract.
-    unsafe { create_with_priority(place, flags, 0) }
-}
-
-/// `cuStreamCreateWithPriority`; the priority is clamped to the range, as in the driver.
-pub unsafe fn create_with_priority(
-    place: *mut CUstream,
-    flags: c_uint,
-    priority: c_int,
-) -> Outcome {
-    require(
-        !place.is_null() && flags & !NON_BLOCKING == 0,
-        rc::INVALID_VALUE,
-    )?;
-    let context = current()?;
-    let kind = if flags & NON_BLOCKING == 0 {
-        StreamKind::Blocking
-    } else {
-        StreamKind::NonBlocking
-    };
-    let id = context.gpu.queues()?.create_stream(context.group, kind);
-    let priority = priority.clamp(PRIORITY_GREATEST, 0);
-    let stream = Stream {
-        context: context.handle() as u64,
-        flags,
-        priority,
-        ..Stream::default(context.gpu, context.group, id, false)
-    };
-    // SAFETY: checked above.
-    unsafe { put(place, Table::<Stream>::pointer(STREAMS.insert(stream))) }
-}
-
-/// `cuStreamDestroy_v2`: what stands in the stream still runs.
-pub unsafe fn destroy(handle: CUstream) -> Outcome {
-    let stream = STREAMS.remove(handle).ok_or(rc::INVALID_HANDLE)?;
-    if stream.capturing.load(Acquire) {
-        capture::invalidate(&stream);
-    }
-    stream
-        .gpu
-        .queues()?
-        .close_stream(stream.id)
-        .map_err(|_| rc::INVALID_HANDLE)
-}
-
-/// `cuStreamQuery`.
-pub unsafe fn query(handle: CUstream) -> Outcome {
-    let stream = resolve(handle)?;
-    stream.refuse_capture()?;
-    let done = stream
-        .gpu
-        .queues()?
-        .stream_done(stream.id)
-        .map_err(|_| rc::INVALID_HANDLE)?;
-    require(done, rc::NOT_READY)
-}
-
-/// `cuStreamSynchronize`.
-pub unsafe fn synchronize(handle: CUstream) -> Outcome {
-    let stream = resolve(handle)?;
-    stream.refuse_capture()?;
-    stream.wait()?;
-    crate::pool::synchronized();
-    Ok(())
-}
-
-/// `cuStreamWaitEvent`.
-pub unsafe fn wait_event(handle: CUstream, event: CUevent, flags: c_uint) -> Outcome {
-    // 1 is CU_EVENT_WAIT_EXTERNAL, which differs only inside captures.
-    require(flags <= 1, rc::INVALID_VALUE)?;
-    let stream = resolve(handle)?;
-    let event = EVENTS.get(event).ok_or(rc::INVALID_HANDLE)?;
-    if capture::join(&stream, &event)? {
-        return Ok(());
-    }
-    let queues = stream.gpu.queues()?;
-    if std::ptr::eq(stream.gpu, event.gpu) {
-        return queues
-            .wait_event_in_stream(stream.id, event.id)
-            .map_err(|_| rc::INVALID_HANDLE);
-    }
-    let reached = event
-        .gpu
-        .queues()?
-        .event_condition(event.id)
-        .map_err(|_| rc::INVALID_HANDLE)?;
-    stream.submit([Op::Until(reached)])
-}
-
-/// A word in memory the device can reach.
-fn word(address: CUdeviceptr, width: Width) -> Outcome {
-    require(
-        address != 0 && address.is_multiple_of(width.bytes()),
-        rc::INVALID_VALUE,
-    )?;
-    require(memory::contains(address, width.bytes()), rc::INVALID_VALUE)
-}
-
-fn wait_op(address: u64, value: u64, flags: c_uint, width: Width) -> Result<Op, CUresult> {
-    const FLUSH: c_uint = 1 << 30;
-    word(address, width)?;
-    let comparison = match flags & !FLUSH {
-        0 => Comparison::AtLeast,
-        1 => Comparison::Equal,
-        2 => Comparison::And,
-        3 => Comparison::Nor,
-        _ => return Err(rc::INVALID_VALUE),
-    };
-    Ok(Op::Wait(Gate {
-        address,
-        width,
-        comparison,
-        value,
-    }))
-}
-
-fn write_op(address: u64, value: u64, flags: c_uint, width: Width) -> Result<Op, CUresult> {
-    // 1 is CU_STREAM_WRITE_VALUE_NO_MEMORY_BARRIER: a weaker promise than we give.
-    require(flags <= 1, rc::INVALID_VALUE)?;
-    word(address, width)?;
-    Ok(Op::Write {
-        address,
-        width,
-        value,
-    })
-}
-
-/// What a call on a memory word costs the processor.
-const WORD_CPU_NS: u64 = 900;
-
-fn submit_word(stream: &Stream, op: Op) -> Outcome {
-    stream.refuse_capture()?;
-    cpu_cost(stream.gpu, WORD_CPU_NS);
-    stream.submit([op])
-}
-
-/// `cuStreamWaitValue32` and `_v2`.
-pub unsafe fn wait_value_32(
-    handle: CUstream,
-    address: CUdeviceptr,
-    value: cuuint32_t,
-    flags: c_uint,
-) -> Outcome {
-    let stream = resolve(handle)?;
-    let op = wait_op(address, u64::from(value), flags, Width::Bits32)?;
-    submit_word(&stream, op)
-}
-
-/// `cuStreamWaitValue64` and `_v2`.
-pub unsafe fn wait_value_64(
-    handle: CUstream,
-    address: CUdeviceptr,
-    value: cuuint64_t,
-    flags: c_uint,
-) -> Outcome {
-    let stream = resolve(handle)?;
-    let op = wait_op(address, value, flags, Width::Bits64)?;
-    submit_word(&stream, op)
-}
-
-/// `cuStreamWriteValue32` and `_v2`.
-pub unsafe fn write_value_32(
-    handle: CUstream,
-    address: CUdeviceptr,
-    value: cuuint32_t,
-    flags: c_uint,
-) -> Outcome {
-    let stream = resolve(handle)?;
-    let op = write_op(address, u64::from(value), flags, Width::Bits32)?;
-    submit_word(&stream, op)
-}
-
-/// `cuStreamWriteValue64` and `_v2`.
-pub unsafe fn write_value_64(
-    handle: CUstream,
-    address: CUdeviceptr,
-    value: cuuint64_t,
-    flags: c_uint,
-) -> Outcome {
-    let stream = resolve(handle)?;
-    let op = write_op(address, value, flags, Width::Bits64)?;
-    submit_word(&stream, op)
-}
+use crate::border::{Outcome, put, rc, require};
+use crate::types::*;
+use cuda_sys::{CUgreenCtx, CUresult, CUstreamBatchMemOpParams, CUstreamCallback};
+use fcsp_sim::{Effect, Op, Width};
+use fcsp_sim_driver::stream;
+pub use fcsp_sim_driver::stream::*;
+use std::ffi::{c_uint, c_void};
 
 /// `cuStreamBatchMemOp` and `_v2`.
 pub unsafe fn batch_mem_op(
-    handle: CUstream,
+    handle: StreamHandle,
     count: c_uint,
     params: *mut CUstreamBatchMemOpParams,
     flags: c_uint,
 ) -> Outcome {
     require(flags == 0 && count <= 256, rc::INVALID_VALUE)?;
     require(count == 0 || !params.is_null(), rc::INVALID_VALUE)?;
-    let stream = resolve(handle)?;
-    stream.refuse_capture()?;
     let mut ops = Vec::with_capacity(count as usize);
     for index in 0..count as usize {
         // SAFETY: the caller passed `count` entries; each member below starts with the operation,
@@ -386,20 +57,13 @@ pub unsafe fn batch_mem_op(
         };
         ops.push(op);
     }
-    stream.submit(ops)
-}
-
-/// `cuStreamGetCtx`.
-pub unsafe fn context(handle: CUstream, place: *mut CUcontext) -> Outcome {
-    let stream = resolve(handle)?;
-    // SAFETY: the caller's pointer, null allowed.
-    unsafe { put(place, context_of(&stream)?.handle()) }
+    stream::words(handle, ops)
 }
 
 /// `cuStreamGetCtx_v2`; no stream belongs to a green context here.
 pub unsafe fn context_v2(
-    handle: CUstream,
-    place: *mut CUcontext,
+    handle: StreamHandle,
+    place: *mut ContextHandle,
     green: *mut CUgreenCtx,
 ) -> Outcome {
     require(!green.is_null(), rc::INVALID_VALUE)?;
@@ -410,56 +74,27 @@ pub unsafe fn context_v2(
     }
 }
 
-/// `cuStreamGetDevice`.
-pub unsafe fn device(handle: CUstream, place: *mut CUdevice) -> Outcome {
-    // SAFETY: the caller's pointer, null allowed.
-    unsafe { put(place, resolve(handle)?.gpu.ordinal) }
-}
-
-/// `cuStreamGetFlags`.
-pub unsafe fn flags(handle: CUstream, place: *mut c_uint) -> Outcome {
-    // SAFETY: the caller's pointer, null allowed.
-    unsafe { put(place, resolve(handle)?.flags) }
-}
-
-/// `cuStreamGetPriority`.
-pub unsafe fn priority(handle: CUstream, place: *mut c_int) -> Outcome {
-    // SAFETY: the caller's pointer, null allowed.
-    unsafe { put(place, resolve(handle)?.priority) }
-}
-
-/// `cuStreamGetId`.
-pub unsafe fn id(handle: CUstream, place: *mut u64) -> Outcome {
-    // SAFETY: the caller's pointer, null allowed.
-    unsafe { put(place, resolve(handle)?.unique) }
-}
-
-/// `cuLaunchHostFunc`.
-pub unsafe fn host_function(handle: CUstream, function: CUhostFn, data: *mut c_void) -> Outcome {
-    let function = function.ok_or(rc::INVALID_VALUE)?;
-    let stream = resolve(handle)?;
-    cpu_cost(stream.gpu, 500);
-    stream.run(NodeKind::Host {
-        function,
-        data: data as u64,
-    })
-}
+/// A pointer that travels to the worker thread with its callback.
+struct Travelling(*mut c_void);
+// SAFETY: the driver's contract says that callbacks run on a thread of the driver.
+unsafe impl Send for Travelling {}
 
 /// `cuStreamAddCallback`.
 pub unsafe fn add_callback(
-    handle: CUstream,
+    handle: StreamHandle,
     callback: CUstreamCallback,
     data: *mut c_void,
     flags: c_uint,
 ) -> Outcome {
     let callback = callback.ok_or(rc::INVALID_VALUE)?;
     require(flags == 0, rc::INVALID_VALUE)?;
-    let stream = resolve(handle)?;
-    stream.refuse_capture()?;
-    let (handle, data) = (Travelling(handle.cast()), Travelling(data));
-    stream.submit([Op::Call(Box::new(move || {
-        let (handle, data) = (handle, data);
-        // SAFETY: the program passed the function and its argument for exactly this call.
-        unsafe { callback(handle.0.cast(), rc::SUCCESS, data.0) };
-    }))])
+    let (own, data) = (Travelling(handle.cast()), Travelling(data));
+    stream::call(
+        handle,
+        Box::new(move || {
+            let (own, data) = (own, data);
+            // SAFETY: the program passed the function and its argument for exactly this call.
+            unsafe { callback(own.0.cast(), CUresult::CUDA_SUCCESS, data.0) };
+        }),
+    )
 }

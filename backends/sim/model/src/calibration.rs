@@ -32,6 +32,12 @@ pub const BOARD_MEMORY_BYTES: u64 = 143_771 << 20;
 /// What the driver keeps for itself of [`BOARD_MEMORY_BYTES`] before any context exists.
 pub const DRIVER_RESERVE_BYTES: u64 = 616 << 20;
 
+/// Memory a program can see on AMD's device, an MI210: 64 GiB less what firmware and driver keep. Assumed, not measured.
+pub const AMD_MEMORY_BYTES: u64 = (64 << 30) - (16 << 20);
+
+/// Physical memory a process of AMD's device takes before anything is allocated. Assumed, not measured.
+pub const AMD_CONTEXT_OVERHEAD_BYTES: u64 = 256 << 20;
+
 /// How often the utilization that the management library reports changes.
 pub const UTILIZATION_PERIOD_NS: u64 = 250_000_000;
 

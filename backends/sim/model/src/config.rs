@@ -3,19 +3,64 @@
 //! Owns: the names and defaults of the `FCSP_SIM_*` variables. Read once per process, when the
 //! first device is opened.
 
-use crate::calibration::{BOARD_MEMORY_BYTES, DRIVER_RESERVE_BYTES, POOL_CHUNK_BYTES};
+use crate::calibration::{
+    AMD_MEMORY_BYTES, BOARD_MEMORY_BYTES, DRIVER_RESERVE_BYTES, POOL_CHUNK_BYTES,
+};
 use std::path::PathBuf;
 
 /// Devices beyond this number are not simulated.
 pub const DEVICES_MAX: u32 = 16;
 
+/// Whose devices are meant; each vendor's have files of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Vendor {
+    /// NVIDIA: processes take turns, unless under MPS.
+    #[default]
+    Nvidia,
+    /// AMD: processes run side by side.
+    Amd,
+}
+
+impl Vendor {
+    /// Product name of the device; says that it is simulated.
+    pub fn device_name(self) -> &'static str {
+        match self {
+            Self::Nvidia => "NVIDIA H200 (simulated)",
+            Self::Amd => "AMD Instinct MI210 (simulated)",
+        }
+    }
+
+    /// Name of the file of device `index`.
+    pub(crate) fn file_name(self, index: u32) -> String {
+        match self {
+            Self::Nvidia => format!("gpu{index}"),
+            Self::Amd => format!("amd{index}"),
+        }
+    }
+
+    /// Memory a program can see.
+    fn memory_bytes(self) -> u64 {
+        match self {
+            Self::Nvidia => BOARD_MEMORY_BYTES - DRIVER_RESERVE_BYTES,
+            Self::Amd => AMD_MEMORY_BYTES,
+        }
+    }
+
+    /// Distinguishes its unique ids and PCI buses from other vendors'.
+    pub(crate) fn number(self) -> u32 {
+        self as u32
+    }
+}
+
 /// The simulated machine as the environment describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
+    /// Whose devices these are.
+    pub vendor: Vendor,
     /// Directory of the shared files (`FCSP_SIM_DIR`, else `$FCSP_RUN_DIR/sim`, else
     /// `/dev/shm/fcsp-sim-<uid>`).
     pub dir: PathBuf,
-    /// Number of devices (`FCSP_SIM_DEVICES`, 1 to 16, default 1).
+    /// Number of devices (`FCSP_SIM_DEVICES`, 0 to 16, default 1; `FCSP_SIM_AMD_DEVICES` for AMD's alone).
     pub devices: u32,
     /// Memory a program can see on each device (`FCSP_SIM_MEMORY_BYTES`).
     pub memory_bytes: u64,
@@ -23,8 +68,8 @@ pub struct Config {
     pub seed: u64,
     /// Contexts run concurrently as under MPS (`FCSP_SIM_MPS=1`).
     pub mps: bool,
-    /// Share of the device a process may use under MPS, in thousandths
-    /// (`CUDA_MPS_ACTIVE_THREAD_PERCENTAGE`).
+    /// Share of the device a process may use, in thousandths: under MPS that of
+    /// `CUDA_MPS_ACTIVE_THREAD_PERCENTAGE`, on AMD that of the compute units in `HSA_CU_MASK`.
     pub active_permille: u32,
     /// Spin for the CPU time a launch costs on the real driver (`FCSP_SIM_CPU_COST=1`).
     pub cpu_cost: bool,
@@ -41,9 +86,32 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the process environment. A value that does not parse counts as absent.
+    /// Reads the process environment, for NVIDIA's devices. A value that does not parse counts as absent.
     pub fn from_env() -> Self {
-        Self::from_lookup(|name| std::env::var(name).ok())
+        Self::of(Vendor::Nvidia)
+    }
+
+    /// Reads the process environment, for the devices of `vendor`.
+    pub fn of(vendor: Vendor) -> Self {
+        let get = |name: &str| std::env::var(name).ok();
+        let mut config = Self::from_lookup(get);
+        if vendor == Vendor::Amd {
+            config.become_amd(get);
+        }
+        config
+    }
+
+    fn become_amd(&mut self, get: impl Fn(&str) -> Option<String>) {
+        let number = |name: &str| get(name).and_then(|v| v.trim().parse::<u64>().ok());
+        self.vendor = Vendor::Amd;
+        self.mps = true;
+        self.active_permille = 1000;
+        if number("FCSP_SIM_MEMORY_BYTES").is_none() {
+            self.memory_bytes = Vendor::Amd.memory_bytes();
+        }
+        if let Some(devices) = number("FCSP_SIM_AMD_DEVICES") {
+            self.devices = devices.min(u64::from(DEVICES_MAX)) as u32;
+        }
     }
 
     fn from_lookup(get: impl Fn(&str) -> Option<String>) -> Self {
@@ -59,12 +127,12 @@ impl Config {
             .filter(|p| *p > 0.0 && *p <= 100.0)
             .unwrap_or(100.0);
         Self {
+            vendor: Vendor::Nvidia,
             dir,
             devices: number("FCSP_SIM_DEVICES")
                 .unwrap_or(1)
                 .min(u64::from(DEVICES_MAX)) as u32,
-            memory_bytes: number("FCSP_SIM_MEMORY_BYTES")
-                .unwrap_or(BOARD_MEMORY_BYTES - DRIVER_RESERVE_BYTES),
+            memory_bytes: number("FCSP_SIM_MEMORY_BYTES").unwrap_or(Vendor::Nvidia.memory_bytes()),
             seed: number("FCSP_SIM_SEED").unwrap_or(1),
             mps: get("FCSP_SIM_MPS").is_some_and(|v| v == "1"),
             active_permille: ((percentage * 10.0) as u32).max(1),
@@ -105,6 +173,19 @@ mod tests {
                 .to_str()
                 .is_some_and(|d| d.starts_with("/dev/shm/fcsp-sim-"))
         );
+    }
+
+    #[test]
+    fn amd_devices_run_processes_side_by_side_and_have_a_number_of_their_own() {
+        let vars = |name: &str| match name {
+            "FCSP_SIM_AMD_DEVICES" => Some("0".to_owned()),
+            _ => None,
+        };
+        let mut c = config(&[("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", "25")]);
+        c.become_amd(vars);
+        assert_eq!((c.vendor, c.devices), (Vendor::Amd, 0));
+        assert_eq!((c.mps, c.active_permille), (true, 1000));
+        assert_eq!(c.memory_bytes, AMD_MEMORY_BYTES);
     }
 
     #[test]

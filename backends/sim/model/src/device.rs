@@ -3,7 +3,7 @@
 //! Owns: identity, this process's slot, physical memory accounting, removal of dead processes.
 //! Does not own: the timeline ([`crate::engine`]) or streams ([`crate::queue`]).
 
-use crate::config::Config;
+use crate::config::{Config, DEVICES_MAX};
 use crate::liveness::{Identity, LockFile};
 use crate::rng::mix;
 use crate::shared::{Locked, SLOTS_MAX, SharedFile};
@@ -66,7 +66,8 @@ impl Device {
     /// The files cannot be made, or belong to another version.
     pub fn open(config: &Config, index: u32) -> io::Result<Self> {
         std::fs::create_dir_all(&config.dir)?;
-        let locks = LockFile::open(&config.dir.join(format!("gpu{index}.lock")))?;
+        let name = config.vendor.file_name(index);
+        let locks = LockFile::open(&config.dir.join(format!("{name}.lock")))?;
         let shared = SharedFile::open(config, index, &locks)?;
         Ok(Self {
             index,
@@ -141,13 +142,14 @@ impl Device {
 
     /// Product name; says that the device is simulated.
     pub fn name(&self) -> &'static str {
-        "NVIDIA H200 (simulated)"
+        self.config.vendor.device_name()
     }
 
     /// Unique id, the same in every process and for every run with the same seed.
     pub fn uuid(&self) -> [u8; 16] {
         let seed = self.shared.seed.load(Relaxed);
-        let high = mix(seed ^ mix(u64::from(self.index) + 1));
+        let high =
+            mix(seed ^ mix(u64::from(self.index + DEVICES_MAX * self.config.vendor.number()) + 1));
         let mut uuid = [0; 16];
         uuid[..8].copy_from_slice(&high.to_be_bytes());
         uuid[8..].copy_from_slice(&mix(high).to_be_bytes());
@@ -156,7 +158,7 @@ impl Device {
 
     /// Number of the simulated PCI bus (domain 0, device 0).
     pub fn pci_bus(&self) -> u32 {
-        6 + self.index
+        6 + self.index + DEVICES_MAX * self.config.vendor.number()
     }
 
     /// Whether contexts run concurrently.

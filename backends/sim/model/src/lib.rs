@@ -25,7 +25,7 @@ mod rng;
 mod shared;
 
 pub use arena::Arena;
-pub use config::{Config, DEVICES_MAX};
+pub use config::{Config, DEVICES_MAX, Vendor};
 pub use device::{Device, Memory, OutOfMemory, Process, now_ns};
 pub use queue::{
     Comparison, Effect, EventId, EventStatus, Gate, Gone, Key, Op, Queues, Slab, StreamId,

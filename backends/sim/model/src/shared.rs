@@ -234,7 +234,7 @@ impl SharedFile {
     /// The directory or file cannot be made, or processes with another version of this library
     /// hold it.
     pub fn open(config: &Config, index: u32, locks: &LockFile) -> io::Result<Self> {
-        let path = config.dir.join(format!("gpu{index}"));
+        let path = config.dir.join(config.vendor.file_name(index));
         let _init = locks.init_lock()?;
         let file = OpenOptions::new()
             .read(true)

@@ -5,6 +5,7 @@
 //! target/fcsp/bin/fcsp-load, fcsp-hw       load programs and hardware suites
 //! target/fcsp/bin/fcsp-conformance         checks of backends and gates
 //! target/fcsp/lib/libfcsp-cuda.so          the CUDA preload library
+//! target/fcsp/lib/libfcsp-hip.so           the HIP preload library
 //! target/fcsp/lib/sim/libcuda.so.1, …      the simulated driver and management library
 //! ```
 //!
@@ -38,6 +39,13 @@ struct Product {
     install: &'static str,
 }
 
+impl Product {
+    /// Whether it is loaded into programs.
+    fn is_preload(&self) -> bool {
+        self.install.starts_with("lib/libfcsp-")
+    }
+}
+
 const PRODUCTS: &[Product] = &[
     Product {
         package: "fcsp-cli",
@@ -65,6 +73,11 @@ const PRODUCTS: &[Product] = &[
         install: "lib/libfcsp-cuda.so",
     },
     Product {
+        package: "fcsp-preload-hip",
+        target: "fcsp_hip",
+        install: "lib/libfcsp-hip.so",
+    },
+    Product {
         package: "fcsp-sim-cuda",
         target: "fcsp_sim_cuda",
         install: "lib/sim/libcuda.so.1",
@@ -83,7 +96,14 @@ pub fn tree() -> PathBuf {
 
 /// Runs the task.
 pub fn run(args: &Args) -> Result<()> {
-    let built = cargo_build(args.debug)?;
+    let (preload, rest): (Vec<_>, Vec<_>) = PRODUCTS.iter().partition(|it| it.is_preload());
+    let [preload_profile, rest_profile] = if args.debug {
+        ["dev", "dev"]
+    } else {
+        ["preload", "release"]
+    };
+    let mut built = cargo_build(rest_profile, &rest)?;
+    built.extend(cargo_build(preload_profile, &preload)?);
     let tree = tree();
     for product in PRODUCTS {
         let Some(from) = built.get(product.target) else {
@@ -95,7 +115,7 @@ pub fn run(args: &Args) -> Result<()> {
         };
         let to = tree.join(product.install);
         if product.install.starts_with("lib/") {
-            library::check(from, &to, product.install.starts_with("lib/libfcsp-"))?;
+            library::check(from, &to, product.is_preload())?;
         }
         install(from, &to)?;
     }
@@ -103,16 +123,14 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Builds every product's package; returns what cargo says it made, by target name.
-fn cargo_build(debug: bool) -> Result<BTreeMap<String, PathBuf>> {
+/// Builds the packages of some products; returns what cargo says it made, by target name.
+fn cargo_build(profile: &str, products: &[&Product]) -> Result<BTreeMap<String, PathBuf>> {
     let mut cargo = workspace::cargo();
     cargo
         .args(["build", "--message-format=json-render-diagnostics"])
+        .args(["--profile", profile])
         .stdout(Stdio::piped());
-    if !debug {
-        cargo.arg("--release");
-    }
-    let mut packages: Vec<_> = PRODUCTS.iter().map(|product| product.package).collect();
+    let mut packages: Vec<_> = products.iter().map(|product| product.package).collect();
     packages.dedup();
     for package in packages {
         cargo.args(["--package", package]);

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use bindgen::{EnumVariation, Formatter, RustEdition, RustTarget};
@@ -34,12 +34,20 @@ pub struct Parsed {
 }
 
 /// Parses a header.
-pub fn parse(header: &Header, include: &Path) -> Result<Parsed> {
-    let path = include.join(header.file);
+pub fn parse(header: &Header, include: &[PathBuf]) -> Result<Parsed> {
+    let path = include
+        .iter()
+        .map(|directory| directory.join(header.file))
+        .find(|path| path.exists())
+        .with_context(|| format!("no include directory has {}", header.file))?;
     let mut builder = bindgen::Builder::default()
         .header(path.to_string_lossy())
         .clang_args(["-nostdinc", "--target=x86_64-unknown-linux-gnu"])
-        .clang_arg(format!("-I{}", include.display()))
+        .clang_args(
+            include
+                .iter()
+                .map(|directory| format!("-I{}", directory.display())),
+        )
         .clang_args(header.defines.iter().map(|define| format!("-D{define}")))
         .allowlist_function(header.items)
         .allowlist_type(header.items)
@@ -160,16 +168,16 @@ pub fn types_file(header: &Header, parsed: &Parsed) -> String {
     };
     let mut text = banner(header);
     text.push('\n');
+    if let Some(newer) = header.since {
+        text.push_str(&format!("use super::{newer}::*;\n\n"));
+    }
     text.push_str(&prettyplease::unparse(&file));
     for (name, structure, version) in &parsed.versions {
         text.push_str(&format!(
             "pub const {name}: ::core::ffi::c_uint = crate::structure_version::<{structure}>({version});\n"
         ));
     }
-    for (function, type_name, what) in [
-        ("result_name", "cudaError_enum", "`CUresult`"),
-        ("nvml_return_name", "nvmlReturn_enum", "`nvmlReturn_t`"),
-    ] {
+    for (function, type_name, what) in header.names {
         let values = enum_values(parsed, type_name);
         if values.is_empty() {
             continue;

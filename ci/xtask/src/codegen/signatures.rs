@@ -140,7 +140,15 @@ fn write_tokens(tokens: TokenStream, types: &BTreeSet<String>, prefix: &str, tex
                     other => text.push(other),
                 }
             }
-            TokenTree::Literal(literal) => text.push_str(&literal.to_string()),
+            TokenTree::Literal(literal) => {
+                let literal = literal.to_string();
+                // The `"C"` of a function pointer stands between two words.
+                if literal.starts_with('"') {
+                    text.push_str(&format!(" {literal} "));
+                } else {
+                    text.push_str(&literal);
+                }
+            }
         }
     }
 }

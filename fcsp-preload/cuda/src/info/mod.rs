@@ -1,28 +1,20 @@
 //! Handlers of driver calls that ask about the device: the tenant's quota is the whole device.
 //!
 //! The management library's are in [`nvml`], [`utilization`] and [`private_table`]; whose view they answer from,
-//! in a program that uses the device and in one that only asks, is in [`tenant`].
+//! in a program that uses the device and in one that only asks, is in [`view`].
 
 pub mod nvml;
 pub mod private_table;
-pub mod tenant;
 pub mod utilization;
+pub mod view;
 
 use core::ffi::c_uint;
 
 use cuda_sys::{CUdevice, CUresult, fn_types};
+use fcsp_program::device::{self, Device};
+use fcsp_program::info::quota_and_free;
 
-use crate::device::{self, Device};
-use crate::memory::pool;
-
-/// What the tenant may have and has left, if it has a quota.
-fn quota_and_free(device: &Device) -> Option<(u64, u64)> {
-    let quota = device.quota_bytes()?;
-    if pool::settle::in_use() {
-        pool::settle::settle_all();
-    }
-    Some((quota, quota.saturating_sub(device.ledger().used_bytes())))
-}
+use crate::driver::Cuda;
 
 /// # Safety
 ///
@@ -32,7 +24,7 @@ pub unsafe fn memory(
     free: *mut usize,
     total: *mut usize,
 ) -> CUresult {
-    let Some((quota, left)) = device::current().and_then(quota_and_free) else {
+    let Some((quota, left)) = device::current::<Cuda>().and_then(quota_and_free::<Cuda>) else {
         // SAFETY: the program's own call, passed on.
         return unsafe { real(free, total) };
     };
@@ -64,7 +56,7 @@ pub unsafe fn memory_v1(
     // SAFETY: the program's own call, passed on.
     let result = unsafe { real(free, total) };
     if result == CUresult::CUDA_SUCCESS
-        && let Some((quota, left)) = device::current().and_then(quota_and_free)
+        && let Some((quota, left)) = device::current::<Cuda>().and_then(quota_and_free::<Cuda>)
     {
         // SAFETY: the program's own pointers; null is left alone.
         unsafe {
@@ -90,7 +82,7 @@ pub unsafe fn total_v1(
     // SAFETY: the program's own call, passed on.
     let result = unsafe { real(bytes, dev) };
     if result == CUresult::CUDA_SUCCESS
-        && let Some(quota) = device::at(dev).and_then(Device::quota_bytes)
+        && let Some(quota) = device::at::<Cuda>(dev).and_then(Device::quota_bytes)
     {
         // SAFETY: the driver accepted and filled the pointer.
         unsafe { *bytes = (*bytes).min(fits(quota)) };
@@ -109,7 +101,7 @@ pub unsafe fn total(
     // SAFETY: the program's own call, passed on.
     let result = unsafe { real(bytes, dev) };
     if result == CUresult::CUDA_SUCCESS
-        && let Some(quota) = device::at(dev).and_then(Device::quota_bytes)
+        && let Some(quota) = device::at::<Cuda>(dev).and_then(Device::quota_bytes)
     {
         // SAFETY: the driver accepted and filled the pointer.
         unsafe { *bytes = (*bytes).min(quota as usize) };

@@ -13,7 +13,8 @@ use cuda_sys::{
     nvmlProcessesUtilizationInfo_t, nvmlReturn_t,
 };
 
-use crate::info::tenant::view_of;
+use crate::driver::Cuda;
+use crate::info::view::view_of;
 
 /// Entries asked for at first.
 const ENTRIES: u32 = 256;
@@ -31,7 +32,7 @@ pub unsafe fn memory(
     // SAFETY: the program's own call, passed on.
     let result = unsafe { real(device, memory) };
     if result == nvmlReturn_t::NVML_SUCCESS
-        && let Some((quota, left)) = view_of(device).and_then(|view| view.quota_and_free())
+        && let Some((quota, left)) = view_of(device).and_then(|view| view.quota_and_free::<Cuda>())
     {
         // SAFETY: the library accepted and filled the structure.
         let memory = unsafe { &mut *memory };
@@ -53,7 +54,7 @@ pub unsafe fn memory_v2(
     // SAFETY: the program's own call, passed on.
     let result = unsafe { real(device, memory) };
     if result == nvmlReturn_t::NVML_SUCCESS
-        && let Some((quota, left)) = view_of(device).and_then(|view| view.quota_and_free())
+        && let Some((quota, left)) = view_of(device).and_then(|view| view.quota_and_free::<Cuda>())
     {
         // SAFETY: the library accepted and filled the structure.
         let memory = unsafe { &mut *memory };

@@ -14,7 +14,7 @@ use cuda_sys::{fn_types, nvmlDevice_t, nvmlReturn_t};
 use fcsp_preload::{Verb, border, guard};
 
 use crate::hooks::nvml;
-use crate::info::tenant::view_of;
+use crate::info::view::view_of;
 
 /// Branches of drivers whose table is as described.
 const BRANCHES: [u32; 1] = [580];

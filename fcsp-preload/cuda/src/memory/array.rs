@@ -11,9 +11,11 @@ use cuda_sys::{
     CUDA_ARRAY3D_DESCRIPTOR, CUDA_ARRAY3D_DESCRIPTOR_v1, CUDA_ARRAY3D_LAYERED, CUDA_ARRAY3D_SPARSE,
     CUarray, CUarray_format, CUmipmappedArray, CUresult, fn_types,
 };
+use fcsp_program::device;
+use fcsp_program::memory::charge::{charged, credited, key_at};
 
-use crate::device;
-use crate::memory::charge::{blocks, charged, credited, key_at};
+use crate::driver::Cuda;
+use crate::memory::blocks;
 use crate::memory::contexts::tag_of_current;
 
 /// Layouts of textures are made of tiles of 64 bytes by 8 rows (the "groups of bytes" of every NVIDIA
@@ -167,15 +169,17 @@ unsafe fn make<H>(
 ) -> CUresult {
     let charge = shape
         .filter(|shape| !shape.has_no_memory())
-        .zip(device::current());
+        .zip(device::current::<Cuda>());
     let Some((shape, device)) = charge else {
         return create();
     };
     let bytes = blocks(bytes(shape));
-    charged(device, &device.allocations, bytes, tag_of_current(), || {
+    charged::<Cuda>(device, &device.allocations, bytes, tag_of_current(), || {
         let result = create();
         // SAFETY: the driver has answered.
-        (result, unsafe { key_at(result, place, |it| it as u64) })
+        (result, unsafe {
+            key_at::<Cuda, _>(result, place, |it| it as u64)
+        })
     })
 }
 
@@ -271,7 +275,7 @@ pub unsafe fn create_mipmapped(
 /// As `cuArrayDestroy`.
 pub unsafe fn destroy(real: fn_types::cuArrayDestroy, array: CUarray) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    credited(array as u64, || unsafe { real(array) })
+    credited::<Cuda>(array as u64, || unsafe { real(array) })
 }
 
 /// # Safety
@@ -282,7 +286,7 @@ pub unsafe fn destroy_mipmapped(
     array: CUmipmappedArray,
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    credited(array as u64, || unsafe { real(array) })
+    credited::<Cuda>(array as u64, || unsafe { real(array) })
 }
 
 #[cfg(test)]

@@ -1,24 +1,13 @@
 //! Handlers of calls after which the driver holds memory of its own: code with its variables, stacks and
 //! heaps.
-//!
-//! How much it is, the driver does not say before, and with lazy loading not even after. So nothing is
-//! refused here; [`crate::usage`] is told to look at the driver's own figure, and what it finds is charged
-//! and counts against the next allocation.
+//! Nothing is refused here: [`noticed`] says what happens instead.
 
 use core::ffi::{c_char, c_uint, c_void};
 
 use cuda_sys::{CUjit_option, CUlibrary, CUlibraryOption, CUlimit, CUmodule, CUresult, fn_types};
+use fcsp_program::memory::noticed;
 
-use crate::{device, usage};
-
-/// Passes the driver's answer on; if it did something, its memory is looked at.
-fn noticed(result: CUresult) -> CUresult {
-    if result == CUresult::CUDA_SUCCESS {
-        // Code may be loaded for all devices, and without a context.
-        device::attached().for_each(usage::changed);
-    }
-    result
-}
+use crate::driver::Cuda;
 
 /// # Safety
 ///
@@ -29,7 +18,7 @@ pub unsafe fn load(
     path: *const c_char,
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    noticed(unsafe { real(module, path) })
+    noticed::<Cuda>(unsafe { real(module, path) })
 }
 
 /// # Safety
@@ -41,7 +30,7 @@ pub unsafe fn load_data(
     image: *const c_void,
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    noticed(unsafe { real(module, image) })
+    noticed::<Cuda>(unsafe { real(module, image) })
 }
 
 /// # Safety
@@ -56,7 +45,7 @@ pub unsafe fn load_data_ex(
     values: *mut *mut c_void,
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    noticed(unsafe { real(module, image, count, options, values) })
+    noticed::<Cuda>(unsafe { real(module, image, count, options, values) })
 }
 
 /// # Safety
@@ -64,7 +53,7 @@ pub unsafe fn load_data_ex(
 /// As `cuModuleUnload`.
 pub unsafe fn unload(real: fn_types::cuModuleUnload, module: CUmodule) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    noticed(unsafe { real(module) })
+    noticed::<Cuda>(unsafe { real(module) })
 }
 
 /// # Safety
@@ -83,7 +72,7 @@ pub unsafe fn load_library<T>(
     count: c_uint,
 ) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    noticed(unsafe {
+    noticed::<Cuda>(unsafe {
         real(
             library,
             code,
@@ -114,7 +103,7 @@ type LoadLibrary<T> = unsafe extern "C" fn(
 /// As `cuLibraryUnload`.
 pub unsafe fn unload_library(real: fn_types::cuLibraryUnload, library: CUlibrary) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    noticed(unsafe { real(library) })
+    noticed::<Cuda>(unsafe { real(library) })
 }
 
 /// # Safety
@@ -122,5 +111,5 @@ pub unsafe fn unload_library(real: fn_types::cuLibraryUnload, library: CUlibrary
 /// As `cuCtxSetLimit`: sizes of stacks and of heaps on the device.
 pub unsafe fn set_limit(real: fn_types::cuCtxSetLimit, limit: CUlimit, value: usize) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    noticed(unsafe { real(limit, value) })
+    noticed::<Cuda>(unsafe { real(limit, value) })
 }

@@ -11,16 +11,11 @@ use core::sync::atomic::{
     AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering,
 };
 
-use cuda_sys::{CUcontext, CUctx_st, CUdevice, CUresult};
+use cuda_sys::{CUcontext, CUctx_st, CUdevice};
+use fcsp_program::device::{self, Device, attached_at};
+use fcsp_program::memory::{NO_CONTEXT, TAGS_MAX, charge};
 
-use crate::device::{self, Device};
-use crate::hooks::cuda;
-use crate::memory::charge;
-
-/// Tag of what belongs to no context we know.
-pub const NO_CONTEXT: u8 = 0;
-/// Contexts that can be told apart at once. The tags beyond it are [`crate::memory::pool::table`]'s.
-pub const TAGS_MAX: u8 = 127;
+use crate::driver::current_context;
 
 /// No context has these handles.
 const FREE: u64 = 0;
@@ -143,15 +138,7 @@ pub fn is_only() -> bool {
 }
 
 fn ask() -> u8 {
-    let mut context = ptr::null_mut();
-    let Some(get) = cuda::cuCtxGetCurrent.get() else {
-        return NO_CONTEXT;
-    };
-    // SAFETY: the driver writes a handle there, or fails.
-    if unsafe { get(&mut context) } != CUresult::CUDA_SUCCESS {
-        return NO_CONTEXT;
-    }
-    find(context as u64).map_or(NO_CONTEXT, |(tag, _)| tag)
+    find(current_context() as u64).map_or(NO_CONTEXT, |(tag, _)| tag)
 }
 
 /// True while we know of a context on that device.
@@ -165,12 +152,6 @@ pub fn any_on(ordinal: CUdevice) -> bool {
 /// Ordinal of the device of a context we know.
 pub fn ordinal_of(context: CUcontext) -> Option<CUdevice> {
     find(context as u64).map(|(_, entry)| entry.ordinal.load(Ordering::Relaxed))
-}
-
-/// True while we know of any context.
-pub fn any() -> bool {
-    let is_one = |entry: &Entry| entry.handle.load(Ordering::Acquire) != FREE;
-    CONTEXTS.iter().any(is_one)
 }
 
 /// A context that is about to end. Nothing allocated from now on gets its tag, not even if the driver
@@ -214,7 +195,7 @@ impl Ending {
     /// Device of the context.
     pub fn device(&self) -> Option<&'static Device> {
         let ordinal: c_int = self.entry.ordinal.load(Ordering::Relaxed);
-        device::attached().find(|device| device.ordinal == ordinal)
+        attached_at(ordinal)
     }
 
     /// The driver refused: the context goes on.

@@ -2,11 +2,10 @@
 //!
 //! Other kinds of memory have files of their own: [`pool`] (allocation in stream order), [`vmm`]
 //! (`cuMemCreate` and mappings), [`array`](mod@array), [`graph`] (nodes that allocate) and [`code`] (what modules,
-//! stacks and heaps take). What they have in common: [`charge`] charges and gives back, [`contexts`] knows
+//! stacks and heaps take). How they are charged and given back: [`fcsp_program::memory`]. [`contexts`] knows
 //! which contexts there are and gives back what one leaves behind.
 
 pub mod array;
-pub mod charge;
 pub mod code;
 pub mod contexts;
 pub mod graph;
@@ -16,34 +15,42 @@ pub mod vmm;
 use core::ffi::c_uint;
 
 use cuda_sys::{CUdeviceptr, CUdeviceptr_v1, CUresult, fn_types};
+use fcsp_program::memory::pool::Address;
+use fcsp_program::memory::pool::settle::plain_free;
+use fcsp_program::{device, memory};
 
-use crate::device;
-use crate::memory::charge::{blocks, charged, key_at};
+use crate::driver::Cuda;
 use crate::memory::contexts::tag_of_current;
-use crate::memory::pool::settle::plain_free;
 
 /// Rows of pitched memory begin at multiples of this on every NVIDIA GPU so far (texture pitch
 /// alignment 32, `cuMemAllocPitch` returns multiples of 512: measured on an H200, driver 580.159).
 const PITCH_BYTES: u64 = 512;
+
+/// What the driver takes for `bytes` of `cuMemAlloc` and its like: from 1 MiB on, whole blocks of
+/// 2 MiB (measured on an H200, driver 580.159: 1 MiB + 1 byte takes 2 MiB). What small ones share a
+/// block with is left to [`fcsp_program::usage`].
+pub fn blocks(bytes: u64) -> u64 {
+    const BLOCK_BYTES: u64 = 2 << 20;
+    if bytes <= BLOCK_BYTES / 2 {
+        return bytes;
+    }
+    bytes
+        .checked_next_multiple_of(BLOCK_BYTES)
+        .unwrap_or(u64::MAX)
+}
 
 /// An allocation in the current context, whose address the driver writes to `address`.
 ///
 /// # Safety
 ///
 /// `address` is the program's own argument, valid after the driver accepted it.
-unsafe fn at_address<A: Copy + Into<u64>>(
+unsafe fn at_address<A: Address>(
     address: *mut A,
     bytes: u64,
     allocate: impl FnOnce() -> CUresult,
 ) -> CUresult {
-    let Some(device) = device::current() else {
-        return allocate();
-    };
-    charged(device, &device.allocations, bytes, tag_of_current(), || {
-        let result = allocate();
-        // SAFETY: the driver has answered.
-        (result, unsafe { key_at(result, address, A::into) })
-    })
+    // SAFETY: by the caller's contract.
+    unsafe { memory::at_address::<Cuda, A>(address, bytes, tag_of_current, allocate) }
 }
 
 fn pitched_bytes(width_bytes: u64, height: u64) -> u64 {
@@ -127,7 +134,7 @@ pub unsafe fn alloc_managed(
     flags: c_uint,
 ) -> CUresult {
     // All of it may come to live on the device, so all of it is charged.
-    if let Some(device) = device::current() {
+    if let Some(device) = device::current::<Cuda>() {
         device.activity.note_lazy();
     }
     // SAFETY: the program's own call, passed on.
@@ -143,7 +150,7 @@ pub unsafe fn alloc_managed(
 /// As `cuMemFree_v2`.
 pub unsafe fn free(real: fn_types::cuMemFree_v2, dptr: CUdeviceptr) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    plain_free(dptr, || unsafe { real(dptr) })
+    plain_free::<Cuda>(dptr, || unsafe { real(dptr) })
 }
 
 /// # Safety
@@ -151,5 +158,5 @@ pub unsafe fn free(real: fn_types::cuMemFree_v2, dptr: CUdeviceptr) -> CUresult 
 /// As `cuMemFree`, whose addresses have 32 bits.
 pub unsafe fn free_v1(real: fn_types::cuMemFree, dptr: CUdeviceptr_v1) -> CUresult {
     // SAFETY: the program's own call, passed on.
-    plain_free(dptr.into(), || unsafe { real(dptr) })
+    plain_free::<Cuda>(dptr.into(), || unsafe { real(dptr) })
 }

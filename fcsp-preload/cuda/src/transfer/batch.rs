@@ -8,8 +8,9 @@ use cuda_sys::{
     CUDA_MEMCPY3D_BATCH_OP, CUdeviceptr, CUmemDecompressParams, CUmemcpy3DOperand,
     CUmemcpy3DOperandType, CUmemcpyAttributes, CUresult, CUstream, fn_types,
 };
+use fcsp_program::transfer::{End, Kind, batch, local};
 
-use crate::transfer::{End, Kind, batch, local};
+use crate::driver::Cuda;
 
 /// Entry `at` of a list of the program's; nothing if there is no list, which the driver refuses.
 ///
@@ -56,7 +57,7 @@ pub unsafe fn linear_v1<const PER_THREAD: bool>(
     // SAFETY: the program's own lists.
     let copies = unsafe { linear(to, from, sizes, count) };
     // SAFETY: the program's own call, passed on.
-    batch::<PER_THREAD>(copies, stream, || unsafe {
+    batch::<Cuda, PER_THREAD>(copies, stream, || unsafe {
         real(
             to,
             from,
@@ -89,7 +90,7 @@ pub unsafe fn linear_v2<const PER_THREAD: bool>(
     // SAFETY: the program's own lists.
     let copies = unsafe { linear(to, from, sizes, count) };
     // SAFETY: the program's own call, passed on.
-    batch::<PER_THREAD>(copies, stream, || unsafe {
+    batch::<Cuda, PER_THREAD>(copies, stream, || unsafe {
         real(
             to,
             from,
@@ -145,7 +146,7 @@ pub unsafe fn boxes_v1<const PER_THREAD: bool>(
     // SAFETY: the program's own list.
     let copies = unsafe { boxes(list, count) };
     // SAFETY: the program's own call, passed on.
-    batch::<PER_THREAD>(copies, stream, || unsafe {
+    batch::<Cuda, PER_THREAD>(copies, stream, || unsafe {
         real(count, list, failed, flags, stream)
     })
 }
@@ -163,7 +164,7 @@ pub unsafe fn boxes_v2<const PER_THREAD: bool>(
     // SAFETY: the program's own list.
     let copies = unsafe { boxes(list, count) };
     // SAFETY: the program's own call, passed on.
-    batch::<PER_THREAD>(copies, stream, || unsafe {
+    batch::<Cuda, PER_THREAD>(copies, stream, || unsafe {
         real(count, list, flags, stream)
     })
 }
@@ -183,7 +184,7 @@ pub unsafe fn decompress<const PER_THREAD: bool>(
     let sizes = (0..count).map_while(|at| unsafe { entry(list, at) });
     let bytes = sizes.fold(0_u64, |all, it| all.saturating_add(it.dstNumBytes as u64));
     // SAFETY: the program's own call, passed on.
-    local::<PER_THREAD>(Kind::Decompress, bytes, stream, || unsafe {
+    local::<Cuda, PER_THREAD>(Kind::Decompress, bytes, stream, || unsafe {
         real(list, count, flags, failed, stream)
     })
 }

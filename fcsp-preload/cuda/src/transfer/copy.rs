@@ -1,4 +1,4 @@
-//! Handlers of copies: arguments to bytes and ends. What becomes of them: [`crate::transfer`].
+//! Handlers of copies: arguments to bytes and ends. What becomes of them: [`fcsp_program::transfer`].
 //!
 //! A handler without a stream is of a call that may wait for what it copies.
 
@@ -8,8 +8,10 @@ use cuda_sys::{
     CUDA_MEMCPY2D, CUDA_MEMCPY2D_v1, CUDA_MEMCPY3D, CUDA_MEMCPY3D_PEER, CUDA_MEMCPY3D_v1, CUarray,
     CUcontext, CUdeviceptr, CUdeviceptr_v1, CUresult, CUstream, fn_types,
 };
+use fcsp_program::transfer::{End, copy};
 
-use crate::transfer::{End, copy};
+use crate::driver::Cuda;
+use crate::transfer::end_of;
 
 /// An end at a device's or any address.
 fn at(address: impl Into<u64>) -> End {
@@ -32,7 +34,7 @@ macro_rules! copies {
             $($arg: $ty),*
         ) -> CUresult {
             // SAFETY: the program's own call, passed on.
-            copy::<PER_THREAD>($bytes as u64, $from, $to, $stream, || unsafe { real($($arg),*) })
+            copy::<Cuda, PER_THREAD>($bytes as u64, $from, $to, $stream, || unsafe { real($($arg),*) })
         }
     )*};
 }
@@ -79,8 +81,8 @@ macro_rules! describe {
         // SAFETY: null, or the program's own description, which the driver reads as well.
         unsafe { $copy.as_ref() }.map(|c| -> Box3 {
             let bytes = [$(c.$factor as u64),*].into_iter().fold(1, u64::saturating_mul);
-            let from = End::of(c.srcMemoryType, c.srcHost, c.srcDevice.into());
-            let to = End::of(c.dstMemoryType, c.dstHost, c.dstDevice.into());
+            let from = end_of(c.srcMemoryType, c.srcHost, c.srcDevice.into());
+            let to = end_of(c.dstMemoryType, c.dstHost, c.dstDevice.into());
             (bytes, from, to)
         })
     }};
@@ -93,7 +95,7 @@ fn described<const PER_THREAD: bool>(
     call: impl FnOnce() -> CUresult,
 ) -> CUresult {
     match what {
-        Some((bytes, from, to)) => copy::<PER_THREAD>(bytes, from, to, stream, call),
+        Some((bytes, from, to)) => copy::<Cuda, PER_THREAD>(bytes, from, to, stream, call),
         None => call(),
     }
 }

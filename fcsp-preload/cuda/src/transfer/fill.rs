@@ -1,4 +1,4 @@
-//! Handlers of fills: arguments to bytes. What becomes of them: [`crate::transfer`].
+//! Handlers of fills: arguments to bytes. What becomes of them: [`fcsp_program::transfer`].
 //!
 //! All are asynchronous to the host. Those without a stream run in the default stream.
 
@@ -6,8 +6,9 @@ use core::ffi::{c_uchar, c_uint, c_ushort};
 use core::ptr;
 
 use cuda_sys::{CUdeviceptr, CUdeviceptr_v1, CUresult, CUstream, fn_types};
+use fcsp_program::transfer::{Kind, local};
 
-use crate::transfer::{Kind, local};
+use crate::driver::Cuda;
 
 /// One handler a line: name, the driver's function, arguments, stream, and the factors of the bytes.
 macro_rules! fills {
@@ -21,7 +22,7 @@ macro_rules! fills {
         ) -> CUresult {
             let bytes = [$($factor as u64),*].into_iter().fold(1, u64::saturating_mul);
             // SAFETY: the program's own call, passed on.
-            local::<PER_THREAD>(Kind::Fill, bytes, $stream, || unsafe { real($($arg),*) })
+            local::<Cuda, PER_THREAD>(Kind::Fill, bytes, $stream, || unsafe { real($($arg),*) })
         }
     )*};
 }

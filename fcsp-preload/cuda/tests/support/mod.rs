@@ -1,196 +1,35 @@
-//! A place to run programs in: the simulated driver under its real name, the preload library, and a run
-//! directory of its own.
-//!
-//! Shared by the tests that start programs. Libraries are built first, because cargo does not build a
-//! package's cdylib for its tests.
+//! A place to run programs in, with the simulated driver.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses its part")]
 
 pub mod books;
+#[path = "../../../built.rs"]
+mod build;
 pub mod library;
+#[path = "../../../stage.rs"]
+mod stage;
 
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::OnceLock;
+pub use stage::{Stage, TENANT, Vendor, built, said};
 
 /// A mebibyte.
 pub const MIB: u64 = 1 << 20;
 /// What a context is charged where the management library is not asked: what one takes on an H200.
 pub const CONTEXT_BYTES: u64 = (518 + 12) * MIB;
-/// The tenant of every program started here.
-pub const TENANT: &str = "tester";
-/// Set in a program that is this test binary once more.
-const CHILD: &str = "FCSP_TEST_CHILD";
-/// What such a program says at its end: without it nothing was tested.
-const DONE: &str = "the program came to its end";
 
-/// The name of the test it stands in, as the harness knows it.
-#[macro_export]
-macro_rules! here {
-    () => {{
-        fn inside() {}
-        let name = std::any::type_name_of_val(&inside);
-        let name = name
-            .strip_suffix("::inside")
-            .expect("it is named after its test");
-        name.split_once("::").expect("and its crate").1
-    }};
-}
-
-/// A directory with a driver and a run directory, which ends with its test.
-pub struct Stage {
-    /// The run directory.
-    pub directory: PathBuf,
-}
+/// The simulated CUDA driver.
+pub const VENDOR: Vendor = Vendor {
+    packages: &["fcsp-preload-cuda", "fcsp-sim-cuda", "fcsp-sim-nvml"],
+    preload: "libfcsp_cuda.so",
+    driver: || built().join("libfcsp_sim_cuda.so"),
+    driver_name: "libcuda.so.1",
+    inherited: &["CUDA_VISIBLE_DEVICES", "BUD_MEMORY_LIMIT", "BUD_SM_LIMIT"],
+    sources: "tests/processes/c",
+};
 
 impl Stage {
-    /// Sets up the simulated driver for the test `here`.
-    pub fn new(here: &str) -> Self {
-        // In shared memory, as a run directory has to be.
-        let name = format!(
-            "fcsp-test-{}-{}",
-            here.replace("::", "-"),
-            std::process::id()
-        );
-        let stage = Self {
-            directory: Path::new("/dev/shm").join(name),
-        };
-        std::fs::create_dir_all(stage.libraries()).expect("shared memory");
-        stage.link("libfcsp_sim_cuda.so", "libcuda.so.1");
-        stage
-    }
-
     /// Adds the simulated management library, which programs else do not find.
     pub fn with_nvml(self) -> Self {
-        self.link("libfcsp_sim_nvml.so", "libnvidia-ml.so.1");
+        self.link(&built().join("libfcsp_sim_nvml.so"), "libnvidia-ml.so.1");
         self
     }
-
-    fn link(&self, built_name: &str, name: &str) {
-        let to = self.libraries().join(name);
-        std::os::unix::fs::symlink(built().join(built_name), to).expect("a link");
-    }
-
-    /// Takes exported functions out of a library, as if it were of an older version: it is replaced by a copy in
-    /// which they have other names. What the driver's own lookup finds, `FCSP_SIM_HIDE` says.
-    pub fn hide(&self, library: &str, functions: &[&str]) {
-        let path = self.file(library);
-        let mut bytes = std::fs::read(&path).expect("a library");
-        for function in functions {
-            // Names stand between NULs in the table of dynamic symbols, which are found by hash and then by name.
-            let name = [b"\0", function.as_bytes(), b"\0"].concat();
-            let places: Vec<usize> = (0..bytes.len() - name.len())
-                .filter(|at| bytes[*at..].starts_with(&name))
-                .collect();
-            for at in places {
-                bytes[at + 1] = b'x';
-            }
-        }
-        std::fs::remove_file(&path).expect("a link");
-        std::fs::write(&path, bytes).expect("shared memory");
-    }
-
-    /// Where programs find the driver, and where what [`Stage::compile`] makes goes.
-    pub fn libraries(&self) -> PathBuf {
-        self.directory.join("lib")
-    }
-
-    /// A file among the libraries.
-    pub fn file(&self, name: &str) -> PathBuf {
-        self.libraries().join(name)
-    }
-
-    /// The preload library.
-    pub fn preload(&self) -> PathBuf {
-        built().join("libfcsp_cuda.so")
-    }
-
-    /// Compiles one of the C files beside the tests.
-    pub fn compile(&self, source: &str, name: &str, flags: &[&str]) -> PathBuf {
-        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/processes/c");
-        let to = self.file(name);
-        let output = Command::new("cc")
-            .args(["-Wall", "-Werror", "-O1", "-o"])
-            .args([&to, &sources.join(source)])
-            .args(flags)
-            .output()
-            .expect("a C compiler named cc");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{source}: {said}");
-        to
-    }
-
-    /// A program with the driver and the preload library, not started yet.
-    pub fn program(&self, path: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new(path);
-        for inherited in ["CUDA_VISIBLE_DEVICES", "BUD_MEMORY_LIMIT", "BUD_SM_LIMIT"] {
-            command.env_remove(inherited);
-        }
-        command
-            .env("FCSP_RUN_DIR", &self.directory)
-            .env("FCSP_SIM_DIR", self.directory.join("sim"))
-            .env("FCSP_TENANT", TENANT)
-            .env("LD_LIBRARY_PATH", self.libraries())
-            .env("LD_PRELOAD", self.preload());
-        command
-    }
-
-    /// Runs `body` in a program of its own: this test binary, started again, with the variables `set`.
-    pub fn run_self(here: &str, set: &[(&str, &str)], body: impl FnOnce()) {
-        if std::env::var_os(CHILD).is_some() {
-            body();
-            eprintln!("{DONE}");
-            return;
-        }
-        let stage = Self::new(here);
-        let mut program = stage.program(std::env::current_exe().expect("own path"));
-        program
-            .args(["--exact", here, "--nocapture", "--test-threads=1"])
-            .env(CHILD, "1")
-            .envs(set.iter().copied());
-        let output = program.output().expect("the program starts");
-        let said = said(&output);
-        assert!(
-            output.status.success() && said.contains(DONE),
-            "{}\n{said}",
-            output.status
-        );
-        eprintln!("{said}");
-    }
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        // What is left does no harm.
-        let _ = std::fs::remove_dir_all(&self.directory);
-    }
-}
-
-/// Both outputs of a program.
-pub fn said(output: &Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    format!("{}{}", text(&output.stdout), text(&output.stderr))
-}
-
-/// Where cargo put the libraries, built if need be.
-pub fn built() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let exe = std::env::current_exe().expect("own path");
-        // <target>/<profile>/deps/<test>
-        let profile = exe.ancestors().nth(2).expect("profile directory");
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--lib", "--target-dir"]);
-        build.arg(profile.parent().expect("target directory"));
-        for package in ["fcsp-preload-cuda", "fcsp-sim-cuda", "fcsp-sim-nvml"] {
-            build.args(["-p", package]);
-        }
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        let status = build.status().expect("cargo runs");
-        assert!(status.success(), "the libraries do not build");
-        profile.to_owned()
-    })
 }

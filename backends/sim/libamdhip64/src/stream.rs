@@ -1,0 +1,125 @@
+//! Streams, as far as HIP's calls differ from the shared driver's.
+
+use crate::border::{Outcome, put, rc, require};
+use crate::driver::COMPUTE_UNITS;
+use fcsp_sim::Width;
+use fcsp_sim_driver::stream::{self as neutral, wait_op};
+use fcsp_sim_driver::types::{Address, EventHandle, StreamHandle};
+use hip_sys::{hipError_t, hipStreamCallback_t};
+use std::ffi::{c_int, c_uint, c_void};
+
+/// Bits of `hipEventCreateWithFlags` that say what a record makes visible to whom, which nothing here shows.
+const FENCES: c_uint = hip_sys::hipEventDisableSystemFence
+    | hip_sys::hipEventReleaseToDevice
+    | hip_sys::hipEventReleaseToSystem;
+
+/// `hipStreamCreate`.
+pub unsafe fn create(place: *mut StreamHandle) -> Outcome {
+    // SAFETY: the same contract.
+    unsafe { neutral::create(place, 0) }
+}
+
+/// `hipExtStreamCreateWithCUMask`: a bit for each compute unit the stream may use.
+pub unsafe fn create_with_mask(place: *mut StreamHandle, words: u32, mask: *const u32) -> Outcome {
+    require(words > 0 && !mask.is_null(), rc::INVALID_VALUE)?;
+    // SAFETY: the caller passed so many words.
+    let mask = unsafe { std::slice::from_raw_parts(mask, words as usize) };
+    let units: u32 = mask.iter().map(|word| word.count_ones()).sum();
+    require(units > 0, rc::INVALID_VALUE)?;
+    let permille = u64::from(units.min(COMPUTE_UNITS)) * 1000 / u64::from(COMPUTE_UNITS);
+    // SAFETY: the same contract.
+    unsafe { neutral::create_with_share(place, permille.max(1)) }
+}
+
+/// `hipGetStreamDeviceId`.
+pub fn device_id(handle: hip_sys::hipStream_t) -> c_int {
+    let mut device = -1;
+    // SAFETY: a place for the device.
+    let found = crate::driver::ensure()
+        .and_then(|()| crate::border::enter())
+        .and_then(|()| unsafe { neutral::device(handle.cast(), &mut device) });
+    if found.is_ok() { device } else { -1 }
+}
+
+/// `hipStreamWaitValue32`. Masks that hide a part of the word are not simulated.
+pub unsafe fn wait_value_32(
+    handle: StreamHandle,
+    address: Address,
+    value: u32,
+    flags: c_uint,
+    mask: u32,
+) -> Outcome {
+    require(mask == u32::MAX, rc::NOT_SUPPORTED)?;
+    let op = wait_op(address, u64::from(value), flags, Width::Bits32)?;
+    neutral::words(handle, vec![op])
+}
+
+/// `hipStreamWaitValue64`.
+pub unsafe fn wait_value_64(
+    handle: StreamHandle,
+    address: Address,
+    value: u64,
+    flags: c_uint,
+    mask: u64,
+) -> Outcome {
+    require(mask == u64::MAX, rc::NOT_SUPPORTED)?;
+    neutral::words(handle, vec![wait_op(address, value, flags, Width::Bits64)?])
+}
+
+/// A pointer that travels to the worker thread with its callback.
+struct Travelling(*mut c_void);
+// SAFETY: the library's contract says that callbacks run on a thread of its own.
+unsafe impl Send for Travelling {}
+
+/// `hipStreamAddCallback`.
+pub unsafe fn add_callback(
+    handle: StreamHandle,
+    callback: hipStreamCallback_t,
+    data: *mut c_void,
+    flags: c_uint,
+) -> Outcome {
+    let callback = callback.ok_or(rc::INVALID_VALUE)?;
+    require(flags == 0, rc::INVALID_VALUE)?;
+    let (own, data) = (Travelling(handle.cast()), Travelling(data));
+    neutral::call(
+        handle,
+        Box::new(move || {
+            let (own, data) = (own, data);
+            // SAFETY: the program passed the function and its argument for exactly this call.
+            unsafe { callback(own.0.cast(), hipError_t::hipSuccess, data.0) };
+        }),
+    )
+}
+
+/// `hipEventCreate`.
+pub unsafe fn create_event(place: *mut EventHandle) -> Outcome {
+    // SAFETY: the same contract.
+    unsafe { fcsp_sim_driver::event::create(place, 0) }
+}
+
+/// `hipEventCreateWithFlags`.
+pub unsafe fn create_event_with_flags(place: *mut EventHandle, flags: c_uint) -> Outcome {
+    // SAFETY: the same contract.
+    unsafe { fcsp_sim_driver::event::create(place, flags & !FENCES) }
+}
+
+/// `hipExtStreamGetCUMask`: as many bits as the stream was given, the lowest ones.
+pub unsafe fn mask(handle: StreamHandle, words: u32, place: *mut u32) -> Outcome {
+    let share = neutral::share_permille(handle)?;
+    require(
+        words >= COMPUTE_UNITS.div_ceil(32) && !place.is_null(),
+        rc::INVALID_VALUE,
+    )?;
+    let units = (share * u64::from(COMPUTE_UNITS)).div_ceil(1000) as u32;
+    for word in 0..words {
+        let bits = units.saturating_sub(word * 32).min(32);
+        let value = if bits == 32 {
+            u32::MAX
+        } else {
+            (1 << bits) - 1
+        };
+        // SAFETY: the caller's place has room for `words`.
+        unsafe { put(place.add(word as usize), value)? };
+    }
+    Ok(())
+}

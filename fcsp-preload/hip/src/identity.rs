@@ -1,0 +1,83 @@
+//! What the driver says a device is: its address on the bus, which names the region, its name and its memory.
+
+use fcsp_core::backend::{DeviceInfo, SharingMode, Vendor};
+use fcsp_program::driver::Undescribed;
+use hip_sys::hipError_t;
+
+use crate::errors::quietly;
+use crate::hooks::hip;
+
+/// Longest name, and longest address, that is asked for.
+const TEXT_BYTES: usize = 128;
+
+/// The device's address on the bus, as ROCm SMI's tools write it: `0000:c1:00.0`.
+///
+/// # Errors
+/// If the driver does not say.
+pub fn id(ordinal: i32) -> Result<String, Undescribed> {
+    text(|place, room| match hip::hipDeviceGetPCIBusId.get() {
+        // SAFETY: the driver writes a text, within the length it is given.
+        Some(get) => unsafe { get(place, room, ordinal) },
+        None => LACKING,
+    })
+    .map(|address| address.to_ascii_lowercase())
+}
+
+/// Everything about the device with that identity.
+///
+/// # Errors
+/// If the driver does not say.
+pub fn describe(ordinal: i32, id: String) -> Result<DeviceInfo, Undescribed> {
+    let name = text(|place, room| match hip::hipDeviceGetName.get() {
+        // SAFETY: as above.
+        Some(get) => unsafe { get(place, room, ordinal) },
+        None => LACKING,
+    })?;
+    Ok(DeviceInfo {
+        vendor: Vendor::Amd,
+        id,
+        simulated: name.contains("simulated"),
+        name,
+        total_bytes: total_bytes(ordinal)?,
+        sharing: SharingMode::Concurrent,
+    })
+}
+
+/// What the device has.
+///
+/// # Errors
+/// If the driver does not say.
+pub fn total_bytes(ordinal: i32) -> Result<u64, Undescribed> {
+    let mut total = 0_usize;
+    let get = hip::hipDeviceTotalMem.get();
+    // SAFETY: the driver writes one number.
+    let ask = || get.map_or(LACKING, |get| unsafe { get(&mut total, ordinal) });
+    said(quietly(ask))?;
+    Ok(total as u64)
+}
+
+/// What stands for the answer of a function that the driver does not have.
+const LACKING: hipError_t = hipError_t::hipErrorNotFound;
+
+fn text(
+    ask: impl FnOnce(*mut core::ffi::c_char, i32) -> hipError_t,
+) -> Result<String, Undescribed> {
+    let mut bytes = [0_u8; TEXT_BYTES];
+    said(quietly(|| {
+        ask(bytes.as_mut_ptr().cast(), TEXT_BYTES as i32 - 1)
+    }))?;
+    let end = bytes.iter().position(|byte| *byte == 0);
+    Ok(String::from_utf8_lossy(&bytes[..end.unwrap_or(TEXT_BYTES)]).into_owned())
+}
+
+fn said(result: hipError_t) -> Result<(), Undescribed> {
+    match result {
+        hipError_t::hipSuccess => Ok(()),
+        hipError_t::hipErrorNotInitialized
+        | hipError_t::hipErrorDeinitialized
+        | hipError_t::hipErrorInsufficientDriver
+        | hipError_t::hipErrorNoDevice
+        | hipError_t::hipErrorInvalidDevice => Err(Undescribed::Absent),
+        other => Err(Undescribed::Nameless(other.0.into())),
+    }
+}

@@ -1,0 +1,351 @@
+//! Stream-ordered allocation, and the pools it comes from.
+//!
+//! A pool is charged what its driver says it has, never less ([`fcsp_core::ledger::pool`] has the argument). An
+//! allocation reserves the most by which its pool can grow, calls the driver, and gives back what was too
+//! much, at once or, while there is room, some calls later; a free changes nothing by itself, because the driver keeps the memory until somebody waits for the
+//! device, or longer ([`settle`]). So what is allocated from a pool has no entry among the
+//! live allocations, except where the program made the pool and can destroy it.
+//!
+//! # Where there is no room
+//!
+//! The driver on a full device waits by itself until what was freed is free, and tries again. Under a quota
+//! it cannot know that it is full, so that is done here: take what the stream itself freed
+//! ([`reuse`]), make the pools give up what they do not use, wait for the stream, then for all
+//! streams of the context, and only then refuse. A plain allocation is refused without the wait, as on a full device.
+//!
+//! Pools that share their memory with other processes are charged where they allocate; an import
+//! is charged to nobody again. Pools of host memory are charged to nobody.
+//!
+//! Which pools there are is in [`table`], and which one a device's allocations come from now in [`current`].
+
+pub mod current;
+pub mod reuse;
+pub mod settle;
+pub mod table;
+
+use fcsp_core::ledger::live::Live;
+use fcsp_core::ledger::pool::{Settled, Worst};
+use fcsp_preload::log;
+
+use crate::capture::{self, Undisturbed};
+use crate::device::{self, Device};
+use crate::driver::{CodeOf, Driver, StreamOf};
+use crate::memory::charge::{When, charged, credited_by, give_back, key_at, remember, reserve};
+use crate::memory::graph;
+use crate::turn;
+use reuse::{Block, Relying};
+use settle::{correct, note_use};
+use table::{Doomed, Found, Pool, UNKNOWN_POOL};
+
+/// What a driver writes as an address.
+pub trait Address: Copy {
+    /// The address as a number.
+    fn number(self) -> u64;
+}
+
+impl Address for u64 {
+    #[inline(always)]
+    fn number(self) -> u64 {
+        self
+    }
+}
+
+impl Address for u32 {
+    #[inline(always)]
+    fn number(self) -> u64 {
+        self.into()
+    }
+}
+
+impl<T> Address for *mut T {
+    #[inline(always)]
+    fn number(self) -> u64 {
+        self.expose_provenance() as u64
+    }
+}
+
+/// How often a thread lets others run before a stream-ordered allocation is refused: what their calls
+/// reserve and do not use is back within microseconds.
+const OTHERS_MAX: u32 = 8;
+/// How often an allocation is tried whose pool grew beyond the quota.
+const ATTEMPTS_MAX: u32 = 2;
+
+/// An allocation in the order of a stream.
+struct Request<D: Driver> {
+    device: &'static Device,
+    pool: &'static Pool,
+    tag: u8,
+    stream: StreamOf<D>,
+    bytes: u64,
+    /// The most by which the pool can grow.
+    most: Worst,
+}
+
+impl<D: Driver> Request<D> {
+    /// Reserves what the call can take; gives how much that is.
+    #[inline]
+    fn make_room<const PER_THREAD: bool>(&self) -> Result<(Worst, Option<Relying>), CodeOf<D>> {
+        if reuse::is_watched()
+            && let Some(relying) = self.rely::<PER_THREAD>()
+        {
+            return Ok((Worst::NOTHING, Some(relying)));
+        }
+        let room = match self.device.attachment.try_reserve(self.most.bytes()) {
+            Ok(()) => self.most,
+            Err(_) => self.find_room::<PER_THREAD>()?,
+        };
+        Ok((room, None))
+    }
+
+    /// A block that this stream freed, and that nobody else can be given meanwhile.
+    #[cold]
+    fn rely<const PER_THREAD: bool>(&self) -> Option<Relying> {
+        let relying = reuse::take::<D, PER_THREAD>(self.stream, self.tag, self.bytes)?;
+        // Nor by a call that began before anybody watched.
+        (!self.pool.charge.is_busy()).then_some(relying)
+    }
+
+    #[cold]
+    fn find_room<const PER_THREAD: bool>(&self) -> Result<Worst, CodeOf<D>> {
+        let (device, bytes) = (self.device, self.most.bytes());
+        let fits = || device.attachment.try_reserve(bytes).is_ok();
+        let possible = device.quota_bytes().is_none_or(|quota| bytes <= quota);
+        if possible {
+            reuse::watch();
+            if settle::shed::<D>(device) && fits() {
+                return Ok(self.most);
+            }
+            if settle::any_unused::<D>(device) {
+                wait_for::<D, PER_THREAD>(self.stream);
+                if settle::shed::<D>(device) && fits() {
+                    return Ok(self.most);
+                }
+            }
+            if settle::any_unused::<D>(device) {
+                wait_for_all::<D>();
+                settle::shed::<D>(device);
+            }
+            for _ in 0..OTHERS_MAX {
+                if fits() {
+                    return Ok(self.most);
+                }
+                std::thread::yield_now();
+            }
+        }
+        reserve::<D>(device, bytes).map(|()| self.most)
+    }
+
+    /// Calls the driver within what was reserved.
+    #[inline]
+    fn call(&self, worst: Worst, allocate: impl Fn() -> CodeOf<D>) -> (CodeOf<D>, Settled) {
+        self.pool.charge.begin(worst);
+        let result = allocate();
+        if result != D::SUCCESS {
+            self.refused(worst);
+            return (result, Settled::default());
+        }
+        if !reuse::is_watched() && self.pool.charge.defer(worst, self.device.slack_bytes()) {
+            note_use();
+            return (result, Settled::default());
+        }
+        let figure = || self.pool.reserved_bytes::<D>();
+        let settled = self
+            .pool
+            .charge
+            .finish(worst, figure, |bytes| correct(self.device, bytes));
+        if settled.changed {
+            self.device.activity.note();
+        }
+        if settled.reserved_bytes != Some(0) {
+            note_use();
+        }
+        (result, settled)
+    }
+
+    /// The driver refused: gives back what was reserved. It may have waited by itself before.
+    #[cold]
+    fn refused(&self, worst: Worst) {
+        self.pool.charge.cancel(worst);
+        if worst != Worst::NOTHING {
+            self.device.ledger().release(worst.bytes());
+        }
+        settle::settle::<D>(self.device, self.pool);
+    }
+
+    /// The pool grew by more than was reserved for it: true if the quota does not have that.
+    #[cold]
+    fn is_too_much(&self, worst: Worst, settled: &Settled) -> bool {
+        if worst != Worst::NOTHING {
+            self.pool.widen();
+        }
+        let over = self.device.ledger().is_over_quota();
+        if over {
+            log::info!(
+                "device {}: a memory pool grew by {} bytes that the quota does not have: the allocation is undone",
+                self.device.ordinal,
+                settled.short_bytes
+            );
+        }
+        over
+    }
+
+    /// Frees again what was just allocated at `address`.
+    #[cold]
+    fn undo<const PER_THREAD: bool>(&self, address: u64) {
+        if !D::free_in_order::<PER_THREAD>(address, self.stream) {
+            log::warn!("an allocation over the quota could not be undone; it stays charged");
+        }
+        wait_for::<D, PER_THREAD>(self.stream);
+        settle::settle_all::<D>();
+    }
+}
+
+/// Waits for what stands in `stream`, as the driver does on a full device.
+fn wait_for<D: Driver, const PER_THREAD: bool>(stream: StreamOf<D>) {
+    turn::about_to_wait::<D>();
+    settle::about_to_wait();
+    let _undisturbed = Undisturbed::<D>::enter();
+    // If it does not wait, nothing is freed, and the request is refused.
+    if let Some(result) = D::wait_for_stream::<PER_THREAD>(stream) {
+        turn::waited::<D>(result);
+    }
+}
+
+/// Waits for everything of the calling thread's context: other streams have freed what this one needs.
+fn wait_for_all<D: Driver>() {
+    // It is refused while anything is captured, and spoils the capture.
+    if capture::any() {
+        return;
+    }
+    turn::about_to_wait::<D>();
+    settle::about_to_wait();
+    // If it does not wait, nothing is freed, and the request is refused.
+    if let Some(result) = D::wait_for_all() {
+        turn::waited::<D>(result);
+    }
+}
+
+/// Allocates in the order of `stream` from the pool that `pool` says, by `allocate`, which has the driver write the
+/// address to `address`.
+///
+/// # Safety
+///
+/// `address` is the program's own argument, valid after the driver accepted it.
+#[inline]
+pub unsafe fn allocate<D: Driver, const PER_THREAD: bool, A: Address>(
+    address: *mut A,
+    bytes: u64,
+    stream: StreamOf<D>,
+    pool: impl FnOnce() -> Option<Found>,
+    allocate: impl Fn() -> CodeOf<D>,
+) -> CodeOf<D> {
+    if capture::captures::<D, PER_THREAD>(stream) {
+        // A node that allocates when the graph is launched.
+        graph::note_node();
+        return allocate();
+    }
+    reuse::note_thread();
+    // SAFETY: called after the driver has answered.
+    let key_of = |result| unsafe { key_at::<D, A>(result, address, A::number) };
+    let Some((tag, pool)) = pool() else {
+        return of_unknown_pool::<D>(bytes, || {
+            let result = allocate();
+            (result, key_of(result))
+        });
+    };
+    // Host memory is not the device's, and what no device has is the driver's to refuse.
+    let (Some(device), Some(most)) = (pool.device::<D>(), pool.growth_max(bytes)) else {
+        return allocate();
+    };
+    let request = Request::<D> {
+        device,
+        pool,
+        tag,
+        stream,
+        bytes,
+        most,
+    };
+    for _ in 0..ATTEMPTS_MAX {
+        let (worst, relying) = match request.make_room::<PER_THREAD>() {
+            Ok(room) => room,
+            Err(refusal) => return refusal,
+        };
+        let (result, settled) = request.call(worst, &allocate);
+        drop(relying);
+        if result != D::SUCCESS {
+            return result;
+        }
+        let key = key_of(result);
+        if settled.short_bytes > 0 && request.is_too_much(worst, &settled) {
+            request.undo::<PER_THREAD>(key);
+            continue;
+        }
+        if pool.allocated() {
+            let (bytes, kind) = (0, tag);
+            remember(device, &device.allocations, key, Live { bytes, kind });
+        }
+        return result;
+    }
+    D::OUT_OF_MEMORY
+}
+
+/// From a pool that has no place in the table, or of a driver that does not say which pool is current: it is
+/// charged by itself, and given back when it is known to have left the device.
+#[cold]
+fn of_unknown_pool<D: Driver>(
+    bytes: u64,
+    allocate: impl FnOnce() -> (CodeOf<D>, u64),
+) -> CodeOf<D> {
+    match device::current::<D>() {
+        Some(device) => charged::<D>(device, &device.allocations, bytes, UNKNOWN_POOL, allocate),
+        None => allocate().0,
+    }
+}
+
+/// Frees what is at `address` in the order of `stream`, by `free`.
+pub fn free_in_order<D: Driver, const PER_THREAD: bool>(
+    address: u64,
+    stream: StreamOf<D>,
+    free: impl FnOnce() -> CodeOf<D>,
+) -> CodeOf<D> {
+    if capture::captures::<D, PER_THREAD>(stream) {
+        // A node that frees when the graph is launched; the memory is the graph's.
+        return free();
+    }
+    reuse::note_thread();
+    let block = Block::at::<D>(address);
+    // A plain allocation is the device's again some time after the stream gets here.
+    let result = credited_by::<D>(address, free, |device, live| {
+        give_back(device, live, When::Later);
+    });
+    if let Some(block) = block.filter(|_| result == D::SUCCESS) {
+        block.freed::<D, PER_THREAD>(stream);
+    }
+    result
+}
+
+/// Makes a call that makes a pool give back what it does not use.
+pub fn trim<D: Driver>(call: impl FnOnce() -> CodeOf<D>) -> CodeOf<D> {
+    settle::about_to_wait();
+    settle::waited::<D>(call())
+}
+
+/// Makes a call that destroys the pool with that handle.
+pub fn destroy<D: Driver>(handle: u64, call: impl FnOnce() -> CodeOf<D>) -> CodeOf<D> {
+    settle::settle_all::<D>();
+    let doomed = Doomed::of(handle);
+    let result = call();
+    if result != D::SUCCESS {
+        if let Some(doomed) = doomed {
+            doomed.refused();
+        }
+        return result;
+    }
+    // It may have been a current one.
+    current::changed(None);
+    if let Some((device, bytes)) = doomed.and_then(Doomed::destroyed::<D>) {
+        // What was freed and not waited for.
+        settle::give_back_later(device, bytes);
+    }
+    result
+}
