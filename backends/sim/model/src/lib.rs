@@ -19,10 +19,12 @@ mod device;
 mod engine;
 #[cfg(test)]
 mod engine_tests;
+pub mod export;
 mod liveness;
 mod queue;
 mod rng;
 mod shared;
+pub mod work;
 
 pub use arena::Arena;
 pub use config::{Config, DEVICES_MAX, Vendor};
