@@ -86,6 +86,26 @@ pub fn call(handler: impl FnOnce() -> Outcome) -> ze_result_t {
     early(handler)
 }
 
+/// A call that returns a handle, or null.
+pub fn handle<T>(handler: impl FnOnce() -> Result<*mut T, ze_result_t>) -> *mut T {
+    value(handler, std::ptr::null_mut())
+}
+
+/// A call that returns a number, or the largest.
+pub fn number(handler: impl FnOnce() -> Result<u32, ze_result_t>) -> u32 {
+    value(handler, u32::MAX)
+}
+
+fn value<T>(handler: impl FnOnce() -> Result<T, ze_result_t>, otherwise: T) -> T {
+    let mut found = None;
+    // Such a call has no way to say why it failed.
+    let _ = call(|| {
+        found = Some(handler()?);
+        Ok(())
+    });
+    found.unwrap_or(otherwise)
+}
+
 /// Fails with `code` unless `condition` holds.
 pub fn require(condition: bool, code: ze_result_t) -> Outcome {
     if condition { Ok(()) } else { Err(code) }

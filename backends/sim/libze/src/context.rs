@@ -18,6 +18,12 @@ pub struct Context {
 static GROUPS: AtomicU64 = AtomicU64::new(1);
 
 impl Context {
+    /// A context without anything in it.
+    pub fn new() -> Self {
+        let group = GROUPS.fetch_add(1, Relaxed);
+        Self { group }
+    }
+
     /// Waits for everything it has submitted to any device.
     pub fn drain(&self) {
         for queues in gpus().iter().filter_map(Gpu::queues_in_use) {
@@ -34,12 +40,11 @@ pub unsafe fn create(
 ) -> Outcome {
     check(driver)?;
     require(!desc.is_null() && !place.is_null(), rc::NULL_POINTER)?;
-    let group = GROUPS.fetch_add(1, Relaxed);
     // SAFETY: checked above.
     unsafe {
         put(
             place,
-            CONTEXTS.insert(Context { group }) as ze_context_handle_t,
+            CONTEXTS.insert(Context::new()) as ze_context_handle_t,
         )
     }
 }

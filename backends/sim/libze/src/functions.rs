@@ -1,11 +1,11 @@
 //! Which functions there are: names here, signatures from the header.
 //!
-//! `early` works before initialization, `call` does not. A function of the tables that is missing here is null there;
+//! `early` works before initialization, the others do not; `handle` and `number` return no code. A function of the tables that is missing here is null there;
 //! `UNSUPPORTED.md` lists those.
 
 use crate::{
     append, context, copy, device, driver, event, fence, image, ipc, kernel, launch, list, memory,
-    module, physical, queue, sysman,
+    module, physical, queue, runtime, sysman,
 };
 use std::ffi::c_void;
 
@@ -63,6 +63,13 @@ functions! {
     call zeDeviceCanAccessPeer => device::can_access_peer;
     call zeDeviceGetStatus => device::status;
     call zeDeviceGetGlobalTimestamps => device::global_timestamps;
+    call zeDeviceSynchronize => runtime::synchronize;
+
+    handle zeDriverGetDefaultContext => runtime::default_of_driver;
+    handle zerGetDefaultContext => runtime::default_context;
+    number zerTranslateDeviceHandleToIdentifier => runtime::identifier;
+    handle zerTranslateIdentifierToDeviceHandle => runtime::device_of;
+    call zerGetLastErrorDescription => runtime::last_error;
 
     call zeContextCreate => context::create;
     call zeContextCreateEx => context::create_ex;

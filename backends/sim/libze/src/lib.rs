@@ -40,6 +40,7 @@ mod memory;
 mod module;
 mod physical;
 mod queue;
+mod runtime;
 mod spirv;
 mod sysman;
 mod tables;

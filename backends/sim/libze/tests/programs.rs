@@ -9,34 +9,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use tempfile::TempDir;
 
-/// The driver, built if need be.
-fn driver() -> &'static Path {
-    static DRIVER: OnceLock<PathBuf> = OnceLock::new();
-    DRIVER.get_or_init(|| {
-        let exe = std::env::current_exe().expect("own path");
-        // <target>/<profile>/deps/<test>
-        let profile = exe.ancestors().nth(2).expect("profile directory");
-        let mut build = Command::new(env!("CARGO"));
-        let target = profile.parent().expect("target directory");
-        build.args([
-            "build",
-            "--quiet",
-            "-p",
-            "fcsp-sim-ze",
-            "--lib",
-            "--target-dir",
-        ]);
-        build.arg(target);
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        assert!(
-            build.status().expect("cargo runs").success(),
-            "the driver does not build"
-        );
-        profile.join("libfcsp_sim_ze.so")
-    })
-}
+mod support;
 
 /// Why the programs cannot be built here; nothing if they can.
 fn missing() -> Option<&'static str> {
@@ -101,7 +74,7 @@ impl Program {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
         command
-            .env("ZE_ENABLE_ALT_DRIVERS", driver())
+            .env("ZE_ENABLE_ALT_DRIVERS", support::driver())
             .env("ZE_ENABLE_VALIDATION_LAYER", "1")
             .env("ZE_ENABLE_PARAMETER_VALIDATION", "1")
             .env("ZE_ENABLE_HANDLE_LIFETIME", "1")
@@ -138,6 +111,14 @@ fn lists_are_recorded_once_and_executed_many_times() {
         return;
     };
     passes(&mut program.command());
+}
+
+#[test]
+fn a_loader_that_wraps_handles_changes_nothing() {
+    let Some(program) = Program::build("queues", true) else {
+        return;
+    };
+    passes(program.command().env("ZE_ENABLE_LOADER_INTERCEPT", "1"));
 }
 
 #[test]
