@@ -77,7 +77,6 @@ impl Program {
             .env("ZE_ENABLE_ALT_DRIVERS", support::driver())
             .env("ZE_ENABLE_VALIDATION_LAYER", "1")
             .env("ZE_ENABLE_PARAMETER_VALIDATION", "1")
-            .env("ZE_ENABLE_HANDLE_LIFETIME", "1")
             .env("FCSP_SIM_DIR", self.node.path().join("sim"))
             .env_remove("ZES_ENABLE_SYSMAN");
         if let Some(directory) = std::env::var_os("FCSP_ZE_LOADER_DIR") {
@@ -85,6 +84,12 @@ impl Program {
         }
         command
     }
+}
+
+/// Lets the validation layer follow handles, too. Up to loader 1.32 it takes immediate lists for closed ones and does
+/// not know those that Sysman lists, so that it refuses what is right; programs without these can have it.
+fn follow_handles(command: &mut Command) -> &mut Command {
+    command.env("ZE_ENABLE_HANDLE_LIFETIME", "1")
 }
 
 /// What a program that must succeed says, with nothing on stderr: the validation layer complains there.
@@ -110,7 +115,7 @@ fn lists_are_recorded_once_and_executed_many_times() {
     let Some(program) = Program::build("queues", true) else {
         return;
     };
-    passes(&mut program.command());
+    passes(follow_handles(&mut program.command()));
 }
 
 #[test]
@@ -118,7 +123,7 @@ fn a_loader_that_wraps_handles_changes_nothing() {
     let Some(program) = Program::build("queues", true) else {
         return;
     };
-    passes(program.command().env("ZE_ENABLE_LOADER_INTERCEPT", "1"));
+    passes(follow_handles(&mut program.command()).env("ZE_ENABLE_LOADER_INTERCEPT", "1"));
 }
 
 #[test]
@@ -162,7 +167,7 @@ fn a_loader_that_was_opened_finds_the_devices() {
     let Some(program) = Program::build("opened", false) else {
         return;
     };
-    let said = passes(program.command().env("FCSP_SIM_INTEL_DEVICES", "3"));
+    let said = passes(follow_handles(&mut program.command()).env("FCSP_SIM_INTEL_DEVICES", "3"));
     assert!(
         said.contains("devices 3") && said.contains("(simulated)"),
         "{said}"
