@@ -62,6 +62,34 @@ pub const fn version(major: u32, minor: u32) -> ze_api_version_t {
     ze_api_version_t(major << 16 | minor)
 }
 
+/// `zeDefaultGPUImmediateCommandQueueDesc` of zer_api.h: an asynchronous in-order list that may copy elsewhere.
+pub const DEFAULT_IMMEDIATE_QUEUE: ze_command_queue_desc_t = ze_command_queue_desc_t {
+    stype: ze_structure_type_t::ZE_STRUCTURE_TYPE_COMMAND_QUEUE_DESC,
+    pNext: core::ptr::null(),
+    ordinal: 0,
+    index: 0,
+    flags: ze_command_queue_flag_t::ZE_COMMAND_QUEUE_FLAG_IN_ORDER.0
+        | ze_command_queue_flag_t::ZE_COMMAND_QUEUE_FLAG_COPY_OFFLOAD_HINT.0,
+    mode: ze_command_queue_mode_t::ZE_COMMAND_QUEUE_MODE_ASYNCHRONOUS,
+    priority: ze_command_queue_priority_t::ZE_COMMAND_QUEUE_PRIORITY_NORMAL,
+};
+
+/// `zeDefaultGPUDeviceMemAllocDesc` of zer_api.h.
+pub const DEFAULT_DEVICE_MEMORY: ze_device_mem_alloc_desc_t = ze_device_mem_alloc_desc_t {
+    stype: ze_structure_type_t::ZE_STRUCTURE_TYPE_DEVICE_MEM_ALLOC_DESC,
+    pNext: core::ptr::null(),
+    flags: ze_device_mem_alloc_flag_t::ZE_DEVICE_MEM_ALLOC_FLAG_BIAS_CACHED.0,
+    ordinal: 0,
+};
+
+/// `zeDefaultGPUHostMemAllocDesc` of zer_api.h.
+pub const DEFAULT_HOST_MEMORY: ze_host_mem_alloc_desc_t = ze_host_mem_alloc_desc_t {
+    stype: ze_structure_type_t::ZE_STRUCTURE_TYPE_HOST_MEM_ALLOC_DESC,
+    pNext: core::ptr::null(),
+    flags: ze_host_mem_alloc_flag_t::ZE_HOST_MEM_ALLOC_FLAG_BIAS_CACHED.0
+        | ze_host_mem_alloc_flag_t::ZE_HOST_MEM_ALLOC_FLAG_BIAS_INITIAL_PLACEMENT.0,
+};
+
 /// A table of function pointers.
 #[derive(Clone, Copy, Debug)]
 pub struct Table {

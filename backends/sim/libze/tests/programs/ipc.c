@@ -47,6 +47,8 @@ int main(int argc, char **argv) {
     CHECK(pipe(ends) == 0);
     pid_t pid = fork();
     if (pid == 0) {
+        // What the parent initialized is not the child's.
+        IS(ZE_RESULT_ERROR_UNINITIALIZED, zeMemFree(context, memory));
         dup2(ends[0], 0);
         close(ends[1]);
         execl(argv[0], argv[0], "child", NULL);
