@@ -7,12 +7,12 @@ use crate::border::{Outcome, at, put, rc, read, require};
 use crate::device;
 use crate::driver::{Gpu, gpus, host_arena, notice};
 use crate::handles::{CONTEXTS, get};
+use fcsp_sim::Ranges;
 use level_zero_sys::*;
-use std::collections::BTreeMap;
 use std::ffi::c_void;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, RwLock};
 
 /// What an address range is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub struct Allocation {
     pub charged_bytes: u64,
 }
 
-static ALLOCATIONS: RwLock<BTreeMap<u64, Arc<Allocation>>> = RwLock::new(BTreeMap::new());
+static ALLOCATIONS: Ranges<Allocation> = Ranges::new();
 static IDS: AtomicU64 = AtomicU64::new(1);
 
 /// What memory is handed out in.
@@ -56,11 +56,6 @@ const ALIGN_BYTES_MAX: u64 = 2 << 20;
 
 /// Enters a range. False if it overlaps another.
 pub fn insert(base: u64, bytes: u64, kind: Kind, gpu: Option<&Gpu>, charged_bytes: u64) -> bool {
-    let mut all = ALLOCATIONS.write().unwrap_or_else(|e| e.into_inner());
-    let before = all.range(..base + bytes).next_back();
-    if before.is_some_and(|(_, other)| other.base + other.bytes > base) {
-        return false;
-    }
     let allocation = Allocation {
         base,
         bytes,
@@ -69,20 +64,17 @@ pub fn insert(base: u64, bytes: u64, kind: Kind, gpu: Option<&Gpu>, charged_byte
         id: IDS.fetch_add(1, Relaxed),
         charged_bytes,
     };
-    all.insert(base, Arc::new(allocation));
-    true
+    ALLOCATIONS.insert(base, bytes, allocation)
 }
 
 /// The range an address lies in.
 pub fn find(address: u64) -> Option<Arc<Allocation>> {
-    let all = ALLOCATIONS.read().unwrap_or_else(|e| e.into_inner());
-    let (_, found) = all.range(..=address).next_back()?;
-    (address - found.base < found.bytes).then(|| Arc::clone(found))
+    ALLOCATIONS.find(address)
 }
 
-/// Whether `bytes` from `address` on lie in one range.
+/// Whether `bytes` from `address` on lie in one range, or in ranges without a gap.
 pub fn contains(address: u64, bytes: u64) -> bool {
-    find(address).is_some_and(|found| address - found.base + bytes <= found.bytes)
+    ALLOCATIONS.contains(address, bytes)
 }
 
 /// Whether a copy from or to an address goes over the bus: the program's own memory, and host allocations.
@@ -92,11 +84,7 @@ pub fn on_host(address: u64) -> bool {
 
 /// Takes out the range that begins at `base`, if `condition` holds for it.
 pub fn remove(base: u64, condition: impl Fn(&Allocation) -> bool) -> Option<Arc<Allocation>> {
-    let mut all = ALLOCATIONS.write().unwrap_or_else(|e| e.into_inner());
-    if !condition(all.get(&base)?) {
-        return None;
-    }
-    all.remove(&base)
+    ALLOCATIONS.remove(base, condition)
 }
 
 /// Takes device memory, after a second look at what has ended if it is full.

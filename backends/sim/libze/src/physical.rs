@@ -7,6 +7,7 @@ use crate::device;
 use crate::driver::Gpu;
 use crate::handles::{CONTEXTS, PHYSICAL, get, take};
 use crate::memory::{self, Kind, charge};
+use fcsp_sim::space::{self, Reservations};
 use level_zero_sys::*;
 use std::collections::BTreeMap;
 use std::ffi::{c_int, c_void};
@@ -28,11 +29,11 @@ struct Mapping {
     _physical: Arc<Physical>,
 }
 
-static RESERVED: Mutex<BTreeMap<u64, u64>> = Mutex::new(BTreeMap::new());
+static RESERVED: Reservations = Reservations::new();
 static MAPPED: Mutex<BTreeMap<u64, Mapping>> = Mutex::new(BTreeMap::new());
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|e| e.into_inner())
+fn mappings() -> MutexGuard<'static, BTreeMap<u64, Mapping>> {
+    MAPPED.lock().unwrap_or_else(|e| e.into_inner())
 }
 
 impl Drop for Physical {
@@ -52,13 +53,6 @@ fn protection(access: ze_memory_access_attribute_t) -> Result<c_int, ze_result_t
         A::ZE_MEMORY_ACCESS_ATTRIBUTE_READWRITE => Ok(libc::PROT_READ | libc::PROT_WRITE),
         _ => Err(rc::INVALID_ENUMERATION),
     }
-}
-
-/// Whether a range lies in one reservation.
-fn reserved(address: u64, bytes: u64) -> bool {
-    let all = lock(&RESERVED);
-    let found = all.range(..=address).next_back();
-    found.is_some_and(|(base, length)| address - base + bytes <= *length)
 }
 
 /// `zePhysicalMemCreate`.
@@ -129,43 +123,22 @@ pub unsafe fn reserve(
         bytes > 0 && bytes.is_multiple_of(PAGE_BYTES),
         rc::UNSUPPORTED_SIZE,
     )?;
-    let span = bytes.checked_add(PAGE_BYTES).ok_or(rc::UNSUPPORTED_SIZE)?;
-    let at = no_access(std::ptr::null_mut(), span, 0)?;
-    let base = at.next_multiple_of(PAGE_BYTES);
-    // SAFETY: the ends of the mapping just made, which nobody has seen.
-    unsafe {
-        libc::munmap(at as *mut c_void, (base - at) as usize);
-        libc::munmap(
-            (base + bytes) as *mut c_void,
-            (at + span - base - bytes) as usize,
-        );
-    }
-    lock(&RESERVED).insert(base, bytes);
+    let base = RESERVED
+        .reserve(bytes, PAGE_BYTES)
+        .map_err(|_| rc::OUT_OF_HOST_MEMORY)?;
     // SAFETY: checked above.
     unsafe { put(place, base as *mut c_void) }
-}
-
-/// Address space nobody can use, at an address of the kernel's choice or over what is there.
-fn no_access(at: *mut c_void, bytes: u64, fixed: c_int) -> Result<u64, ze_result_t> {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | fixed;
-    // SAFETY: at an address of the kernel's choice, or over a range the caller has reserved.
-    let mapped = unsafe { libc::mmap(at, bytes as usize, libc::PROT_NONE, flags, -1, 0) };
-    require(mapped != libc::MAP_FAILED, rc::OUT_OF_HOST_MEMORY)?;
-    Ok(mapped as u64)
 }
 
 /// `zeVirtualMemFree`.
 pub unsafe fn free(context: ze_context_handle_t, address: *const c_void, bytes: usize) -> Outcome {
     get(&CONTEXTS, context)?;
     let (base, bytes) = (address as u64, bytes as u64);
-    let busy = lock(&MAPPED).range(base..base + bytes).next().is_some();
+    let busy = mappings().range(base..base + bytes).next().is_some();
     require(!busy, rc::OBJECT_IN_USE)?;
-    let mut all = lock(&RESERVED);
-    require(all.get(&base) == Some(&bytes), rc::INVALID_ARGUMENT)?;
-    all.remove(&base);
-    // SAFETY: reserved by us with this length, nothing mapped in it, and no longer in the list.
-    unsafe { libc::munmap(address.cast_mut(), bytes as usize) };
-    Ok(())
+    // SAFETY: nothing is mapped into it.
+    let freed = unsafe { RESERVED.free(base, bytes) };
+    require(freed, rc::INVALID_ARGUMENT)
 }
 
 /// `zeVirtualMemMap`.
@@ -187,25 +160,19 @@ pub unsafe fn map(
     let within = offset
         .checked_add(bytes)
         .is_some_and(|end| end <= physical.bytes);
-    require(within && reserved(base, bytes), rc::INVALID_ARGUMENT)?;
+    require(
+        within && RESERVED.contains(base, bytes),
+        rc::INVALID_ARGUMENT,
+    )?;
     let protection = protection(access)?;
-    let mut mapped = lock(&MAPPED);
+    let mut mapped = mappings();
     let entered = memory::insert(base, bytes, Kind::Mapped, Some(physical.gpu), 0);
     require(entered, rc::INVALID_ARGUMENT)?;
     let arena = physical.gpu.arena()?;
     let start = physical.address - arena.base() + offset;
     // SAFETY: over a range that is reserved by us and has no mapping.
-    let placed = unsafe {
-        libc::mmap(
-            base as *mut c_void,
-            bytes as usize,
-            protection,
-            libc::MAP_SHARED | libc::MAP_FIXED | libc::MAP_NORESERVE,
-            arena.raw_fd(),
-            start as i64,
-        )
-    };
-    if placed == libc::MAP_FAILED {
+    let placed = unsafe { space::map(base, bytes, protection, arena.raw_fd(), start) };
+    if placed.is_err() {
         memory::remove(base, |_| true);
         return Err(rc::OUT_OF_HOST_MEMORY);
     }
@@ -222,13 +189,14 @@ pub unsafe fn map(
 pub unsafe fn unmap(context: ze_context_handle_t, address: *const c_void, bytes: usize) -> Outcome {
     get(&CONTEXTS, context)?.drain();
     let (base, bytes) = (address as u64, bytes as u64);
-    let mut mapped = lock(&MAPPED);
+    let mut mapped = mappings();
     let whole = mapped
         .get(&base)
         .is_some_and(|mapping| mapping.bytes == bytes);
     require(whole, rc::INVALID_ARGUMENT)?;
     memory::remove(base, |a| a.kind == Kind::Mapped);
-    no_access(base as *mut c_void, bytes, libc::MAP_FIXED)?;
+    // SAFETY: a mapping in a reservation of ours, which nothing under way uses.
+    unsafe { space::clear(base, bytes) }.map_err(|_| rc::OUT_OF_HOST_MEMORY)?;
     mapped.remove(&base);
     Ok(())
 }
@@ -242,7 +210,7 @@ pub unsafe fn set_access(
 ) -> Outcome {
     get(&CONTEXTS, context)?;
     let protection = protection(access)?;
-    let mut mapped = lock(&MAPPED);
+    let mut mapped = mappings();
     let mapping = mapped
         .get_mut(&(address as u64))
         .ok_or(rc::INVALID_ARGUMENT)?;
@@ -263,7 +231,7 @@ pub unsafe fn get_access(
     length: *mut usize,
 ) -> Outcome {
     get(&CONTEXTS, context)?;
-    let mapped = lock(&MAPPED);
+    let mapped = mappings();
     let found = mapped.range(..=address as u64).next_back();
     let found = found.filter(|(base, mapping)| address as u64 - **base < mapping.bytes);
     let (base, mapping) = found.ok_or(rc::INVALID_ARGUMENT)?;

@@ -22,8 +22,10 @@ mod engine_tests;
 pub mod export;
 mod liveness;
 mod queue;
+mod ranges;
 mod rng;
 mod shared;
+pub mod space;
 pub mod work;
 
 pub use arena::Arena;
@@ -33,3 +35,4 @@ pub use queue::{
     Comparison, Effect, EventId, EventStatus, Gate, Gone, Key, Op, Queues, Slab, StreamId,
     StreamKind, Width,
 };
+pub use ranges::Ranges;
