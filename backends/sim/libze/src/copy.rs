@@ -5,15 +5,18 @@ use crate::command::Action;
 use crate::device::FILL_PATTERN_BYTES_MAX;
 use crate::handles::{CONTEXTS, get};
 use crate::list::append;
-use crate::memory::{contains, find, on_host};
+use crate::memory::{Kind, contains, find, on_host};
 use fcsp_sim_driver::transfer::{Source, Transfer};
 use level_zero_sys::*;
 use std::ffi::c_void;
 
-/// Fails for a range that begins in memory of the driver's and ends outside it; what is not the driver's at all is the
-/// program's own, whose extent nobody knows.
+/// Fails for a range that begins in an allocation and ends outside it, or in mapped memory and ends where nothing is
+/// mapped. What is not the driver's at all is the program's own, whose extent nobody knows.
 pub fn check_range(address: u64, bytes: u64) -> Outcome {
-    let fits = find(address).is_none() || contains(address, bytes);
+    let fits = find(address).is_none_or(|found| match found.kind {
+        Kind::Mapped => contains(address, bytes),
+        _ => address - found.base + bytes <= found.bytes,
+    });
     require(fits, rc::INVALID_SIZE)
 }
 

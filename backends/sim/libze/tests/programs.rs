@@ -134,6 +134,65 @@ fn appends_to_immediate_lists_submit() {
     passes(&mut program.command());
 }
 
+/// A compiler for OpenCL C and what turns its output into SPIR-V, of one version of LLVM.
+fn opencl_to_spirv(source: &Path, to: &Path) -> Option<()> {
+    let quiet = |name: &str| {
+        let mut command = Command::new(name);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let there = |name: &str| {
+        quiet(name)
+            .arg("--version")
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    let (clang, spirv) = (14..=21)
+        .map(|version| (format!("clang-{version}"), format!("llvm-spirv-{version}")))
+        .find(|(clang, spirv)| there(clang) && there(spirv))?;
+    let bitcode = to.with_extension("bc");
+    let compiled = quiet(&clang)
+        .args([
+            "-c",
+            "-x",
+            "cl",
+            "-cl-std=CL2.0",
+            "-target",
+            "spir64",
+            "-emit-llvm",
+            "-O1",
+        ])
+        .args(["-Xclang", "-finclude-default-header"])
+        .arg(source)
+        .arg("-o")
+        .arg(&bitcode)
+        .status();
+    assert!(
+        compiled.expect("clang runs").success(),
+        "{clang} refuses the kernels"
+    );
+    let translated = quiet(&spirv).arg(&bitcode).arg("-o").arg(to).status();
+    assert!(
+        translated.expect("llvm-spirv runs").success(),
+        "{spirv} refuses the kernels"
+    );
+    Some(())
+}
+
+#[test]
+fn code_that_a_compiler_made_runs() {
+    let Some(program) = Program::build("spirv", true) else {
+        return;
+    };
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/kernels.cl");
+    let module = program.node.path().join("kernels.spv");
+    if opencl_to_spirv(&source, &module).is_none() {
+        eprintln!("skipped: spirv: no clang and llvm-spirv of one version");
+        return;
+    }
+    passes(program.command().arg(&module));
+}
+
 #[test]
 fn memory_has_kinds_contents_and_an_end() {
     let Some(program) = Program::build("memory", true) else {
