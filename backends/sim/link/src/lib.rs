@@ -2,7 +2,7 @@
 //!
 //! Programs ask for `hipMalloc@hip_4.2`. Where a cdylib is linked with a version script, rustc's own comes last and the
 //! versions are dropped; so simulated libraries whose symbols have versions are built as archives and linked here, by the
-//! C compiler. A small C file goes with the archive: what it calls by an exported name goes through the procedure linkage
+//! C compiler. A small C file may go with the archive: what it calls by an exported name goes through the procedure linkage
 //! table, as in the real library, where a call from Rust would go straight to its own function.
 
 use std::collections::BTreeMap;
@@ -17,8 +17,8 @@ use anyhow::{Context, Result, bail};
 pub struct Library<'a> {
     /// The archive.
     pub archive: &'a Path,
-    /// The C file that goes with it.
-    pub c_file: &'a Path,
+    /// The C file that goes with it, if it calls what it exports.
+    pub c_file: Option<&'a Path>,
     /// Macros for the C file, as `NAME=value`.
     pub defines: &'a [&'a str],
     /// What the real library exports, `name@node` a line.
@@ -39,7 +39,7 @@ pub fn link(library: &Library, output: &Path) -> Result<()> {
     cc.args(["-shared", "-fPIC", "-O1", "-o"])
         .arg(output)
         .args(library.defines.iter().map(|define| format!("-D{define}")))
-        .arg(library.c_file)
+        .args(library.c_file)
         .arg("-Wl,--whole-archive")
         .arg(library.archive)
         .arg("-Wl,--no-whole-archive")

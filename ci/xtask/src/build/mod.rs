@@ -88,6 +88,11 @@ const PRODUCTS: &[Product] = &[
         target: "fcsp_sim_nvml",
         install: "lib/sim/libnvidia-ml.so.1",
     },
+    Product {
+        package: "fcsp-sim-rocm-smi",
+        target: "fcsp_sim_rocm_smi",
+        install: "lib/sim/amd/librocm_smi64.so.1",
+    },
 ];
 
 /// A static library that is linked into one with the version nodes of a real library.
@@ -118,6 +123,14 @@ const VERSIONED: &[Versioned] = &[
         defines: &["FCSP_SIM_HIP_MAJOR=6"],
         exports: "backends/sys/hip/exports/libamdhip64-6.4.3.txt",
         install: "lib/sim/amd/libamdhip64.so.6",
+    },
+    Versioned {
+        package: "fcsp-sim-amd-smi",
+        target: "fcsp_sim_amd_smi",
+        c_file: None,
+        defines: &[],
+        exports: "backends/sys/rocm-smi/exports/libamd_smi-10.1.txt",
+        install: "lib/sim/amd/libamd_smi.so.27",
     },
 ];
 
@@ -179,7 +192,7 @@ fn link(product: &Versioned, built: &BTreeMap<String, PathBuf>, tree: &Path) -> 
     fcsp_sim_link::link(
         &fcsp_sim_link::Library {
             archive,
-            c_file: c_file.as_deref().context("needs a C file")?,
+            c_file: c_file.as_deref(),
             defines: product.defines,
             exports: &exports,
             soname: &soname,
