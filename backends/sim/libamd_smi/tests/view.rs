@@ -1,7 +1,7 @@
 //! The library's view of a device that this process uses, opened as a program opens it.
 
 use fcsp_sim::{Config, Device, Vendor};
-use fcsp_sim_link::{Library as Link, link};
+use fcsp_sim_link::link_archive;
 use rocm_smi_sys::{amdsmi_proc_info_t, amdsmi_status_t, amdsmi_vram_usage_t, fn_types};
 use std::ffi::{CStr, CString, c_void};
 use std::process::Command;
@@ -35,14 +35,8 @@ impl Library {
         let directory = profile.join("sim-amd-smi");
         std::fs::create_dir_all(&directory).expect("a directory in target");
         let path = directory.join("libamd_smi.so.27");
-        let library = Link {
-            archive: &profile.join("libfcsp_sim_amd_smi.a"),
-            c_file: None,
-            defines: &[],
-            exports: EXPORTS,
-            soname: "libamd_smi.so.27",
-        };
-        link(&library, &path).expect("linked");
+        let archive = profile.join("libfcsp_sim_amd_smi.a");
+        link_archive(&archive, EXPORTS, "libamd_smi.so.27", &path).expect("linked");
         let path = CString::new(path.to_str().expect("plain path")).expect("no NUL");
         // SAFETY: a path; the library's initializers are the Rust runtime's.
         let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW) };

@@ -188,17 +188,19 @@ fn link(product: &Versioned, built: &BTreeMap<String, PathBuf>, tree: &Path) -> 
         .to_string_lossy()
         .into_owned();
     let scratch = archive.with_file_name(&soname);
-    let c_file = product.c_file.map(|file| root.join(file));
-    fcsp_sim_link::link(
-        &fcsp_sim_link::Library {
-            archive,
-            c_file: c_file.as_deref(),
-            defines: product.defines,
-            exports: &exports,
-            soname: &soname,
-        },
-        &scratch,
-    )?;
+    match product.c_file {
+        Some(file) => fcsp_sim_link::link(
+            &fcsp_sim_link::Library {
+                archive,
+                c_file: &root.join(file),
+                defines: product.defines,
+                exports: &exports,
+                soname: &soname,
+            },
+            &scratch,
+        )?,
+        None => fcsp_sim_link::link_archive(archive, &exports, &soname, &scratch)?,
+    }
     library::check(&scratch, &to, false)?;
     install(&scratch, &to)?;
     fs::remove_file(&scratch)?;

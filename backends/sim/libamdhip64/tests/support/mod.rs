@@ -66,7 +66,7 @@ pub fn libraries() -> &'static Path {
             let define = format!("FCSP_SIM_HIP_MAJOR={}", release.major);
             let library = Library {
                 archive: &profile.join("libfcsp_sim_hip.a"),
-                c_file: Some(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/own.c")),
+                c_file: &Path::new(env!("CARGO_MANIFEST_DIR")).join("src/own.c"),
                 defines: &[&define],
                 exports: release.exports,
                 soname: &soname,
