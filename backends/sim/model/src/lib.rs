@@ -20,6 +20,7 @@ mod engine;
 #[cfg(test)]
 mod engine_tests;
 mod liveness;
+mod observer;
 mod queue;
 mod rng;
 mod shared;
@@ -27,6 +28,7 @@ mod shared;
 pub use arena::Arena;
 pub use config::{Config, DEVICES_MAX, Vendor};
 pub use device::{Device, Memory, OutOfMemory, Process, now_ns};
+pub use observer::Observer;
 pub use queue::{
     Comparison, Effect, EventId, EventStatus, Gate, Gone, Key, Op, Queues, Slab, StreamId,
     StreamKind, Width,
