@@ -4,6 +4,7 @@
 //! <root>/bin/fcsp, fcsp-load
 //! <root>/lib/libfcsp-cuda.so, libfcsp-hip.so
 //! <root>/lib/sim/libcuda.so.1, libnvidia-ml.so.1
+//! <root>/lib/sim/amd/libamdhip64.so.5, libamdhip64.so.6
 //! ```
 
 use anyhow::{Context, Result, bail};
@@ -57,6 +58,12 @@ impl Install {
     pub fn simulated_nvidia(&self) -> Result<PathBuf> {
         self.existing("lib/sim/libcuda.so.1", "the simulated driver")?;
         Ok(self.root.join("lib/sim"))
+    }
+
+    /// The directory of AMD's simulated runtime.
+    pub fn simulated_amd(&self) -> Result<PathBuf> {
+        self.existing("lib/sim/amd/libamdhip64.so.6", "the simulated HIP runtime")?;
+        Ok(self.root.join("lib/sim/amd"))
     }
 
     /// The load program of `fcsp demo`.

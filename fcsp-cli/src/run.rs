@@ -81,6 +81,8 @@ pub struct LimitArgs {
 pub enum Simulated {
     /// An NVIDIA device.
     Nvidia,
+    /// An AMD device.
+    Amd,
 }
 
 fn parse_tenant(name: &str) -> Result<String, fcsp_core::policy::ValueError> {
@@ -162,15 +164,18 @@ pub fn prepare(
         list = Some(install::append(list, &library));
     }
     command.env("LD_PRELOAD", list.unwrap_or_default());
-    if simulated.is_some() {
-        use_simulated(command, install)?;
+    if let Some(vendor) = simulated {
+        use_simulated(command, install, vendor)?;
     }
     Ok(())
 }
 
 /// Makes `command` find the simulated driver before any other.
-pub fn use_simulated(command: &mut Command, install: &Install) -> Result<()> {
-    let directory = install.simulated_nvidia()?;
+pub fn use_simulated(command: &mut Command, install: &Install, vendor: Simulated) -> Result<()> {
+    let directory = match vendor {
+        Simulated::Nvidia => install.simulated_nvidia()?,
+        Simulated::Amd => install.simulated_amd()?,
+    };
     let path = install::prepend(std::env::var_os("LD_LIBRARY_PATH"), &directory);
     command.env("LD_LIBRARY_PATH", path);
     Ok(())

@@ -108,7 +108,7 @@ impl Stage {
         // The operator's policy is not for the demo's tenants.
         command.env("FCSP_POLICY", self.run_dir.policy());
         if self.simulate {
-            run::use_simulated(&mut command, &self.install)?;
+            run::use_simulated(&mut command, &self.install, run::Simulated::Nvidia)?;
         }
         Ok(command)
     }

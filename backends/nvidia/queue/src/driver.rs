@@ -15,72 +15,45 @@ use fcsp_core::backend::{Elapsed, Marker};
 use fcsp_core::region::layout::{GatePage, PAGE_BYTES};
 use fcsp_gate::{Handle, NotMapped, StreamDriver};
 
-/// Pointers to the driver's own functions, found once by whoever makes a gate. What the driver lacks
-/// is `None`, and the gate then refuses what needs it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Driver {
-    /// `cuMemHostRegister_v2`: pins the gate page.
-    pub host_register: Option<fn_types::cuMemHostRegister_v2>,
-    /// `cuMemHostGetDevicePointer_v2`: where the device sees it.
-    pub host_device_pointer: Option<fn_types::cuMemHostGetDevicePointer_v2>,
-    /// `cuStreamWaitValue32_v2`: the gate.
-    pub wait_value: Option<fn_types::cuStreamWaitValue32_v2>,
-    /// `cuStreamWriteValue32_v2`: the done word.
-    pub write_value: Option<fn_types::cuStreamWriteValue32_v2>,
-    /// `cuEventCreate`: a marker.
-    pub event_create: Option<fn_types::cuEventCreate>,
-    /// `cuEventRecord`.
-    pub event_record: Option<fn_types::cuEventRecord>,
-    /// `cuEventElapsedTime_v2`, else `cuEventElapsedTime`, which has the same signature.
-    pub event_elapsed: Option<fn_types::cuEventElapsedTime>,
+/// One line for each function: its name here, and CUDA's.
+macro_rules! functions {
+    ($($name:ident: $real:ident, $what:literal;)*) => {
+        /// Pointers to the driver's own functions, found once by whoever makes a gate. What the driver lacks
+        /// is `None`, and the gate then refuses what needs it.
+        #[derive(Clone, Copy, Debug, Default)]
+        pub struct Driver {
+            $(
+                #[doc = concat!("`", stringify!($real), "`: ", $what, ".")]
+                pub $name: Option<fn_types::$real>,
+            )*
+        }
+
+        /// Where the driver's functions come from: a [`Driver`], or a preload library that has them already.
+        pub trait Functions: Copy {
+            $(
+                #[doc = concat!("`", stringify!($real), "`: ", $what, ".")]
+                fn $name(&self) -> Option<fn_types::$real>;
+            )*
+        }
+
+        impl Functions for Driver {
+            $(
+                fn $name(&self) -> Option<fn_types::$real> {
+                    self.$name
+                }
+            )*
+        }
+    };
 }
 
-/// Where the driver's functions come from: a [`Driver`], or a preload library that has them already.
-pub trait Functions: Copy {
-    /// `cuMemHostRegister_v2`.
-    fn host_register(&self) -> Option<fn_types::cuMemHostRegister_v2>;
-    /// `cuMemHostGetDevicePointer_v2`.
-    fn host_device_pointer(&self) -> Option<fn_types::cuMemHostGetDevicePointer_v2>;
-    /// `cuStreamWaitValue32_v2`.
-    fn wait_value(&self) -> Option<fn_types::cuStreamWaitValue32_v2>;
-    /// `cuStreamWriteValue32_v2`.
-    fn write_value(&self) -> Option<fn_types::cuStreamWriteValue32_v2>;
-    /// `cuEventCreate`.
-    fn event_create(&self) -> Option<fn_types::cuEventCreate>;
-    /// `cuEventRecord`.
-    fn event_record(&self) -> Option<fn_types::cuEventRecord>;
-    /// `cuEventElapsedTime_v2`, else `cuEventElapsedTime`.
-    fn event_elapsed(&self) -> Option<fn_types::cuEventElapsedTime>;
-}
-
-impl Functions for Driver {
-    fn host_register(&self) -> Option<fn_types::cuMemHostRegister_v2> {
-        self.host_register
-    }
-
-    fn host_device_pointer(&self) -> Option<fn_types::cuMemHostGetDevicePointer_v2> {
-        self.host_device_pointer
-    }
-
-    fn wait_value(&self) -> Option<fn_types::cuStreamWaitValue32_v2> {
-        self.wait_value
-    }
-
-    fn write_value(&self) -> Option<fn_types::cuStreamWriteValue32_v2> {
-        self.write_value
-    }
-
-    fn event_create(&self) -> Option<fn_types::cuEventCreate> {
-        self.event_create
-    }
-
-    fn event_record(&self) -> Option<fn_types::cuEventRecord> {
-        self.event_record
-    }
-
-    fn event_elapsed(&self) -> Option<fn_types::cuEventElapsedTime> {
-        self.event_elapsed
-    }
+functions! {
+    host_register: cuMemHostRegister_v2, "pins the gate page";
+    host_device_pointer: cuMemHostGetDevicePointer_v2, "where the device sees it";
+    wait_value: cuStreamWaitValue32_v2, "the gate";
+    write_value: cuStreamWriteValue32_v2, "the done word";
+    event_create: cuEventCreate, "a marker";
+    event_record: cuEventRecord, "notes the time";
+    event_elapsed: cuEventElapsedTime, "the time between two markers; `cuEventElapsedTime_v2`, which has the same signature, where it is";
 }
 
 /// CUDA's streams, by functions of that origin.

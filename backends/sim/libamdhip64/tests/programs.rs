@@ -42,6 +42,11 @@ fn a_process_opens_memory_of_another() {
 }
 
 #[test]
+fn calls_of_the_library_to_itself_are_seen_by_who_interposes() {
+    done("interposed", &["-rdynamic", "-ldl"], &[]);
+}
+
+#[test]
 fn devices_say_what_they_are() {
     done("device", &[], &[("FCSP_SIM_AMD_DEVICES", "2")]);
 }

@@ -2,45 +2,29 @@
 
 use crate::border::{Outcome, put, put_text, rc, require};
 use cuda_sys::nvmlReturn_t;
-use fcsp_sim::{Config, Device};
+use fcsp_sim::{Device, Observer, Vendor};
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint};
 use std::sync::Mutex;
-use std::sync::OnceLock;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::{AcqRel, Acquire};
 
 /// The driver's version: the release whose answers are reproduced, marked as simulated.
 const DRIVER_VERSION: &str = "580.159.sim";
 const NVML_VERSION: &str = "13.580.159.sim";
 const CUDA_VERSION: c_int = 13000;
 
-static DEVICES: OnceLock<Vec<Device>> = OnceLock::new();
-static USERS: AtomicU32 = AtomicU32::new(0);
-static OPENING: Mutex<()> = Mutex::new(());
+static OBSERVER: Observer = Observer::new(Vendor::Nvidia);
 
 /// The devices, if the library is initialized.
 pub fn devices() -> Result<&'static [Device], nvmlReturn_t> {
-    require(USERS.load(Acquire) > 0, rc::UNINITIALIZED)?;
-    DEVICES.get().map(Vec::as_slice).ok_or(rc::UNINITIALIZED)
+    OBSERVER.devices().ok_or(rc::UNINITIALIZED)
 }
 
 /// `nvmlInit` and `nvmlInit_v2`.
 pub unsafe fn init() -> Outcome {
-    let _one_at_a_time = OPENING.lock().unwrap_or_else(|e| e.into_inner());
-    if DEVICES.get().is_none() {
-        let config = Config::from_env();
-        let opened: Result<Vec<Device>, _> = (0..config.devices)
-            .map(|index| Device::open(&config, index))
-            .collect();
-        let opened = opened.map_err(|error| {
-            eprintln!("simulated libnvidia-ml: {error}");
-            rc::DRIVER_NOT_LOADED
-        })?;
-        DEVICES.get_or_init(|| opened);
-    }
-    USERS.fetch_add(1, AcqRel);
-    Ok(())
+    OBSERVER.begin().map_err(|error| {
+        eprintln!("simulated libnvidia-ml: {error}");
+        rc::DRIVER_NOT_LOADED
+    })
 }
 
 /// `nvmlInitWithFlags`; no flag (no GPUs is fine, do not attach) changes anything here.
@@ -51,10 +35,7 @@ pub unsafe fn init_with_flags(_flags: c_uint) -> Outcome {
 
 /// `nvmlShutdown`: counted, as often as it was initialized.
 pub unsafe fn shutdown() -> Outcome {
-    USERS
-        .fetch_update(AcqRel, Acquire, |users| users.checked_sub(1))
-        .map(drop)
-        .map_err(|_| rc::UNINITIALIZED)
+    require(OBSERVER.end(), rc::UNINITIALIZED)
 }
 
 /// `nvmlErrorString`.

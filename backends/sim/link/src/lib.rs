@@ -2,7 +2,7 @@
 //!
 //! Programs ask for `hipMalloc@hip_4.2`. Where a cdylib is linked with a version script, rustc's own comes last and the
 //! versions are dropped; so simulated libraries whose symbols have versions are built as archives and linked here, by the
-//! C compiler. A small C file goes with the archive: what it calls by an exported name goes through the procedure linkage
+//! C compiler. A small C file may go with the archive: what it calls by an exported name goes through the procedure linkage
 //! table, as in the real library, where a call from Rust would go straight to its own function.
 
 use std::collections::BTreeMap;
@@ -32,18 +32,30 @@ pub struct Library<'a> {
 /// # Errors
 /// The C compiler is missing or refuses; a line of the exports names no version node.
 pub fn link(library: &Library, output: &Path) -> Result<()> {
-    let script = output.with_extension("map");
-    fs::write(&script, version_script(library.exports)?)
-        .with_context(|| format!("cannot write {}", script.display()))?;
     let mut cc = Command::new("cc");
+    cc.args(library.defines.iter().map(|define| format!("-D{define}")))
+        .arg(library.c_file);
+    run(cc, library.archive, library.exports, library.soname, output)
+}
+
+/// As [`link`], for a library that calls nothing of what it exports and so needs no C file.
+///
+/// # Errors
+/// As [`link`].
+pub fn link_archive(archive: &Path, exports: &str, soname: &str, output: &Path) -> Result<()> {
+    run(Command::new("cc"), archive, exports, soname, output)
+}
+
+fn run(mut cc: Command, archive: &Path, exports: &str, soname: &str, output: &Path) -> Result<()> {
+    let script = output.with_extension("map");
+    fs::write(&script, version_script(exports)?)
+        .with_context(|| format!("cannot write {}", script.display()))?;
     cc.args(["-shared", "-fPIC", "-O1", "-o"])
         .arg(output)
-        .args(library.defines.iter().map(|define| format!("-D{define}")))
-        .arg(library.c_file)
         .arg("-Wl,--whole-archive")
-        .arg(library.archive)
+        .arg(archive)
         .arg("-Wl,--no-whole-archive")
-        .arg(format!("-Wl,-soname,{}", library.soname))
+        .arg(format!("-Wl,-soname,{soname}"))
         .arg(format!("-Wl,--version-script={}", script.display()))
         // Its worker thread must not lose its code to dlclose.
         .args([
@@ -56,8 +68,7 @@ pub fn link(library: &Library, output: &Path) -> Result<()> {
     fs::remove_file(&script)?;
     if !result.status.success() {
         bail!(
-            "cannot link {}:\n{}",
-            library.soname,
+            "cannot link {soname}:\n{}",
             String::from_utf8_lossy(&result.stderr)
         );
     }

@@ -21,6 +21,7 @@ mod engine;
 mod engine_tests;
 pub mod export;
 mod liveness;
+mod observer;
 mod queue;
 mod ranges;
 mod rng;
@@ -31,6 +32,7 @@ pub mod work;
 pub use arena::Arena;
 pub use config::{Config, DEVICES_MAX, Vendor};
 pub use device::{Device, Memory, OutOfMemory, Process, now_ns};
+pub use observer::Observer;
 pub use queue::{
     Comparison, Effect, EventId, EventStatus, Gate, Gone, Key, Op, Queues, Slab, StreamId,
     StreamKind, Width,

@@ -8,6 +8,7 @@
 //! target/fcsp/lib/libfcsp-hip.so           the HIP preload library
 //! target/fcsp/lib/sim/libcuda.so.1, …      the simulated driver and management library
 //! target/fcsp/lib/sim/intel/libze_intel_gpu.so.1  a simulated driver for the Level Zero loader
+//! target/fcsp/lib/sim/amd/…                the same of AMD's
 //! ```
 //!
 //! The tree has its place whatever `CARGO_TARGET_DIR` says, so that scripts and tests find it. Files are put in place
@@ -93,6 +94,50 @@ const PRODUCTS: &[Product] = &[
         target: "fcsp_sim_ze",
         install: "lib/sim/intel/libze_intel_gpu.so.1",
     },
+    Product {
+        package: "fcsp-sim-rocm-smi",
+        target: "fcsp_sim_rocm_smi",
+        install: "lib/sim/amd/librocm_smi64.so.1",
+    },
+];
+
+/// A static library that is linked into one with the version nodes of a real library.
+struct Versioned {
+    package: &'static str,
+    target: &'static str,
+    /// The C file that goes with it, if any, and macros for it.
+    c_file: Option<&'static str>,
+    defines: &'static [&'static str],
+    /// The list of what the real library exports.
+    exports: &'static str,
+    install: &'static str,
+}
+
+const VERSIONED: &[Versioned] = &[
+    Versioned {
+        package: "fcsp-sim-hip",
+        target: "fcsp_sim_hip",
+        c_file: Some("backends/sim/libamdhip64/src/own.c"),
+        defines: &["FCSP_SIM_HIP_MAJOR=5"],
+        exports: "backends/sys/hip/exports/libamdhip64-5.2.3.txt",
+        install: "lib/sim/amd/libamdhip64.so.5",
+    },
+    Versioned {
+        package: "fcsp-sim-hip",
+        target: "fcsp_sim_hip",
+        c_file: Some("backends/sim/libamdhip64/src/own.c"),
+        defines: &["FCSP_SIM_HIP_MAJOR=6"],
+        exports: "backends/sys/hip/exports/libamdhip64-6.4.3.txt",
+        install: "lib/sim/amd/libamdhip64.so.6",
+    },
+    Versioned {
+        package: "fcsp-sim-amd-smi",
+        target: "fcsp_sim_amd_smi",
+        c_file: None,
+        defines: &[],
+        exports: "backends/sys/rocm-smi/exports/libamd_smi-10.1.txt",
+        install: "lib/sim/amd/libamd_smi.so.27",
+    },
 ];
 
 /// The install tree.
@@ -108,8 +153,11 @@ pub fn run(args: &Args) -> Result<()> {
     } else {
         ["preload", "release"]
     };
-    let mut built = cargo_build(rest_profile, &rest)?;
-    built.extend(cargo_build(preload_profile, &preload)?);
+    let packages = |products: &[&Product]| products.iter().map(|it| it.package).collect::<Vec<_>>();
+    let mut others = packages(&rest);
+    others.extend(VERSIONED.iter().map(|product| product.package));
+    let mut built = cargo_build(rest_profile, others)?;
+    built.extend(cargo_build(preload_profile, packages(&preload))?);
     let tree = tree();
     for product in PRODUCTS {
         let Some(from) = built.get(product.target) else {
@@ -125,18 +173,53 @@ pub fn run(args: &Args) -> Result<()> {
         }
         install(from, &to)?;
     }
+    for product in VERSIONED {
+        link(product, &built, &tree)?;
+    }
     println!("installed in {}", tree.display());
     Ok(())
 }
 
-/// Builds the packages of some products; returns what cargo says it made, by target name.
-fn cargo_build(profile: &str, products: &[&Product]) -> Result<BTreeMap<String, PathBuf>> {
+/// Links a library with version nodes and installs it.
+fn link(product: &Versioned, built: &BTreeMap<String, PathBuf>, tree: &Path) -> Result<()> {
+    let Some(archive) = built.get(product.target) else {
+        bail!("package {} built no archive", product.package);
+    };
+    let root = workspace::root();
+    let exports = fs::read_to_string(root.join(product.exports))?;
+    let to = tree.join(product.install);
+    let soname = to
+        .file_name()
+        .context("an installed file has a name")?
+        .to_string_lossy()
+        .into_owned();
+    let scratch = archive.with_file_name(&soname);
+    match product.c_file {
+        Some(file) => fcsp_sim_link::link(
+            &fcsp_sim_link::Library {
+                archive,
+                c_file: &root.join(file),
+                defines: product.defines,
+                exports: &exports,
+                soname: &soname,
+            },
+            &scratch,
+        )?,
+        None => fcsp_sim_link::link_archive(archive, &exports, &soname, &scratch)?,
+    }
+    library::check(&scratch, &to, false)?;
+    install(&scratch, &to)?;
+    fs::remove_file(&scratch)?;
+    Ok(())
+}
+
+/// Builds packages; returns what cargo says it made, by target name.
+fn cargo_build(profile: &str, mut packages: Vec<&str>) -> Result<BTreeMap<String, PathBuf>> {
     let mut cargo = workspace::cargo();
     cargo
         .args(["build", "--message-format=json-render-diagnostics"])
         .args(["--profile", profile])
         .stdout(Stdio::piped());
-    let mut packages: Vec<_> = products.iter().map(|product| product.package).collect();
     packages.dedup();
     for package in packages {
         cargo.args(["--package", package]);
@@ -162,7 +245,7 @@ fn cargo_build(profile: &str, products: &[&Product]) -> Result<BTreeMap<String, 
     Ok(built)
 }
 
-/// The program or shared library an artifact message announces.
+/// The program, shared library or archive an artifact message announces.
 fn artifact(message: &serde_json::Value) -> Option<(String, PathBuf)> {
     if message["reason"] != "compiler-artifact" {
         return None;
@@ -173,7 +256,7 @@ fn artifact(message: &serde_json::Value) -> Option<(String, PathBuf)> {
             .as_array()?
             .iter()
             .filter_map(serde_json::Value::as_str)
-            .find(|file| file.ends_with(".so"))?,
+            .find(|file| file.ends_with(".so") || file.ends_with(".a"))?,
     };
     Some((
         message["target"]["name"].as_str()?.to_owned(),
@@ -210,6 +293,14 @@ mod tests {
         assert_eq!(
             artifact(&library),
             Some(("fcsp_cuda".into(), "/t/libfcsp_cuda.so".into()))
+        );
+        let archive = serde_json::json!({
+            "reason": "compiler-artifact", "target": {"name": "fcsp_sim_hip"},
+            "filenames": ["/t/libfcsp_sim_hip.a", "/t/libfcsp_sim_hip.rlib"], "executable": null
+        });
+        assert_eq!(
+            artifact(&archive),
+            Some(("fcsp_sim_hip".into(), "/t/libfcsp_sim_hip.a".into()))
         );
         let rlib = serde_json::json!({
             "reason": "compiler-artifact", "target": {"name": "libc"},

@@ -12,14 +12,10 @@ use cuda_sys::{
     nvmlProcessUtilizationInfo_v1_t, nvmlProcessUtilizationSample_t,
     nvmlProcessesUtilizationInfo_t, nvmlReturn_t,
 };
+use fcsp_program::info::lists;
 
 use crate::driver::Cuda;
 use crate::info::view::view_of;
-
-/// Entries asked for at first.
-const ENTRIES: u32 = 256;
-/// Most entries ever asked for; beyond that the library answers by itself that there is no room.
-const ENTRIES_MAX: u32 = 1 << 16;
 
 /// # Safety
 ///
@@ -91,26 +87,12 @@ entries!(
     nvmlProcessDetail_v1_t
 );
 
-/// All entries that `ask` has. It gets room for so many, and says how many there are.
+/// All entries that `ask` has.
 fn whole<T: Entry>(
-    mut ask: impl FnMut(*mut T, &mut c_uint) -> nvmlReturn_t,
+    ask: impl FnMut(*mut T, &mut c_uint) -> nvmlReturn_t,
 ) -> Result<Vec<T>, nvmlReturn_t> {
-    let mut room = ENTRIES;
-    loop {
-        let mut entries = vec![T::default(); room as usize];
-        let mut count = room;
-        match ask(entries.as_mut_ptr(), &mut count) {
-            nvmlReturn_t::NVML_SUCCESS => {
-                entries.truncate(count as usize);
-                return Ok(entries);
-            }
-            // Processes may come between two calls.
-            nvmlReturn_t::NVML_ERROR_INSUFFICIENT_SIZE if room < ENTRIES_MAX => {
-                room = count.max(room).saturating_mul(2).min(ENTRIES_MAX);
-            }
-            other => return Err(other),
-        }
-    }
+    let no_room = nvmlReturn_t::NVML_ERROR_INSUFFICIENT_SIZE;
+    lists::whole(nvmlReturn_t::NVML_SUCCESS, no_room, ask)
 }
 
 /// Hands the entries of `pids` to the program, which has room for `count` of them at `place`.
@@ -281,26 +263,6 @@ mod tests {
             pid,
             ..Default::default()
         }
-    }
-
-    #[test]
-    fn lists_are_asked_for_again_until_they_fit() {
-        let mut rooms = Vec::new();
-        let all = whole(|place: *mut nvmlProcessInfo_v1_t, count| {
-            rooms.push(*count);
-            if *count < 1000 {
-                *count = 700;
-                return nvmlReturn_t::NVML_ERROR_INSUFFICIENT_SIZE;
-            }
-            // SAFETY: there is room for 1000.
-            unsafe { place.write(entry(7)) };
-            *count = 1;
-            nvmlReturn_t::NVML_SUCCESS
-        });
-        assert_eq!(all.map(|all| all.len()), Ok(1));
-        assert_eq!(rooms, [256, 1400]);
-        let error = whole::<nvmlProcessInfo_v1_t>(|_, _| nvmlReturn_t::NVML_ERROR_GPU_IS_LOST);
-        assert_eq!(error.err(), Some(nvmlReturn_t::NVML_ERROR_GPU_IS_LOST));
     }
 
     #[test]

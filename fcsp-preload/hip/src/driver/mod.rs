@@ -13,6 +13,7 @@ mod transfers;
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use fcsp_amd_queue::Streams;
 use fcsp_core::backend::{DeviceInfo, SharingMode, Vendor};
 use fcsp_core::region::Attachment;
 use fcsp_preload::log;
@@ -29,8 +30,8 @@ use crate::identity;
 pub struct Hip;
 
 impl Codes for Hip {
-    type Streams = Self;
-    const STREAMS: Self = Self;
+    type Streams = Streams<Self>;
+    const STREAMS: Self::Streams = Streams(Self);
     const SUCCESS: hipError_t = hipError_t::hipSuccess;
     const NOT_READY: hipError_t = hipError_t::hipErrorNotReady;
     const OUT_OF_MEMORY: hipError_t = hipError_t::hipErrorOutOfMemory;

@@ -3,8 +3,10 @@
 use core::ffi::{CStr, c_void};
 use core::ptr;
 
-use fcsp_gate::Handle;
-use fcsp_program::driver::{Devices, Queues};
+use fcsp_amd_queue::new_event;
+use fcsp_core::backend::Marker;
+use fcsp_gate::{Handle, StreamDriver};
+use fcsp_program::driver::{Codes, Devices, Queues};
 use hip_sys::{
     HIP_STREAM_LEGACY, HIP_STREAM_NULL, HIP_STREAM_PER_THREAD, hipError_t, hipEvent_t,
     hipEventDisableTiming, hipFunction_t, hipStream_t, hipStreamCaptureMode,
@@ -12,7 +14,7 @@ use hip_sys::{
 };
 
 use crate::driver::Hip;
-use crate::driver::gate::{new_event, record, succeeded};
+use crate::driver::gate::succeeded;
 use crate::errors::quietly;
 use crate::hooks::hip;
 use crate::launch::{HOST_FUNCTION, host_address};
@@ -74,11 +76,11 @@ impl Queues for Hip {
     }
 
     fn new_event() -> Option<u64> {
-        new_event(hipEventDisableTiming)
+        new_event(&Self, hipEventDisableTiming).map(Handle::number)
     }
 
     fn record(event: u64, stream: hipStream_t) -> bool {
-        record(event, stream)
+        Self::STREAMS.record(Marker(event), stream)
     }
 
     fn wait_event(stream: hipStream_t, event: u64) -> bool {

@@ -1,6 +1,7 @@
 //! Handlers of ROCm SMI: the tenant's quota is the whole device, its processes are the only ones, and utilization is its
 //! own use of what it may have now. Names, counts, topology and health stay true.
 
+use fcsp_program::info::lists::whole;
 use fcsp_program::info::utilization::{Own, own};
 use rocm_smi_sys::{fn_types, rsmi_memory_type_t, rsmi_process_info_t, rsmi_status_t};
 
@@ -8,9 +9,7 @@ use crate::driver::Hip;
 use crate::hooks::rsmi;
 use crate::info::view::of_index;
 
-/// Entries asked for at first, and at most; processes may come between two calls.
-const ENTRIES: u32 = 256;
-const ENTRIES_MAX: u32 = 1 << 16;
+const SUCCESS: rsmi_status_t = rsmi_status_t::RSMI_STATUS_SUCCESS;
 
 fn own_of(index: u32) -> Option<Own> {
     own(u64::from(index), || of_index(index)?.usage())
@@ -35,7 +34,7 @@ pub unsafe fn total(
 ) -> rsmi_status_t {
     // SAFETY: the program's own call, passed on.
     let result = unsafe { real(index, kind, place) };
-    if result == rsmi_status_t::RSMI_STATUS_SUCCESS
+    if result == SUCCESS
         && let Some((quota, _)) = quota_and_used(index, kind)
     {
         // SAFETY: the library accepted and filled the place.
@@ -55,7 +54,7 @@ pub unsafe fn used(
 ) -> rsmi_status_t {
     // SAFETY: the program's own call, passed on.
     let result = unsafe { real(index, kind, place) };
-    if result == rsmi_status_t::RSMI_STATUS_SUCCESS
+    if result == SUCCESS
         && let Some((_, used)) = quota_and_used(index, kind)
     {
         // SAFETY: the library accepted and filled the place.
@@ -74,7 +73,7 @@ pub unsafe fn busy(
 ) -> rsmi_status_t {
     // SAFETY: the program's own call, passed on.
     let result = unsafe { real(index, place) };
-    if result == rsmi_status_t::RSMI_STATUS_SUCCESS
+    if result == SUCCESS
         && let Some(own) = own_of(index)
     {
         // SAFETY: the library accepted and filled the place.
@@ -93,7 +92,7 @@ pub unsafe fn memory_busy(
 ) -> rsmi_status_t {
     // SAFETY: the program's own call, passed on.
     let result = unsafe { real(index, place) };
-    if result == rsmi_status_t::RSMI_STATUS_SUCCESS
+    if result == SUCCESS
         && let Some(own) = own_of(index)
     {
         // SAFETY: the library accepted and filled the place.
@@ -107,7 +106,7 @@ fn own_pids() -> Option<Vec<u32>> {
     let mut count = 0;
     // SAFETY: the library writes a number there, or fails.
     let result = unsafe { rsmi::rsmi_num_monitor_devices.get()?(&mut count) };
-    if result != rsmi_status_t::RSMI_STATUS_SUCCESS {
+    if result != SUCCESS {
         return None;
     }
     let mut all: Option<Vec<u32>> = None;
@@ -115,28 +114,6 @@ fn own_pids() -> Option<Vec<u32>> {
         all.get_or_insert_default().extend(pids);
     }
     all
-}
-
-/// All entries that the library has.
-fn whole(
-    real: fn_types::rsmi_compute_process_info_get,
-) -> Result<Vec<rsmi_process_info_t>, rsmi_status_t> {
-    let mut room = ENTRIES;
-    loop {
-        let mut entries = vec![rsmi_process_info_t::default(); room as usize];
-        let mut count = room;
-        // SAFETY: the room is there, as told.
-        match unsafe { real(entries.as_mut_ptr(), &mut count) } {
-            rsmi_status_t::RSMI_STATUS_SUCCESS => {
-                entries.truncate(count as usize);
-                return Ok(entries);
-            }
-            rsmi_status_t::RSMI_STATUS_INSUFFICIENT_SIZE if room < ENTRIES_MAX => {
-                room = room.saturating_mul(2);
-            }
-            other => return Err(other),
-        }
-    }
 }
 
 /// # Safety
@@ -152,23 +129,42 @@ pub unsafe fn processes(
         // SAFETY: the program's own call, passed on.
         return unsafe { real(list, count) };
     };
-    let mut entries = match whole(real) {
-        Ok(entries) => entries,
-        Err(error) => return error,
-    };
+    let no_room = rsmi_status_t::RSMI_STATUS_INSUFFICIENT_SIZE;
+    let all = whole(SUCCESS, no_room, |place, count| {
+        // SAFETY: the room is there, as told.
+        unsafe { real(place, count) }
+    });
+    match all {
+        // SAFETY: the program's own arguments.
+        Ok(entries) => unsafe { hand_out(entries, &pids, list, count) },
+        Err(error) => error,
+    }
+}
+
+/// Hands the entries of `pids` to the program, as far as it has room.
+///
+/// # Safety
+///
+/// `list` is null or has room for `count`.
+unsafe fn hand_out(
+    mut entries: Vec<rsmi_process_info_t>,
+    pids: &[u32],
+    list: *mut rsmi_process_info_t,
+    count: &mut u32,
+) -> rsmi_status_t {
     entries.retain(|entry| pids.contains(&entry.process_id));
     let room = *count as usize;
     *count = entries.len() as u32;
     if list.is_null() {
-        return rsmi_status_t::RSMI_STATUS_SUCCESS;
+        return SUCCESS;
     }
     let handed = room.min(entries.len());
-    // SAFETY: the program's own list has that room; ours is elsewhere.
+    // SAFETY: the list has that room, by the caller's contract; ours is elsewhere.
     unsafe { core::ptr::copy_nonoverlapping(entries.as_ptr(), list, handed) };
     if handed < entries.len() {
         return rsmi_status_t::RSMI_STATUS_INSUFFICIENT_SIZE;
     }
-    rsmi_status_t::RSMI_STATUS_SUCCESS
+    SUCCESS
 }
 
 /// # Safety
@@ -201,4 +197,31 @@ pub unsafe fn process_on(
     }
     // SAFETY: the program's own call, passed on.
     unsafe { real(pid, index, place) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(pid: u32) -> rsmi_process_info_t {
+        rsmi_process_info_t {
+            process_id: pid,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn the_program_is_told_how_many_there_are_and_gets_what_it_has_room_for() {
+        let all = || vec![entry(1), entry(2), entry(3)];
+        let mut list = [rsmi_process_info_t::default(); 1];
+        let mut count = 1;
+        // SAFETY: there is room for one.
+        let result = unsafe { hand_out(all(), &[2, 3], list.as_mut_ptr(), &mut count) };
+        assert_eq!(result, rsmi_status_t::RSMI_STATUS_INSUFFICIENT_SIZE);
+        assert_eq!((count, list[0].process_id), (2, 2));
+        let mut count = 0;
+        // SAFETY: null is no list.
+        let result = unsafe { hand_out(all(), &[1], core::ptr::null_mut(), &mut count) };
+        assert_eq!((result, count), (SUCCESS, 1));
+    }
 }

@@ -1,6 +1,7 @@
 //! Questions about a device: the tenant's quota is the whole device, its processes are the only ones, and what it uses
 //! is measured by what it may have.
 
+pub mod lists;
 pub mod tenant;
 pub mod utilization;
 
