@@ -38,7 +38,7 @@ fn compare(bench: &Bench, program: &Program, result: &mut SuiteResult) -> Result
         format!("`{}` beside two idle tenants, of native", program.name),
         here / before,
         "",
-        Bar::AtLeast(0.99),
+        Bar::AtLeast(0.995),
     ));
     result.details.push(json!({
         "program": program.name, "native": native, "one_of_three": shared,

@@ -53,7 +53,7 @@ fn alone(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
         }
     }
     for (call, bar) in [
-        ("launch", Bar::AtMost(50.0)),
+        ("launch", Bar::AtMost(20.0)),
         ("alloc-async-only", Bar::AtMost(100.0)),
         // The call and its free together: what the whole surface is to cost.
         ("alloc-async", Bar::AtMost(120.0)),

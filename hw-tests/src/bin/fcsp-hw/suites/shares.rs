@@ -34,7 +34,7 @@ pub fn uniform(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
                 format!("{}: largest CV of 100 ms windows", title(mix)),
                 worst,
                 "",
-                Bar::None,
+                Bar::AtMost(0.02),
             ));
             Ok(())
         });
@@ -125,7 +125,7 @@ fn measure_for(seconds: f64, bench: &Bench, mix: Mix, result: &mut SuiteResult) 
         format!("{title}: share error, mean over 1 s windows"),
         shared.share_error_mean_points,
         "points",
-        Bar::None,
+        Bar::AtMost(0.5),
     ));
     result.row(Row::number(
         format!("{title}: share error, largest of 1 s windows"),
@@ -137,7 +137,7 @@ fn measure_for(seconds: f64, bench: &Bench, mix: Mix, result: &mut SuiteResult) 
         format!("{title}: total, of one alone"),
         shared.total,
         "",
-        Bar::AtLeast(0.95),
+        Bar::AtLeast(0.97),
     ));
     result.details.push(json!({
         "run": title,
