@@ -1,18 +1,21 @@
-//! What ROCm SMI tells: the tenant's quota, and its own processes. And what it tells us: what a context really takes.
+//! What the management libraries tell: the tenant's quota, and its own processes. And what they tell us: what a context
+//! really takes.
 
 use crate::support::{Library, MIB, QUOTA_BYTES, run_managed};
-use rocm_smi_sys::{fn_types, rsmi_memory_type_t, rsmi_process_info_t, rsmi_status_t};
+use rocm_smi_sys::{
+    amdsmi_memory_type_t, amdsmi_vram_usage_t, fn_types, rsmi_memory_type_t, rsmi_process_info_t,
+};
 use std::ptr::null_mut;
 use std::time::{Duration, Instant};
 
-/// Calls a function that must succeed.
+/// Calls a function that must succeed; 0 is that in both libraries.
 macro_rules! smi {
     ($smi:expr, $name:ident($($arg:expr),* $(,)?)) => {{
         let function: fn_types::$name = $smi.function(stringify!($name));
         #[allow(clippy::macro_metavars_in_unsafe, reason = "a call is all the macro makes")]
         // SAFETY: the arguments are what the vendor's header wants of this function.
         let result = unsafe { function($($arg),*) };
-        assert_eq!(result, rsmi_status_t::RSMI_STATUS_SUCCESS, stringify!($name));
+        assert_eq!(result.0, 0, stringify!($name));
     }};
 }
 
@@ -64,5 +67,33 @@ fn what_a_context_takes_is_charged_as_the_management_library_shows_it() {
             std::thread::sleep(Duration::from_millis(20));
         }
         assert_eq!(charged(), expected);
+    });
+}
+
+#[test]
+fn its_successor_shows_the_same() {
+    run_managed(crate::here!(), |hip, _| {
+        let smi = Library::open(c"libamd_smi.so.27");
+        const GPUS: u64 = 1 << 1;
+        smi!(smi, amdsmi_init(GPUS));
+        let (mut socket, mut device, mut count) = (null_mut(), null_mut(), 1);
+        smi!(smi, amdsmi_get_socket_handles(&mut count, &mut socket));
+        count = 1;
+        smi!(
+            smi,
+            amdsmi_get_processor_handles(socket, &mut count, &mut device)
+        );
+        let mut address = null_mut();
+        ok!(hip, hipMalloc(&mut address, 100 << 20));
+        let kind = amdsmi_memory_type_t::AMDSMI_MEM_TYPE_VRAM;
+        let (mut total, mut used) = (0, 0);
+        smi!(smi, amdsmi_get_gpu_memory_total(device, kind, &mut total));
+        assert_eq!(total, QUOTA_BYTES);
+        smi!(smi, amdsmi_get_gpu_memory_usage(device, kind, &mut used));
+        assert_eq!(used, QUOTA_BYTES - hip.free_bytes());
+        let mut usage = amdsmi_vram_usage_t::default();
+        smi!(smi, amdsmi_get_gpu_vram_usage(device, &mut usage));
+        assert_eq!(u64::from(usage.vram_total), QUOTA_BYTES / MIB);
+        assert_eq!(u64::from(usage.vram_used), used / MIB);
     });
 }

@@ -37,12 +37,18 @@ const EXPORTS: [(u32, &str); 2] = [
     ),
 ];
 
+/// AMD SMI, and what the real one exports.
+const AMD_SMI: &str = "libamd_smi.so.27";
+const AMD_SMI_EXPORTS: &str =
+    include_str!("../../../../backends/sys/rocm-smi/exports/libamd_smi-10.1.txt");
+
 /// The simulated HIP driver.
 pub const VENDOR: Vendor = Vendor {
     packages: &[
         "fcsp-preload-hip",
         "fcsp-sim-hip",
         "fcsp-sim-rocm-smi",
+        "fcsp-sim-amd-smi",
         // For programs of two vendors.
         "fcsp-preload-cuda",
         "fcsp-sim-cuda",
@@ -84,6 +90,9 @@ pub fn linked(major: u32) -> PathBuf {
             };
             fcsp_sim_link::link(&library, &directory.join(&soname)).expect("linked");
         }
+        let archive = built.join("libfcsp_sim_amd_smi.a");
+        let output = directory.join(AMD_SMI);
+        fcsp_sim_link::link_archive(&archive, AMD_SMI_EXPORTS, AMD_SMI, &output).expect("linked");
         directory
     });
     directory.join(format!("libamdhip64.so.{major}"))
@@ -126,7 +135,7 @@ pub fn run(here: &str, set: &[(&str, &str)], body: impl Fn(&Library, u32)) {
     start(here, set, false, body);
 }
 
-/// As [`run`], with ROCm SMI.
+/// As [`run`], with ROCm SMI and AMD SMI.
 pub fn run_managed(here: &str, body: impl Fn(&Library, u32)) {
     start(here, &[], true, body);
 }
@@ -148,6 +157,7 @@ fn start(here: &str, set: &[(&str, &str)], management: bool, body: impl Fn(&Libr
             if management {
                 let library = built().join("libfcsp_sim_rocm_smi.so");
                 stage.link(&library, "librocm_smi64.so.1");
+                stage.link(&linked(6).with_file_name(AMD_SMI), AMD_SMI);
             }
         };
         Stage::run_self_on(here, &set, prepare, || {
