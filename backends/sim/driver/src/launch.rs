@@ -1,12 +1,8 @@
 //! Kernel launches: arguments, limits, and how long a kernel takes.
 //!
-//! The kernel `fcsp_work(u32 iters, u64 counter, u64 add)` takes `iters` times
-//! [`SIM_NS_PER_ITER`] and then adds `add` to the counter, unless its address is 0. So does `fcsp_read`,
-//! whose first parameters are the same; it takes `add` nanoseconds. Any other kernel
-//! takes `FCSP_SIM_KERNEL_NS`, else 2 µs plus 5 µs for every wave of as many threads as the
-//! device holds, and computes nothing. So does `ncclDevKernel_Simulated(u64 mine, u64 theirs, u32 n)`,
-//! a rank's part of a collective: before that it writes `n` to the first word and waits until the
-//! second has come to it.
+//! `fcsp_sim::work` says what kernels do and how long they take. Here one more is known by its name:
+//! `ncclDevKernel_Simulated(u64 mine, u64 theirs, u32 n)`, a rank's part of a collective: before it runs it writes `n` to
+//! the first word and waits until the second has come to it.
 
 use crate::border::{Outcome, rc, require};
 use crate::context::cpu_cost;
@@ -16,7 +12,7 @@ use crate::memory;
 use crate::module::{FUNCTIONS, Function};
 use crate::stream::resolve;
 use crate::types::*;
-use fcsp_sim::calibration::SIM_NS_PER_ITER;
+use fcsp_sim::work::{self, Counted};
 use fcsp_sim::{Comparison, Effect, Gate, Op, Width};
 use std::ffi::{c_uint, c_void};
 use std::sync::Arc;
@@ -41,8 +37,6 @@ pub struct Kernel {
 }
 
 const LAUNCH_CPU_NS: u64 = 2_500;
-const KERNEL_NS_BASE: u64 = 2_000;
-const KERNEL_NS_PER_WAVE: u64 = 5_000;
 
 impl Kernel {
     /// The operations for a stream.
@@ -155,14 +149,10 @@ pub unsafe fn prepare(
         block,
         shared_bytes,
     };
-    let reads = function.name.as_bytes() == b"fcsp_read";
-    if reads || function.name.as_bytes() == b"fcsp_work" {
+    if let Some(counted) = Counted::of(function.name.as_bytes()) {
         // SAFETY: the same contract.
         let (iterations, counter, add) = unsafe { work_arguments(&function, params, extra) }?;
-        kernel.duration_ns = match reads {
-            true => add,
-            false => u64::from(iterations) * SIM_NS_PER_ITER,
-        };
+        kernel.duration_ns = counted.duration_ns(iterations, add);
         if counter != 0 {
             let known = counter % 8 == 0 && memory::contains(counter, 8);
             // On hardware the kernel would fault and take the context with it.
@@ -215,21 +205,16 @@ unsafe fn work_arguments(
 }
 
 fn modelled_ns(grid: [c_uint; 3], block: [c_uint; 3]) -> u64 {
-    if let Some(gpu) = crate::driver::gpus().first()
-        && let Some(ns) = gpu.device.config().kernel_ns
-    {
-        return ns;
-    }
     let product = |shape: [c_uint; 3]| {
         shape
             .iter()
             .fold(1_u64, |all, n| all.saturating_mul(u64::from(*n)))
     };
     let threads = product(grid).saturating_mul(product(block));
-    KERNEL_NS_BASE
-        + threads
-            .div_ceil(profile().threads_per_wave())
-            .saturating_mul(KERNEL_NS_PER_WAVE)
+    let config = crate::driver::gpus().first().map(|gpu| gpu.device.config());
+    config.map_or(0, |config| {
+        work::modelled_ns(config, threads, profile().threads_per_wave())
+    })
 }
 
 /// The limits of attributes 2 to 7 and of 1024 threads in a block.

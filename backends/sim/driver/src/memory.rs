@@ -8,11 +8,11 @@ use crate::capture;
 use crate::context::{CONTEXTS, Context, cpu_cost, current};
 use crate::driver::Gpu;
 use crate::types::*;
-use std::collections::BTreeMap;
+use fcsp_sim::Ranges;
 use std::ffi::c_uint;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, RwLock};
 
 /// What an address range is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub struct Allocation {
     pub charged_bytes: u64,
 }
 
-static ALLOCATIONS: RwLock<BTreeMap<u64, Arc<Allocation>>> = RwLock::new(BTreeMap::new());
+static ALLOCATIONS: Ranges<Allocation> = Ranges::new();
 static IDS: AtomicU64 = AtomicU64::new(1);
 
 /// Alignment of what `cuMemAlloc` returns.
@@ -75,11 +75,6 @@ pub fn insert(
     group: u64,
     charged_bytes: u64,
 ) -> bool {
-    let mut all = ALLOCATIONS.write().unwrap_or_else(|e| e.into_inner());
-    let before = all.range(..base + bytes).next_back();
-    if before.is_some_and(|(_, other)| other.base + other.bytes > base) {
-        return false;
-    }
     let id = IDS.fetch_add(1, Relaxed);
     let ordinal = gpu.ordinal;
     let allocation = Allocation {
@@ -91,39 +86,22 @@ pub fn insert(
         id,
         charged_bytes,
     };
-    all.insert(base, Arc::new(allocation));
-    true
+    ALLOCATIONS.insert(base, bytes, allocation)
 }
 
 /// The range an address lies in.
 pub fn find(address: u64) -> Option<Arc<Allocation>> {
-    let all = ALLOCATIONS.read().unwrap_or_else(|e| e.into_inner());
-    let (_, found) = all.range(..=address).next_back()?;
-    (address - found.base < found.bytes).then(|| Arc::clone(found))
+    ALLOCATIONS.find(address)
 }
 
 /// Whether `bytes` from `address` on lie in one range, or in ranges without a gap.
 pub fn contains(address: u64, bytes: u64) -> bool {
-    let Some(end) = address.checked_add(bytes) else {
-        return false;
-    };
-    let mut at = address;
-    while at < end {
-        match find(at) {
-            Some(found) => at = found.base + found.bytes,
-            None => return false,
-        }
-    }
-    true
+    ALLOCATIONS.contains(address, bytes)
 }
 
 /// Takes out the range that begins at `base`, if `condition` holds for it.
 pub fn remove(base: u64, condition: impl Fn(&Allocation) -> bool) -> Option<Arc<Allocation>> {
-    let mut all = ALLOCATIONS.write().unwrap_or_else(|e| e.into_inner());
-    if !condition(all.get(&base)?) {
-        return None;
-    }
-    all.remove(&base)
+    ALLOCATIONS.remove(base, condition)
 }
 
 /// Physical memory an allocation of this size takes.
@@ -177,15 +155,8 @@ pub fn give_back(gpu: &Gpu, allocation: &Allocation) {
 
 /// Frees whatever a context leaves behind.
 pub fn free_context(group: u64) {
-    let left: Vec<Arc<Allocation>> = {
-        let mut all = ALLOCATIONS.write().unwrap_or_else(|e| e.into_inner());
-        let bases: Vec<u64> = all
-            .values()
-            .filter(|a| a.group == group && !matches!(a.kind, Kind::Mapped | Kind::Graph))
-            .map(|a| a.base)
-            .collect();
-        bases.iter().filter_map(|base| all.remove(base)).collect()
-    };
+    let left =
+        ALLOCATIONS.drain(|a| a.group == group && !matches!(a.kind, Kind::Mapped | Kind::Graph));
     for allocation in left {
         if let Ok(gpu) = crate::driver::gpu(allocation.ordinal) {
             give_back(gpu, &allocation);

@@ -8,6 +8,7 @@ use crate::driver::Gpu;
 use crate::handles::Table;
 use crate::memory::{self, Allocation, Kind};
 use crate::types::*;
+use fcsp_sim::space::{self, Reservations};
 use std::collections::BTreeMap;
 use std::ffi::c_uint;
 use std::ffi::{c_int, c_ulonglong, c_void};
@@ -43,7 +44,7 @@ struct Mapping {
 }
 
 static PHYSICAL: Table<Physical> = Table::new(11);
-static RESERVED: Mutex<BTreeMap<u64, u64>> = Mutex::new(BTreeMap::new());
+static RESERVED: Reservations = Reservations::new();
 static MAPPED: Mutex<BTreeMap<u64, Mapping>> = Mutex::new(BTreeMap::new());
 
 impl Physical {
@@ -119,44 +120,11 @@ pub unsafe fn reserve(
     )?;
     require(align == 0 || align.is_power_of_two(), rc::INVALID_VALUE)?;
     let align = (align as u64).max(GRANULARITY_BYTES);
-    let room = bytes.checked_add(align).ok_or(rc::OUT_OF_MEMORY)?;
-    let start = blank(0, room)?;
-    let base = start.next_multiple_of(align);
-    // SAFETY: the parts of our own fresh mapping before and after the aligned range.
-    unsafe {
-        if base > start {
-            libc::munmap(start as *mut c_void, (base - start) as usize);
-        }
-        libc::munmap(
-            (base + bytes) as *mut c_void,
-            (start + room - base - bytes) as usize,
-        );
-    }
-    RESERVED
-        .lock()
-        .unwrap_or_else(|e| e.into_inner())
-        .insert(base, bytes);
+    let base = RESERVED
+        .reserve(bytes, align)
+        .map_err(|_| rc::OUT_OF_MEMORY)?;
     // SAFETY: checked above.
     unsafe { put(place, base) }
-}
-
-/// Maps nothing: addresses that fault. At a fixed place unless that is 0.
-fn blank(at: u64, bytes: u64) -> Result<u64, Failure> {
-    let fixed = if at == 0 { 0 } else { libc::MAP_FIXED };
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | fixed;
-    // SAFETY: at an address of the kernel's choice, or over a range the caller has reserved.
-    let mapped = unsafe {
-        libc::mmap(
-            at as *mut c_void,
-            bytes as usize,
-            libc::PROT_NONE,
-            flags,
-            -1,
-            0,
-        )
-    };
-    require(mapped != libc::MAP_FAILED, rc::OUT_OF_MEMORY)?;
-    Ok(mapped as u64)
 }
 
 /// `cuMemAddressFree`.
@@ -167,25 +135,9 @@ pub unsafe fn address_free(address: Address, bytes: usize) -> Outcome {
         mapped.range(address..end).next().is_none(),
         rc::INVALID_VALUE,
     )?;
-    let mut reserved = RESERVED.lock().unwrap_or_else(|e| e.into_inner());
-    require(
-        reserved.get(&address) == Some(&(bytes as u64)),
-        rc::INVALID_VALUE,
-    )?;
-    reserved.remove(&address);
-    // SAFETY: reserved by us with this length and without mappings.
-    unsafe { libc::munmap(address as *mut c_void, bytes) };
-    Ok(())
-}
-
-fn reserved(address: u64, bytes: u64) -> Outcome {
-    let reserved = RESERVED.lock().unwrap_or_else(|e| e.into_inner());
-    let found = reserved.range(..=address).next_back();
-    let end = address.checked_add(bytes).ok_or(rc::INVALID_VALUE)?;
-    require(
-        found.is_some_and(|(base, length)| end <= base + length),
-        rc::INVALID_VALUE,
-    )
+    // SAFETY: nothing is mapped into it.
+    let freed = unsafe { RESERVED.free(address, bytes as u64) };
+    require(freed, rc::INVALID_VALUE)
 }
 
 /// `cuMemMap`: whole allocations only, as in the driver.
@@ -203,24 +155,15 @@ pub unsafe fn map(
         bytes == physical.bytes && address.is_multiple_of(GRANULARITY_BYTES),
         rc::INVALID_VALUE,
     )?;
-    reserved(address, bytes)?;
+    require(RESERVED.contains(address, bytes), rc::INVALID_VALUE)?;
     let mut mapped = MAPPED.lock().unwrap_or_else(|e| e.into_inner());
     let group = crate::context::current().map_or(0, |context| context.group);
     let entered = memory::insert(address, bytes, Kind::Mapped, physical.gpu, group, 0);
     require(entered, rc::INVALID_VALUE)?;
     let (fd, start) = physical.file()?;
     // SAFETY: over a range that is reserved by us and has no mapping. No access until granted.
-    let placed = unsafe {
-        libc::mmap(
-            address as *mut c_void,
-            bytes as usize,
-            libc::PROT_NONE,
-            libc::MAP_SHARED | libc::MAP_FIXED | libc::MAP_NORESERVE,
-            fd,
-            start as i64,
-        )
-    };
-    if placed == libc::MAP_FAILED {
+    let placed = unsafe { space::map(address, bytes, libc::PROT_NONE, fd, start) };
+    if placed.is_err() {
         memory::remove(address, |_| true);
         return Err(rc::OUT_OF_MEMORY);
     }
@@ -250,7 +193,8 @@ pub unsafe fn unmap(address: Address, bytes: usize) -> Outcome {
             break;
         };
         memory::remove(at, |a: &Allocation| a.kind == Kind::Mapped);
-        blank(at, mapping.bytes)?;
+        // SAFETY: a mapping in a reservation of ours, which has been taken out.
+        unsafe { space::clear(at, mapping.bytes) }.map_err(|_| rc::OUT_OF_MEMORY)?;
         at += mapping.bytes;
     }
     Ok(())

@@ -38,6 +38,12 @@ pub const AMD_MEMORY_BYTES: u64 = (64 << 30) - (16 << 20);
 /// Physical memory a process of AMD's device takes before anything is allocated. Assumed, not measured.
 pub const AMD_CONTEXT_OVERHEAD_BYTES: u64 = 256 << 20;
 
+/// Memory a program can see on Intel's device, a Max 1100: 48 GiB. Assumed, not measured.
+pub const INTEL_MEMORY_BYTES: u64 = 48 << 30;
+
+/// Physical memory a process of Intel's device takes before anything is allocated. Assumed, not measured.
+pub const INTEL_CONTEXT_OVERHEAD_BYTES: u64 = 64 << 20;
+
 /// How often the utilization that the management library reports changes.
 pub const UTILIZATION_PERIOD_NS: u64 = 250_000_000;
 

@@ -4,7 +4,8 @@
 //! first device is opened.
 
 use crate::calibration::{
-    AMD_MEMORY_BYTES, BOARD_MEMORY_BYTES, DRIVER_RESERVE_BYTES, POOL_CHUNK_BYTES,
+    AMD_MEMORY_BYTES, BOARD_MEMORY_BYTES, DRIVER_RESERVE_BYTES, INTEL_MEMORY_BYTES,
+    POOL_CHUNK_BYTES,
 };
 use std::path::PathBuf;
 
@@ -19,6 +20,8 @@ pub enum Vendor {
     Nvidia,
     /// AMD: processes run side by side.
     Amd,
+    /// Intel: processes take turns.
+    Intel,
 }
 
 impl Vendor {
@@ -27,6 +30,7 @@ impl Vendor {
         match self {
             Self::Nvidia => "NVIDIA H200 (simulated)",
             Self::Amd => "AMD Instinct MI210 (simulated)",
+            Self::Intel => "Intel Data Center GPU Max 1100 (simulated)",
         }
     }
 
@@ -35,6 +39,7 @@ impl Vendor {
         match self {
             Self::Nvidia => format!("gpu{index}"),
             Self::Amd => format!("amd{index}"),
+            Self::Intel => format!("intel{index}"),
         }
     }
 
@@ -43,6 +48,7 @@ impl Vendor {
         match self {
             Self::Nvidia => BOARD_MEMORY_BYTES - DRIVER_RESERVE_BYTES,
             Self::Amd => AMD_MEMORY_BYTES,
+            Self::Intel => INTEL_MEMORY_BYTES,
         }
     }
 
@@ -60,7 +66,8 @@ pub struct Config {
     /// Directory of the shared files (`FCSP_SIM_DIR`, else `$FCSP_RUN_DIR/sim`, else
     /// `/dev/shm/fcsp-sim-<uid>`).
     pub dir: PathBuf,
-    /// Number of devices (`FCSP_SIM_DEVICES`, 0 to 16, default 1; `FCSP_SIM_AMD_DEVICES` for AMD's alone).
+    /// Number of devices (`FCSP_SIM_DEVICES`, 0 to 16, default 1; `FCSP_SIM_AMD_DEVICES` and
+    /// `FCSP_SIM_INTEL_DEVICES` for that vendor's alone).
     pub devices: u32,
     /// Memory a program can see on each device (`FCSP_SIM_MEMORY_BYTES`).
     pub memory_bytes: u64,
@@ -95,10 +102,25 @@ impl Config {
     pub fn of(vendor: Vendor) -> Self {
         let get = |name: &str| std::env::var(name).ok();
         let mut config = Self::from_lookup(get);
-        if vendor == Vendor::Amd {
-            config.become_amd(get);
+        match vendor {
+            Vendor::Nvidia => {}
+            Vendor::Amd => config.become_amd(get),
+            Vendor::Intel => config.become_intel(get),
         }
         config
+    }
+
+    fn become_intel(&mut self, get: impl Fn(&str) -> Option<String>) {
+        let number = |name: &str| get(name).and_then(|v| v.trim().parse::<u64>().ok());
+        self.vendor = Vendor::Intel;
+        self.mps = false;
+        self.active_permille = 1000;
+        if number("FCSP_SIM_MEMORY_BYTES").is_none() {
+            self.memory_bytes = Vendor::Intel.memory_bytes();
+        }
+        if let Some(devices) = number("FCSP_SIM_INTEL_DEVICES") {
+            self.devices = devices.min(u64::from(DEVICES_MAX)) as u32;
+        }
     }
 
     fn become_amd(&mut self, get: impl Fn(&str) -> Option<String>) {
@@ -186,6 +208,14 @@ mod tests {
         assert_eq!((c.vendor, c.devices), (Vendor::Amd, 0));
         assert_eq!((c.mps, c.active_permille), (true, 1000));
         assert_eq!(c.memory_bytes, AMD_MEMORY_BYTES);
+    }
+
+    #[test]
+    fn intel_devices_take_turns_whatever_is_said_of_mps() {
+        let mut c = config(&[("FCSP_SIM_MPS", "1"), ("FCSP_SIM_DEVICES", "2")]);
+        c.become_intel(|_| None);
+        assert_eq!((c.vendor, c.devices, c.mps), (Vendor::Intel, 2, false));
+        assert_eq!(c.memory_bytes, INTEL_MEMORY_BYTES);
     }
 
     #[test]

@@ -250,6 +250,13 @@ impl Device {
         locked.engine.utilization_percent.load(Acquire) as u32
     }
 
+    /// Device time spent on work by anybody since the device was first used.
+    pub fn busy_ns(&self) -> u64 {
+        let locked = self.shared.lock();
+        locked.advance(now_ns());
+        locked.engine.busy_ns.load(Acquire)
+    }
+
     pub(crate) fn lock(&self) -> Locked<'_> {
         self.shared.lock()
     }

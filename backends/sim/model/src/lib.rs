@@ -19,11 +19,15 @@ mod device;
 mod engine;
 #[cfg(test)]
 mod engine_tests;
+pub mod export;
 mod liveness;
 mod observer;
 mod queue;
+mod ranges;
 mod rng;
 mod shared;
+pub mod space;
+pub mod work;
 
 pub use arena::Arena;
 pub use config::{Config, DEVICES_MAX, Vendor};
@@ -33,3 +37,4 @@ pub use queue::{
     Comparison, Effect, EventId, EventStatus, Gate, Gone, Key, Op, Queues, Slab, StreamId,
     StreamKind, Width,
 };
+pub use ranges::Ranges;

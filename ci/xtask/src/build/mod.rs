@@ -7,6 +7,7 @@
 //! target/fcsp/lib/libfcsp-cuda.so          the CUDA preload library
 //! target/fcsp/lib/libfcsp-hip.so           the HIP preload library
 //! target/fcsp/lib/sim/libcuda.so.1, …      the simulated driver and management library
+//! target/fcsp/lib/sim/intel/libze_intel_gpu.so.1  a simulated driver for the Level Zero loader
 //! target/fcsp/lib/sim/amd/…                the same of AMD's
 //! ```
 //!
@@ -87,6 +88,11 @@ const PRODUCTS: &[Product] = &[
         package: "fcsp-sim-nvml",
         target: "fcsp_sim_nvml",
         install: "lib/sim/libnvidia-ml.so.1",
+    },
+    Product {
+        package: "fcsp-sim-ze",
+        target: "fcsp_sim_ze",
+        install: "lib/sim/intel/libze_intel_gpu.so.1",
     },
     Product {
         package: "fcsp-sim-rocm-smi",

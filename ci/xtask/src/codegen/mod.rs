@@ -8,6 +8,7 @@ mod bindings;
 mod difference;
 mod headers;
 mod signatures;
+mod tables;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -135,6 +136,21 @@ const HEADERS: &[Header] = &[
         since: None,
         names: &[("amdsmi_status_name", "amdsmi_status_t", "`amdsmi_status_t`")],
     },
+    Header {
+        package: "level-zero",
+        file: "level_zero.h",
+        checked_in: &[
+            "backends/sys/level-zero/headers",
+            "backends/sys/level-zero/headers/1.32.0",
+        ],
+        stem: "level_zero",
+        version: "1.32.0",
+        items: "_?ze[strl]?(_|[A-Z]).*",
+        constants: "ZE[STRL]?_.*",
+        defines: &[],
+        since: None,
+        names: &[("result_name", "_ze_result_t", "`ze_result_t`")],
+    },
 ];
 
 const HIP_ITEMS: &str = "(hip|HIP|ihip|dim3|__hip|_Z[0-9]*hip|_ZN8hip).*";
@@ -169,6 +185,9 @@ pub fn run(args: &Args) -> Result<()> {
         } else {
             let signatures = signatures::file(header, &parsed);
             files.push((format!("{}_signatures.rs", header.stem), signatures));
+            if let Some(tables) = tables::file(header, &parsed, &root)? {
+                files.push((format!("{}_tables.rs", header.stem), tables));
+            }
             written.insert(header.stem, parsed.items.clone());
         }
         files.push((
