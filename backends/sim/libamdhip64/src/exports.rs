@@ -251,6 +251,7 @@ exports! {
     call hipStreamWaitValue64 => stream::wait_value_64;
     call hipStreamWriteValue32 => neutral_stream::write_value_32;
     call hipStreamWriteValue64 => neutral_stream::write_value_64;
+    call hipStreamBatchMemOp => stream::batch;
     call hipStreamGetDevice => neutral_stream::device;
     plain hipGetStreamDeviceId => stream::device_id;
     call hipStreamGetFlags => neutral_stream::flags;
