@@ -45,10 +45,11 @@ impl Install {
         self.existing("lib/libfcsp-hip.so", "the preload library for HIP")
     }
 
-    /// The libraries that programs on this machine are to load: CUDA's, and HIP's where there may be a device for it.
-    pub fn preload_libraries(&self) -> Result<Vec<PathBuf>> {
+    /// The libraries that programs on this machine are to load: CUDA's, and HIP's where there may be a device for it, or
+    /// one is `simulated`.
+    pub fn preload_libraries(&self, simulated: bool) -> Result<Vec<PathBuf>> {
         let mut libraries = vec![self.preload_cuda()?];
-        if Path::new(AMD_DEVICES).exists() {
+        if simulated || Path::new(AMD_DEVICES).exists() {
             libraries.push(self.preload_hip()?);
         }
         Ok(libraries)

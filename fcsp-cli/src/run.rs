@@ -153,7 +153,8 @@ pub fn prepare(
     simulated: Option<Simulated>,
 ) -> Result<()> {
     let mut list = std::env::var_os("LD_PRELOAD");
-    for library in install.preload_libraries()? {
+    let simulated_amd = simulated == Some(Simulated::Amd);
+    for library in install.preload_libraries(simulated_amd)? {
         if library.as_os_str().to_string_lossy().contains([' ', ':']) {
             bail!(
                 "{} has a space or a colon in its path, which LD_PRELOAD cannot express; install \

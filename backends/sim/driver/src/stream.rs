@@ -9,7 +9,7 @@ use crate::graph::NodeKind;
 use crate::handles::Table;
 use crate::memory;
 use crate::types::*;
-use fcsp_sim::{Comparison, Gate, Op, StreamId, StreamKind, Width};
+use fcsp_sim::{Comparison, Effect, Gate, Op, StreamId, StreamKind, Width};
 use std::ffi::{c_int, c_uint, c_void};
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -419,6 +419,45 @@ pub fn call(handle: StreamHandle, function: Box<dyn FnOnce() + Send>) -> Outcome
     let stream = resolve(handle)?;
     stream.refuse_capture()?;
     stream.submit([Op::Call(function)])
+}
+
+/// An operation of a batch, in the numbers that both vendors use.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchOp {
+    /// 1 and 4 wait for a word of 4 or 8 bytes, 2 and 5 write one, 3 and 6 flush and order.
+    pub operation: u32,
+    /// The word.
+    pub address: u64,
+    /// What to write or compare with; the lower half for a word of 4 bytes.
+    pub value: u64,
+    /// As for the call of its own.
+    pub flags: c_uint,
+}
+
+/// Most operations of a batch.
+pub const BATCH_MAX: c_uint = 256;
+
+/// `cuStreamBatchMemOp`: all or none are submitted.
+///
+/// # Errors
+/// An operation that is none, or that its own call would refuse; the stream is being captured.
+pub fn batch(handle: StreamHandle, batch: impl IntoIterator<Item = BatchOp>) -> Outcome {
+    let ops = batch
+        .into_iter()
+        .map(|op| {
+            let low = op.value & u64::from(u32::MAX);
+            match op.operation {
+                1 => wait_op(op.address, low, op.flags, Width::Bits32),
+                2 => write_op(op.address, low, op.flags, Width::Bits32),
+                4 => wait_op(op.address, op.value, op.flags, Width::Bits64),
+                5 => write_op(op.address, op.value, op.flags, Width::Bits64),
+                // Every effect is ordered already.
+                3 | 6 => Ok(Op::Instant(Effect::None)),
+                _ => Err(rc::INVALID_VALUE),
+            }
+        })
+        .collect::<Result<Vec<_>, Failure>>()?;
+    words(handle, ops)
 }
 
 /// Submits operations on memory words, checked, one after the other.

@@ -99,7 +99,7 @@ pub unsafe fn peer_async(
 }
 
 /// The address `offset` bytes into a variable, with room for `bytes`.
-fn within(symbol: *const c_void, bytes: usize, offset: usize) -> Result<Address, Failure> {
+pub fn within(symbol: *const c_void, bytes: usize, offset: usize) -> Result<Address, Failure> {
     let (address, length) = registry::variable(symbol)?;
     let fits = offset.checked_add(bytes).is_some_and(|end| end <= length);
     require(fits, rc::INVALID_VALUE)?;

@@ -262,3 +262,13 @@ pub unsafe fn context(place: *mut ContextHandle) -> Outcome {
     // SAFETY: the same contract.
     unsafe { context::get_current(place) }
 }
+
+/// `hipDevicePrimaryCtxRelease` and `…Reset`: HIP keeps a device's context as long as the process lives.
+pub unsafe fn keep_primary(device: c_int) -> Outcome {
+    gpu(device).map(drop)
+}
+
+/// `hipProfilerStart` and `hipProfilerStop`, which HIP does not support either.
+pub unsafe fn no_profiler() -> Outcome {
+    Err(rc::NOT_SUPPORTED)
+}

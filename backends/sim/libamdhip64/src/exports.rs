@@ -105,6 +105,10 @@ exports! {
     ask hipDevicePrimaryCtxGetState => context::primary_state;
     ask hipDevicePrimaryCtxRetain => context::primary_retain;
     ask hipDevicePrimaryCtxSetFlags => context::primary_set_flags;
+    ask hipDevicePrimaryCtxRelease => device::keep_primary;
+    ask hipDevicePrimaryCtxReset => device::keep_primary;
+    ask hipProfilerStart => device::no_profiler;
+    ask hipProfilerStop => device::no_profiler;
     ask hipDeviceGetDefaultMemPool => neutral_pool::get_default;
     ask hipDeviceGetMemPool => neutral_pool::get;
     ask hipDeviceSetMemPool => neutral_pool::set;
@@ -247,6 +251,7 @@ exports! {
     call hipStreamWaitValue64 => stream::wait_value_64;
     call hipStreamWriteValue32 => neutral_stream::write_value_32;
     call hipStreamWriteValue64 => neutral_stream::write_value_64;
+    call hipStreamBatchMemOp => stream::batch;
     call hipStreamGetDevice => neutral_stream::device;
     plain hipGetStreamDeviceId => stream::device_id;
     call hipStreamGetFlags => neutral_stream::flags;
@@ -337,6 +342,9 @@ exports! {
     call hipGraphAddKernelNode => graph::add_kernel;
     call hipGraphAddMemcpyNode => graph::add_copy;
     call hipGraphAddMemcpyNode1D => graph::add_copy_1d;
+    call hipGraphAddMemcpyNodeToSymbol => graph::add_to_symbol;
+    call hipGraphAddMemcpyNodeFromSymbol => graph::add_from_symbol;
+    call hipGraphKernelNodeGetParams => graph::kernel_params;
     call hipGraphAddMemsetNode => graph::add_fill;
     call hipGraphAddHostNode => graph::add_host;
     call hipGraphAddEmptyNode => neutral_graph::add_empty;

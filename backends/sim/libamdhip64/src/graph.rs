@@ -8,7 +8,7 @@ use fcsp_sim_driver::launch::{self, Kernel};
 use fcsp_sim_driver::types::{Address, ExecHandle, GraphHandle, NodeHandle, UpdateResult};
 use fcsp_sim_driver::{Failure, copy as neutral_copy, graph_exec, graph_memory, graph_update};
 use hip_sys::{
-    hipGraphExecUpdateResult, hipHostNodeParams, hipKernelNodeParams, hipMemAllocNodeParams,
+    dim3, hipGraphExecUpdateResult, hipHostNodeParams, hipKernelNodeParams, hipMemAllocNodeParams,
     hipMemLocationType, hipMemcpy3DParms, hipMemsetParams,
 };
 use std::ffi::{c_uint, c_void};
@@ -96,6 +96,57 @@ pub unsafe fn add_copy_1d(
     let transfer = neutral_copy::cuboid(side(source), side(target), bytes as u64, 1, 1)?;
     // SAFETY: the same contract.
     unsafe { add(place, handle, list, count, NodeKind::Transfer(transfer)) }
+}
+
+/// `hipGraphAddMemcpyNodeToSymbol`.
+#[expect(clippy::too_many_arguments, reason = "the library's signature")]
+pub unsafe fn add_to_symbol(
+    place: *mut NodeHandle,
+    handle: GraphHandle,
+    list: *const NodeHandle,
+    count: usize,
+    symbol: *const c_void,
+    source: Address,
+    bytes: usize,
+    offset: usize,
+    kind: c_uint,
+) -> Outcome {
+    let target = copy::within(symbol, bytes, offset)?;
+    // SAFETY: the same contract.
+    unsafe { add_copy_1d(place, handle, list, count, target, source, bytes, kind) }
+}
+
+/// `hipGraphAddMemcpyNodeFromSymbol`.
+#[expect(clippy::too_many_arguments, reason = "the library's signature")]
+pub unsafe fn add_from_symbol(
+    place: *mut NodeHandle,
+    handle: GraphHandle,
+    list: *const NodeHandle,
+    count: usize,
+    target: Address,
+    symbol: *const c_void,
+    bytes: usize,
+    offset: usize,
+    kind: c_uint,
+) -> Outcome {
+    let source = copy::within(symbol, bytes, offset)?;
+    // SAFETY: the same contract.
+    unsafe { add_copy_1d(place, handle, list, count, target, source, bytes, kind) }
+}
+
+/// `hipGraphKernelNodeGetParams`. Arguments are not kept, so their pointers are null.
+pub unsafe fn kernel_params(node: NodeHandle, place: *mut hipKernelNodeParams) -> Outcome {
+    let kernel = graph::kernel_of_node(node)?;
+    let shape = |[x, y, z]: [u32; 3]| dim3 { x, y, z };
+    let params = hipKernelNodeParams {
+        func: registry::host_function(kernel.function)? as *mut c_void,
+        gridDim: shape(kernel.grid),
+        blockDim: shape(kernel.block),
+        sharedMemBytes: kernel.shared_bytes,
+        ..hipKernelNodeParams::default()
+    };
+    // SAFETY: the caller's pointer, null allowed.
+    unsafe { put(place, params) }
 }
 
 /// `hipGraphAddMemsetNode`.

@@ -210,6 +210,17 @@ pub fn function(host: *const c_void) -> Result<FunctionHandle, Failure> {
     Ok(handle)
 }
 
+/// The host function of a kernel, if that is how it was launched.
+pub fn host_function(kernel: u64) -> Result<u64, Failure> {
+    let found = with(|registry| {
+        let mut known = registry.resolved.iter();
+        known
+            .find(|(_, function)| **function == kernel)
+            .map(|((host, _), _)| *host)
+    });
+    found.ok_or(rc::NOT_FOUND)
+}
+
 /// Address and size of a variable on the thread's device, by its shadow.
 pub fn variable(shadow: *const c_void) -> Result<(u64, usize), Failure> {
     let known = with(|registry| registry.variables.get(&(shadow as u64)).cloned());

@@ -3,9 +3,9 @@
 use crate::border::{Outcome, put, rc, require};
 use crate::driver::COMPUTE_UNITS;
 use fcsp_sim::Width;
-use fcsp_sim_driver::stream::{self as neutral, wait_op};
+use fcsp_sim_driver::stream::{self as neutral, BatchOp, wait_op};
 use fcsp_sim_driver::types::{Address, EventHandle, StreamHandle};
-use hip_sys::{hipError_t, hipStreamCallback_t};
+use hip_sys::{hipError_t, hipStreamBatchMemOpParams, hipStreamCallback_t};
 use std::ffi::{c_int, c_uint, c_void};
 
 /// Bits of `hipEventCreateWithFlags` that say what a record makes visible to whom, which nothing here shows.
@@ -64,6 +64,37 @@ pub unsafe fn wait_value_64(
 ) -> Outcome {
     require(mask == u64::MAX, rc::NOT_SUPPORTED)?;
     neutral::words(handle, vec![wait_op(address, value, flags, Width::Bits64)?])
+}
+
+/// `hipStreamBatchMemOp`, without barriers and flushes, which HIP has only the numbers of.
+pub unsafe fn batch(
+    handle: StreamHandle,
+    count: c_uint,
+    params: *mut hipStreamBatchMemOpParams,
+    flags: c_uint,
+) -> Outcome {
+    require(flags == 0 && count <= neutral::BATCH_MAX, rc::INVALID_VALUE)?;
+    require(count == 0 || !params.is_null(), rc::INVALID_VALUE)?;
+    let words = |operation: u32| matches!(operation, 1 | 2 | 4 | 5);
+    for index in 0..count as usize {
+        // SAFETY: the caller passed `count` entries, and each begins with the operation.
+        let operation = unsafe { (*params.add(index)).operation };
+        require(words(operation.0), rc::NOT_SUPPORTED)?;
+    }
+    let batch = (0..count as usize).map(|index| {
+        // SAFETY: the caller passed `count` entries; each begins with the operation, and those of waits and writes lie
+        // alike. Every member is plain numbers.
+        unsafe {
+            let entry = &*params.add(index);
+            BatchOp {
+                operation: entry.operation.0,
+                address: entry.waitValue.address as u64,
+                value: entry.waitValue.__bindgen_anon_1.value64,
+                flags: entry.waitValue.flags,
+            }
+        }
+    });
+    neutral::batch(handle, batch)
 }
 
 /// A pointer that travels to the worker thread with its callback.

@@ -158,8 +158,10 @@ fn host_functions_run_in_the_order_of_their_stream() {
 #[test]
 fn physical_memory_is_described_as_this_release_does() {
     let hip = hip();
-    let mut prop = hipMemAllocationProp::default();
-    prop.type_ = hipMemAllocationType::hipMemAllocationTypePinned;
+    let mut prop = hipMemAllocationProp {
+        type_: hipMemAllocationType::hipMemAllocationTypePinned,
+        ..hipMemAllocationProp::default()
+    };
     prop.location.type_ = hipMemLocationType::hipMemLocationTypeDevice;
     let mut granularity = 0;
     let minimum = hip_sys::hipMemAllocationGranularity_flags(0);
@@ -193,4 +195,38 @@ fn more_than_the_device_has_is_refused() {
         call!(hip, hipPeekAtLastError()),
         hipError_t::hipErrorOutOfMemory
     );
+}
+
+#[test]
+fn batches_write_and_wait_for_words() {
+    let hip = hip();
+    let mut word: *mut c_void = null_mut();
+    let signal = hip_sys::hipMallocSignalMemory;
+    ok!(hip, hipExtMallocWithFlags(&mut word, 8, signal));
+    let entry = |operation: u32, value: u64| {
+        let mut entry = hip_sys::hipStreamBatchMemOpParams::default();
+        entry.waitValue.operation.0 = operation;
+        entry.waitValue.address = word;
+        entry.waitValue.__bindgen_anon_1.value64 = value;
+        entry
+    };
+    let mut batch = [entry(2, 5), entry(1, 5)];
+    ok!(
+        hip,
+        hipStreamBatchMemOp(null_mut(), 2, batch.as_mut_ptr(), 0)
+    );
+    ok!(hip, hipDeviceSynchronize());
+    let mut read = 0_u32;
+    let to = (&raw mut read).cast();
+    ok!(hip, hipMemcpyDtoH(to, word, size_of::<u32>()));
+    assert_eq!(read, 5);
+    let mut flush = [entry(3, 0)];
+    assert_eq!(
+        call!(
+            hip,
+            hipStreamBatchMemOp(null_mut(), 1, flush.as_mut_ptr(), 0)
+        ),
+        hipError_t::hipErrorNotSupported
+    );
+    ok!(hip, hipFree(word));
 }

@@ -3,9 +3,8 @@
 use crate::border::{Outcome, put, rc, require};
 use crate::types::*;
 use cuda_sys::{CUgreenCtx, CUresult, CUstreamBatchMemOpParams, CUstreamCallback};
-use fcsp_sim::{Effect, Op, Width};
-use fcsp_sim_driver::stream;
 pub use fcsp_sim_driver::stream::*;
+use fcsp_sim_driver::stream::{self, BatchOp};
 use std::ffi::{c_uint, c_void};
 
 /// `cuStreamBatchMemOp` and `_v2`.
@@ -15,49 +14,22 @@ pub unsafe fn batch_mem_op(
     params: *mut CUstreamBatchMemOpParams,
     flags: c_uint,
 ) -> Outcome {
-    require(flags == 0 && count <= 256, rc::INVALID_VALUE)?;
+    require(flags == 0 && count <= stream::BATCH_MAX, rc::INVALID_VALUE)?;
     require(count == 0 || !params.is_null(), rc::INVALID_VALUE)?;
-    let mut ops = Vec::with_capacity(count as usize);
-    for index in 0..count as usize {
-        // SAFETY: the caller passed `count` entries; each member below starts with the operation,
-        // which says which member is meant, and every member is plain numbers.
-        let op = unsafe {
+    let batch = (0..count as usize).map(|index| {
+        // SAFETY: the caller passed `count` entries; each begins with the operation, and those of waits and writes lie
+        // alike. Every member is plain numbers.
+        unsafe {
             let entry = &*params.add(index);
-            let (wait, write) = (&entry.waitValue, &entry.writeValue);
-            // CUstreamBatchMemOpType of cuda.h.
-            match entry.operation.0 {
-                1 => wait_op(
-                    wait.address,
-                    u64::from(wait.__bindgen_anon_1.value),
-                    wait.flags,
-                    Width::Bits32,
-                )?,
-                2 => write_op(
-                    write.address,
-                    u64::from(write.__bindgen_anon_1.value),
-                    write.flags,
-                    Width::Bits32,
-                )?,
-                4 => wait_op(
-                    wait.address,
-                    wait.__bindgen_anon_1.value64,
-                    wait.flags,
-                    Width::Bits64,
-                )?,
-                5 => write_op(
-                    write.address,
-                    write.__bindgen_anon_1.value64,
-                    write.flags,
-                    Width::Bits64,
-                )?,
-                // Barriers and flushes: every effect is ordered already.
-                3 | 6 => Op::Instant(Effect::None),
-                _ => return Err(rc::INVALID_VALUE),
+            BatchOp {
+                operation: entry.operation.0,
+                address: entry.waitValue.address,
+                value: entry.waitValue.__bindgen_anon_1.value64,
+                flags: entry.waitValue.flags,
             }
-        };
-        ops.push(op);
-    }
-    stream::words(handle, ops)
+        }
+    });
+    stream::batch(handle, batch)
 }
 
 /// `cuStreamGetCtx_v2`; no stream belongs to a green context here.

@@ -6,6 +6,7 @@
 mod support;
 
 mod info;
+mod management;
 mod memory;
 mod turns;
 mod vendors;

@@ -37,11 +37,18 @@ const EXPORTS: [(u32, &str); 2] = [
     ),
 ];
 
+/// AMD SMI, and what the real one exports.
+const AMD_SMI: &str = "libamd_smi.so.27";
+const AMD_SMI_EXPORTS: &str =
+    include_str!("../../../../backends/sys/rocm-smi/exports/libamd_smi-10.1.txt");
+
 /// The simulated HIP driver.
 pub const VENDOR: Vendor = Vendor {
     packages: &[
         "fcsp-preload-hip",
         "fcsp-sim-hip",
+        "fcsp-sim-rocm-smi",
+        "fcsp-sim-amd-smi",
         // For programs of two vendors.
         "fcsp-preload-cuda",
         "fcsp-sim-cuda",
@@ -83,6 +90,9 @@ pub fn linked(major: u32) -> PathBuf {
             };
             fcsp_sim_link::link(&library, &directory.join(&soname)).expect("linked");
         }
+        let archive = built.join("libfcsp_sim_amd_smi.a");
+        let output = directory.join(AMD_SMI);
+        fcsp_sim_link::link_archive(&archive, AMD_SMI_EXPORTS, AMD_SMI, &output).expect("linked");
         directory
     });
     directory.join(format!("libamdhip64.so.{major}"))
@@ -122,6 +132,15 @@ macro_rules! refused {
 /// Runs `body` in a program of its own with a quota of [`QUOTA_BYTES`] and those variables, once on the driver of each
 /// family.
 pub fn run(here: &str, set: &[(&str, &str)], body: impl Fn(&Library, u32)) {
+    start(here, set, false, body);
+}
+
+/// As [`run`], with ROCm SMI and AMD SMI.
+pub fn run_managed(here: &str, body: impl Fn(&Library, u32)) {
+    start(here, &[], true, body);
+}
+
+fn start(here: &str, set: &[(&str, &str)], management: bool, body: impl Fn(&Library, u32)) {
     const MAJOR: &str = "FCSP_TEST_HIP";
     let quota = QUOTA_BYTES.to_string();
     // In the program only the family that it was started with.
@@ -133,7 +152,14 @@ pub fn run(here: &str, set: &[(&str, &str)], body: impl Fn(&Library, u32)) {
         let text = u32::to_string(&major);
         let mut set = set.to_vec();
         set.extend([(MAJOR, text.as_str()), ("BUD_MEMORY_LIMIT", quota.as_str())]);
-        let prepare = |stage: &Stage| stage.link(&linked(5), "libamdhip64.so.5");
+        let prepare = |stage: &Stage| {
+            stage.link(&linked(5), "libamdhip64.so.5");
+            if management {
+                let library = built().join("libfcsp_sim_rocm_smi.so");
+                stage.link(&library, "librocm_smi64.so.1");
+                stage.link(&linked(6).with_file_name(AMD_SMI), AMD_SMI);
+            }
+        };
         Stage::run_self_on(here, &set, prepare, || {
             let name = [c"libamdhip64.so.5", c"libamdhip64.so.6"][major as usize - 5];
             body(&Library::open(name), major);

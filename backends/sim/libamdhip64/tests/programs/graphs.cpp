@@ -72,6 +72,9 @@ int main() {
     params.kernelParams = args;
     OK(hipGraphAddKernelNode(&kernel, graph, &fill, 1, &params));
     OK(hipGraphAddMemcpyNode1D(&copy, graph, &kernel, 1, &out, counter, sizeof out, hipMemcpyDeviceToHost));
+    hipKernelNodeParams told = {};
+    OK(hipGraphKernelNodeGetParams(kernel, &told));
+    HOLDS(told.func == params.func && told.gridDim.x == 1 && told.blockDim.x == 64);
     hipHostNodeParams host = {host_part, &calls};
     hipGraphNode_t last;
     OK(hipGraphAddHostNode(&last, graph, &copy, 1, &host));

@@ -29,5 +29,19 @@ int main() {
     OK(hipStreamWriteValue32(opener, word, 1, 0));
     OK(hipStreamSynchronize(blocked));
     HOLDS(read_counter(counter) == 1020);
+
+    // A word of the program's own that it has registered opens a stream as well.
+    alignas(4096) static unsigned words[1024];
+    OK(hipHostRegister(words, sizeof words, hipHostRegisterMapped));
+    OK(hipStreamWaitValue32(blocked, words, 3, hipStreamWaitValueEq, 0xffffffff));
+    fcsp_work<<<1, 64, 0, blocked>>>(100, counter, 1);
+    HOLDS(hipStreamQuery(blocked) == hipErrorNotReady);
+    __atomic_store_n(words, 3, __ATOMIC_RELEASE);
+    OK(hipStreamSynchronize(blocked));
+    HOLDS(read_counter(counter) == 1021);
+    OK(hipStreamWriteValue32(blocked, words, 9, 0));
+    OK(hipStreamSynchronize(blocked));
+    HOLDS(__atomic_load_n(words, __ATOMIC_ACQUIRE) == 9);
+    OK(hipHostUnregister(words));
     std::puts("done");
 }
