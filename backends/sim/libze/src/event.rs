@@ -7,7 +7,9 @@ use crate::border::{Outcome, put, rc, read, require};
 use crate::device;
 use crate::driver::{Gpu, gpus, notice};
 use crate::handles::{CONTEXTS, EVENTS, POOLS, get, take};
-use fcsp_sim::{Comparison, EventId, EventStatus, Gate, Op, Queues, Width, export, now_ns};
+use fcsp_sim::{
+    Comparison, EventId, EventStatus, Gate, Op, PreciseWait, Queues, Width, export, now_ns,
+};
 use level_zero_sys::*;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::AtomicU32;
@@ -17,9 +19,11 @@ use std::time::Duration;
 
 /// What an event takes of its pool: a line of the cache.
 const EVENT_BYTES: u64 = 64;
-/// Between two looks of a thread that waits: at least and at most.
+/// Between two looks of a thread that waits: at least, at most, and in between the time it has waited divided by
+/// [`POLL_BACKOFF`], so that no wait gets much longer by it.
 const POLL_NS_MIN: u64 = 5_000;
 const POLL_NS_MAX: u64 = 100_000;
+const POLL_BACKOFF: u64 = 32;
 
 /// A pool.
 pub struct Pool {
@@ -175,17 +179,19 @@ impl Drop for Times {
 
 /// Waits until `ready`, for at most so many nanoseconds; `u64::MAX` is for ever.
 pub fn wait_until(timeout_ns: u64, ready: impl Fn() -> bool) -> Outcome {
-    let deadline_ns = now_ns().saturating_add(timeout_ns);
-    let mut pause_ns = POLL_NS_MIN;
+    let began_ns = now_ns();
+    let mut precise = None;
     loop {
         notice();
         if ready() {
             return Ok(());
         }
-        let left_ns = deadline_ns.saturating_sub(now_ns());
+        let waited_ns = now_ns() - began_ns;
+        let left_ns = timeout_ns.saturating_sub(waited_ns);
         require(left_ns > 0, rc::NOT_READY)?;
+        precise.get_or_insert_with(PreciseWait::begin);
+        let pause_ns = (waited_ns / POLL_BACKOFF).clamp(POLL_NS_MIN, POLL_NS_MAX);
         std::thread::sleep(Duration::from_nanos(pause_ns.min(left_ns)));
-        pause_ns = (pause_ns * 2).min(POLL_NS_MAX);
     }
 }
 

@@ -34,7 +34,7 @@ pub use config::{Config, DEVICES_MAX, Vendor};
 pub use device::{Device, Memory, OutOfMemory, Process, now_ns};
 pub use observer::Observer;
 pub use queue::{
-    Comparison, Effect, EventId, EventStatus, Gate, Gone, Key, Op, Queues, Slab, StreamId,
-    StreamKind, Width,
+    Comparison, Effect, EventId, EventStatus, Gate, Gone, Key, Op, PreciseWait, Queues, Slab,
+    StreamId, StreamKind, Width,
 };
 pub use ranges::Ranges;

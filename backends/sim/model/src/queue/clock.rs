@@ -36,12 +36,13 @@ pub(super) fn precise_sleep() {
 }
 
 /// Precise timers for the calling thread until dropped.
-pub(super) struct PreciseWait {
+pub struct PreciseWait {
     slack_ns: libc::c_int,
 }
 
 impl PreciseWait {
-    pub(super) fn begin() -> Self {
+    /// From now on.
+    pub fn begin() -> Self {
         // SAFETY: reads and sets the calling thread's timer slack.
         let slack_ns = unsafe { libc::prctl(libc::PR_GET_TIMERSLACK) };
         // SAFETY: as above.

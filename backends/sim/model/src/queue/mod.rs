@@ -16,6 +16,7 @@ mod tests;
 mod wake;
 mod worker;
 
+pub use clock::PreciseWait;
 pub use op::{Comparison, Effect, Gate, Op, Width};
 pub use slab::{Key, Slab};
 pub use state::{EventId, StreamId, StreamKind};
