@@ -15,7 +15,7 @@ checked by the same test without the variable.
 Absent by design: textures, surfaces, and what copies arrays; graphics interoperation; external memory and semaphores;
 compilation at run time (`hiprtc`), which the real libraries since HIP 7 leave to another one; user objects; nodes of graphs
 beyond kernels, copies, fills, host functions, memory and child graphs, and changes of them; contexts other than a device's
-own; pools and events that other processes open; batches of memory operations; callbacks for tracers and profilers;
+own; pools and events that other processes open; callbacks for tracers and profilers;
 conversions of 16-bit floating point, which compilers bring; marks for debuggers.
 
 ";
