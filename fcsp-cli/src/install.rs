@@ -4,7 +4,7 @@
 //! <root>/bin/fcsp, fcsp-load
 //! <root>/lib/libfcsp-cuda.so, libfcsp-hip.so
 //! <root>/lib/sim/libcuda.so.1, libnvidia-ml.so.1
-//! <root>/lib/sim/amd/libamdhip64.so.5, libamdhip64.so.6
+//! <root>/lib/sim/amd/libamdhip64.so.5, libamdhip64.so.6, librocm_smi64.so.1, libamd_smi.so.27
 //! ```
 
 use anyhow::{Context, Result, bail};
@@ -49,7 +49,7 @@ impl Install {
     /// one is `simulated`.
     pub fn preload_libraries(&self, simulated: bool) -> Result<Vec<PathBuf>> {
         let mut libraries = vec![self.preload_cuda()?];
-        if simulated || Path::new(AMD_DEVICES).exists() {
+        if simulated || has_amd_driver() {
             libraries.push(self.preload_hip()?);
         }
         Ok(libraries)
@@ -83,6 +83,11 @@ impl Install {
         }
         Ok(path)
     }
+}
+
+/// Whether the kernel driver of AMD devices is loaded.
+pub fn has_amd_driver() -> bool {
+    Path::new(AMD_DEVICES).exists()
 }
 
 /// `list`, which is colon-separated, with `path` at its end unless it has it.
