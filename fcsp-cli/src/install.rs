@@ -8,11 +8,9 @@
 //! ```
 
 use anyhow::{Context, Result, bail};
+use fcsp_backend_amd::driver;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-
-/// What every program on an AMD device opens: the kernel driver's interface for computing.
-const AMD_DEVICES: &str = "/dev/kfd";
 
 /// The install tree.
 #[derive(Clone, Debug)]
@@ -49,7 +47,7 @@ impl Install {
     /// one is `simulated`.
     pub fn preload_libraries(&self, simulated: bool) -> Result<Vec<PathBuf>> {
         let mut libraries = vec![self.preload_cuda()?];
-        if simulated || has_amd_driver() {
+        if simulated || driver::is_loaded() {
             libraries.push(self.preload_hip()?);
         }
         Ok(libraries)
@@ -83,11 +81,6 @@ impl Install {
         }
         Ok(path)
     }
-}
-
-/// Whether the kernel driver of AMD devices is loaded.
-pub fn has_amd_driver() -> bool {
-    Path::new(AMD_DEVICES).exists()
 }
 
 /// `list`, which is colon-separated, with `path` at its end unless it has it.

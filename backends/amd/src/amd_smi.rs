@@ -1,5 +1,6 @@
 //! AMD SMI: [`AmdSmi`].
 
+use crate::driver;
 use crate::library::{self, call, text};
 use crate::smi::Smi;
 use fcsp_core::backend::{BackendError, Vendor};
@@ -33,7 +34,7 @@ impl AmdSmi {
     pub(crate) fn open() -> Result<Self, BackendError> {
         let library = library::open(&LIBRARIES)?;
         let devices = amdsmi_init_flags_t::AMDSMI_INIT_AMD_GPUS;
-        call!(&library, amdsmi_init(u64::from(devices.0)))?;
+        call!(&library, amdsmi_init(u64::from(devices.0))).map_err(driver::or_none)?;
         // From here on the drop shuts it down.
         let mut smi = Self {
             library,

@@ -1,11 +1,31 @@
-//! The HIP library itself, as far as an operator wants to know that it is there.
+//! The kernel driver and the HIP library, as far as an operator wants to know that they are there.
 
 use crate::library::{self, function};
 use fcsp_core::backend::{BackendError, Vendor};
 use hip_sys::{error_name, fn_types, hipError_t};
+use std::path::Path;
 
 /// The names under which AMD's releases install the library, newest first.
 pub const LIBRARIES: [&str; 3] = ["libamdhip64.so.7", "libamdhip64.so.6", "libamdhip64.so.5"];
+
+/// What every program on an AMD device opens: the kernel driver's interface for computing.
+const KERNEL_DRIVER: &str = "/dev/kfd";
+
+/// Whether the kernel driver of AMD devices is loaded. A simulated device needs none.
+pub fn is_loaded() -> bool {
+    Path::new(KERNEL_DRIVER).exists()
+}
+
+/// Why a management library could not be started: where there is no kernel driver, that is why.
+pub(crate) fn or_none(error: BackendError) -> BackendError {
+    if is_loaded() {
+        return error;
+    }
+    BackendError::NoLibrary {
+        vendor: Vendor::Amd,
+        reason: format!("{KERNEL_DRIVER} does not exist; {error}"),
+    }
+}
 
 /// The HIP version that the library implements, as `HIP_VERSION` writes it (60,443,483 is 6.4). Loads the library.
 pub fn hip_version() -> Result<i32, BackendError> {

@@ -1,5 +1,6 @@
 //! ROCm SMI: [`RocmSmi`].
 
+use crate::driver;
 use crate::error::if_found;
 use crate::library::{self, call, text};
 use crate::smi::Smi;
@@ -26,7 +27,7 @@ impl RocmSmi {
     pub(crate) fn open() -> Result<Self, BackendError> {
         let library = library::open(&LIBRARIES)?;
         // Not a `RocmSmi` before it is initialized, or the drop would shut down what never began.
-        call!(&library, rsmi_init(0))?;
+        call!(&library, rsmi_init(0)).map_err(driver::or_none)?;
         Ok(Self(library))
     }
 }

@@ -1,12 +1,13 @@
 //! The suite that every backend passes, over the simulated management libraries of the install tree.
 
 mod common;
+mod program;
 
-use common::program::Program;
 use common::with_simulated_libraries;
 use fcsp_backend_amd::Amd;
 use fcsp_conformance::backend::{Options, User, run};
 use fcsp_core::backend::GpuBackend;
+use program::Program;
 
 /// No bus has so many.
 const UNKNOWN: &str = "ffff:ff:1f.7";

@@ -2,12 +2,13 @@
 //! calls.
 
 mod common;
+mod program;
 
-use common::program::Program;
 use common::with_simulated_libraries;
 use fcsp_backend_amd::partition::ComputePartition;
 use fcsp_backend_amd::{Amd, driver};
 use fcsp_core::backend::{BackendError, GpuBackend, SharingMode, Vendor, open_all};
+use program::Program;
 
 /// Through either library.
 fn both() -> [Amd; 2] {

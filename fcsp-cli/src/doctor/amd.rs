@@ -2,7 +2,6 @@
 
 use super::Check;
 use super::devices::{Seen, install_driver};
-use crate::install::has_amd_driver;
 use fcsp_backend_amd::partition::{ComputePartition, MASK_VARIABLE, Setup};
 use fcsp_backend_amd::{Amd, driver};
 use fcsp_core::backend::{BackendError, DeviceInfo, GpuBackend};
@@ -18,7 +17,7 @@ pub fn look(simulated_works: bool) -> Seen {
         Ok(amd) => amd,
         Err(error @ BackendError::NoLibrary { .. }) => {
             let found = error.to_string();
-            if has_amd_driver() {
+            if driver::is_loaded() {
                 let advice = "install rocm-smi-lib: programs on AMD devices are limited all the same, but fcsp does \
                               not show the devices";
                 seen.checks.push(Check::warn("ROCm SMI", found, advice));

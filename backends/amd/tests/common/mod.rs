@@ -1,7 +1,5 @@
 //! What the tests over the simulated libraries share.
 
-pub mod program;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
