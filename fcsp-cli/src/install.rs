@@ -1,7 +1,7 @@
 //! Where FCSP is installed: everything is found relative to this executable.
 //!
 //! ```text
-//! <root>/bin/fcsp, fcsp-load
+//! <root>/bin/fcsp, fcsp-load, fcsp-load-hip
 //! <root>/lib/libfcsp-cuda.so, libfcsp-hip.so
 //! <root>/lib/sim/libcuda.so.1, libnvidia-ml.so.1
 //! <root>/lib/sim/amd/libamdhip64.so.5, libamdhip64.so.6, librocm_smi64.so.1, libamd_smi.so.27
@@ -68,6 +68,12 @@ impl Install {
     /// The load program of `fcsp demo`.
     pub fn load_program(&self) -> Result<PathBuf> {
         self.existing("bin/fcsp-load", "the load program")
+    }
+
+    /// The load program of `fcsp demo` on AMD devices.
+    pub fn load_program_hip(&self) -> Result<PathBuf> {
+        let program = self.existing("bin/fcsp-load-hip", "the load program for HIP");
+        program.context("cargo xtask build makes it where hipcc is installed")
     }
 
     fn existing(&self, relative: &str, what: &str) -> Result<PathBuf> {
