@@ -1,18 +1,16 @@
 //! Where FCSP is installed: everything is found relative to this executable.
 //!
 //! ```text
-//! <root>/bin/fcsp, fcsp-load
+//! <root>/bin/fcsp, fcsp-load, fcsp-load-hip
 //! <root>/lib/libfcsp-cuda.so, libfcsp-hip.so
 //! <root>/lib/sim/libcuda.so.1, libnvidia-ml.so.1
-//! <root>/lib/sim/amd/libamdhip64.so.5, libamdhip64.so.6
+//! <root>/lib/sim/amd/libamdhip64.so.5, libamdhip64.so.6, librocm_smi64.so.1, libamd_smi.so.27
 //! ```
 
 use anyhow::{Context, Result, bail};
+use fcsp_backend_amd::driver;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-
-/// What every program on an AMD device opens: the kernel driver's interface for computing.
-const AMD_DEVICES: &str = "/dev/kfd";
 
 /// The install tree.
 #[derive(Clone, Debug)]
@@ -49,7 +47,7 @@ impl Install {
     /// one is `simulated`.
     pub fn preload_libraries(&self, simulated: bool) -> Result<Vec<PathBuf>> {
         let mut libraries = vec![self.preload_cuda()?];
-        if simulated || Path::new(AMD_DEVICES).exists() {
+        if simulated || driver::is_loaded() {
             libraries.push(self.preload_hip()?);
         }
         Ok(libraries)
@@ -70,6 +68,12 @@ impl Install {
     /// The load program of `fcsp demo`.
     pub fn load_program(&self) -> Result<PathBuf> {
         self.existing("bin/fcsp-load", "the load program")
+    }
+
+    /// The load program of `fcsp demo` on AMD devices.
+    pub fn load_program_hip(&self) -> Result<PathBuf> {
+        let program = self.existing("bin/fcsp-load-hip", "the load program for HIP");
+        program.context("cargo xtask build makes it where hipcc is installed")
     }
 
     fn existing(&self, relative: &str, what: &str) -> Result<PathBuf> {

@@ -76,7 +76,7 @@ pub struct LimitArgs {
     pub priority: Option<Priority>,
 }
 
-/// Whose device is simulated.
+/// Whose device is simulated, or whose a program is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Simulated {
     /// An NVIDIA device.

@@ -127,6 +127,14 @@ pub enum BackendError {
         /// Which function.
         call: &'static str,
     },
+    /// No device has that identity.
+    #[error("{vendor}: there is no device {id:?}")]
+    NoDevice {
+        /// Whose library.
+        vendor: Vendor,
+        /// What was asked for.
+        id: String,
+    },
 }
 
 /// What the core and the tools need of a vendor. Calls may block in the vendor's library and must

@@ -1,5 +1,6 @@
 //! The program, over the simulated libraries of the install tree.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -15,18 +16,21 @@ fn conformance(run_dir: &str) -> Output {
         .expect("the program starts")
 }
 
-fn simulated_libraries() -> PathBuf {
+/// Of both vendors, as `LD_LIBRARY_PATH` wants it.
+fn simulated_libraries() -> OsString {
     let tree = match std::env::var_os("FCSP_INSTALL") {
         Some(tree) => PathBuf::from(tree),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/fcsp"),
     };
-    let libraries = tree.join("lib/sim");
-    assert!(
-        libraries.join("libcuda.so.1").exists(),
-        "{} has no simulated driver: cargo xtask build makes it",
-        libraries.display()
-    );
-    libraries
+    let libraries = [tree.join("lib/sim"), tree.join("lib/sim/amd")];
+    for (directory, driver) in libraries.iter().zip(["libcuda.so.1", "libamdhip64.so.6"]) {
+        assert!(
+            directory.join(driver).exists(),
+            "{} has no simulated driver: cargo xtask build makes it",
+            directory.display()
+        );
+    }
+    std::env::join_paths(libraries).expect("no colon in the path")
 }
 
 #[test]
@@ -37,7 +41,12 @@ fn both_suites_are_printed_and_said_to_be_simulated() {
     assert_eq!(output.status.code(), Some(0));
     let headings: Vec<_> = text.lines().filter(|line| !line.starts_with(' ')).collect();
     assert!(headings.iter().all(|line| line.contains("(simulated)")));
-    for suite in ["nvidia: backend", "nvidia: gate: "] {
+    for suite in [
+        "nvidia: backend",
+        "nvidia: gate: ",
+        "amd: backend",
+        "amd: gate: ",
+    ] {
         assert!(
             headings.iter().any(|line| line.starts_with(suite)),
             "{suite}"
@@ -52,5 +61,7 @@ fn a_run_directory_that_cannot_be_used_is_a_failure() {
     let text = String::from_utf8_lossy(&output.stdout);
     println!("{text}");
     assert_eq!(output.status.code(), Some(1));
-    assert!(text.contains("nvidia: gate: FAILED: "));
+    for vendor in ["nvidia", "amd"] {
+        assert!(text.contains(&format!("{vendor}: gate: FAILED: ")));
+    }
 }

@@ -19,6 +19,7 @@ mod view;
 
 use crate::exit::Outcome;
 use crate::install::Install;
+use crate::run::Simulated;
 use anyhow::{Context, Result};
 use std::io::Write;
 use std::path::PathBuf;
@@ -31,8 +32,9 @@ refused; one is killed with -9, and its share and memory come back to the others
 the end and has the whole device.
 
 Examples:
-  fcsp demo                                  on the NVIDIA GPU, or a simulated one if there is none
+  fcsp demo                                  on the GPU here, or a simulated one if there is none
   fcsp demo --simulated --seconds 30
+  fcsp demo --simulated=amd
   fcsp demo --json result.json
 
 A simulated device shows that the machinery works. It says nothing about real hardware.")]
@@ -43,9 +45,10 @@ pub struct Args {
     /// Also write the result to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Use the simulated device even if there is a GPU
-    #[arg(long)]
-    simulated: bool,
+    /// Use a simulated device even if there is a GPU
+    #[arg(long, value_name = "VENDOR", num_args = 0..=1, require_equals = true,
+          default_missing_value = "nvidia")]
+    simulated: Option<Simulated>,
 }
 
 fn parse_seconds(text: &str) -> Result<f64, String> {

@@ -1,10 +1,9 @@
 //! Where the demo plays: which device, which run directory, which programs.
 
 use crate::install::Install;
-use crate::run;
+use crate::run::{self, Simulated};
 use anyhow::{Context, Result, bail};
-use fcsp_backend_nvidia::Nvidia;
-use fcsp_core::backend::GpuBackend;
+use fcsp_core::backend::{self, Vendor};
 use fcsp_core::region::{self, Region};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -14,7 +13,7 @@ use std::process::Command;
 pub struct Stage {
     install: Install,
     load_program: PathBuf,
-    simulate: bool,
+    simulated: Option<Simulated>,
     run_dir: RunDir,
     /// The device, and how fast it is.
     pub calibration: Calibration,
@@ -42,29 +41,43 @@ pub struct Device {
 
 impl Stage {
     /// Chooses the device, makes a run directory of its own and calibrates the programs.
-    pub fn set(install: &Install, simulated: bool) -> Result<Self> {
-        let load_program = install.load_program()?;
-        install.preload_cuda()?;
-        let simulate = simulated || !has_gpu();
-        if simulate {
-            install.simulated_nvidia()?;
+    pub fn set(install: &Install, simulated: Option<Simulated>) -> Result<Self> {
+        let (vendor, simulated) = match (simulated, vendor_here()) {
+            (Some(vendor), _) => (vendor, Some(vendor)),
+            (None, Some(vendor)) => (vendor, None),
+            (None, None) => (Simulated::Nvidia, Some(Simulated::Nvidia)),
+        };
+        let load_program = match vendor {
+            Simulated::Nvidia => {
+                install.preload_cuda()?;
+                install.load_program()?
+            }
+            Simulated::Amd => {
+                install.preload_hip()?;
+                install.load_program_hip()?
+            }
+        };
+        match simulated {
+            Some(Simulated::Nvidia) => drop(install.simulated_nvidia()?),
+            Some(Simulated::Amd) => drop(install.simulated_amd()?),
+            None => {}
         }
         let mut stage = Self {
             install: install.clone(),
             load_program,
-            simulate,
+            simulated,
             run_dir: RunDir::make()?,
             calibration: Calibration {
                 device: Device {
                     name: String::new(),
-                    simulated: simulate,
+                    simulated: simulated.is_some(),
                 },
                 iters_per_us: 0.0,
                 grid_blocks: 0,
             },
         };
         stage.calibration = stage.calibrate()?;
-        if stage.calibration.device.simulated != simulate {
+        if stage.calibration.device.simulated != simulated.is_some() {
             bail!(
                 "the programs found {}, which is not the device that was chosen; check \
                  LD_LIBRARY_PATH",
@@ -77,7 +90,7 @@ impl Stage {
     /// Which device, for people.
     pub fn announcement(&self) -> String {
         let name = &self.calibration.device.name;
-        if self.simulate {
+        if self.simulated.is_some() {
             format!("On a simulated device ({name}): this shows the machinery, not a GPU.")
         } else {
             format!("On {name}.")
@@ -107,8 +120,8 @@ impl Stage {
         command.env("FCSP_RUN_DIR", &self.run_dir.0);
         // The operator's policy is not for the demo's tenants.
         command.env("FCSP_POLICY", self.run_dir.policy());
-        if self.simulate {
-            run::use_simulated(&mut command, &self.install, run::Simulated::Nvidia)?;
+        if let Some(vendor) = self.simulated {
+            run::use_simulated(&mut command, &self.install, vendor)?;
         }
         Ok(command)
     }
@@ -116,7 +129,7 @@ impl Stage {
     /// The load program as a tenant.
     pub fn tenant(&self, name: &str, limits: &run::LimitArgs) -> Result<Command> {
         let mut command = self.native()?;
-        run::prepare(&mut command, &self.install, None)?;
+        run::prepare(&mut command, &self.install, self.simulated)?;
         limits.set(&mut command);
         command.env("FCSP_TENANT", name);
         Ok(command)
@@ -153,15 +166,26 @@ fn is_setting(name: &str) -> bool {
     .any(|prefix| name.starts_with(prefix) && !name.starts_with("FCSP_SIM_"))
 }
 
-fn has_gpu() -> bool {
-    match Nvidia::open().and_then(|nvidia| nvidia.devices()) {
+/// Whose devices are here. NVIDIA's go first.
+fn vendor_here() -> Option<Simulated> {
+    let real = |backend: backend::Opened| match backend.and_then(|backend| backend.devices()) {
         // Simulated ones are found like real ones where LD_LIBRARY_PATH leads to them.
         Ok(devices) => devices.iter().any(|device| !device.simulated),
         Err(error) => {
             tracing::info!("{error}");
             false
         }
-    }
+    };
+    let mut found: Vec<Vendor> = backend::open_all()
+        .into_iter()
+        .filter_map(|(vendor, backend)| real(backend).then_some(vendor))
+        .collect();
+    found.sort_by_key(|vendor| *vendor as u32);
+    found.into_iter().find_map(|vendor| match vendor {
+        Vendor::Nvidia => Some(Simulated::Nvidia),
+        Vendor::Amd => Some(Simulated::Amd),
+        Vendor::Intel => None,
+    })
 }
 
 /// A run directory that is gone with the demo.

@@ -1,54 +1,41 @@
-//! Drivers, devices, and how they are set up for sharing.
+//! Drivers and devices of all vendors.
 
-use super::{Check, mps};
+use super::{Check, amd, nvidia};
 use crate::install::Install;
 use crate::regions::RunDirArg;
-use fcsp_backend_nvidia::partition::{ComputeMode, Setup};
-use fcsp_backend_nvidia::{Nvidia, driver};
-use fcsp_core::backend::{DeviceInfo, GpuBackend};
-use fcsp_core::policy::memory::show_bytes;
+
+/// What was found of one vendor.
+pub struct Seen {
+    /// Of its drivers and devices.
+    pub checks: Vec<Check>,
+    /// What is not installed, which nobody misses on a machine with another vendor's devices.
+    pub absent: Vec<Check>,
+    /// Number of devices, or `None` if they could not be asked for.
+    pub devices: Option<usize>,
+}
 
 pub fn checks(install: &Install, run_dir: &RunDirArg) -> Vec<Check> {
-    let mut checks = Vec::new();
-    let mps = mps::Found::look(run_dir);
     let simulated_works = install.simulated_nvidia().is_ok();
-    let without = if simulated_works {
-        "install the NVIDIA driver; until then fcsp run --simulated and fcsp demo --simulated work"
-    } else {
-        "install the NVIDIA driver"
-    };
-    match driver::cuda_version() {
-        Ok(version) => checks.push(Check::ok("CUDA driver", format!("CUDA {}", cuda(version)))),
-        Err(error) => checks.push(Check::warn("CUDA driver", error.to_string(), without)),
+    let vendors = [
+        nvidia::look(run_dir, simulated_works),
+        amd::look(simulated_works),
+    ];
+    together(vendors.into(), simulated_works)
+}
+
+fn together(vendors: Vec<Seen>, simulated_works: bool) -> Vec<Check> {
+    let some_device = |seen: &Seen| seen.devices.is_some_and(|devices| devices > 0);
+    let any_device = vendors.iter().any(some_device);
+    let mut checks = Vec::new();
+    for seen in vendors {
+        if some_device(&seen) || !any_device {
+            checks.extend(seen.absent);
+        }
+        checks.extend(seen.checks);
     }
-    let nvidia = match Nvidia::open() {
-        Ok(nvidia) => nvidia,
-        Err(error) => {
-            checks.push(Check::warn("NVML", error.to_string(), without));
-            checks.push(no_devices(simulated_works));
-            return checks;
-        }
-    };
-    match nvidia.driver_version() {
-        Ok(version) => checks.push(Check::ok("NVML", format!("driver {version}"))),
-        Err(error) => checks.push(Check::warn("NVML", error.to_string(), "update the driver")),
-    }
-    match nvidia.devices() {
-        Ok(devices) if devices.is_empty() => checks.push(no_devices(simulated_works)),
-        Ok(devices) => {
-            for (ordinal, device) in devices.iter().enumerate() {
-                checks.extend(device_checks(&nvidia, ordinal, device, mps.listens));
-            }
-            let simulated = devices.iter().any(|device| device.simulated);
-            checks.extend(mps.checks(simulated));
-        }
-        Err(error) => {
-            checks.push(Check::fail(
-                "devices",
-                error.to_string(),
-                "look at nvidia-smi and dmesg",
-            ));
-        }
+    let failed = checks.iter().any(|check| check.name == "devices");
+    if !any_device && !failed {
+        checks.push(no_devices(simulated_works));
     }
     checks
 }
@@ -62,106 +49,41 @@ fn no_devices(simulated_works: bool) -> Check {
     Check::warn("devices", "no GPU here", advice)
 }
 
-fn device_checks(nvidia: &Nvidia, ordinal: usize, device: &DeviceInfo, mps: bool) -> Vec<Check> {
-    let name = format!("device {ordinal}");
-    let mut checks = vec![Check::ok(
-        &name,
-        format!(
-            "{}, {}, {}",
-            device.name,
-            show_bytes(device.total_bytes),
-            device.id
-        ),
-    )];
-    match nvidia.setup(&device.id) {
-        Ok(setup) => checks.extend(setup_checks(&name, ordinal, setup, mps)),
-        Err(error) => {
-            checks.push(Check::warn(
-                &name,
-                error.to_string(),
-                "look at nvidia-smi and dmesg",
-            ));
-        }
-    }
-    checks
-}
-
-/// `mps` says whether an MPS daemon listens: its server is then the one program that an exclusive
-/// device admits.
-fn setup_checks(name: &str, ordinal: usize, setup: Setup, mps: bool) -> Vec<Check> {
-    let compute_mode = match setup.compute_mode {
-        Some(ComputeMode::ExclusiveProcess) if mps => Some(Check::warn(
-            name,
-            "its compute mode is exclusive-process: the driver admits clients of MPS only",
-            format!("start every program with fcsp run, or nvidia-smi -i {ordinal} -c DEFAULT"),
-        )),
-        Some(ComputeMode::ExclusiveProcess) => Some(Check::fail(
-            name,
-            "its compute mode is exclusive-process: a second program is refused by the driver",
-            format!("nvidia-smi -i {ordinal} -c DEFAULT"),
-        )),
-        Some(ComputeMode::Prohibited) => Some(Check::fail(
-            name,
-            "its compute mode is prohibited: no program can use it",
-            format!("nvidia-smi -i {ordinal} -c DEFAULT"),
-        )),
-        _ => None,
+/// What to do where the driver of `vendor` is missing.
+pub fn install_driver(vendor: &str, simulated_works: bool) -> String {
+    let then = if simulated_works {
+        "; until then fcsp run --simulated and fcsp demo --simulated work"
+    } else {
+        ""
     };
-    let mig = (setup.mig == Some(true)).then(|| {
-        Check::warn(
-            name,
-            "MIG is on: programs see instances, which FCSP does not divide further in this version",
-            format!("to share the whole device: nvidia-smi -i {ordinal} -mig 0"),
-        )
-    });
-    let persistence = (setup.persistence == Some(false)).then(|| {
-        Check::warn(
-            name,
-            "persistence mode is off: the first program waits for the device to start",
-            format!("nvidia-smi -i {ordinal} -pm 1"),
-        )
-    });
-    [compute_mode, mig, persistence]
-        .into_iter()
-        .flatten()
-        .collect()
-}
-
-/// 13000 as `13.0`.
-fn cuda(version: i32) -> String {
-    format!("{}.{}", version / 1000, version % 1000 / 10)
+    format!("install the {vendor} driver{then}")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Level;
     use super::*;
 
-    #[test]
-    fn a_device_that_admits_one_program_cannot_be_shared() {
-        let setup = Setup {
-            compute_mode: Some(ComputeMode::ExclusiveProcess),
-            persistence: Some(true),
-            mig: None,
-        };
-        let checks = setup_checks("device 1", 1, setup, false);
-        assert_eq!(checks.len(), 1);
-        assert_eq!(checks[0].level, Level::Fail);
-        assert_eq!(
-            checks[0].advice.as_deref(),
-            Some("nvidia-smi -i 1 -c DEFAULT")
-        );
-        let under_mps = setup_checks("device 1", 1, setup, true);
-        assert_eq!(under_mps[0].level, Level::Warn, "MPS is the one program");
+    fn seen(vendor: &str, devices: Option<usize>) -> Seen {
+        Seen {
+            checks: vec![Check::ok(vendor, "asked")],
+            absent: vec![Check::warn(vendor, "lacks a library", "install it")],
+            devices,
+        }
+    }
+
+    fn found(vendors: Vec<Seen>) -> Vec<(String, String)> {
+        let checks = together(vendors, true).into_iter();
+        checks.map(|it| (it.name, it.found)).collect()
     }
 
     #[test]
-    fn an_ordinary_setup_needs_no_remark() {
-        let setup = Setup {
-            compute_mode: Some(ComputeMode::Default),
-            persistence: Some(true),
-            mig: Some(false),
-        };
-        assert_eq!(setup_checks("device 0", 0, setup, false), []);
+    fn what_a_vendor_without_devices_lacks_is_told_only_where_there_is_no_device_at_all() {
+        let pair = |name: &str, found: &str| (name.to_owned(), found.to_owned());
+        let one = found(vec![seen("n", None), seen("a", Some(1))]);
+        let of_a = [pair("a", "lacks a library"), pair("a", "asked")];
+        assert_eq!(one, [&[pair("n", "asked")][..], &of_a].concat());
+        let none = found(vec![seen("n", None), seen("a", Some(0))]);
+        assert_eq!(none.len(), 5);
+        assert_eq!(none[4], pair("devices", "no GPU here"));
     }
 }

@@ -6,21 +6,27 @@ use crate::regions::RunDirArg;
 use fcsp_core::policy::tenant_name;
 use fcsp_core::region::is_in_memory;
 use std::ffi::CStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The oldest C library that the preload library loads with.
 const GLIBC_MIN: (u32, u32) = (2, 17);
 
 pub fn checks(install: &Install, run_dir: &RunDirArg) -> Vec<Check> {
-    let mut checks = vec![preload(install), simulated(install), glibc(), container()];
+    let mut checks = vec![
+        preload("CUDA preload library", install.preload_cuda()),
+        preload("HIP preload library", install.preload_hip()),
+        simulated("simulated NVIDIA driver", install.simulated_nvidia()),
+        simulated("simulated AMD driver", install.simulated_amd()),
+        glibc(),
+        container(),
+    ];
     checks.extend(regions(run_dir));
     checks
 }
 
-fn preload(install: &Install) -> Check {
-    let name = "preload library";
-    let library = match install.preload_cuda() {
+fn preload(name: &str, library: anyhow::Result<PathBuf>) -> Check {
+    let library = match library {
         Ok(library) => library,
         Err(error) => {
             return Check::fail(
@@ -63,14 +69,10 @@ fn try_preload(library: &Path) -> Result<(), String> {
     }
 }
 
-fn simulated(install: &Install) -> Check {
-    match install.simulated_nvidia() {
-        Ok(directory) => Check::ok("simulated driver", directory.display().to_string()),
-        Err(error) => Check::warn(
-            "simulated driver",
-            error.to_string(),
-            "only --simulated needs it",
-        ),
+fn simulated(name: &str, directory: anyhow::Result<PathBuf>) -> Check {
+    match directory {
+        Ok(directory) => Check::ok(name, directory.display().to_string()),
+        Err(error) => Check::warn(name, error.to_string(), "only --simulated needs it"),
     }
 }
 

@@ -1,8 +1,10 @@
 //! `fcsp doctor`: what is here, what is missing, and what to do about it.
 
+mod amd;
 mod devices;
 mod host;
 mod mps;
+mod nvidia;
 mod settings;
 
 use crate::exit::Outcome;

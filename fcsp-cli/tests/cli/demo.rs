@@ -3,6 +3,7 @@
 use crate::node::{stderr, stdout};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 /// `fcsp` in the install tree that `cargo xtask build` makes, or in the one that `FCSP_INSTALL` names.
 pub fn installed() -> PathBuf {
@@ -22,10 +23,26 @@ pub fn installed() -> PathBuf {
 
 #[test]
 fn the_demo_shows_shares_quotas_and_recovery_on_a_simulated_device() {
+    demo("--simulated");
+}
+
+#[test]
+fn the_demo_shows_the_same_on_a_simulated_amd_device() {
+    if !installed().with_file_name("fcsp-load-hip").exists() {
+        eprintln!("skipped: hipcc was not installed when the tree was built");
+        return;
+    }
+    demo("--simulated=amd");
+}
+
+fn demo(simulated: &str) {
+    // Both keep all processors busy.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let directory = tempfile::tempdir().expect("a temporary directory");
     let result = directory.path().join("result.json");
     let output = Command::new(installed())
-        .args(["demo", "--simulated", "--seconds", "8", "--json"])
+        .args(["demo", simulated, "--seconds", "8", "--json"])
         .arg(&result)
         .output()
         .expect("fcsp starts");

@@ -245,7 +245,11 @@ fn doctor_finds_a_broken_library_and_unread_variables() {
         })
     };
     assert!(
-        found("preload library", "fail", "does not load"),
+        found("CUDA preload library", "fail", "does not load"),
+        "{report:#}"
+    );
+    assert!(
+        found("HIP preload library", "fail", "libfcsp-hip.so"),
         "{report:#}"
     );
     assert!(
@@ -256,7 +260,10 @@ fn doctor_finds_a_broken_library_and_unread_variables() {
         found("environment", "fail", "BUD_SM_LIMIT=\"half\""),
         "{report:#}"
     );
-    assert!(found("simulated driver", "ok", "lib/sim"), "{report:#}");
+    assert!(
+        found("simulated NVIDIA driver", "ok", "lib/sim"),
+        "{report:#}"
+    );
     // Devices write into memory only, so a directory on a disk is worth a warning.
     let in_memory = fcsp_core::region::is_in_memory(tree.path());
     let level = if in_memory { "ok" } else { "warn" };

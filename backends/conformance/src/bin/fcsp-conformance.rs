@@ -3,11 +3,12 @@
 //! be opened.
 
 use fcsp_conformance::backend::{Options, run};
-use fcsp_conformance::{Report, cuda};
+use fcsp_conformance::{Report, cuda, hip};
 use fcsp_core::backend::{BackendError, GpuBackend, Vendor, open_all};
 use std::process::ExitCode;
 
 // Backends register themselves, if they are linked.
+use fcsp_backend_amd as _;
 use fcsp_backend_nvidia as _;
 
 fn unknown_id(vendor: Vendor) -> &'static str {
@@ -63,8 +64,9 @@ fn check_backend(vendor: Vendor, backend: &dyn GpuBackend) -> bool {
 fn check_gates(vendor: Vendor) -> bool {
     let found = match vendor {
         Vendor::Nvidia => cuda::run(),
-        // Neither has a backend yet.
-        Vendor::Amd | Vendor::Intel => return true,
+        Vendor::Amd => hip::run(),
+        // It has no backend yet.
+        Vendor::Intel => return true,
     };
     match found {
         Ok(found) => found.iter().fold(true, |passed, one| {

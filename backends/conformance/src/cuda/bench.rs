@@ -2,6 +2,7 @@
 
 use super::api::Cuda;
 use super::work::Work;
+use crate::device::Kind;
 use crate::gate::Workbench;
 use cuda_sys::{CU_STREAM_LEGACY, CU_STREAM_PER_THREAD, CUstream};
 use fcsp_backend_nvidia::queue::Handles;
@@ -13,17 +14,6 @@ use std::cell::{Cell, RefCell};
 /// Created streams. With the default ones fewer than the 8 connections that a process has to a device
 /// (`CUDA_DEVICE_MAX_CONNECTIONS`): two streams of one connection may wait for each other.
 const CREATED: usize = 4;
-
-/// A kind of stream.
-#[derive(Clone, Copy, Debug)]
-pub enum Kind {
-    /// Made by the program.
-    Created,
-    /// The default stream of the context.
-    Legacy,
-    /// The default stream of the calling thread.
-    PerThread,
-}
 
 /// A workbench in the calling thread's current context.
 pub struct Bench<'a> {

@@ -2,11 +2,12 @@
 
 use crate::border::{Outcome, put, put_list, rc, require, write_text};
 use crate::library::devices;
-use fcsp_sim::Device;
+use fcsp_sim::{Config, Device, Vendor};
 use rocm_smi_sys::{
-    amdsmi_asic_info_t, amdsmi_bdf_t, amdsmi_engine_usage_t, amdsmi_memory_type_t,
-    amdsmi_proc_info_t, amdsmi_processor_handle, amdsmi_processor_type_t, amdsmi_socket_handle,
-    amdsmi_status_t, amdsmi_vram_info_t, amdsmi_vram_type_t, amdsmi_vram_usage_t,
+    amdsmi_asic_info_t, amdsmi_bdf_t, amdsmi_driver_info_t, amdsmi_engine_usage_t,
+    amdsmi_memory_type_t, amdsmi_proc_info_t, amdsmi_processor_handle, amdsmi_processor_type_t,
+    amdsmi_socket_handle, amdsmi_status_t, amdsmi_vram_info_t, amdsmi_vram_type_t,
+    amdsmi_vram_usage_t,
 };
 use std::ffi::{c_char, c_uint};
 
@@ -60,13 +61,8 @@ pub unsafe fn socket_info(
     place: *mut c_char,
 ) -> Outcome {
     let text = bus_text(&devices()?[index(SOCKET_MARK, socket)?]);
-    require(!place.is_null() && room > text.len(), rc::INVAL)?;
-    // SAFETY: checked above.
-    unsafe {
-        std::ptr::copy_nonoverlapping(text.as_ptr(), place.cast(), text.len());
-        place.add(text.len()).write(0);
-    }
-    Ok(())
+    // SAFETY: the same contract.
+    unsafe { put_text(&text, place, room) }
 }
 
 /// `amdsmi_get_processor_handles`: the one in a socket.
@@ -295,4 +291,54 @@ pub unsafe fn processes(
         put(count, all.len() as u32)?;
         written
     }
+}
+
+/// `amdsmi_get_gpu_driver_info`: the version is marked as simulated.
+pub unsafe fn driver_info(
+    processor: amdsmi_processor_handle,
+    place: *mut amdsmi_driver_info_t,
+) -> Outcome {
+    device(processor)?;
+    let mut info = amdsmi_driver_info_t::default();
+    write_text(&mut info.driver_version, "6.4.1.sim");
+    write_text(&mut info.driver_name, "amdgpu");
+    // SAFETY: the caller's pointer, null allowed.
+    unsafe { put(place, info) }
+}
+
+fn partition() -> Result<(String, String), amdsmi_status_t> {
+    Config::of(Vendor::Amd).partition.ok_or(rc::NOT_SUPPORTED)
+}
+
+/// Writes a text into a buffer of `room` bytes, ended.
+unsafe fn put_text(text: &str, place: *mut c_char, room: usize) -> Outcome {
+    require(!place.is_null() && room > text.len(), rc::INVAL)?;
+    // SAFETY: checked above; the caller says how much room there is.
+    unsafe {
+        std::ptr::copy_nonoverlapping(text.as_ptr(), place.cast(), text.len());
+        place.add(text.len()).write(0);
+    }
+    Ok(())
+}
+
+/// `amdsmi_get_gpu_compute_partition`: only where the environment says that the device can be partitioned.
+pub unsafe fn compute_partition(
+    processor: amdsmi_processor_handle,
+    place: *mut c_char,
+    room: u32,
+) -> Outcome {
+    device(processor)?;
+    // SAFETY: the same contract.
+    unsafe { put_text(&partition()?.0, place, room as usize) }
+}
+
+/// `amdsmi_get_gpu_memory_partition`: likewise.
+pub unsafe fn memory_partition(
+    processor: amdsmi_processor_handle,
+    place: *mut c_char,
+    room: u32,
+) -> Outcome {
+    device(processor)?;
+    // SAFETY: the same contract.
+    unsafe { put_text(&partition()?.1, place, room as usize) }
 }

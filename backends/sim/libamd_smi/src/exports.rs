@@ -46,6 +46,9 @@ exports! {
     amdsmi_get_gpu_memory_usage => device::memory_usage;
     amdsmi_get_gpu_activity => device::activity;
     amdsmi_get_gpu_busy_percent => device::busy_percent;
+    amdsmi_get_gpu_driver_info => device::driver_info;
+    amdsmi_get_gpu_compute_partition => device::compute_partition;
+    amdsmi_get_gpu_memory_partition => device::memory_partition;
     amdsmi_get_gpu_process_list => device::processes;
 }
 

@@ -2,7 +2,7 @@
 
 use crate::border::{Outcome, put, put_text, rc, require};
 use crate::library::devices;
-use fcsp_sim::{Device, Process};
+use fcsp_sim::{Config, Device, Process, Vendor};
 use rocm_smi_sys::{rsmi_gpu_metrics_t, rsmi_memory_type_t, rsmi_process_info_t, rsmi_status_t};
 use std::ffi::c_char;
 
@@ -215,4 +215,20 @@ pub unsafe fn devices_of(pid: u32, place: *mut u32, count: *mut u32) -> Outcome 
         count.write(on.len() as u32);
         require(place.is_null() || room >= on.len(), rc::INSUFFICIENT_SIZE)
     }
+}
+
+/// `rsmi_dev_compute_partition_get`: only where the environment says that the device can be partitioned.
+pub unsafe fn compute_partition(index: u32, place: *mut c_char, room: u32) -> Outcome {
+    device(index)?;
+    let (compute, _) = Config::of(Vendor::Amd).partition.ok_or(rc::NOT_SUPPORTED)?;
+    // SAFETY: the same contract.
+    unsafe { put_text(&compute, place, room as usize) }
+}
+
+/// `rsmi_dev_memory_partition_get`: likewise.
+pub unsafe fn memory_partition(index: u32, place: *mut c_char, room: u32) -> Outcome {
+    device(index)?;
+    let (_, memory) = Config::of(Vendor::Amd).partition.ok_or(rc::NOT_SUPPORTED)?;
+    // SAFETY: the same contract.
+    unsafe { put_text(&memory, place, room as usize) }
 }

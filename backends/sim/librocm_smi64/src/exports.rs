@@ -45,6 +45,8 @@ exports! {
     rsmi_dev_memory_usage_get => device::memory_usage;
     rsmi_dev_busy_percent_get => device::busy_percent;
     rsmi_dev_gpu_metrics_info_get => device::metrics;
+    rsmi_dev_compute_partition_get => device::compute_partition;
+    rsmi_dev_memory_partition_get => device::memory_partition;
     rsmi_compute_process_info_get => device::processes;
     rsmi_compute_process_info_by_pid_get => device::process;
     rsmi_compute_process_info_by_device_get => device::process_on;

@@ -88,6 +88,9 @@ pub struct Config {
     /// Functions that `cuGetProcAddress` does not find (`FCSP_SIM_HIDE`, separated by commas), as with a
     /// driver that is older. Exported symbols are not affected.
     pub hidden: Vec<String>,
+    /// How AMD devices say that their compute units and their memory are partitioned
+    /// (`FCSP_SIM_AMD_PARTITION`, `CPX/NPS4` for example); `None` for a device that cannot be.
+    pub partition: Option<(String, String)>,
     /// What memory pools grow by (`FCSP_SIM_POOL_CHUNK_BYTES`, default 32 MiB).
     pub pool_chunk_bytes: u64,
 }
@@ -164,6 +167,8 @@ impl Config {
             hidden: get("FCSP_SIM_HIDE").map_or(Vec::new(), |list| {
                 list.split(',').map(|name| name.trim().to_owned()).collect()
             }),
+            partition: get("FCSP_SIM_AMD_PARTITION")
+                .and_then(|v| v.split_once('/').map(|(c, m)| (c.to_owned(), m.to_owned()))),
             pool_chunk_bytes: number("FCSP_SIM_POOL_CHUNK_BYTES")
                 .filter(|bytes| *bytes > 0)
                 .unwrap_or(POOL_CHUNK_BYTES),

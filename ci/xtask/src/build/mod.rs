@@ -3,6 +3,7 @@
 //! ```text
 //! target/fcsp/bin/fcsp                     the command line
 //! target/fcsp/bin/fcsp-load, fcsp-hw       load programs and hardware suites
+//! target/fcsp/bin/fcsp-load-hip            the load program for AMD devices, where hipcc is installed
 //! target/fcsp/bin/fcsp-conformance         checks of backends and gates
 //! target/fcsp/lib/libfcsp-cuda.so          the CUDA preload library
 //! target/fcsp/lib/libfcsp-hip.so           the HIP preload library
@@ -14,6 +15,7 @@
 //! The tree has its place whatever `CARGO_TARGET_DIR` says, so that scripts and tests find it. Files are put in place
 //! by rename: a library that changes under a process that has it mapped kills that process.
 
+mod hip;
 mod library;
 
 use std::collections::BTreeMap;
@@ -176,6 +178,7 @@ pub fn run(args: &Args) -> Result<()> {
     for product in VERSIONED {
         link(product, &built, &tree)?;
     }
+    hip::load_program(&tree)?;
     println!("installed in {}", tree.display());
     Ok(())
 }

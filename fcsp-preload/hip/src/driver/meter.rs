@@ -12,8 +12,9 @@ impl Meter for Hip {
     /// The library's index of the device.
     type Handle = u32;
 
-    /// Not measured; what SMI shows replaces it.
-    const CONTEXT_BYTES_GUESS: u64 = 64 << 20;
+    /// Not measured, and rather too much: what SMI shows replaces it, and programs that start together before anything
+    /// was seen would else come to pass their quota by what their contexts take beyond it.
+    const CONTEXT_BYTES_GUESS: u64 = 256 << 20;
     /// Not measured: as another vendor's driver takes.
     const GROWTH_BYTES: u64 = 12 << 20;
 

@@ -21,7 +21,7 @@ use std::sync::OnceLock;
 /// A mebibyte.
 pub const MIB: u64 = 1 << 20;
 /// What a context is charged where the management library is not asked.
-pub const CONTEXT_BYTES: u64 = (64 + 12) * MIB;
+pub const CONTEXT_BYTES: u64 = (256 + 12) * MIB;
 /// The tenant's quota.
 pub const QUOTA_BYTES: u64 = 2048 * MIB;
 

@@ -10,8 +10,8 @@ use std::time::Instant;
 use crate::bench::{Asked, Bench, Peer};
 use crate::matrix::Matrix;
 use crate::report::Report;
-use crate::result::{SuiteResult, Verdict};
-use crate::site::Site;
+use crate::result::{Row, SuiteResult, Verdict};
+use crate::site::{Site, Vendor};
 use crate::suites::{self, Suite};
 
 /// Runs tenants as real processes and compares what they got with what they were promised.
@@ -47,6 +47,9 @@ pub struct Options {
     /// On the simulated device of the install tree
     #[arg(long)]
     simulated: bool,
+    /// Whose device; of the suites for AMD's, those run that its load program can
+    #[arg(long, value_enum, default_value = "nvidia")]
+    vendor: Vendor,
     /// Exit with status 1 if anything comes otherwise than the matrix expects
     #[arg(long)]
     strict: bool,
@@ -89,6 +92,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         options.install.as_deref(),
         &options.out,
         options.simulated,
+        options.vendor,
         options.device,
         &options.python,
     )?;
@@ -106,12 +110,22 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         "{}: {:.3} rounds per microsecond, a launch takes {} ns",
         device.name, bench.calibration.iters_per_us, bench.calibration.launch_ns
     );
-    let mut report = Report::new(&bench.site, bench.calibration.clone(), options.quick);
+    let mut report = Report::new(
+        &bench.site,
+        bench.calibration.clone(),
+        options.quick,
+        matrix.not_run(),
+    );
     for suite in selected {
         eprintln!("{}: {}", suite.name, suite.about);
         let began = Instant::now();
         let mut result = SuiteResult::default();
-        result.attempt("the suite", |result| (suite.run)(&bench, result));
+        if suite.hip || options.vendor == Vendor::Nvidia {
+            result.attempt("the suite", |result| (suite.run)(&bench, result));
+        } else {
+            let reason = "not run: fcsp-load-hip has not what it needs";
+            result.row(Row::skipped(suite.about, reason));
+        }
         matrix.judge(device, suite.name, &mut result);
         for row in &result.rows {
             eprintln!("  {row}");

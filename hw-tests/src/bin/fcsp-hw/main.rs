@@ -41,6 +41,9 @@ fn main() -> anyhow::Result<ExitCode> {
                     println!("{:10} cases: {}", "", cases.join(", "));
                 }
             }
+            for devices in matrix::Matrix::read(None)?.not_run() {
+                println!("{devices}");
+            }
             Ok(ExitCode::SUCCESS)
         }
         cli::Command::Run(options) => cli::run(&options),

@@ -6,6 +6,7 @@
 use anyhow::{Context, Result};
 use fcsp_hw_tests::record::DeviceInfo;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::path::Path;
 
 use crate::result::{Row, SuiteResult, Verdict};
@@ -37,12 +38,37 @@ struct Case {
     reason: String,
 }
 
+/// Devices that nobody has measured on, so that no row of theirs is a pass or a miss.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NotRun {
+    /// Which devices.
+    pub device: String,
+    /// Why not.
+    pub reason: String,
+    /// What whoever has one may call.
+    pub command: String,
+}
+
+impl fmt::Display for NotRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            device,
+            reason,
+            command,
+        } = self;
+        write!(f, "{device}: not run: {reason}; `{command}`")
+    }
+}
+
 /// The table.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Matrix {
     #[serde(default, rename = "case")]
     cases: Vec<Case>,
+    #[serde(default)]
+    not_run: Vec<NotRun>,
 }
 
 /// What the table says of a row that has a bar.
@@ -83,6 +109,11 @@ impl Matrix {
             );
         }
         Ok(matrix)
+    }
+
+    /// Devices that nobody has measured on.
+    pub fn not_run(&self) -> &[NotRun] {
+        &self.not_run
     }
 
     /// Notes in each row of a suite that has a bar what was expected of it.
@@ -162,7 +193,12 @@ mod tests {
 
     #[test]
     fn the_table_of_this_program_is_well_formed() {
-        assert!(Matrix::read(None).is_ok());
+        let matrix = Matrix::read(None).expect("well formed");
+        let told: Vec<_> = matrix.not_run().iter().map(NotRun::to_string).collect();
+        assert!(
+            told.iter().any(|it| it.contains("--vendor amd")),
+            "{told:?}"
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::date;
+use crate::matrix::NotRun;
 use crate::result::{Row, SuiteResult, Verdict};
 use crate::site::Site;
 
@@ -21,6 +22,7 @@ pub struct Report {
     quick: bool,
     began: Instant,
     suites: Vec<(&'static str, Duration, Vec<Row>)>,
+    not_run: Vec<NotRun>,
 }
 
 #[derive(Serialize)]
@@ -37,7 +39,7 @@ struct SuiteFile<'a> {
 
 impl Report {
     /// An empty report.
-    pub fn new(site: &Site, calibration: Calibration, quick: bool) -> Self {
+    pub fn new(site: &Site, calibration: Calibration, quick: bool, not_run: &[NotRun]) -> Self {
         Self {
             out: site.out.clone(),
             date: date::now_utc(),
@@ -46,6 +48,7 @@ impl Report {
             quick,
             began: Instant::now(),
             suites: Vec::new(),
+            not_run: not_run.to_owned(),
         }
     }
 
@@ -164,6 +167,10 @@ impl Report {
             }
         }
         self.say_expectations(&mut text);
+        text.push_str("\nElsewhere:\n");
+        for devices in &self.not_run {
+            let _ = writeln!(text, "- {devices}");
+        }
         text.push_str("\nTime spent:");
         for (suite, took, _) in &self.suites {
             let _ = write!(text, " {suite} {:.0} s;", took.as_secs_f64());

@@ -1,6 +1,7 @@
 //! Where things are: the install tree, the results, and scratch space for regions.
 
 use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,6 +9,15 @@ use std::{env, fs};
 
 /// Scratch space is called this and the process id of the harness it belongs to.
 const SCRATCH_PREFIX: &str = "fcsp-hw-";
+
+/// Whose devices programs run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Vendor {
+    /// NVIDIA's, by `fcsp-load`.
+    Nvidia,
+    /// AMD's, by `fcsp-load-hip`, which has some of its modes.
+    Amd,
+}
 
 /// Paths of one run of the harness. Scratch space goes when this does.
 #[derive(Debug)]
@@ -20,6 +30,8 @@ pub struct Site {
     pub out: PathBuf,
     /// Whether tenants get the simulated driver.
     pub simulated: bool,
+    /// Whose device it is.
+    pub vendor: Vendor,
     /// Device ordinal.
     pub device: i32,
     /// Python interpreter.
@@ -32,6 +44,7 @@ impl Site {
         install: Option<&Path>,
         out: &Path,
         simulated: bool,
+        vendor: Vendor,
         device: i32,
         python: &Path,
     ) -> Result<Self> {
@@ -50,18 +63,19 @@ impl Site {
             runs: Cell::new(0),
             out: fs::canonicalize(out)?,
             simulated,
+            vendor,
             device,
             python: python.to_owned(),
         };
         let mut needed = vec![site.load(), site.preload()];
         if simulated {
-            needed.push(site.simulated_drivers().join("libcuda.so.1"));
+            needed.push(site.simulated_driver());
         }
         for file in needed {
             ensure!(
                 file.exists(),
-                "{} is missing; build the install tree with `cargo xtask build`, or name one with \
-                 --install",
+                "{} is missing; build the install tree with `cargo xtask build` (which needs hipcc for \
+                 programs on AMD devices), or name one with --install",
                 file.display()
             );
         }
@@ -75,7 +89,10 @@ impl Site {
 
     /// The load program.
     pub fn load(&self) -> PathBuf {
-        self.install.join("bin/fcsp-load")
+        self.install.join(match self.vendor {
+            Vendor::Nvidia => "bin/fcsp-load",
+            Vendor::Amd => "bin/fcsp-load-hip",
+        })
     }
 
     /// The command.
@@ -103,14 +120,27 @@ impl Site {
         }
     }
 
-    /// The CUDA preload library.
+    /// The preload library.
     pub fn preload(&self) -> PathBuf {
-        self.install.join("lib/libfcsp-cuda.so")
+        self.install.join(match self.vendor {
+            Vendor::Nvidia => "lib/libfcsp-cuda.so",
+            Vendor::Amd => "lib/libfcsp-hip.so",
+        })
+    }
+
+    fn simulated_driver(&self) -> PathBuf {
+        self.simulated_drivers().join(match self.vendor {
+            Vendor::Nvidia => "libcuda.so.1",
+            Vendor::Amd => "libamdhip64.so.5",
+        })
     }
 
     /// The directory of the simulated driver's libraries.
     pub fn simulated_drivers(&self) -> PathBuf {
-        self.install.join("lib/sim")
+        self.install.join(match self.vendor {
+            Vendor::Nvidia => "lib/sim",
+            Vendor::Amd => "lib/sim/amd",
+        })
     }
 
     /// Where simulated devices live; one for the whole run.

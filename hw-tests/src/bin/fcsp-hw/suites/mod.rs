@@ -46,6 +46,8 @@ pub struct Suite {
     pub cases: fn() -> Vec<&'static str>,
     /// Whether it runs only if it is named: it takes minutes, and what it needs is not everywhere.
     pub on_request: bool,
+    /// Whether it can be run with the load program for HIP.
+    pub hip: bool,
 }
 
 impl Suite {
@@ -61,7 +63,13 @@ impl Suite {
             run,
             cases: Vec::new,
             on_request: false,
+            hip: false,
         }
+    }
+
+    /// The same, with the load program for HIP as well.
+    const fn and_hip(self) -> Self {
+        Self { hip: true, ..self }
     }
 
     /// The same, only if it is named.
@@ -79,7 +87,8 @@ pub const ALL: &[Suite] = &[
         "shares",
         "do saturating tenants get what they are entitled to, every second?",
         shares::uniform,
-    ),
+    )
+    .and_hip(),
     Suite::whole(
         "streams",
         "also with mixed kernels on every kind of stream, and with every way to submit work?",
@@ -109,7 +118,8 @@ pub const ALL: &[Suite] = &[
         "strict",
         "does a strict tenant alone get exactly its share, smoothly?",
         strict::run,
-    ),
+    )
+    .and_hip(),
     Suite::whole(
         "alone",
         "does one active tenant of three get the whole device?",
@@ -141,7 +151,8 @@ pub const ALL: &[Suite] = &[
         "kill",
         "how soon do the others have what a killed tenant held?",
         kill::run,
-    ),
+    )
+    .and_hip(),
     Suite::whole(
         "overhead",
         "what does FCSP add to single calls?",
@@ -183,6 +194,7 @@ pub const ALL: &[Suite] = &[
         run: together::run,
         cases: together::names,
         on_request: true,
+        hip: false,
     },
     Suite::whole(
         "two-jobs",
@@ -196,6 +208,7 @@ pub const ALL: &[Suite] = &[
         run: frameworks::run,
         cases: frameworks::names,
         on_request: true,
+        hip: false,
     },
     Suite {
         name: "programs",
@@ -203,5 +216,6 @@ pub const ALL: &[Suite] = &[
         run: programs::run,
         cases: programs::names,
         on_request: true,
+        hip: false,
     },
 ];

@@ -289,7 +289,7 @@ fn judge(alone: &[Steps], found: &Found) -> Vec<Row> {
 mod tests {
     use super::*;
     use crate::result::Verdict::{self, Info, Miss, Pass};
-    use crate::site::Site;
+    use crate::site::{Site, Vendor};
     use std::fs;
     use tempfile::TempDir;
 
@@ -356,7 +356,15 @@ mod tests {
             fs::write(path, &script).expect("a file");
         }
         let out = dir.path().join("out");
-        let site = Site::open(Some(dir.path()), &out, false, 0, Path::new("sh")).expect("a site");
+        let site = Site::open(
+            Some(dir.path()),
+            &out,
+            false,
+            Vendor::Nvidia,
+            0,
+            Path::new("sh"),
+        )
+        .expect("a site");
         let bench = Bench::without_device(site);
         let mut result = SuiteResult::default();
         measure(&bench, &dir.path().join("jobs.sh"), 2, &mut result).expect("native jobs go on");

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::result::Verdict::{self, Error, Info, Miss, Pass, Skipped};
-use crate::site::Site;
+use crate::site::{Site, Vendor};
 
 /// What a script does in place of its usual answer to a question, under FCSP or natively.
 struct Fault {
@@ -45,7 +45,15 @@ fn carry_out(fault: Option<&Fault>) -> (Vec<Verdict>, String) {
         fs::write(path, script(fault)).expect("a file");
     }
     let out = dir.path().join("out");
-    let site = Site::open(Some(dir.path()), &out, false, 0, Path::new("sh")).expect("a site");
+    let site = Site::open(
+        Some(dir.path()),
+        &out,
+        false,
+        Vendor::Nvidia,
+        0,
+        Path::new("sh"),
+    )
+    .expect("a site");
     let bench = Bench::without_device(site);
     let case = Case {
         speed: Speed::Judged,

@@ -1,0 +1,352 @@
+//! A machine with one simulated device of each vendor, programs on it, and what `fcsp status` says.
+
+use fcsp_hw_tests::clock::{NS_PER_MS, now_ns, unix_now_ms};
+use fcsp_hw_tests::record::{Record, Summary};
+use fcsp_hw_tests::stats::Cumulative;
+use serde_json::Value;
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A gibibyte.
+pub const GIB: u64 = 1 << 30;
+/// What a simulated device does in a microsecond: nobody has to measure it beside others.
+const ITERS_PER_US: &str = "100";
+/// Longer than any program is silent.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Work right after the start is not judged: programs allocate first, and turns begin.
+const SETTLE_NS: u64 = 1_000_000_000;
+/// Whose device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vendor {
+    Nvidia,
+    Amd,
+}
+
+impl Vendor {
+    /// As `fcsp` writes it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Nvidia => "nvidia",
+            Self::Amd => "amd",
+        }
+    }
+}
+
+/// The install tree that `cargo xtask build` makes, or the one that `FCSP_INSTALL` names.
+fn tree() -> PathBuf {
+    let tree = match std::env::var_os("FCSP_INSTALL") {
+        Some(tree) => PathBuf::from(tree),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/fcsp"),
+    };
+    let library = tree.join("lib/libfcsp-hip.so");
+    assert!(
+        library.exists(),
+        "{} is missing: this test needs the install tree; cargo xtask build makes it, and cargo \
+         xtask test does so first",
+        library.display()
+    );
+    tree
+}
+
+/// The load program; nothing where there is no compiler for HIP.
+fn load_program() -> Option<&'static Path> {
+    static BUILT: OnceLock<Option<TempDir>> = OnceLock::new();
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let directory = TempDir::new().expect("a temporary directory");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("hip/load.cpp");
+        let compiled = Command::new("hipcc")
+            .args([
+                "--offload-arch=gfx90a",
+                "-std=c++17",
+                "-O2",
+                "-pthread",
+                "-o",
+            ])
+            .args([&directory.path().join("fcsp-load-hip"), &source])
+            .output();
+        let compiled = match compiled {
+            Err(error) if error.kind() == ErrorKind::NotFound => return None,
+            other => other.expect("hipcc starts"),
+        };
+        let said = String::from_utf8_lossy(&compiled.stderr);
+        assert!(compiled.status.success(), "{said}");
+        Some(directory)
+    });
+    let directory = built.as_ref()?.path();
+    Some(PROGRAM.get_or_init(|| directory.join("fcsp-load-hip")))
+}
+
+/// The machine.
+pub struct Node {
+    /// Where its programs meet, and its devices are.
+    pub run_dir: TempDir,
+    tree: PathBuf,
+    load: &'static Path,
+}
+
+impl Node {
+    /// One that nobody uses yet; nothing where programs cannot be compiled.
+    pub fn new() -> Option<Self> {
+        let load = load_program()?;
+        // In memory, where devices can reach what is in it.
+        let run_dir = TempDir::new_in("/dev/shm").expect("shared memory");
+        Some(Self {
+            run_dir,
+            tree: tree(),
+            load,
+        })
+    }
+
+    fn fcsp(&self) -> Command {
+        let mut command = Command::new(self.tree.join("bin/fcsp"));
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            if name.starts_with("BUD_") || name.starts_with("FCSP_") || name == "LD_PRELOAD" {
+                command.env_remove(name);
+            }
+        }
+        command.env("FCSP_RUN_DIR", self.run_dir.path());
+        command
+    }
+
+    /// Starts the load program of `vendor` as a tenant, to wait for its beginning and then to work for so many seconds.
+    pub fn start(
+        &self,
+        vendor: Vendor,
+        tenant: &str,
+        limits: &[&str],
+        (mode, seconds): (&str, f64),
+        more: &[(&str, String)],
+    ) -> Program {
+        let mut command = self.run(vendor, tenant, limits);
+        command.args([mode, "--start-at", "stdin"]);
+        if mode == "hog" || mode == "saturate" {
+            command.args(["--iters-per-us", ITERS_PER_US]);
+        }
+        for (name, value) in more {
+            command.args([format!("--{name}"), value.clone()]);
+        }
+        Program::start(command, seconds)
+    }
+
+    fn run(&self, vendor: Vendor, tenant: &str, limits: &[&str]) -> Command {
+        let mut command = self.fcsp();
+        command.arg("run");
+        command.arg(format!("--simulated={}", vendor.name()));
+        command.args(["--tenant", tenant]).args(limits).arg("--");
+        command.arg(match vendor {
+            Vendor::Nvidia => self.tree.join("bin/fcsp-load"),
+            Vendor::Amd => self.load.to_owned(),
+        });
+        command
+    }
+
+    /// The identity of the AMD device.
+    pub fn amd_device(&self) -> String {
+        let mut program = self.run(Vendor::Amd, "first", &[]);
+        let output = program.args(["idle", "--seconds", "0"]).output();
+        assert!(output.expect("it starts").status.success());
+        let status = self.status();
+        let device = status.device(Vendor::Amd).expect("it has a region");
+        device.0["id"].as_str().expect("text").to_owned()
+    }
+
+    /// What `fcsp status` says, with the management libraries of both vendors.
+    pub fn status(&self) -> Status {
+        let sim = self.tree.join("lib/sim");
+        let paths = format!("{}:{}", sim.display(), sim.join("amd").display());
+        let output = self
+            .fcsp()
+            .args(["status", "--json", "--interval", "0.05"])
+            .env("LD_LIBRARY_PATH", paths)
+            .output()
+            .expect("fcsp starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        Status(serde_json::from_slice(&output.stdout).expect("JSON"))
+    }
+}
+
+/// What `fcsp status --json` wrote.
+#[derive(Debug)]
+pub struct Status(Value);
+
+/// One device in it.
+pub struct Device<'a>(pub &'a Value);
+
+/// One tenant in it.
+pub struct Tenant<'a>(pub &'a Value);
+
+impl Status {
+    fn region(&self, vendor: Vendor) -> Option<&Value> {
+        let regions = self.0["regions"].as_array().expect("a list");
+        regions
+            .iter()
+            .find(|region| region["device"]["vendor"] == vendor.name())
+    }
+
+    /// The device of that vendor, if its region is there.
+    pub fn device(&self, vendor: Vendor) -> Option<Device<'_>> {
+        Some(Device(&self.region(vendor)?["device"]))
+    }
+
+    /// A tenant on the device of that vendor, if it is there.
+    pub fn find_tenant(&self, vendor: Vendor, name: &str) -> Option<Tenant<'_>> {
+        let tenants = self.region(vendor)?["tenants"].as_array().expect("a list");
+        tenants.iter().find(|it| it["name"] == name).map(Tenant)
+    }
+
+    /// A tenant that must be there.
+    pub fn tenant(&self, vendor: Vendor, name: &str) -> Tenant<'_> {
+        let found = self.find_tenant(vendor, name);
+        found.unwrap_or_else(|| panic!("no {name} on {vendor:?}: {self:?}"))
+    }
+}
+
+impl Device<'_> {
+    /// Bytes in use, as the management library says.
+    pub fn driver_used_bytes(&self) -> u64 {
+        let used = self.0["driver_used_bytes"].as_u64();
+        used.unwrap_or_else(|| panic!("the driver does not answer: {}", self.0))
+    }
+}
+
+impl Tenant<'_> {
+    /// A field that is a number.
+    pub fn number(&self, field: &str) -> f64 {
+        let number = self.0[field].as_f64();
+        number.unwrap_or_else(|| panic!("no number {field}: {}", self.0))
+    }
+}
+
+/// A stretch of time, nanoseconds of the monotonic clock.
+pub type Span = (u64, u64);
+
+/// A running load program. It ends with this value, at the latest.
+pub struct Program {
+    child: Child,
+    seconds: f64,
+    records: Receiver<Record>,
+    samples: Vec<(u64, u64)>,
+    summary: Option<Summary>,
+    /// Whether it has said all that it will.
+    silent: bool,
+}
+
+impl Program {
+    fn start(mut command: Command, seconds: f64) -> Self {
+        let mut child = command
+            .args(["--seconds", &seconds.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        let (send, records) = channel();
+        std::thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                // A killed program's last line may be cut.
+                let Ok(record) = serde_json::from_str(&line) else {
+                    continue;
+                };
+                if send.send(record).is_err() {
+                    return;
+                }
+            }
+        });
+        Self {
+            child,
+            seconds,
+            records,
+            samples: Vec::new(),
+            summary: None,
+            silent: false,
+        }
+    }
+
+    /// The next thing that it says, noted; nothing if there will be none.
+    fn hear(&mut self) -> Option<Record> {
+        match self.records.recv_timeout(PATIENCE) {
+            Ok(record) => {
+                match &record {
+                    Record::Sample { t_ns, work_ns } => self.samples.push((*t_ns, *work_ns)),
+                    Record::Summary(summary) => self.summary = Some(summary.clone()),
+                    _ => {}
+                }
+                Some(record)
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                self.silent = true;
+                None
+            }
+            Err(RecvTimeoutError::Timeout) => panic!("a program says nothing"),
+        }
+    }
+
+    /// Waits until all are ready and lets them begin in the same moment. Gives when what they get is to be judged.
+    pub fn begin_together(programs: &mut [Self]) -> Span {
+        const DELAY_MS: u64 = 300;
+        for program in programs.iter_mut() {
+            let first = program.hear();
+            assert!(matches!(first, Some(Record::Header(_))), "{first:?}");
+        }
+        let (begin_ns, unix_ms) = (now_ns() + DELAY_MS * NS_PER_MS, unix_now_ms() + DELAY_MS);
+        let seconds = programs.iter().map(|it| it.seconds);
+        let shortest_s = seconds.fold(f64::INFINITY, f64::min);
+        for program in programs {
+            let stdin = program.child.stdin.as_mut().expect("piped");
+            writeln!(stdin, "{unix_ms}").expect("it waits");
+        }
+        let end_ns = begin_ns + (shortest_s * 1e9) as u64;
+        (begin_ns + SETTLE_NS, end_ns.saturating_sub(SETTLE_NS / 4))
+    }
+
+    /// Whether it goes on.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_none()
+    }
+
+    /// What it got done, over time, until `t_ns` at least or its end.
+    pub fn work(&mut self, t_ns: u64) -> Cumulative {
+        while !self.silent && self.samples.last().is_none_or(|last| last.0 < t_ns) {
+            self.hear();
+        }
+        Cumulative::new(self.samples.iter().copied())
+    }
+
+    /// Kills it as `kill -9` does.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it has ended");
+    }
+
+    /// Waits for its end and gives what it reported.
+    pub fn finish(mut self) -> Summary {
+        while !self.silent {
+            self.hear();
+        }
+        let status = self.child.wait().expect("it has ended");
+        assert!(status.success(), "{status}");
+        self.summary.take().expect("a program that ends reports")
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Fails if it has ended, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The first one's share of what both got, in percent.
+pub fn percent(first: &Cumulative, second: &Cumulative, (from_ns, to_ns): Span) -> f64 {
+    let [first, second] = [first, second].map(|work| work.rate(from_ns, to_ns));
+    first / (first + second) * 100.0
+}
