@@ -204,44 +204,58 @@ pub trait Meter {
     fn shows_process(device: &Device) -> bool;
 }
 
-/// Memory pools, which stream-ordered allocations come from, by their handles.
+/// Memory pools, which stream-ordered allocations come from, by their handles. A driver without them has nothing to add.
 pub trait Pools: Codes {
     /// What a pool grows by, at least. A power of two.
-    const GRANULE_BYTES: u64;
+    const GRANULE_BYTES: u64 = 2 << 20;
     /// Blocks of the memory of pools are multiples of this.
-    const BLOCK_ALIGN_BYTES: u64;
+    const BLOCK_ALIGN_BYTES: u64 = 512;
 
     /// Bytes that a pool has of its device.
-    fn pool_reserved(pool: u64) -> Option<u64>;
+    fn pool_reserved(_pool: u64) -> Option<u64> {
+        None
+    }
 
     /// Bytes that are allocated from it.
-    fn pool_used(pool: u64) -> Option<u64>;
+    fn pool_used(_pool: u64) -> Option<u64> {
+        None
+    }
 
     /// Makes a pool give back what it does not use.
-    fn trim_pool(pool: u64);
+    fn trim_pool(_pool: u64) {}
 
     /// A device's own pool.
-    fn default_pool(ordinal: i32) -> Option<u64>;
+    fn default_pool(_ordinal: i32) -> Option<u64> {
+        None
+    }
 
     /// The pool that stream-ordered allocations come from on a device, now.
-    fn current_pool(ordinal: i32) -> Option<u64>;
+    fn current_pool(_ordinal: i32) -> Option<u64> {
+        None
+    }
 
     /// Pool and bytes of the block at `address`, if it is a pool's.
-    fn block_at(address: u64) -> Option<(u64, u64)>;
+    fn block_at(_address: u64) -> Option<(u64, u64)> {
+        None
+    }
 
     /// Frees what was allocated at `address` in the order of `stream`. False if the driver refuses.
-    fn free_in_order<const PER_THREAD: bool>(address: u64, stream: StreamOf<Self>) -> bool;
+    fn free_in_order<const PER_THREAD: bool>(_address: u64, _stream: StreamOf<Self>) -> bool {
+        false
+    }
 }
 
-/// Memory of graphs.
+/// Memory of graphs. A driver whose graphs allocate nothing has nothing to add.
 pub trait GraphMemory {
     /// Bytes that the driver has for graphs on a device.
-    fn graphs_reserved(ordinal: i32) -> Option<u64>;
+    fn graphs_reserved(_ordinal: i32) -> Option<u64> {
+        None
+    }
 
     /// Makes it give back what no graph needs.
-    fn trim_graphs(ordinal: i32);
+    fn trim_graphs(_ordinal: i32) {}
 
     /// Tells `each` device and bytes of every allocation node of `graph`, and of graphs within it. What the driver
     /// does not tell is left out.
-    fn allocation_nodes(graph: u64, each: &mut dyn FnMut(i32, u64));
+    fn allocation_nodes(_graph: u64, _each: &mut dyn FnMut(i32, u64)) {}
 }
