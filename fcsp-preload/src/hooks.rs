@@ -62,7 +62,7 @@
 /// A library whose functions come in tables of pointers has no name (`library;`), and its functions are where whoever is
 /// given the tables says ([`RealSymbol::found_at`](crate::real::RealSymbol::found_at)). The wrappers for such tables are
 /// not exported: `unexported;` before all else. Where calls come in by two libraries at once, one of the two tables says
-/// after `failed` when they go straight through it: `passed check;`, a `fn() -> bool` as that of a fast path.
+/// before `library` when they go straight through it: `passed check;`, a `fn() -> bool` as that of a fast path.
 ///
 /// What must not compile, does not. A name the header does not have:
 ///
@@ -115,12 +115,12 @@ macro_rules! hooks {
         @$export:tt
         $(#[$table_meta:meta])* $table_vis:vis static $table:ident;
         $(#[$real_meta:meta])* $real_vis:vis mod $real:ident;
+        $(passed $passed:path;)?
         library $($soname:expr),*;
         types $($types:ident)::+;
         signatures $($signatures:ident)::+;
         absent $absent:expr;
         failed $failed:expr;
-        $(passed $passed:path;)?
         $( $verb:ident $name:ident $(=> $handler:path)? $(, unless $fast:path)?, $reason:literal; )*
     ) => {
         $(#[$real_meta])*

@@ -84,7 +84,7 @@ pub fn real_dlvsym() -> Option<DlVSym> {
 /// # Safety
 ///
 /// `handle` is one that the dynamic linker gave out, or one of its special handles.
-pub(crate) unsafe fn dlsym(handle: *mut c_void, name: &CStr) -> Option<*mut c_void> {
+pub unsafe fn dlsym(handle: *mut c_void, name: &CStr) -> Option<*mut c_void> {
     let dlsym = real_dlsym()?;
     // SAFETY: the handle by contract; `name` is a string.
     // The dynamic linker looks at its caller's address, so this must stay a call and not become a jump.
@@ -93,7 +93,7 @@ pub(crate) unsafe fn dlsym(handle: *mut c_void, name: &CStr) -> Option<*mut c_vo
 }
 
 /// Opens a library, past every interposer.
-pub(crate) fn dlopen(soname: &CStr, flags: c_int) -> Option<*mut c_void> {
+pub fn dlopen(soname: &CStr, flags: c_int) -> Option<*mut c_void> {
     let address = DLOPEN.address()?;
     // SAFETY: the C library's declaration of `dlopen`.
     let dlopen = unsafe { core::mem::transmute::<*mut c_void, DlOpen>(address) };

@@ -11,7 +11,7 @@ use core::fmt;
 
 use fcsp_core::backend::{DeviceInfo, SharingMode, Vendor};
 use fcsp_core::region::Attachment;
-use fcsp_gate::StreamDriver;
+use fcsp_gate::{Handle, StreamDriver};
 
 use crate::device::Device;
 use crate::transfer::{Kind, Place};
@@ -68,8 +68,10 @@ pub trait Devices {
     /// Who made them.
     const VENDOR: Vendor;
 
-    /// The calling thread's device, if it has one.
-    fn current_ordinal() -> Option<i32>;
+    /// The calling thread's device, if it has one. With a driver whose calls name their device no thread has.
+    fn current_ordinal() -> Option<i32> {
+        None
+    }
 
     /// True if a thread that has chosen no device may have another one than the only one attached. A library in which
     /// every thread's device was attached when its context was made need not ask.
@@ -96,8 +98,10 @@ pub trait Devices {
     /// Whether what this process does on the device runs beside the work of other processes.
     fn sharing_mode(ordinal: i32) -> SharingMode;
 
-    /// Percent of the device, 1 to 99, that this process can use at all; `None` if all.
-    fn partition_percent() -> Option<u32>;
+    /// Percent of the device, 1 to 99, that this process can use at all; `None` if all, or if nobody knows.
+    fn partition_percent() -> Option<u32> {
+        None
+    }
 
     /// Tells the operator how the device with that identity is shared now that this process is on it.
     fn tell_sharing(attachment: &Attachment, id: &str);
@@ -109,12 +113,13 @@ pub trait Devices {
     fn is_only_context() -> bool;
 }
 
-/// Streams, and what is put into them.
+/// Streams, and what is put into them. A driver whose calls name every queue they use, and nothing of whose threads is
+/// bound to a device, has no default streams, no contexts and no captures, and leaves what is asked of them as it is here.
 pub trait Queues: Codes {
     /// The default stream of a context, by a name that works in every call.
-    const LEGACY: StreamOf<Self>;
+    const LEGACY: StreamOf<Self> = <StreamOf<Self> as Handle>::NULL;
     /// The calling thread's default stream.
-    const PER_THREAD: StreamOf<Self>;
+    const PER_THREAD: StreamOf<Self> = <StreamOf<Self> as Handle>::NULL;
 
     /// True for the default stream of a context by its own name. (Null means that too, as a rule.)
     #[inline(always)]
@@ -123,49 +128,74 @@ pub trait Queues: Codes {
     }
 
     /// The calling thread's context, as an even number; 0 if it has none.
-    fn home() -> u64;
+    fn home() -> u64 {
+        0
+    }
 
     /// Runs `call` where `home` is the calling thread's context. False if that cannot be, else what it says.
-    fn within_home(home: u64, call: impl FnOnce() -> bool) -> bool;
+    fn within_home(_home: u64, _call: impl FnOnce() -> bool) -> bool {
+        false
+    }
 
     /// Ordinal of the device of a created stream.
-    fn ordinal_of_stream(stream: StreamOf<Self>) -> Option<i32>;
+    fn ordinal_of_stream(_stream: StreamOf<Self>) -> Option<i32> {
+        None
+    }
 
     /// A new stream in the current context that waits for no other.
-    fn new_stream() -> Option<StreamOf<Self>>;
+    fn new_stream() -> Option<StreamOf<Self>> {
+        None
+    }
 
     /// A new event that need not note the time, in the current context.
-    fn new_event() -> Option<u64>;
+    fn new_event() -> Option<u64> {
+        None
+    }
 
     /// Records an event of [`new_event`](Self::new_event).
-    fn record(event: u64, stream: StreamOf<Self>) -> bool;
+    fn record(_event: u64, _stream: StreamOf<Self>) -> bool {
+        false
+    }
 
     /// Makes `stream` wait for what such an event marks.
-    fn wait_event(stream: StreamOf<Self>, event: u64) -> bool;
+    fn wait_event(_stream: StreamOf<Self>, _event: u64) -> bool {
+        false
+    }
 
     /// Waits for all in `stream`; `PER_THREAD` says what the null stream means. `None` if the driver cannot.
-    fn wait_for_stream<const PER_THREAD: bool>(stream: StreamOf<Self>) -> Option<CodeOf<Self>>;
+    fn wait_for_stream<const PER_THREAD: bool>(_stream: StreamOf<Self>) -> Option<CodeOf<Self>> {
+        None
+    }
 
     /// Waits for all in the calling thread's context. `None` if the driver cannot.
-    fn wait_for_all() -> Option<CodeOf<Self>>;
+    fn wait_for_all() -> Option<CodeOf<Self>> {
+        None
+    }
 
     /// True if what is put into `stream` goes into a graph, or if the driver will not say.
-    fn is_capturing<const PER_THREAD: bool>(stream: StreamOf<Self>) -> bool;
+    fn is_capturing<const PER_THREAD: bool>(_stream: StreamOf<Self>) -> bool {
+        false
+    }
 
     /// A thread's way with captures.
     type CaptureMode: Copy;
 
     /// Lets the calling thread's calls disturb no capture from now on; gives the way it had before.
-    fn relax_captures() -> Option<Self::CaptureMode>;
+    fn relax_captures() -> Option<Self::CaptureMode> {
+        None
+    }
 
     /// Gives the calling thread a way it had before.
-    fn restore_captures(mode: Self::CaptureMode);
+    fn restore_captures(_mode: Self::CaptureMode) {}
 
     /// What the names of kernels of the vendor's collective libraries begin with, in the source.
     const COLLECTIVES: &[&[u8]];
 
-    /// Name of the kernel with that handle.
-    fn kernel_name(kernel: u64) -> Option<&'static CStr>;
+    /// Name of the kernel with that handle. A driver that only copies a name out says it when the program looks the kernel
+    /// up ([`crate::communication::looked_up`]).
+    fn kernel_name(_kernel: u64) -> Option<&'static CStr> {
+        None
+    }
 }
 
 /// Copies and fills.
