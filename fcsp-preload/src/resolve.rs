@@ -92,6 +92,18 @@ pub unsafe fn dlsym(handle: *mut c_void, name: &CStr) -> Option<*mut c_void> {
     (!found.is_null()).then_some(found)
 }
 
+/// Looks a name up in the program, what it is linked to and what is preloaded: not in the library that asks, unless it is
+/// one of these.
+pub fn in_program(name: &CStr) -> Option<*mut c_void> {
+    let address = DLOPEN.address()?;
+    // SAFETY: the C library's declaration of `dlopen`.
+    let dlopen = unsafe { core::mem::transmute::<*mut c_void, DlOpen>(address) };
+    // SAFETY: without a name it gives the program's handle and loads nothing.
+    let program = core::hint::black_box(unsafe { dlopen(ptr::null(), libc::RTLD_LAZY) });
+    // SAFETY: a handle that the dynamic linker gave out.
+    unsafe { dlsym(program, name) }
+}
+
 /// Opens a library, past every interposer.
 pub fn dlopen(soname: &CStr, flags: c_int) -> Option<*mut c_void> {
     let address = DLOPEN.address()?;

@@ -102,8 +102,7 @@ fn answer<T>(
 fn is_preloaded() -> bool {
     static PRELOADED: OnceLock<bool> = OnceLock::new();
     *PRELOADED.get_or_init(|| {
-        // SAFETY: a special handle, which every caller may use.
-        let first = unsafe { resolve::dlsym(libc::RTLD_DEFAULT, c"zeGetGlobalProcAddrTable") };
+        let first = resolve::in_program(c"zeGetGlobalProcAddrTable");
         let ours = exports::zeGetGlobalProcAddrTable as *const () as *mut c_void;
         first == Some(ours)
     })
