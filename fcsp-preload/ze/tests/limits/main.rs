@@ -4,4 +4,5 @@
 mod support;
 
 mod memory;
+mod turns;
 mod ways;
