@@ -24,7 +24,7 @@ pub fn append(
 ) -> ze_result_t {
     let list = list.number();
     if let Some(queue) = queues::get(list) {
-        if !queue.device.producer.gated() || queue.captures() {
+        if !queue.device.producer.gated() {
             return call();
         }
         if wait_count > 0 {
@@ -58,7 +58,7 @@ fn append_wait(
 ) -> ze_result_t {
     let list = list.number();
     let waits = stalls || wait_count > 0;
-    if let Some(queue) = queues::get(list).filter(|queue| !queue.captures()) {
+    if let Some(queue) = queues::get(list) {
         if waits {
             turn::follow_in::<Ze>(queue.device, QueueId(list));
             // Another process or the host may signal the events.

@@ -20,6 +20,11 @@
 //! They turn a call's arguments into what knows no vendor, which is `fcsp_program`'s; what that asks of the driver in
 //! turn is in `driver/`. Level Zero has no device of a thread and no default queue: handlers name both.
 
+#![allow(
+    clippy::too_many_arguments,
+    reason = "handlers have the specification's signatures"
+)]
+
 mod devices;
 mod driver;
 mod hooks;
@@ -35,5 +40,6 @@ mod sync;
 mod transfer;
 
 pub use hooks::LEVEL_ZERO;
+pub use shim::GETTERS;
 
-fcsp_preload::export_dlsym!(&LEVEL_ZERO, &shim::GETTERS);
+fcsp_preload::export_dlsym!(&LEVEL_ZERO, &GETTERS);

@@ -132,8 +132,7 @@ unsafe fn execute_in(
     lists: *const ze_command_list_handle_t,
     call: impl FnOnce() -> ze_result_t,
 ) -> ze_result_t {
-    let Some(on) = queues::get(queue).filter(|it| it.device.producer.gated() && !it.captures())
-    else {
+    let Some(on) = queues::get(queue).filter(|it| it.device.producer.gated()) else {
         return call();
     };
     // SAFETY: by the caller's contract.

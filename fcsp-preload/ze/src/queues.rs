@@ -1,7 +1,5 @@
 //! Which queues there are: command queues and immediate lists, by their handles, with their device, context and clock.
 
-use core::sync::atomic::{AtomicBool, Ordering};
-
 use fcsp_core::backend::QueueId;
 use fcsp_core::ledger::live::{Live, LiveMap};
 use fcsp_gate::Handle;
@@ -146,8 +144,6 @@ pub struct Queue {
     target: Target,
     /// Each submission waits until it is done.
     pub is_synchronous: bool,
-    /// Whether what is appended goes into a graph now.
-    pub is_captured: AtomicBool,
 }
 
 static QUEUES: Book<Queue> = Book::new();
@@ -184,7 +180,6 @@ impl Queue {
                 target: Target::new(context, device, desc.ordinal, is_immediate),
                 is_synchronous: desc.mode
                     == ze_command_queue_mode_t::ZE_COMMAND_QUEUE_MODE_SYNCHRONOUS,
-                is_captured: AtomicBool::new(false),
             };
             QUEUES.insert(handle, queue);
         }
@@ -193,13 +188,6 @@ impl Queue {
     /// Its context, as a number.
     pub fn context(&self) -> u64 {
         self.target.context
-    }
-
-    /// What is put into it now goes into a graph.
-    #[inline]
-    pub fn captures(&self) -> bool {
-        // Relaxed: who appends to a list orders that after the beginning of its capture.
-        self.is_captured.load(Ordering::Relaxed)
     }
 
     /// After a submission: where it has waited, the scheduler is told.

@@ -64,10 +64,9 @@ pub fn record(marker: Marker, queue: u64) -> Option<()> {
     if made
         .as_ref()
         .is_some_and(|it| !it.target.takes_those_of(&target))
+        && let Some(old) = made.take()
     {
-        if let Some(old) = made.take() {
-            old.destroy();
-        }
+        old.destroy();
     }
     let made = match &mut *made {
         Some(made) => made,

@@ -47,7 +47,10 @@ fn a_list_is_charged_each_time_it_is_executed() {
         };
         println!("{way:?}: {launches} launches, {device_ns} ns");
         assert_eq!(launches, EXECUTIONS, "{way:?}");
-        assert!(device_ns >= EXECUTIONS * KERNEL_NS * 9 / 10, "{way:?}: {device_ns}");
+        assert!(
+            device_ns >= EXECUTIONS * KERNEL_NS * 9 / 10,
+            "{way:?}: {device_ns}"
+        );
     }
 }
 
@@ -60,6 +63,9 @@ fn each_append_to_an_immediate_list_goes_through_the_gate() {
         };
         println!("{way:?}: {launches} launches, {device_ns} ns");
         assert_eq!(launches, APPENDS, "{way:?}");
-        assert!(device_ns >= APPENDS * KERNEL_NS * 8 / 10, "{way:?}: {device_ns}");
+        assert!(
+            device_ns >= APPENDS * KERNEL_NS * 8 / 10,
+            "{way:?}: {device_ns}"
+        );
     }
 }
