@@ -10,6 +10,7 @@ use std::io::Write;
 
 const CUDA: &str = include_str!("../../fcsp-preload/cuda/decisions.tsv");
 const HIP: &str = include_str!("../../fcsp-preload/hip/decisions.tsv");
+const ZE: &str = include_str!("../../fcsp-preload/ze/decisions.tsv");
 
 /// Show what is done with each function of a vendor's libraries
 #[derive(Debug, clap::Args)]
@@ -42,6 +43,7 @@ pub struct Args {
 enum Vendor {
     Cuda,
     Hip,
+    Ze,
 }
 
 /// One function.
@@ -82,6 +84,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let decisions = match args.vendor {
         Vendor::Cuda => decisions(CUDA),
         Vendor::Hip => decisions(HIP),
+        Vendor::Ze => decisions(ZE),
     };
     let text = if args.json {
         serde_json::to_string_pretty(&decisions)? + "\n"
@@ -123,7 +126,11 @@ mod tests {
 
     #[test]
     fn every_vendors_text_is_read() {
-        for (text, function) in [(CUDA, "cuMemAlloc_v2"), (HIP, "hipMalloc")] {
+        for (text, function) in [
+            (CUDA, "cuMemAlloc_v2"),
+            (HIP, "hipMalloc"),
+            (ZE, "zeMemAllocDevice"),
+        ] {
             let lines = text.lines().filter(|line| !line.starts_with('#')).count();
             let all = decisions(text);
             assert_eq!(all.len(), lines);

@@ -2,15 +2,19 @@
 //!
 //! ```text
 //! <root>/bin/fcsp, fcsp-load, fcsp-load-hip
-//! <root>/lib/libfcsp-cuda.so, libfcsp-hip.so
+//! <root>/lib/libfcsp-cuda.so, libfcsp-hip.so, libfcsp-ze.so
 //! <root>/lib/sim/libcuda.so.1, libnvidia-ml.so.1
 //! <root>/lib/sim/amd/libamdhip64.so.5, libamdhip64.so.6, librocm_smi64.so.1, libamd_smi.so.27
+//! <root>/lib/sim/intel/libze_intel_gpu.so.1
 //! ```
 
 use anyhow::{Context, Result, bail};
 use fcsp_backend_amd::driver;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+
+/// The kernel's drivers of Intel's GPUs.
+const INTEL_MODULES: [&str; 2] = ["/sys/module/i915", "/sys/module/xe"];
 
 /// The install tree.
 #[derive(Clone, Debug)]
@@ -41,6 +45,27 @@ impl Install {
     /// The library that is preloaded into HIP programs.
     pub fn preload_hip(&self) -> Result<PathBuf> {
         self.existing("lib/libfcsp-hip.so", "the preload library for HIP")
+    }
+
+    /// The library that is preloaded into Level Zero programs, and that their loader opens as a driver.
+    pub fn preload_ze(&self) -> Result<PathBuf> {
+        self.existing("lib/libfcsp-ze.so", "the preload library for Level Zero")
+    }
+
+    /// Whether there may be a device of Intel's.
+    pub fn may_have_intel() -> bool {
+        INTEL_MODULES
+            .iter()
+            .any(|module| Path::new(module).exists())
+    }
+
+    /// The directory of the simulated Level Zero driver.
+    pub fn simulated_intel(&self) -> Result<PathBuf> {
+        self.existing(
+            "lib/sim/intel/libze_intel_gpu.so.1",
+            "the simulated Level Zero driver",
+        )?;
+        Ok(self.root.join("lib/sim/intel"))
     }
 
     /// The libraries that programs on this machine are to load: CUDA's, and HIP's where there may be a device for it, or

@@ -10,6 +10,7 @@ mod doctor;
 mod exit;
 mod hooks;
 mod install;
+mod level_zero;
 mod mps;
 mod policy;
 mod regions;

@@ -5,6 +5,7 @@
 
 use crate::exit::{Outcome, WithCode};
 use crate::install::{self, Install};
+use crate::level_zero;
 use crate::mps;
 use crate::regions::RunDirArg;
 use anyhow::{Context, Result, bail};
@@ -83,6 +84,8 @@ pub enum Simulated {
     Nvidia,
     /// An AMD device.
     Amd,
+    /// An Intel device.
+    Intel,
 }
 
 fn parse_tenant(name: &str) -> Result<String, fcsp_core::policy::ValueError> {
@@ -154,7 +157,13 @@ pub fn prepare(
 ) -> Result<()> {
     let mut list = std::env::var_os("LD_PRELOAD");
     let simulated_amd = simulated == Some(Simulated::Amd);
-    for library in install.preload_libraries(simulated_amd)? {
+    let mut libraries = install.preload_libraries(simulated_amd)?;
+    if simulated == Some(Simulated::Intel) || Install::may_have_intel() {
+        let library = install.preload_ze()?;
+        level_zero::stand_before_driver(command, &library);
+        libraries.push(library);
+    }
+    for library in libraries {
         if library.as_os_str().to_string_lossy().contains([' ', ':']) {
             bail!(
                 "{} has a space or a colon in its path, which LD_PRELOAD cannot express; install \
@@ -176,6 +185,7 @@ pub fn use_simulated(command: &mut Command, install: &Install, vendor: Simulated
     let directory = match vendor {
         Simulated::Nvidia => install.simulated_nvidia()?,
         Simulated::Amd => install.simulated_amd()?,
+        Simulated::Intel => install.simulated_intel()?,
     };
     let path = install::prepend(std::env::var_os("LD_LIBRARY_PATH"), &directory);
     command.env("LD_LIBRARY_PATH", path);

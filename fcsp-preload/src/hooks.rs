@@ -59,6 +59,11 @@
 /// `fn() -> bool`, and when it is true goes straight to the driver, outside guard and panic border. The check must not
 /// panic and must not call the driver; it should be one load.
 ///
+/// A library whose functions come in tables of pointers has no name (`library;`), and its functions are where whoever is
+/// given the tables says ([`RealSymbol::found_at`](crate::real::RealSymbol::found_at)). The wrappers for such tables are
+/// not exported: `unexported;` before all else. Where calls come in by two libraries at once, one of the two tables says
+/// before `library` when they go straight through it: `passed check;`, a `fn() -> bool` as that of a fast path.
+///
 /// What must not compile, does not. A name the header does not have:
 ///
 /// ```compile_fail
@@ -103,10 +108,15 @@
 /// ```
 #[macro_export]
 macro_rules! hooks {
+    (unexported; $($rest:tt)*) => {
+        $crate::hooks! { @[unexported] $($rest)* }
+    };
     (
+        @$export:tt
         $(#[$table_meta:meta])* $table_vis:vis static $table:ident;
         $(#[$real_meta:meta])* $real_vis:vis mod $real:ident;
-        library $($soname:expr),+;
+        $(passed $passed:path;)?
+        library $($soname:expr),*;
         types $($types:ident)::+;
         signatures $($signatures:ident)::+;
         absent $absent:expr;
@@ -121,11 +131,14 @@ macro_rules! hooks {
             pub(super) use $($signatures)::+ as signatures;
 
             /// The library these functions live in.
-            pub static LIBRARY: $crate::Library = $crate::Library::new(&[$($soname),+]);
+            pub static LIBRARY: $crate::Library = $crate::Library::new(&[$($soname),*]);
             $( $crate::__hook_real! { $verb $name } )*
+            $crate::__hook_passed! { $($passed)? }
         }
 
-        $( $crate::__hook_dispatch! { $real $verb $name, ($absent), ($failed) $(=> $handler)? $(, unless $fast)? } )*
+        $( $crate::__hook_dispatch! {
+            $export $real $verb $name, ($absent), ($failed) $(=> $handler)? $(, unless $fast)?
+        } )*
 
         $(#[$table_meta])*
         $table_vis static $table: $crate::Table = {
@@ -134,6 +147,41 @@ macro_rules! hooks {
             static INDEX: [u16; $crate::table::slots(NAMES.len())] = $crate::table::index(NAMES);
             $crate::Table::new(&$real::LIBRARY, ROWS, &INDEX)
         };
+    };
+    ($($rest:tt)*) => {
+        $crate::hooks! { @[] $($rest)* }
+    };
+}
+
+/// What says that calls go straight through, for all wrappers beside it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __hook_passed {
+    () => {
+        #[inline(always)]
+        pub(super) const fn passed() -> bool {
+            false
+        }
+    };
+    ($passed:path) => {
+        #[inline(always)]
+        pub(super) fn passed() -> bool {
+            const PASSED: fn() -> bool = $passed;
+            PASSED()
+        }
+    };
+}
+
+/// Exports a wrapper, or not.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __hook_item {
+    ([] $($item:tt)*) => {
+        #[cfg_attr(not(test), unsafe(no_mangle))]
+        $($item)*
+    };
+    ([unexported] $($item:tt)*) => {
+        $($item)*
     };
 }
 
@@ -170,10 +218,12 @@ macro_rules! __hook_real {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __hook_dispatch {
-    ($real:ident forward $name:ident, $absent:tt, $failed:tt) => {};
-    ($real:ident opaque $name:ident, $absent:tt, $failed:tt) => {};
-    ($real:ident $verb:ident $name:ident, $absent:tt, $failed:tt => $handler:path $(, unless $fast:path)?) => {
-        $real::signatures::$name! { $crate::__hook_wrapper, $real $verb, $absent, $failed, $handler, [$($fast)?]; }
+    ($export:tt $real:ident forward $name:ident, $absent:tt, $failed:tt) => {};
+    ($export:tt $real:ident opaque $name:ident, $absent:tt, $failed:tt) => {};
+    ($export:tt $real:ident $verb:ident $name:ident, $absent:tt, $failed:tt => $handler:path $(, unless $fast:path)?) => {
+        $real::signatures::$name! {
+            $crate::__hook_wrapper, $export $real $verb, $absent, $failed, $handler, [$($fast)?];
+        }
     };
 }
 
@@ -182,11 +232,11 @@ macro_rules! __hook_dispatch {
 #[macro_export]
 macro_rules! __hook_wrapper {
     (
-        $real:ident $verb:ident, $absent:tt, $failed:tt, $handler:path, [$($fast:path)?];
+        $export:tt $real:ident $verb:ident, $absent:tt, $failed:tt, $handler:path, [$($fast:path)?];
         fn $name:ident($($argument:ident: $ty:ty),* $(,)?) -> $result:ty
     ) => {
-        #[doc = ::core::concat!("The exported `", ::core::stringify!($name), "`.\n\n# Safety\n\nAs the driver's.")]
-        #[cfg_attr(not(test), unsafe(no_mangle))]
+        $crate::__hook_item! { $export
+        #[doc = ::core::concat!("The wrapper of `", ::core::stringify!($name), "`.\n\n# Safety\n\nAs the driver's.")]
         #[allow(non_snake_case, clippy::too_many_arguments)]
         pub unsafe extern "C" fn $name($($argument: $ty),*) -> $result {
             /// What the handler gets as the driver's function: the same, and it is on record that it was called.
@@ -201,7 +251,7 @@ macro_rules! __hook_wrapper {
             // A handler whose signature is not the header's does not compile.
             const HANDLER: unsafe fn(unsafe extern "C" fn($($ty),*) -> $result, $($ty),*) -> $result = $handler;
             let Some(driver) = $real::$name.get() else { return $absent };
-            if $crate::__hook_unless!($($fast)?) {
+            if $real::passed() || $crate::__hook_unless!($($fast)?) {
                 // SAFETY: the program's own call, passed on.
                 return unsafe { driver($($argument),*) };
             }
@@ -214,7 +264,7 @@ macro_rules! __hook_wrapper {
                 // SAFETY: the program's own call, passed on.
                 move || unsafe { driver($($argument),*) },
             )
-        }
+        }}
     };
 }
 

@@ -10,7 +10,8 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::resolve;
 
-/// A vendor library, by the names programs load it under: one for each version of its interface, newest first.
+/// A vendor library, by the names programs load it under: one for each version of its interface, newest first. None for
+/// a library whose functions are handed over in tables.
 #[derive(Debug)]
 pub struct Library {
     sonames: &'static [&'static CStr],
@@ -69,6 +70,21 @@ impl RealSymbol {
     /// The symbol.
     pub const fn name(&self) -> &'static CStr {
         self.name
+    }
+
+    /// Says where the function is, if whoever asks has it from a table of pointers.
+    pub fn found_at(&self, address: *mut c_void) {
+        // Relaxed: as in `address`.
+        self.address.store(address, Ordering::Relaxed);
+    }
+
+    /// Names an entry point without its type.
+    pub const fn new(name: &'static CStr, library: &'static Library) -> Self {
+        Self {
+            name,
+            library,
+            address: AtomicPtr::new(ptr::null_mut()),
+        }
     }
 
     /// The address, or `None` when the library or the function is missing. Loads the library if need be.
@@ -136,11 +152,7 @@ impl<F: Copy> Real<F> {
             )
         };
         Self {
-            symbol: RealSymbol {
-                name,
-                library,
-                address: AtomicPtr::new(ptr::null_mut()),
-            },
+            symbol: RealSymbol::new(name, library),
             function: PhantomData,
         }
     }

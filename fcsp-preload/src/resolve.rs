@@ -84,7 +84,7 @@ pub fn real_dlvsym() -> Option<DlVSym> {
 /// # Safety
 ///
 /// `handle` is one that the dynamic linker gave out, or one of its special handles.
-pub(crate) unsafe fn dlsym(handle: *mut c_void, name: &CStr) -> Option<*mut c_void> {
+pub unsafe fn dlsym(handle: *mut c_void, name: &CStr) -> Option<*mut c_void> {
     let dlsym = real_dlsym()?;
     // SAFETY: the handle by contract; `name` is a string.
     // The dynamic linker looks at its caller's address, so this must stay a call and not become a jump.
@@ -92,8 +92,20 @@ pub(crate) unsafe fn dlsym(handle: *mut c_void, name: &CStr) -> Option<*mut c_vo
     (!found.is_null()).then_some(found)
 }
 
+/// Looks a name up in the program, what it is linked to and what is preloaded: not in the library that asks, unless it is
+/// one of these.
+pub fn in_program(name: &CStr) -> Option<*mut c_void> {
+    let address = DLOPEN.address()?;
+    // SAFETY: the C library's declaration of `dlopen`.
+    let dlopen = unsafe { core::mem::transmute::<*mut c_void, DlOpen>(address) };
+    // SAFETY: without a name it gives the program's handle and loads nothing.
+    let program = core::hint::black_box(unsafe { dlopen(ptr::null(), libc::RTLD_LAZY) });
+    // SAFETY: a handle that the dynamic linker gave out.
+    unsafe { dlsym(program, name) }
+}
+
 /// Opens a library, past every interposer.
-pub(crate) fn dlopen(soname: &CStr, flags: c_int) -> Option<*mut c_void> {
+pub fn dlopen(soname: &CStr, flags: c_int) -> Option<*mut c_void> {
     let address = DLOPEN.address()?;
     // SAFETY: the C library's declaration of `dlopen`.
     let dlopen = unsafe { core::mem::transmute::<*mut c_void, DlOpen>(address) };

@@ -56,10 +56,12 @@ impl Stage {
                 install.preload_hip()?;
                 install.load_program_hip()?
             }
+            Simulated::Intel => bail!("the demo has no load program for Intel devices"),
         };
         match simulated {
             Some(Simulated::Nvidia) => drop(install.simulated_nvidia()?),
             Some(Simulated::Amd) => drop(install.simulated_amd()?),
+            Some(Simulated::Intel) => drop(install.simulated_intel()?),
             None => {}
         }
         let mut stage = Self {

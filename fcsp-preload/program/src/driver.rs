@@ -11,7 +11,7 @@ use core::fmt;
 
 use fcsp_core::backend::{DeviceInfo, SharingMode, Vendor};
 use fcsp_core::region::Attachment;
-use fcsp_gate::StreamDriver;
+use fcsp_gate::{Handle, StreamDriver};
 
 use crate::device::Device;
 use crate::transfer::{Kind, Place};
@@ -68,8 +68,10 @@ pub trait Devices {
     /// Who made them.
     const VENDOR: Vendor;
 
-    /// The calling thread's device, if it has one.
-    fn current_ordinal() -> Option<i32>;
+    /// The calling thread's device, if it has one. With a driver whose calls name their device no thread has.
+    fn current_ordinal() -> Option<i32> {
+        None
+    }
 
     /// True if a thread that has chosen no device may have another one than the only one attached. A library in which
     /// every thread's device was attached when its context was made need not ask.
@@ -96,8 +98,10 @@ pub trait Devices {
     /// Whether what this process does on the device runs beside the work of other processes.
     fn sharing_mode(ordinal: i32) -> SharingMode;
 
-    /// Percent of the device, 1 to 99, that this process can use at all; `None` if all.
-    fn partition_percent() -> Option<u32>;
+    /// Percent of the device, 1 to 99, that this process can use at all; `None` if all, or if nobody knows.
+    fn partition_percent() -> Option<u32> {
+        None
+    }
 
     /// Tells the operator how the device with that identity is shared now that this process is on it.
     fn tell_sharing(attachment: &Attachment, id: &str);
@@ -109,12 +113,13 @@ pub trait Devices {
     fn is_only_context() -> bool;
 }
 
-/// Streams, and what is put into them.
+/// Streams, and what is put into them. A driver whose calls name every queue they use, and nothing of whose threads is
+/// bound to a device, has no default streams, no contexts and no captures, and leaves what is asked of them as it is here.
 pub trait Queues: Codes {
     /// The default stream of a context, by a name that works in every call.
-    const LEGACY: StreamOf<Self>;
+    const LEGACY: StreamOf<Self> = <StreamOf<Self> as Handle>::NULL;
     /// The calling thread's default stream.
-    const PER_THREAD: StreamOf<Self>;
+    const PER_THREAD: StreamOf<Self> = <StreamOf<Self> as Handle>::NULL;
 
     /// True for the default stream of a context by its own name. (Null means that too, as a rule.)
     #[inline(always)]
@@ -123,49 +128,74 @@ pub trait Queues: Codes {
     }
 
     /// The calling thread's context, as an even number; 0 if it has none.
-    fn home() -> u64;
+    fn home() -> u64 {
+        0
+    }
 
     /// Runs `call` where `home` is the calling thread's context. False if that cannot be, else what it says.
-    fn within_home(home: u64, call: impl FnOnce() -> bool) -> bool;
+    fn within_home(_home: u64, _call: impl FnOnce() -> bool) -> bool {
+        false
+    }
 
     /// Ordinal of the device of a created stream.
-    fn ordinal_of_stream(stream: StreamOf<Self>) -> Option<i32>;
+    fn ordinal_of_stream(_stream: StreamOf<Self>) -> Option<i32> {
+        None
+    }
 
     /// A new stream in the current context that waits for no other.
-    fn new_stream() -> Option<StreamOf<Self>>;
+    fn new_stream() -> Option<StreamOf<Self>> {
+        None
+    }
 
     /// A new event that need not note the time, in the current context.
-    fn new_event() -> Option<u64>;
+    fn new_event() -> Option<u64> {
+        None
+    }
 
     /// Records an event of [`new_event`](Self::new_event).
-    fn record(event: u64, stream: StreamOf<Self>) -> bool;
+    fn record(_event: u64, _stream: StreamOf<Self>) -> bool {
+        false
+    }
 
     /// Makes `stream` wait for what such an event marks.
-    fn wait_event(stream: StreamOf<Self>, event: u64) -> bool;
+    fn wait_event(_stream: StreamOf<Self>, _event: u64) -> bool {
+        false
+    }
 
     /// Waits for all in `stream`; `PER_THREAD` says what the null stream means. `None` if the driver cannot.
-    fn wait_for_stream<const PER_THREAD: bool>(stream: StreamOf<Self>) -> Option<CodeOf<Self>>;
+    fn wait_for_stream<const PER_THREAD: bool>(_stream: StreamOf<Self>) -> Option<CodeOf<Self>> {
+        None
+    }
 
     /// Waits for all in the calling thread's context. `None` if the driver cannot.
-    fn wait_for_all() -> Option<CodeOf<Self>>;
+    fn wait_for_all() -> Option<CodeOf<Self>> {
+        None
+    }
 
     /// True if what is put into `stream` goes into a graph, or if the driver will not say.
-    fn is_capturing<const PER_THREAD: bool>(stream: StreamOf<Self>) -> bool;
+    fn is_capturing<const PER_THREAD: bool>(_stream: StreamOf<Self>) -> bool {
+        false
+    }
 
     /// A thread's way with captures.
     type CaptureMode: Copy;
 
     /// Lets the calling thread's calls disturb no capture from now on; gives the way it had before.
-    fn relax_captures() -> Option<Self::CaptureMode>;
+    fn relax_captures() -> Option<Self::CaptureMode> {
+        None
+    }
 
     /// Gives the calling thread a way it had before.
-    fn restore_captures(mode: Self::CaptureMode);
+    fn restore_captures(_mode: Self::CaptureMode) {}
 
     /// What the names of kernels of the vendor's collective libraries begin with, in the source.
     const COLLECTIVES: &[&[u8]];
 
-    /// Name of the kernel with that handle.
-    fn kernel_name(kernel: u64) -> Option<&'static CStr>;
+    /// Name of the kernel with that handle. A driver that only copies a name out says it when the program looks the kernel
+    /// up ([`crate::communication::looked_up`]).
+    fn kernel_name(_kernel: u64) -> Option<&'static CStr> {
+        None
+    }
 }
 
 /// Copies and fills.
@@ -204,44 +234,58 @@ pub trait Meter {
     fn shows_process(device: &Device) -> bool;
 }
 
-/// Memory pools, which stream-ordered allocations come from, by their handles.
+/// Memory pools, which stream-ordered allocations come from, by their handles. A driver without them has nothing to add.
 pub trait Pools: Codes {
     /// What a pool grows by, at least. A power of two.
-    const GRANULE_BYTES: u64;
+    const GRANULE_BYTES: u64 = 2 << 20;
     /// Blocks of the memory of pools are multiples of this.
-    const BLOCK_ALIGN_BYTES: u64;
+    const BLOCK_ALIGN_BYTES: u64 = 512;
 
     /// Bytes that a pool has of its device.
-    fn pool_reserved(pool: u64) -> Option<u64>;
+    fn pool_reserved(_pool: u64) -> Option<u64> {
+        None
+    }
 
     /// Bytes that are allocated from it.
-    fn pool_used(pool: u64) -> Option<u64>;
+    fn pool_used(_pool: u64) -> Option<u64> {
+        None
+    }
 
     /// Makes a pool give back what it does not use.
-    fn trim_pool(pool: u64);
+    fn trim_pool(_pool: u64) {}
 
     /// A device's own pool.
-    fn default_pool(ordinal: i32) -> Option<u64>;
+    fn default_pool(_ordinal: i32) -> Option<u64> {
+        None
+    }
 
     /// The pool that stream-ordered allocations come from on a device, now.
-    fn current_pool(ordinal: i32) -> Option<u64>;
+    fn current_pool(_ordinal: i32) -> Option<u64> {
+        None
+    }
 
     /// Pool and bytes of the block at `address`, if it is a pool's.
-    fn block_at(address: u64) -> Option<(u64, u64)>;
+    fn block_at(_address: u64) -> Option<(u64, u64)> {
+        None
+    }
 
     /// Frees what was allocated at `address` in the order of `stream`. False if the driver refuses.
-    fn free_in_order<const PER_THREAD: bool>(address: u64, stream: StreamOf<Self>) -> bool;
+    fn free_in_order<const PER_THREAD: bool>(_address: u64, _stream: StreamOf<Self>) -> bool {
+        false
+    }
 }
 
-/// Memory of graphs.
+/// Memory of graphs. A driver whose graphs allocate nothing has nothing to add.
 pub trait GraphMemory {
     /// Bytes that the driver has for graphs on a device.
-    fn graphs_reserved(ordinal: i32) -> Option<u64>;
+    fn graphs_reserved(_ordinal: i32) -> Option<u64> {
+        None
+    }
 
     /// Makes it give back what no graph needs.
-    fn trim_graphs(ordinal: i32);
+    fn trim_graphs(_ordinal: i32) {}
 
     /// Tells `each` device and bytes of every allocation node of `graph`, and of graphs within it. What the driver
     /// does not tell is left out.
-    fn allocation_nodes(graph: u64, each: &mut dyn FnMut(i32, u64));
+    fn allocation_nodes(_graph: u64, _each: &mut dyn FnMut(i32, u64)) {}
 }

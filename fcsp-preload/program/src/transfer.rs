@@ -23,7 +23,7 @@ use crate::driver::{CodeOf, Driver, StreamOf};
 use crate::turn::{self, PASSED, Work};
 
 /// Small ones in a row that count as one submission: 0.2 ms.
-const RUN: u32 = 64;
+pub const RUN: u32 = 64;
 /// Entries of a batch that are looked at to find where most of it goes.
 const BATCH_LOOK: usize = 64;
 
@@ -47,14 +47,23 @@ impl Kind {
         let quarter = bytes >> (log - 2) & 3;
         CostKey::new(&[TRANSFER, self as u64, u64::from(log) << 2 | quarter])
     }
+}
 
-    fn work<D: Driver>(self, bytes: u64) -> Work<impl FnOnce() -> u64> {
-        Work {
-            key: self.key(bytes),
-            guess_ns: move || D::guess_ns(self, bytes),
-            kernel: None,
-        }
-    }
+/// Work inside the device of so many bytes, if it is to be submitted in its turn.
+pub fn work<D: Driver>(kind: Kind, bytes: u64) -> Option<Work<impl FnOnce() -> u64>> {
+    let (key, guess_ns) = if bytes >= D::LARGE_BYTES {
+        (kind.key(bytes), D::guess_ns(kind, bytes))
+    } else if PASSED.fetch_add(1, Ordering::Relaxed) < RUN - 1 {
+        // Relaxed: a count that need not be exact. Any gated submission sets it to 0.
+        return None;
+    } else {
+        (CostKey::UNMEASURED, u64::from(RUN) * D::SMALL_NS)
+    };
+    Some(Work {
+        key,
+        guess_ns: move || guess_ns,
+        kernel: None,
+    })
 }
 
 /// Submits work inside the device of so many bytes.
@@ -64,19 +73,10 @@ pub fn local<D: Driver, const PER_THREAD: bool>(
     stream: StreamOf<D>,
     call: impl FnOnce() -> CodeOf<D>,
 ) -> CodeOf<D> {
-    if bytes >= D::LARGE_BYTES {
-        return turn::submit_outlined::<D, PER_THREAD>(stream, kind.work::<D>(bytes), call);
+    match work::<D>(kind, bytes) {
+        Some(work) => turn::submit_outlined::<D, PER_THREAD>(stream, work, call),
+        None => call(),
     }
-    // Relaxed: a count that need not be exact. Any gated submission sets it to 0.
-    if PASSED.fetch_add(1, Ordering::Relaxed) < RUN - 1 {
-        return call();
-    }
-    let run = Work {
-        key: CostKey::UNMEASURED,
-        guess_ns: || u64::from(RUN) * D::SMALL_NS,
-        kernel: None,
-    };
-    turn::submit_outlined::<D, PER_THREAD>(stream, run, call)
 }
 
 /// One end of a copy, as the call names it.

@@ -70,6 +70,23 @@ pub fn submit<D: Driver, const PER_THREAD: bool>(
     }
 }
 
+/// Submits work to a queue of `device` in its turn, where the program names queues and not the calling thread's device.
+#[inline]
+pub fn submit_to<D: Driver>(
+    device: &'static Device,
+    queue: QueueId,
+    work: Work<impl FnOnce() -> u64>,
+    launch: impl FnOnce() -> CodeOf<D>,
+) -> CodeOf<D> {
+    if !device.producer.gated() {
+        return launch();
+    }
+    let begun = begin_in::<D>(device, queue, work);
+    let result = launch();
+    finish::<D>(begun, result);
+    result
+}
+
 /// As [`submit`], in less code: for calls of which there are many kinds, or that take longer.
 pub fn submit_outlined<D: Driver, const PER_THREAD: bool>(
     stream: StreamOf<D>,
@@ -98,9 +115,18 @@ fn begin<D: Driver, const PER_THREAD: bool>(
     stream: StreamOf<D>,
     work: Work<impl FnOnce() -> u64>,
 ) -> Begun {
-    let Some((device, queue)) = gated::<D, PER_THREAD>(stream) else {
-        return Begun::Passes;
-    };
+    match gated::<D, PER_THREAD>(stream) {
+        Some((device, queue)) => begin_in::<D>(device, queue, work),
+        None => Begun::Passes,
+    }
+}
+
+#[inline(always)]
+fn begin_in<D: Driver>(
+    device: &'static Device,
+    queue: QueueId,
+    work: Work<impl FnOnce() -> u64>,
+) -> Begun {
     let gate = gate::<D>(device);
     if work.kernel.is_some_and(communication::is::<D>) {
         // Other devices wait for it: nothing holds it back, and no turn waits for it.
@@ -139,6 +165,10 @@ fn finish_outlined<D: Driver, const PER_THREAD: bool>(
     if !matches!(begun, Begun::Passes) {
         launched::<D, PER_THREAD>(stream, result);
     }
+    finish::<D>(begun, result);
+}
+
+fn finish<D: Driver>(begun: Begun, result: CodeOf<D>) {
     match begun {
         Begun::Passes => {}
         Begun::Beside(device, collective) => device
@@ -162,6 +192,21 @@ fn launched<D: Driver, const PER_THREAD: bool>(
 ) -> CodeOf<D> {
     submitted::<D, PER_THREAD>(stream);
     result
+}
+
+/// `queue` of `device` is about to wait for what another queue does.
+pub fn follow_in<D: Driver>(device: &Device, queue: QueueId) {
+    if device.producer.gated() {
+        device.producer.follow(&gate::<D>(device), queue);
+    }
+}
+
+/// Something that the device cannot end by itself is about to be put into `queue` of `device`.
+pub fn stall_in<D: Driver>(device: &Device, queue: QueueId) {
+    STALLS.store(true, Ordering::Relaxed);
+    if device.producer.gated() {
+        device.producer.stall(&gate::<D>(device), queue);
+    }
 }
 
 /// `stream` is about to wait for what another stream does.

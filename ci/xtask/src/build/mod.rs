@@ -7,6 +7,7 @@
 //! target/fcsp/bin/fcsp-conformance         checks of backends and gates
 //! target/fcsp/lib/libfcsp-cuda.so          the CUDA preload library
 //! target/fcsp/lib/libfcsp-hip.so           the HIP preload library
+//! target/fcsp/lib/libfcsp-ze.so            the Level Zero preload library and shim driver
 //! target/fcsp/lib/sim/libcuda.so.1, …      the simulated driver and management library
 //! target/fcsp/lib/sim/intel/libze_intel_gpu.so.1  a simulated driver for the Level Zero loader
 //! target/fcsp/lib/sim/amd/…                the same of AMD's
@@ -80,6 +81,11 @@ const PRODUCTS: &[Product] = &[
         package: "fcsp-preload-hip",
         target: "fcsp_hip",
         install: "lib/libfcsp-hip.so",
+    },
+    Product {
+        package: "fcsp-preload-ze",
+        target: "fcsp_ze",
+        install: "lib/libfcsp-ze.so",
     },
     Product {
         package: "fcsp-sim-cuda",

@@ -1,0 +1,71 @@
+//! Work that takes device time goes through the gate while the tenant is held to a ceiling.
+
+use crate::support::{Node, WAYS, Way};
+use fcsp_core::region::{Region, list, scan};
+use fcsp_core::sync::Ordering::Acquire;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+/// A tenant with half of the device and never more.
+const STRICT: [(&str, &str); 2] = [("BUD_SM_LIMIT", "50"), ("BUD_ISOLATION_MODE", "strict")];
+/// Device time of each kernel of the program.
+const KERNEL_NS: u64 = 10_000;
+
+/// Submissions that went through the gate, and device time that was charged, of a program that runs so many kernels.
+fn charged(way: Way, executions: u64, appends: u64) -> Option<(u64, u64)> {
+    let node = Node::new()?;
+    let mut command = node.command(&node.build("work"), way);
+    let mut child = command
+        .args([executions.to_string(), appends.to_string()])
+        .envs(STRICT)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut line = String::new();
+    let mut output = BufReader::new(child.stdout.take().expect("piped"));
+    output.read_line(&mut line).expect("a line");
+    assert_eq!(line.trim(), (executions + appends).to_string(), "{way:?}");
+    let found = list(node.run_dir()).expect("readable").into_iter();
+    let region = found.filter_map(|(_, region)| region.ok()).next();
+    let region: &'static Region = Box::leak(Box::new(region.expect("one device")));
+    let live = scan::live_slots(region.layout()).find(|it| it.slot.pid.load(Acquire) == child.id());
+    let live = live.expect("attached");
+    let launches = live.slot.queue.launches.load(Acquire);
+    let device_ns = region.tenant(live.tenant()).compute.device_ns.load(Acquire);
+    drop(child.stdin.take());
+    assert!(child.wait().expect("it ends").success());
+    Some((launches, device_ns))
+}
+
+#[test]
+fn a_list_is_charged_each_time_it_is_executed() {
+    const EXECUTIONS: u64 = 10_000;
+    for way in WAYS {
+        let Some((launches, device_ns)) = charged(way, EXECUTIONS, 0) else {
+            return;
+        };
+        println!("{way:?}: {launches} launches, {device_ns} ns");
+        assert_eq!(launches, EXECUTIONS, "{way:?}");
+        assert!(
+            device_ns >= EXECUTIONS * KERNEL_NS * 9 / 10,
+            "{way:?}: {device_ns}"
+        );
+    }
+}
+
+#[test]
+fn each_append_to_an_immediate_list_goes_through_the_gate() {
+    const APPENDS: u64 = 500;
+    for way in WAYS {
+        let Some((launches, device_ns)) = charged(way, 0, APPENDS) else {
+            return;
+        };
+        println!("{way:?}: {launches} launches, {device_ns} ns");
+        assert_eq!(launches, APPENDS, "{way:?}");
+        assert!(
+            device_ns >= APPENDS * KERNEL_NS * 8 / 10,
+            "{way:?}: {device_ns}"
+        );
+    }
+}

@@ -1,0 +1,42 @@
+//! The ways in: programs that know nothing of the library behave as without it.
+
+use crate::support::{Node, WAYS};
+
+#[test]
+fn programs_of_the_simulated_driver_pass_by_every_way_in() {
+    let Some(node) = Node::new() else { return };
+    for name in ["queues", "immediate", "memory", "ipc", "sysman"] {
+        let program = node.build_simulators(name);
+        for way in WAYS {
+            println!("{name} {way:?}");
+            node.passes(node.command(&program, way).env_remove("BUD_MEMORY_LIMIT"));
+        }
+    }
+}
+
+#[test]
+fn a_loader_that_was_opened_finds_the_limited_device() {
+    let Some(node) = Node::new() else { return };
+    let program = node.build_simulators("opened");
+    for way in WAYS {
+        let said = node.passes(&mut node.command(&program, way));
+        assert!(
+            said.contains("devices 1") && said.contains("(simulated)"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn without_a_driver_there_is_none() {
+    let Some(node) = Node::new() else { return };
+    let program = node.build_simulators("opened");
+    for way in WAYS {
+        let mut command = node.command(&program, way);
+        command.env("FCSP_SIM_INTEL_DEVICES", "0");
+        assert_eq!(node.passes(&mut command), "init 78000001\n", "{way:?}");
+    }
+    let mut command = node.command(&program, crate::support::Way::Shim);
+    command.env("FCSP_ZE_DRIVER", "libfcsp-no-such-driver.so.1");
+    assert_eq!(node.passes(&mut command), "init 78000001\n");
+}
