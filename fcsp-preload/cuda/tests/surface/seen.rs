@@ -137,14 +137,15 @@ impl<'a> Gated<'a> {
         queue.opened.load(Acquire) != queue.closed.load(Acquire)
     }
 
-    /// Launches kernels of that length until a segment is open; gives how many that took. One that took
-    /// long, on a busy machine, fills a segment by itself.
+    /// Launches kernels of that length until a segment is open; gives how many that took. On a busy machine one can take so
+    /// long that each after it is expected to fill a segment by itself; what they take, once they have run, corrects that.
     pub fn open_segment(&self, us: u32, stream: CUstream) -> u64 {
-        for launches in 1..=50 {
+        for launches in 1..=500 {
             self.launch(us, stream);
             if self.is_open() {
                 return launches;
             }
+            self.settle();
         }
         panic!("every kernel fills a segment");
     }
