@@ -10,6 +10,8 @@ use crate::region::layout::{GATED, GATED_BESIDE_OTHERS, GATED_ON_TRIAL, GATED_WI
 pub struct View {
     /// Whether processes may run together now.
     pub sharing: SharingMode,
+    /// Whether the driver may slice time among processes that cannot, where that is better than turns.
+    pub may_slice: bool,
     /// Whose turn it is on the other devices of jobs that span several.
     pub lead: Lead,
     /// Live tenants.

@@ -1,4 +1,4 @@
-//! Devices on which processes can run at once: when they do, and when they take turns all the same.
+//! When programs run at once, and when they take turns.
 //!
 //! Which is better depends on the programs: one that computes and one that waits for memory do half as
 //! much again together as in turns; two that compute gain nothing and lose their shares; one that waits
@@ -15,6 +15,10 @@
 //! it is paid back in the turns that follow. What succeeded ends when the tenants at work or their shares
 //! change, when somebody has clearly less than it had in turns, and after [`TOGETHER_NS`] to see what turns
 //! would give now.
+//!
+//! On a device that runs one process at a time, to run at once means that its driver slices time among them. That is
+//! better than turns only where programs do not ask for the whole device: turns then make one wait for another that is
+//! not ready. So it is tried only while turns leave a good part of the device unused ([`BUSY_MILLI`]).
 
 use std::collections::BTreeMap;
 
@@ -50,7 +54,8 @@ const RETRY_NS_MAX: u64 = ms(60_000);
 const NOT_LESS_MILLI: u64 = 970;
 /// All must have this much of what turns gave them, or it is not worth it, thousandths.
 const WORTH_MILLI: u64 = 1_050;
-/// The same if all of them wait for what they submit: then turns only cost them hand-overs.
+/// The same if all of them wait for what they submit, where the device runs them at once: then turns only cost them
+/// hand-overs.
 const WORTH_WAITING_MILLI: u64 = 1_000;
 /// While programs run together, it is looked for so long whether somebody has less than this part of what
 /// turns gave it, thousandths.
@@ -59,6 +64,9 @@ const CHECK_NS: u64 = ms(200);
 /// their queues would be out of reach.
 const FREE_NS: u64 = ms(1_000);
 const CLEARLY_LESS_MILLI: u64 = 850;
+/// From this part of the device on, in thousandths, that work takes in turns, a driver that slices time has nothing to
+/// gain: hand-overs and what lies between kernels take most of the rest.
+const BUSY_MILLI: u64 = 850;
 /// How often to look while programs run together: segments are retired then, and their makers need room.
 const LOOK_NS: u64 = ms(1);
 
@@ -110,8 +118,13 @@ impl Together {
     }
 
     /// True while they pass untouched: nothing is counted then.
-    pub(super) fn is_free(&self, now: u64) -> bool {
+    fn is_free(&self, now: u64) -> bool {
         self.phase == Phase::Together && now < self.free_until_ns
+    }
+
+    /// True while that tenant passes untouched. Who was not at work is seen when it comes.
+    pub(super) fn lets_pass(&self, now: u64, tenant: usize) -> bool {
+        self.is_free(now) && self.cast.iter().any(|(index, _)| *index == tenant)
     }
 
     /// When to look again.
@@ -149,7 +162,7 @@ impl Arbiter {
         let before = self.together.phase;
         let was_on = self.together.is_on();
         match self.cast(now, view) {
-            Some(cast) => self.follow(now, cast),
+            Some(cast) => self.follow(now, cast, view),
             None if before != Phase::Turns => self.together.enter(Phase::Turns, now),
             None => {}
         }
@@ -167,13 +180,19 @@ impl Arbiter {
     }
 
     /// Goes on to the next phase if its time has come.
-    fn follow(&mut self, now: u64, cast: Cast) {
+    fn follow(&mut self, now: u64, cast: Cast, view: &View) {
         if cast != self.together.cast {
             self.together = Together {
                 cast,
+                since_ns: now,
                 ..Together::default()
             };
-            self.together.enter(Phase::Watched, now);
+            if view.sharing == SharingMode::Concurrent {
+                self.together.enter(Phase::Watched, now);
+            } else {
+                // What turns give is well known first: there is less to gain.
+                self.together.retry_at_ns = now + RETRY_NS_MIN;
+            }
         }
         let elapsed_ns = now.saturating_sub(self.together.since_ns);
         let settled_at_ns = self.together.since_ns.max(self.together.free_until_ns) + SETTLE_NS;
@@ -190,8 +209,7 @@ impl Arbiter {
             }
             Phase::Watched if counted_ns >= WATCH_NS => {
                 self.together.in_turns = self.per_second(now);
-                let all_work = self.together.in_turns.values().all(|work| *work > 0);
-                if all_work {
+                if self.is_to_be_tried(view) {
                     self.together.enter(Phase::Trial, now);
                 } else {
                     self.together.fail(now);
@@ -199,7 +217,7 @@ impl Arbiter {
             }
             Phase::Trial if self.somebody_is_behind(now) => self.together.fail(now),
             Phase::Trial if counted_ns >= TRIAL_NS && self.can_tell(counted_ns) => {
-                if self.is_better(now) {
+                if self.is_better(now, view) {
                     self.together.backoff_ns = 0;
                     self.together.enter(Phase::Together, now);
                     self.check_later(now);
@@ -221,6 +239,13 @@ impl Arbiter {
         }
     }
 
+    /// Whether running at once may be better than the turns that were watched.
+    fn is_to_be_tried(&self, view: &View) -> bool {
+        let in_turns = || self.together.in_turns.values();
+        let is_left = in_turns().sum::<u64>() / 1_000_000 < BUSY_MILLI;
+        in_turns().all(|work| *work > 0) && (view.sharing == SharingMode::Concurrent || is_left)
+    }
+
     /// Everybody has as much as it should.
     fn check_later(&mut self, now: u64) {
         if self.all_wait() {
@@ -236,11 +261,11 @@ impl Arbiter {
         self.together.begun = self.work();
     }
 
-    /// Who would run together; `None` where nobody does: the device cannot, one tenant is alone, or a
-    /// ceiling or a priority is to be kept. A program that waits has nothing to do now and then, and is at work
+    /// Who would run together; `None` where nobody does: neither the device nor its driver may do it, one tenant is
+    /// alone, or a ceiling or a priority is to be kept. A program that waits has nothing to do now and then, and is at work
     /// all the same.
     fn cast(&self, now: u64, view: &View) -> Option<Cast> {
-        if view.sharing != SharingMode::Concurrent {
+        if view.sharing != SharingMode::Concurrent && !view.may_slice {
             return None;
         }
         let is_at_work = |it: &TenantAccount| {
@@ -279,9 +304,9 @@ impl Arbiter {
     }
 
     /// Whether nobody has less together than in turns, and all together have more.
-    fn is_better(&self, now: u64) -> bool {
+    fn is_better(&self, now: u64, view: &View) -> bool {
         let sum = |work: &Work| work.values().sum::<u64>();
-        let worth_milli = if self.all_wait() {
+        let worth_milli = if view.sharing == SharingMode::Concurrent && self.all_wait() {
             WORTH_WAITING_MILLI
         } else {
             WORTH_MILLI

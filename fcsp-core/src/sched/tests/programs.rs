@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use super::device::{Device, Queue};
 use crate::backend::{QueueId, SharingMode, StreamGate};
-use crate::policy::{LowPriority, Mode, Priority};
+use crate::policy::{LowPriority, Mode, Priority, Sharing};
 use crate::region::layout::{RegionLayout, SlotState, TenantState};
 use crate::sched::arbiter::Arbiter;
 use crate::sched::clock::{us, virtual_time};
@@ -12,13 +12,14 @@ use crate::sched::cost::CostKey;
 use crate::sched::handshake::woken::RINGS;
 use crate::sched::plan::{Lead, View};
 use crate::sched::producer::Producer;
+use crate::sched::trace::event::How;
 use crate::sched::tuning::Tuning;
 use crate::sched::view;
 use crate::sync::{AtomicU32, Ordering};
 
 const TICK_NS: u64 = us(5);
 const LAUNCH_NS: u64 = us(3);
-/// From a doorbell or timer to the arbiter's next step.
+/// From a doorbell or timer to the arbiter's next step, on a quick host.
 const WAKE_LATENCY_NS: u64 = us(10);
 
 #[derive(Clone, Debug)]
@@ -87,6 +88,8 @@ pub struct Node {
     device: Device,
     view: View,
     now_ns: u64,
+    /// From a doorbell or timer to the arbiter's next step.
+    pub wake_latency_ns: u64,
     step_at_ns: u64,
     rung: u32,
     pub steps: u64,
@@ -186,6 +189,7 @@ impl Node {
             device: Device::default(),
             view: View::default(),
             now_ns: us(1_000),
+            wake_latency_ns: WAKE_LATENCY_NS,
             step_at_ns: 0,
             rung: RINGS.with(Cell::get),
             steps: 0,
@@ -205,6 +209,16 @@ impl Node {
         let sharing = &node.region.header.sharing;
         sharing.store(SharingMode::Concurrent as u32, Ordering::Relaxed);
         node
+    }
+
+    /// What the operator wants of the device.
+    pub fn want(&self, sharing: Sharing) {
+        crate::region::sharing::want(self.region, sharing);
+    }
+
+    /// Whether programs run together now, or are left to the driver.
+    pub fn runs_together(&self) -> bool {
+        self.arbiter.how() != How::Turns
     }
 
     /// Whether the submissions of a program form segments now.
@@ -283,7 +297,7 @@ impl Node {
     pub fn set_lead(&mut self, lead: Lead) {
         if self.lead != lead {
             self.lead = lead;
-            self.step_at_ns = self.step_at_ns.min(self.now_ns + WAKE_LATENCY_NS);
+            self.step_at_ns = self.step_at_ns.min(self.now_ns + self.wake_latency_ns);
         }
     }
 
@@ -302,7 +316,7 @@ impl Node {
             let rings = RINGS.with(Cell::get);
             if rings != self.rung {
                 self.rung = rings;
-                self.step_at_ns = self.step_at_ns.min(self.now_ns + WAKE_LATENCY_NS);
+                self.step_at_ns = self.step_at_ns.min(self.now_ns + self.wake_latency_ns);
             }
             if self.now_ns >= self.step_at_ns {
                 self.step();
@@ -326,7 +340,7 @@ impl Node {
         view::apply(self.region, &plan, self.now_ns);
         view::publish(self.region, &self.view, &self.arbiter, self.now_ns);
         self.step_at_ns = view::wake_ns(plan.wake_ns, &self.view, self.now_ns)
-            .map_or(u64::MAX, |wake| wake + WAKE_LATENCY_NS / 2);
+            .map_or(u64::MAX, |wake| wake + self.wake_latency_ns / 2);
         self.steps += 1;
     }
 }

@@ -30,6 +30,7 @@ fn view(segments: u32) -> View {
     View {
         lead: Lead::Nobody,
         sharing: SharingMode::Exclusive,
+        may_slice: false,
         tenants: [25, 75].into_iter().enumerate().map(tenant).collect(),
         processes: [0, 1].map(|slot| process(slot, segments)).into(),
     }
