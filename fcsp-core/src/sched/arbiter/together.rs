@@ -27,7 +27,7 @@ use crate::backend::SharingMode;
 use crate::policy::Priority;
 use crate::sched::account::{ProcessAccount, TenantAccount};
 use crate::sched::clock::{ms, us};
-use crate::sched::plan::{Plan, ProcessView, View};
+use crate::sched::plan::{Lead, Plan, ProcessView, View};
 use crate::sched::segment::SegmentState;
 use crate::sched::shares::WHOLE_PPM;
 
@@ -265,7 +265,9 @@ impl Arbiter {
     /// alone, or a ceiling or a priority is to be kept. A program that waits has nothing to do now and then, and is at work
     /// all the same.
     fn cast(&self, now: u64, view: &View) -> Option<Cast> {
-        if view.sharing != SharingMode::Concurrent && !view.may_slice {
+        // Jobs that span devices have their turns on all of them at once.
+        let may_slice = view.may_slice && view.lead == Lead::Nobody;
+        if view.sharing != SharingMode::Concurrent && !may_slice {
             return None;
         }
         let is_at_work = |it: &TenantAccount| {
