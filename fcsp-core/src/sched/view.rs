@@ -29,6 +29,10 @@ pub fn read(region: &RegionLayout, view: &mut View, now_ns: u64) {
     let (sharing, because) = sharing::in_force(region);
     view.sharing = sharing;
     view.may_slice = sharing == SharingMode::Exclusive && because != Because::Policy;
+    let weights = region.header.class_weights_milli.iter();
+    for (weight, word) in view.class_weights_milli.iter_mut().zip(weights) {
+        *weight = word.load(Ordering::Relaxed);
+    }
     view.tenants.clear();
     view.processes.clear();
     for (index, tenant) in live_tenants(region) {
@@ -40,6 +44,7 @@ pub fn read(region: &RegionLayout, view: &mut View, now_ns: u64) {
             priority: Priority::from_number(tenant.priority.load(Ordering::Relaxed)),
             low_priority: LowPriority::from_number(tenant.low_priority.load(Ordering::Relaxed)),
             weight: Weight::from_number(tenant.weight.load(Ordering::Relaxed)).number(),
+            class_milli: 1000,
             active: false,
         };
         let index = index.0 as usize;
@@ -124,6 +129,7 @@ fn read_process(found: SlotRef<'_>, now_ns: u64) -> ProcessView {
         has_peers_at_work: false,
         in_collective: in_collective(page),
         partition_percent: slot.partition_percent.load(Ordering::Relaxed),
+        classes_ns: std::array::from_fn(|at| slot.classes_ns[at].load(Ordering::Relaxed)),
         segments,
     }
 }

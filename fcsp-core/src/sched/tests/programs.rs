@@ -7,6 +7,7 @@ use crate::backend::{QueueId, SharingMode, StreamGate};
 use crate::policy::{LowPriority, Mode, Priority, Sharing};
 use crate::region::layout::{RegionLayout, SlotState, TenantState};
 use crate::sched::arbiter::Arbiter;
+use crate::sched::class::Class;
 use crate::sched::clock::{us, virtual_time};
 use crate::sched::cost::CostKey;
 use crate::sched::handshake::woken::RINGS;
@@ -63,6 +64,8 @@ pub enum Kind {
 
 pub struct Program {
     pub kind: Kind,
+    /// Of everything it submits.
+    pub class: Class,
     producer: Producer,
     queue: Queue,
     cpu_free_ns: u64,
@@ -164,6 +167,7 @@ impl Node {
                 region.header.slots_used[0].fetch_or(1 << i, Ordering::Relaxed);
                 Program {
                     kind: kind.clone(),
+                    class: Class::Other,
                     producer: Producer::new(region, i, Box::leak(Box::default())),
                     queue: Queue::default(),
                     cpu_free_ns: us(1_000),
@@ -209,6 +213,17 @@ impl Node {
         let sharing = &node.region.header.sharing;
         sharing.store(SharingMode::Concurrent as u32, Ordering::Relaxed);
         node
+    }
+
+    /// What a nanosecond of that class of work counts from now on.
+    pub fn weight(&self, class: Class, milli: u32) {
+        let weights = &self.region.header.class_weights_milli;
+        weights[class.place()].store(milli, Ordering::Relaxed);
+    }
+
+    /// Expected device time of what a program submitted, of that class.
+    pub fn class_ns(&self, program: usize, class: Class) -> u64 {
+        self.region.slots[program].slot.classes_ns[class.place()].load(Ordering::Relaxed)
     }
 
     /// What the operator wants of the device.
@@ -358,11 +373,13 @@ impl Program {
 
     fn launch(&mut self, ns: u64, key: u64) {
         if self.producer.gated() {
-            let ticket = self
-                .producer
-                .enter(&self.queue, QueueId(1), CostKey::new(&[key]), || {
-                    us(1_000_000)
-                });
+            let ticket = self.producer.enter(
+                &self.queue,
+                QueueId(1),
+                CostKey::new(&[key]),
+                self.class,
+                || us(1_000_000),
+            );
             self.queue.kernel(ns);
             self.producer.leave(&self.queue, ticket, true);
         } else {
