@@ -41,6 +41,7 @@ mod rounds;
 mod tenants;
 mod together;
 mod told;
+mod trim;
 mod turns;
 mod urgent;
 mod wake;

@@ -10,6 +10,9 @@
 //! What is compared is work: the lengths that finished segments were expected to have. Lengths are learnt
 //! while programs take turns only, because beside others the same work takes longer.
 //!
+//! Where all have more in total and somebody has less, those that gained are held back ([`super::trim`]) for as much as
+//! gives everybody what turns gave it, unless who has less waits for its results, and feels each of them.
+//!
 //! A program that waits for its results feels a trial at once, so a trial ends as soon as somebody is clearly
 //! behind; otherwise it lasts until what everybody got can be told from noise. One that failed is made again later, each time after twice the time, and what somebody had beyond its share in
 //! it is paid back in the turns that follow. What succeeded ends when the tenants at work or their shares
@@ -23,6 +26,7 @@
 use std::collections::BTreeMap;
 
 use super::Arbiter;
+use super::trim::Trim;
 use crate::backend::SharingMode;
 use crate::policy::Priority;
 use crate::sched::account::{ProcessAccount, TenantAccount};
@@ -64,6 +68,11 @@ const CHECK_NS: u64 = ms(200);
 /// their queues would be out of reach.
 const FREE_NS: u64 = ms(1_000);
 const CLEARLY_LESS_MILLI: u64 = 850;
+/// What all must have together, of what turns gave them, so that somebody may be held back, thousandths: some of it goes
+/// by that.
+const TRIM_MILLI: u64 = 1_100;
+/// How long it takes the controller to find out by how much.
+const TRIM_NS: u64 = ms(400);
 /// From this part of the device on, in thousandths, that work takes in turns, a driver that slices time has nothing to
 /// gain: hand-overs and what lies between kernels take most of the rest.
 const BUSY_MILLI: u64 = 850;
@@ -73,7 +82,7 @@ const LOOK_NS: u64 = ms(1);
 /// Tenants at work, with their shares.
 type Cast = Vec<(usize, u32)>;
 /// Work of each of them, nanoseconds of the device alone.
-type Work = BTreeMap<usize, u64>;
+pub(super) type Work = BTreeMap<usize, u64>;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -83,6 +92,8 @@ pub(super) enum Phase {
     /// Turns, which are watched.
     Watched,
     Trial,
+    /// A trial in which those that gained are held back.
+    Trimmed,
     Together,
 }
 
@@ -104,6 +115,8 @@ pub(super) struct Together {
     begun: Work,
     /// What turns gave, per second.
     in_turns: Work,
+    /// Who is held back.
+    trim: Option<Trim>,
 }
 
 impl Together {
@@ -114,7 +127,7 @@ impl Together {
 
     /// True while programs run together.
     pub(super) fn is_on(&self) -> bool {
-        matches!(self.phase, Phase::Trial | Phase::Together)
+        matches!(self.phase, Phase::Trial | Phase::Trimmed | Phase::Together)
     }
 
     /// True while they pass untouched: nothing is counted then.
@@ -139,7 +152,19 @@ impl Together {
 
     /// True while they do so for a trial.
     pub(super) fn is_on_trial(&self) -> bool {
-        self.phase == Phase::Trial
+        matches!(self.phase, Phase::Trial | Phase::Trimmed)
+    }
+
+    /// Who is held back, if that tenant is.
+    pub(super) fn trim(&self, tenant: usize) -> Option<&Trim> {
+        self.trim.as_ref().filter(|it| it.holds(tenant))
+    }
+
+    /// That tenant has done so much beside others.
+    pub(super) fn charge(&mut self, tenant: usize, ns: u64) {
+        if let Some(trim) = &mut self.trim {
+            trim.charge(tenant, ns);
+        }
     }
 
     fn enter(&mut self, phase: Phase, now: u64) {
@@ -147,6 +172,9 @@ impl Together {
         self.since_ns = now;
         self.free_until_ns = 0;
         self.counted_from_ns = 0;
+        if !self.is_on() {
+            self.trim = None;
+        }
     }
 
     fn fail(&mut self, now: u64) {
@@ -165,6 +193,13 @@ impl Arbiter {
             Some(cast) => self.follow(now, cast, view),
             None if before != Phase::Turns => self.together.enter(Phase::Turns, now),
             None => {}
+        }
+        if self.together.trim.is_some() {
+            let work = self.work();
+            let Together { trim, in_turns, .. } = &mut self.together;
+            if let Some(trim) = trim {
+                trim.control(now, in_turns, &work);
+            }
         }
         let is_on = self.together.is_on();
         if self.together.phase != before {
@@ -215,7 +250,23 @@ impl Arbiter {
                     self.together.fail(now);
                 }
             }
-            Phase::Trial if self.somebody_is_behind(now) => self.together.fail(now),
+            Phase::Trial if self.somebody_is_behind(now) => match self.trimmed(now) {
+                Some(trim) => {
+                    self.together.enter(Phase::Trimmed, now);
+                    self.together.trim = Some(trim);
+                }
+                None => self.together.fail(now),
+            },
+            Phase::Trimmed if elapsed_ns < TRIM_NS => self.together.counted_from_ns = 0,
+            Phase::Trimmed if counted_ns >= CHECK_NS => {
+                if self.is_better(now, view) {
+                    self.together.backoff_ns = 0;
+                    self.together.enter(Phase::Together, now);
+                    self.count_from(now);
+                } else {
+                    self.together.fail(now);
+                }
+            }
             Phase::Trial if counted_ns >= TRIAL_NS && self.can_tell(counted_ns) => {
                 if self.is_better(now, view) {
                     self.together.backoff_ns = 0;
@@ -246,9 +297,38 @@ impl Arbiter {
         in_turns().all(|work| *work > 0) && (view.sharing == SharingMode::Concurrent || is_left)
     }
 
+    /// Who is to be held back after a trial in which somebody has less; `None` where that would not do.
+    fn trimmed(&self, now: u64) -> Option<Trim> {
+        let elapsed_ns = now.saturating_sub(self.together.since_ns).max(1);
+        let work = self.work();
+        let free: Work = work
+            .iter()
+            .map(|(tenant, done_ns)| {
+                let before_ns = self
+                    .together
+                    .at_entry
+                    .get(tenant)
+                    .copied()
+                    .unwrap_or(*done_ns);
+                let done_ns = u128::from(done_ns.saturating_sub(before_ns));
+                let per_second = done_ns * 1_000_000_000 / u128::from(elapsed_ns);
+                (*tenant, per_second as u64)
+            })
+            .collect();
+        let in_turns = &self.together.in_turns;
+        let sum = |work: &Work| work.values().sum::<u64>();
+        let has_less = |tenant: &usize| free.get(tenant) < in_turns.get(tenant);
+        let feels_it = self
+            .processes
+            .values()
+            .any(|it| has_less(&it.tenant) && it.waits());
+        let is_worth = sum(&free) * 1_000 >= sum(in_turns) * TRIM_MILLI;
+        (is_worth && !feels_it).then(|| Trim::new(now, in_turns, &free, work))
+    }
+
     /// Everybody has as much as it should.
     fn check_later(&mut self, now: u64) {
-        if self.all_wait() {
+        if self.all_wait() && self.together.trim.is_none() {
             self.together.free_until_ns = now + FREE_NS;
             self.together.counted_from_ns = 0;
         } else {
