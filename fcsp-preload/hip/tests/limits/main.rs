@@ -8,5 +8,6 @@ mod support;
 mod info;
 mod management;
 mod memory;
+mod partitions;
 mod turns;
 mod vendors;

@@ -28,6 +28,27 @@ fn begin(hip: &Library) {
 }
 
 #[test]
+fn a_context_is_charged_with_whatever_makes_the_runtime_make_it() {
+    type First = fn(&Library);
+    let firsts: [First; 4] = [
+        |hip| ok!(hip, hipFree(null_mut())),
+        |hip| ok!(hip, hipStreamCreate(&mut null_mut())),
+        |hip| ok!(hip, hipHostMalloc(&mut null_mut(), 4096, 0)),
+        |hip| ok!(hip, hipMalloc(&mut null_mut(), 1)),
+    ];
+    run(crate::here!(), &[], |hip, _| {
+        for first in firsts {
+            // Nothing is in use, and nothing is asked of the device.
+            assert_eq!(hip.free_bytes(), QUOTA_BYTES);
+            first(hip);
+            let charged_bytes = QUOTA_BYTES - hip.free_bytes();
+            assert!((CONTEXT_BYTES..CONTEXT_BYTES + 2).contains(&charged_bytes));
+            ok!(hip, hipDeviceReset());
+        }
+    });
+}
+
+#[test]
 fn allocations_are_charged_within_the_quota_and_given_back() {
     run(crate::here!(), &[], |hip, _| {
         begin(hip);
