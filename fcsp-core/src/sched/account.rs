@@ -34,6 +34,10 @@ pub struct TenantAccount {
     pub device_ns: u64,
     /// What its finished segments were expected to take.
     pub work_ns: u64,
+    /// For how long it had work that was not over.
+    pub wanting_ns: u64,
+    /// Until when that is counted.
+    pub wanting_to_ns: u64,
     /// Tokens left under the ceiling, nanoseconds of device time.
     pub tokens_ns: i64,
     /// When tokens were last added.
@@ -54,6 +58,15 @@ impl TenantAccount {
         self.device_ns += ns;
         self.tokens_ns -= ns as i64;
         self.vtime_ns += self.virtual_ns(ns);
+    }
+
+    /// Counts the time since it was last asked whether the tenant has work, which it does or does not from now on.
+    pub fn note_work(&mut self, now_ns: u64, works: bool) {
+        if self.had_work {
+            self.wanting_ns += now_ns.saturating_sub(self.wanting_to_ns);
+        }
+        self.wanting_to_ns = now_ns;
+        self.had_work = works;
     }
 
     /// Device time as virtual time.

@@ -76,7 +76,7 @@ impl Arbiter {
                 if works && !account.had_work {
                     account.vtime_ns = account.vtime_ns.max(least);
                 }
-                account.had_work = works;
+                account.note_work(now, works);
             }
         }
         let working = self.tenants.values().filter(|a| a.had_work);
