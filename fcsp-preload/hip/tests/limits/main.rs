@@ -5,6 +5,7 @@
 #[macro_use]
 mod support;
 
+mod compiled;
 mod info;
 mod management;
 mod memory;
