@@ -254,7 +254,7 @@ fcsp_preload::hooks! {
 }
 
 fcsp_preload::hooks! {
-    /// What HIP has since version 7. Source: the vendor's reference, ROCm 7.
+    /// What HIP has since version 7. Source: hip_runtime_api.h 7.2.4.
     pub static HIP_7;
     /// The driver's own functions.
     pub mod hip_7;
