@@ -7,8 +7,8 @@
 //! is compared. They stay together only if nobody has less than in turns and all have more in total.
 //! Every tenant has at least what its share of turns would give it, so shares hold as a floor.
 //!
-//! What turns were seen to give may be less than that: a host that is busy hands them over late. A tenant that never waits and
-//! always has work is owed its share of the time whatever was seen.
+//! What turns were seen to give may be less than that: a host that is busy hands them over late. A tenant that keeps the device
+//! busy is owed its share of the time for which it had work, whatever was seen.
 //!
 //! What is compared is work: the lengths that finished segments were expected to have. Lengths are learnt
 //! while programs take turns only, because beside others the same work takes longer.
@@ -391,13 +391,13 @@ impl Arbiter {
     }
 
     /// What turns give each per second: what they were seen to give, but no less than its share of the time for which a tenant
-    /// that never waits had work.
+    /// had work, unless it feels every delay: then its work is what it could prepare.
     fn owed_by_turns(&self, now: u64) -> Work {
         let counted_ns = now.saturating_sub(self.together.counted_from_ns).max(1);
         let (mut owed, wanting) = (self.per_second(now), self.wanting());
         for (index, share_ppm) in &self.together.cast {
             let mut processes = self.processes.values().filter(|it| it.tenant == *index);
-            if !processes.all(ProcessAccount::never_waits) {
+            if processes.any(ProcessAccount::interactive) {
                 continue;
             }
             let had_ns = |work: &Work| work.get(index).copied().unwrap_or(0);
