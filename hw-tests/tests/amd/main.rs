@@ -169,13 +169,14 @@ fn so_do_programs_on_default_streams() {
 
 #[test]
 fn so_do_programs_that_launch_graphs() {
-    let graphs = &[("kernel-us", "100"), ("api", "graph")];
-    let changed = &[
-        ("kernel-us", "100"),
-        ("api", "graph-update"),
+    let changed = &[("kernel-us", "100"), ("api", "graph-update")];
+    let graphs = &[
+        ("kernel-us", "50"),
+        ("api", "graph"),
+        ("graph-kernels", "40"),
         ("stream", "default"),
     ];
-    a_quarter_and_the_rest(SIDE_BY_SIDE, graphs, changed);
+    a_quarter_and_the_rest(SIDE_BY_SIDE, changed, graphs);
 }
 
 #[test]
