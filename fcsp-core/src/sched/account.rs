@@ -34,10 +34,12 @@ pub struct TenantAccount {
     pub device_ns: u64,
     /// What its finished segments were expected to take.
     pub work_ns: u64,
-    /// For how long it had work that was not over.
-    pub wanting_ns: u64,
-    /// Until when that is counted.
-    pub wanting_to_ns: u64,
+    /// For how long it had more work waiting than what it was just submitting.
+    pub backlog_ns: u64,
+    /// Whether it had at the last step.
+    pub backlogged: bool,
+    /// When that was.
+    pub stepped_ns: u64,
     /// Tokens left under the ceiling, nanoseconds of device time.
     pub tokens_ns: i64,
     /// When tokens were last added.
@@ -60,13 +62,12 @@ impl TenantAccount {
         self.vtime_ns += self.virtual_ns(ns);
     }
 
-    /// Counts the time since it was last asked whether the tenant has work, which it does or does not from now on.
-    pub fn note_work(&mut self, now_ns: u64, works: bool) {
-        if self.had_work {
-            self.wanting_ns += now_ns.saturating_sub(self.wanting_to_ns);
+    /// Counts the time since the last step as one in which the tenant had more work waiting, if it had then.
+    pub fn note_backlog(&mut self, now_ns: u64, backlogged: bool) {
+        if self.backlogged {
+            self.backlog_ns += now_ns.saturating_sub(self.stepped_ns);
         }
-        self.wanting_to_ns = now_ns;
-        self.had_work = works;
+        (self.stepped_ns, self.backlogged) = (now_ns, backlogged);
     }
 
     /// Device time as virtual time.

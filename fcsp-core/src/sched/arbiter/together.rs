@@ -7,8 +7,8 @@
 //! is compared. They stay together only if nobody has less than in turns and all have more in total.
 //! Every tenant has at least what its share of turns would give it, so shares hold as a floor.
 //!
-//! What turns were seen to give may be less than that: a host that is busy hands them over late. A tenant that keeps the device
-//! busy is owed its share of the time for which it had work, whatever was seen.
+//! What turns were seen to give may be less than that: a host that is busy hands them over late. A tenant whose work waits for
+//! the device, and not the device for its work, is owed its share of that time, whatever was seen.
 //!
 //! What is compared is work: the lengths that finished segments were expected to have. Lengths are learnt
 //! while programs take turns only, because beside others the same work takes longer.
@@ -79,7 +79,7 @@ const TRIM_NS: u64 = ms(400);
 /// From this part of the device on, in thousandths, that work takes in turns, a driver that slices time has nothing to
 /// gain: hand-overs and what lies between kernels take most of the rest.
 const BUSY_MILLI: u64 = 850;
-/// Part of its share that a tenant which always has work gets done in turns where nothing disturbs them, thousandths: the rest
+/// Part of its share that a tenant whose work always waits gets done in turns where nothing disturbs them, thousandths: the rest
 /// are hand-overs.
 const TURNS_MILLI: u64 = 950;
 /// How often to look while programs run together: segments are retired then, and their makers need room.
@@ -119,8 +119,8 @@ pub(super) struct Together {
     /// When counting began in this phase; 0 while the phase settles.
     counted_from_ns: u64,
     begun: Work,
-    /// For how long each had had work then.
-    wanting: Work,
+    /// For how long each had had more work waiting then.
+    backlog: Work,
     /// What turns gave, per second, or what they owe.
     in_turns: Work,
     /// Who is held back.
@@ -347,7 +347,7 @@ impl Arbiter {
     fn count_from(&mut self, now: u64) {
         self.together.counted_from_ns = now;
         self.together.begun = self.work();
-        self.together.wanting = self.wanting();
+        self.together.backlog = self.backlog();
     }
 
     /// Who would run together; `None` where nobody does: neither the device nor its driver may do it, one tenant is
@@ -386,24 +386,24 @@ impl Arbiter {
         self.of_each(|tenant| tenant.work_ns)
     }
 
-    fn wanting(&self) -> Work {
-        self.of_each(|tenant| tenant.wanting_ns)
+    fn backlog(&self) -> Work {
+        self.of_each(|tenant| tenant.backlog_ns)
     }
 
     /// What turns give each per second: what they were seen to give, but no less than its share of the time for which a tenant
-    /// had work, unless it feels every delay: then its work is what it could prepare.
+    /// had more work waiting, unless it feels every delay: then its work is what it could prepare.
     fn owed_by_turns(&self, now: u64) -> Work {
         let counted_ns = now.saturating_sub(self.together.counted_from_ns).max(1);
-        let (mut owed, wanting) = (self.per_second(now), self.wanting());
+        let (mut owed, backlog) = (self.per_second(now), self.backlog());
         for (index, share_ppm) in &self.together.cast {
             let mut processes = self.processes.values().filter(|it| it.tenant == *index);
             if processes.any(ProcessAccount::interactive) {
                 continue;
             }
             let had_ns = |work: &Work| work.get(index).copied().unwrap_or(0);
-            let wanted_ns = had_ns(&wanting).saturating_sub(had_ns(&self.together.wanting));
+            let waited_ns = had_ns(&backlog).saturating_sub(had_ns(&self.together.backlog));
             let its_share =
-                u128::from(wanted_ns) * u128::from(*share_ppm) * u128::from(TURNS_MILLI);
+                u128::from(waited_ns) * u128::from(*share_ppm) * u128::from(TURNS_MILLI);
             let least = its_share / u128::from(counted_ns);
             if let Some(rate) = owed.get_mut(index) {
                 // Millionths and thousandths make one of each nanosecond in a second.
