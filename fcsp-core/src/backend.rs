@@ -155,9 +155,6 @@ pub trait GpuBackend: Send + Sync {
 
     /// Load of the device.
     fn telemetry(&self, device_id: &str) -> Result<Telemetry, BackendError>;
-
-    /// The vendor's status code for "out of device memory".
-    fn out_of_memory_code(&self) -> i64;
 }
 
 /// A queue of a vendor (CUDA or HIP stream, Level Zero queue) as the core sees it: an opaque number
