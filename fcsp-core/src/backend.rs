@@ -181,6 +181,13 @@ pub trait StreamGate {
     /// if it could not be put there.
     fn record(&self, marker: Marker, queue: QueueId) -> bool;
 
+    /// As [`record`](Self::record), where what is to be measured is submitted to `queue` next, by the same thread and before
+    /// anything else of it. A device that is idle comes to a marker before that; where the vendor lets both go there
+    /// together, this is the place for it.
+    fn record_before(&self, marker: Marker, queue: QueueId) -> bool {
+        self.record(marker, queue)
+    }
+
     /// Device time between two recorded markers.
     fn elapsed(&self, begin: Marker, end: Marker) -> Elapsed;
 }
