@@ -3,6 +3,8 @@
 //! The engine fills a [`model::Report`] and knows nothing of how it is shown; what shows it knows nothing of devices. So a
 //! report can be read back from its file, compared with another one and shown again without a device.
 
+mod build;
 pub mod catalogue;
 pub mod model;
 pub mod scores;
+pub mod statistics;

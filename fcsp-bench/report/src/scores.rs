@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 pub const FORMULA: &str = "\
 Two scores from 0 to 100 for each metric:
 
-- **Against native**, from the ratio r to native: `100 x min(1, 1/r)` where lower is better, `100 x min(1, r)` where higher is
+- **Against native**, from the ratio r to native: `100 × min(1, 1/r)` where lower is better, `100 × min(1, r)` where higher is
   better. As fast as native is 100; half as fast is 50. Metrics without a ratio have none.
 - **Against the ideal**, from the value v. Where the ideal is *as native*: the score against native. Where it is a value i:
-  `100 x min(1, v/i)`. Where it is nothing of a whole w (0 % of 100): `100 x (1 - v/w)`. Where it is nothing, without an end to
-  the other side: `100 x h/(h + v)`, with h the cost that is worth half (the metric says which, and why). Pass 100, fail 0. Never
+  `100 × min(1, v/i)`. Where it is nothing of a whole w (0 % of 100): `100 × (1 - v/w)`. Where it is nothing, without an end to
+  the other side: `100 × h/(h + v)`, with h the cost that is worth half (the metric says which, and why). Pass 100, fail 0. Never
   below 0 or above 100.
 
 A category's score is the mean of its metrics'. A system's score is the mean of its categories', weighted as below; the weights of

@@ -72,7 +72,7 @@ fn section(text: &mut String, metric: &Definition) {
     };
     let plan = metric.plan;
     let amount = format!(
-        "{} x {} {}; {} x in a quick run",
+        "{} × {} {}; {} × in a quick run",
         plan.blocks,
         plan.per_block,
         plan.of,

@@ -12,7 +12,7 @@ pub(super) const METRICS: &[Definition] = &[
         measures: "How much of the free memory cannot be had in one piece.",
         how: "One process with a limit of a quarter of the device fills it with blocks of mixed sizes from a seed, \
             frees every other one, and looks by bisection for the largest allocation that succeeds. The value is \
-            100 x (1 - largest / free).",
+            100 × (1 - largest / free).",
         plan: Plan {
             blocks: 8,
             per_block: 4,

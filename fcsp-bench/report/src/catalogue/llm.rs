@@ -11,8 +11,8 @@ pub(super) const METRICS: &[Definition] = &[
         better: Better::Higher,
         measures: "Floating-point operations a second of an attention kernel.",
         how: "One process, alone, runs a real attention (scores, softmax over each row, weighted sum) for 16 heads \
-            of 64 over 1,024 positions in half precision. Operations are counted from the shapes: 4 x heads x \
-            positions squared x size of a head. Its speed is not the point, the ratio is.",
+            of 64 over 1,024 positions in half precision. Operations are counted from the shapes: 4 × heads × \
+            positions squared × size of a head. Its speed is not the point, the ratio is.",
         plan: Plan {
             blocks: 15,
             per_block: 20,
@@ -139,7 +139,7 @@ pub(super) const METRICS: &[Definition] = &[
         plan: Plan {
             blocks: 15,
             per_block: 10,
-            of: "rounds of 4 x 50 kernels",
+            of: "rounds of 4 × 50 kernels",
         },
         differs: "The public suite's kernel fills the device by itself, so that four streams have 25 % by \
             construction.",
