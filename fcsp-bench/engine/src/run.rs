@@ -1,0 +1,584 @@
+//! A run: checks first, then metric by metric, in which the systems take turns block by block.
+
+use crate::failure::Failure;
+use crate::figures::{least, median};
+use crate::gate;
+use crate::host;
+use crate::lab::Lab;
+use crate::metrics::{self, Measure, Value};
+use crate::system::{Site, System};
+use crate::turn::{Block, Turn};
+use fcsp_bench_report::catalogue::Definition;
+use fcsp_bench_report::model::{self, FORMAT, Metric, Report, State, Validity};
+use fcsp_bench_report::statistics::block_ratios;
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+use std::time::{Instant, SystemTime};
+
+/// What is to be measured, and where.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Where everything runs.
+    pub site: Site,
+    /// The systems beside native, which always runs.
+    pub systems: Vec<System>,
+    /// The metrics, in the catalogue's order.
+    pub chosen: Vec<&'static Definition>,
+    /// The patterns that chose them.
+    pub only: Vec<String>,
+    /// A fraction of the samples.
+    pub quick: bool,
+    /// The version of the program that runs.
+    pub version: String,
+}
+
+/// What happens in a run, for who watches it.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// The device is open; so much is planned.
+    Begins {
+        /// The device's name.
+        device: &'a str,
+        /// How long all of it should take.
+        seconds: f64,
+    },
+    /// A system's limits are checked.
+    Checks {
+        /// Which system.
+        system: &'a str,
+    },
+    /// They have been.
+    Checked {
+        /// Which system.
+        system: &'a str,
+        /// What was found; nothing for native.
+        validity: Option<&'a Validity>,
+    },
+    /// A block begins.
+    Block {
+        /// Of which metric.
+        metric: &'static Definition,
+        /// Of which system.
+        system: &'a str,
+        /// Which, from 0.
+        block: u32,
+        /// Of how many.
+        blocks: u32,
+        /// How long all that is left should take.
+        seconds_left: f64,
+    },
+    /// A metric is done, or will not be.
+    Done {
+        /// Of which system.
+        system: &'a str,
+        /// What was found.
+        metric: &'a Metric,
+    },
+    /// The device cannot be opened any more; what was measured is kept.
+    Gone {
+        /// Why.
+        reason: &'a str,
+    },
+}
+
+/// Start-up of a run, and of each system with its groups of tenants.
+const STARTUP_SECONDS: f64 = 2.0;
+const SYSTEM_SECONDS: f64 = 4.0;
+/// What a block costs beyond its own time: messages, waits for the last kernel.
+const BLOCK_SECONDS: f64 = 0.05;
+/// A metric that takes so much longer than planned is cut short once it has enough blocks for an interval.
+const OVERTIME: f64 = 2.0;
+const BLOCKS_MIN: usize = 6;
+
+/// How long a run should take with so many systems, native included.
+pub fn planned_seconds(chosen: &[&'static Definition], systems: usize, quick: bool) -> f64 {
+    let metrics: f64 = chosen
+        .iter()
+        .map(|definition| metric_seconds(definition, quick))
+        .sum();
+    STARTUP_SECONDS + systems as f64 * (SYSTEM_SECONDS + metrics)
+}
+
+/// How long a metric should take for one system.
+fn metric_seconds(definition: &Definition, quick: bool) -> f64 {
+    metrics::find(definition.id).map_or(0.0, |measure| {
+        f64::from(blocks_of(definition, quick)) * (measure.block_seconds(quick) + BLOCK_SECONDS)
+    })
+}
+
+fn blocks_of(definition: &Definition, quick: bool) -> u32 {
+    match quick {
+        true => definition.plan.quick_blocks(),
+        false => definition.plan.blocks,
+    }
+}
+
+/// Measures. `stop` ends it early, from any thread or signal handler; what was measured by then is in the report.
+///
+/// Must be called on a thread that lives as long as the process, best the first: workers end with it.
+///
+/// # Errors
+/// The device cannot be opened, so there is nothing to report.
+pub fn run(
+    asked: Asked,
+    stop: &'static AtomicBool,
+    tell: &mut dyn FnMut(Event<'_>),
+) -> Result<Report, String> {
+    let began = Instant::now();
+    let started = SystemTime::now();
+    let mut systems = vec![System::native()];
+    systems.extend(asked.systems.iter().cloned());
+    let seconds = planned_seconds(&asked.chosen, systems.len(), asked.quick);
+    let lab =
+        Lab::open(asked.site.clone(), systems, stop).map_err(|failure| failure.to_string())?;
+    tell(Event::Begins {
+        device: &lab.device.name,
+        seconds,
+    });
+    let mut run = Run {
+        found: lab.systems.iter().map(|_| Found::default()).collect(),
+        lab,
+        asked,
+        ended: None,
+    };
+    run.check(tell);
+    run.measure(tell);
+    let Run {
+        lab,
+        found,
+        asked,
+        ended,
+        ..
+    } = run;
+    let device = &lab.device;
+    let systems = lab
+        .systems
+        .iter()
+        .zip(found)
+        .map(|(system, found)| found.into_system(system, &asked, ended.as_ref(), started))
+        .collect();
+    Ok(Report {
+        format: FORMAT,
+        fcsp_version: asked.version.clone(),
+        started: humantime::format_rfc3339_seconds(started).to_string(),
+        quick: asked.quick,
+        only: asked.only,
+        duration_seconds: began.elapsed().as_secs_f64(),
+        simulated: device.simulated,
+        interrupted: ended.is_some(),
+        gpu: model::Gpu {
+            name: device.name.clone(),
+            count: device.count,
+            memory_bytes: device.total_bytes,
+            multiprocessors: device.multiprocessors,
+            compute_capability: device.capability.clone(),
+            driver: match device.simulated {
+                true => String::new(),
+                false => host::driver_version(),
+            },
+            cuda: device.cuda.clone(),
+            processor: host::processor(),
+            cores: host::cores(),
+        },
+        systems,
+    })
+}
+
+/// Why a run ended before everything was measured.
+enum Ended {
+    Interrupted,
+    Gone(String),
+}
+
+/// What was found of one system.
+#[derive(Default)]
+struct Found {
+    validity: Option<Validity>,
+    metrics: Vec<Metric>,
+    began: Option<SystemTime>,
+    seconds: f64,
+}
+
+struct Run {
+    lab: Lab,
+    asked: Asked,
+    found: Vec<Found>,
+    ended: Option<Ended>,
+}
+
+/// One system's blocks of one metric.
+#[derive(Default)]
+struct Taken {
+    blocks: Vec<(u32, Block)>,
+    failure: Option<State>,
+}
+
+impl Run {
+    fn check(&mut self, tell: &mut dyn FnMut(Event<'_>)) {
+        for system in 0..self.lab.systems.len() {
+            let name = self.lab.systems[system].name().to_owned();
+            tell(Event::Checks { system: &name });
+            match gate::check(&mut self.lab, system, self.asked.quick) {
+                Ok(validity) => {
+                    tell(Event::Checked {
+                        system: &name,
+                        validity: validity.as_ref(),
+                    });
+                    self.found[system].validity = validity;
+                }
+                Err(_) => {
+                    self.ended = Some(Ended::Interrupted);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn measure(&mut self, tell: &mut dyn FnMut(Event<'_>)) {
+        let chosen = self.asked.chosen.clone();
+        for (place, definition) in chosen.iter().enumerate() {
+            if self.ended.is_some() {
+                return;
+            }
+            let Some(measure) = metrics::find(definition.id) else {
+                continue;
+            };
+            let later: f64 = chosen[place + 1..]
+                .iter()
+                .map(|definition| metric_seconds(definition, self.asked.quick))
+                .sum();
+            let taken = self.metric(definition, measure, later, tell);
+            for (system, metric) in assemble(definition, measure, taken).into_iter().enumerate() {
+                tell(Event::Done {
+                    system: self.lab.systems[system].name(),
+                    metric: &metric,
+                });
+                self.found[system].metrics.push(metric);
+            }
+        }
+    }
+
+    /// All blocks of a metric, of all systems in turn.
+    fn metric(
+        &mut self,
+        definition: &'static Definition,
+        measure: &Measure,
+        later_seconds: f64,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Vec<Taken> {
+        let count = self.lab.systems.len();
+        let quick = self.asked.quick;
+        let blocks = blocks_of(definition, quick);
+        let seconds = measure.block_seconds(quick);
+        let planned = f64::from(blocks) * (seconds + BLOCK_SECONDS) * count as f64;
+        let began = Instant::now();
+        let mut alone = HashMap::new();
+        let mut taken: Vec<Taken> = (0..count).map(|_| Taken::default()).collect();
+        for (system, taken) in taken.iter_mut().enumerate() {
+            taken.failure = self.not_valid(system, definition.id);
+        }
+        'blocks: for block in 0..blocks {
+            let enough = taken
+                .iter()
+                .all(|taken| taken.failure.is_some() || taken.blocks.len() >= BLOCKS_MIN);
+            if enough && began.elapsed().as_secs_f64() > OVERTIME * planned {
+                break;
+            }
+            for turn in 0..count {
+                // Each block begins with another system, so that none is always first.
+                let system = (turn + block as usize) % count;
+                if taken[system].failure.is_some() {
+                    continue;
+                }
+                let done = f64::from(block) + turn as f64 / count as f64;
+                tell(Event::Block {
+                    metric: definition,
+                    system: self.lab.systems[system].name(),
+                    block,
+                    blocks,
+                    seconds_left: planned * (1.0 - done / f64::from(blocks))
+                        + later_seconds * count as f64,
+                });
+                let began = Instant::now();
+                self.found[system].began.get_or_insert_with(SystemTime::now);
+                let result = (measure.block)(&mut Turn {
+                    lab: &mut self.lab,
+                    index: system,
+                    block,
+                    quick,
+                    seconds,
+                    alone: &mut alone,
+                });
+                self.found[system].seconds += began.elapsed().as_secs_f64();
+                match result {
+                    Ok(result) => taken[system].blocks.push((block, result)),
+                    Err(Failure::Interrupted) => {
+                        self.ended = Some(Ended::Interrupted);
+                        break 'blocks;
+                    }
+                    Err(Failure::NotRun(reason)) => {
+                        taken[system].failure = Some(State::NotRun { reason });
+                    }
+                    Err(Failure::Failed(reason)) => {
+                        taken[system].failure = Some(State::Failed { reason });
+                        self.lab.tidy(&[system]);
+                        if self.is_gone(tell) {
+                            break 'blocks;
+                        }
+                    }
+                }
+            }
+        }
+        self.lab.tidy(&[]);
+        if self.ended.is_some() {
+            for taken in &mut taken {
+                if taken.failure.is_none() && taken.blocks.len() < BLOCKS_MIN {
+                    taken.failure = Some(self.unfinished());
+                }
+            }
+        }
+        taken
+    }
+
+    /// The check that a metric stands on and that did not hold.
+    fn not_valid(&self, system: usize, id: &str) -> Option<State> {
+        let checks = &self.found[system].validity.as_ref()?.checks;
+        let check = checks
+            .iter()
+            .find(|check| !check.holds && check.needed_by.iter().any(|needed| needed == id))?;
+        Some(State::NotValid {
+            reason: format!("it does not hold that {}: {}", check.claim, check.seen),
+        })
+    }
+
+    /// Whether the device itself is the reason that something failed.
+    fn is_gone(&mut self, tell: &mut dyn FnMut(Event<'_>)) -> bool {
+        match self.lab.device_is_there() {
+            Ok(()) => false,
+            Err(Failure::Interrupted) => {
+                self.ended = Some(Ended::Interrupted);
+                true
+            }
+            Err(failure) => {
+                let reason = failure.to_string();
+                tell(Event::Gone { reason: &reason });
+                self.ended = Some(Ended::Gone(reason));
+                true
+            }
+        }
+    }
+
+    fn unfinished(&self) -> State {
+        unfinished(self.ended.as_ref())
+    }
+}
+
+/// The state of what a run that ended early did not come to.
+fn unfinished(ended: Option<&Ended>) -> State {
+    match ended {
+        Some(Ended::Gone(reason)) => State::NotRun {
+            reason: format!("the device cannot be used any more: {reason}"),
+        },
+        Some(Ended::Interrupted) | None => State::Interrupted,
+    }
+}
+
+impl Found {
+    fn into_system(
+        mut self,
+        system: &System,
+        asked: &Asked,
+        ended: Option<&Ended>,
+        started: SystemTime,
+    ) -> model::System {
+        for definition in &asked.chosen[self.metrics.len().min(asked.chosen.len())..] {
+            self.metrics
+                .push(Metric::without_value(definition, unfinished(ended)));
+        }
+        model::System {
+            system_name: system.name().to_owned(),
+            kind: system.kind(),
+            description: system.description(),
+            benchmark_version: asked.version.clone(),
+            timestamp: humantime::format_rfc3339_seconds(self.began.unwrap_or(started)).to_string(),
+            duration_seconds: self.seconds,
+            validity: self.validity,
+            metrics: self.metrics,
+        }
+    }
+}
+
+/// From blocks to metrics, native's first.
+fn assemble(definition: &'static Definition, measure: &Measure, taken: Vec<Taken>) -> Vec<Metric> {
+    let native: HashMap<u32, (f64, f64)> = taken
+        .first()
+        .map(|native| {
+            native
+                .blocks
+                .iter()
+                .map(|(number, block)| (*number, (block.value, block.compared)))
+                .collect()
+        })
+        .unwrap_or_default();
+    let native_state = taken.first().and_then(|native| native.failure.clone());
+    taken
+        .into_iter()
+        .enumerate()
+        .map(|(system, taken)| {
+            if let Some(state) = taken.failure {
+                return Metric::without_value(definition, state);
+            }
+            metric(definition, measure, taken.blocks, &native, system == 0).unwrap_or_else(|| {
+                let reason = format!(
+                    "it is a difference from native, which was not measured{}",
+                    match &native_state {
+                        Some(State::Failed { reason } | State::NotRun { reason }) =>
+                            format!(": {reason}"),
+                        _ => String::new(),
+                    }
+                );
+                Metric::without_value(definition, State::NotRun { reason })
+            })
+        })
+        .collect()
+}
+
+/// One system's metric; nothing where native would be needed and is not there.
+fn metric(
+    definition: &'static Definition,
+    measure: &Measure,
+    blocks: Vec<(u32, Block)>,
+    native: &HashMap<u32, (f64, f64)>,
+    is_native: bool,
+) -> Option<Metric> {
+    let values: Vec<f64> = blocks
+        .iter()
+        .filter_map(|(number, block)| match measure.value {
+            Value::Own | Value::Worst => Some(block.value),
+            Value::LessNative => Some(block.value - native.get(number)?.0),
+            Value::LackPercent => Some(100.0 * (1.0 - block.compared / native.get(number)?.1)),
+        })
+        .collect();
+    if values.is_empty() {
+        return None;
+    }
+    let value = match measure.value {
+        Value::Worst => least(&values),
+        _ => median(&values),
+    };
+    let mut samples: Vec<f64> = blocks
+        .iter()
+        .flat_map(|(_, block)| block.samples.iter().copied())
+        .collect();
+    if samples.is_empty() {
+        samples = values;
+    }
+    let mut metric = Metric::measured(definition, value, &samples);
+    if !is_native && definition.native.is_some() {
+        let (ours, theirs): (Vec<f64>, Vec<f64>) = blocks
+            .iter()
+            .filter_map(|(number, block)| Some((block.compared, native.get(number)?.1)))
+            .unzip();
+        metric = metric.with_ratios(block_ratios(&ours, &theirs));
+    }
+    for (name, value, unit) in details(&blocks) {
+        metric = metric.with_detail(&name, value, unit);
+    }
+    for series in blocks.into_iter().next_back()?.1.series {
+        metric = metric.with_series(series);
+    }
+    Some(metric)
+}
+
+/// The median of each further figure over the blocks, in the order of the first block that has it.
+fn details(blocks: &[(u32, Block)]) -> Vec<(String, f64, &'static str)> {
+    let mut all: Vec<(String, Vec<f64>, &'static str)> = Vec::new();
+    for (name, value, unit) in blocks.iter().flat_map(|(_, block)| &block.details) {
+        match all.iter_mut().find(|known| known.0 == *name) {
+            Some(known) => known.1.push(*value),
+            None => all.push((name.clone(), vec![*value], unit)),
+        }
+    }
+    all.into_iter()
+        .map(|(name, values, unit)| (name, median(&values), unit))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Needs;
+    use fcsp_bench_report::catalogue;
+
+    fn measure(value: Value) -> Measure {
+        Measure {
+            id: "OH-004",
+            seconds: 0.1,
+            needs: Needs::Nothing,
+            value,
+            block: |_| Ok(Block::of(0.0)),
+        }
+    }
+
+    fn taken(values: &[f64]) -> Taken {
+        Taken {
+            blocks: (0..)
+                .zip(values.iter().map(|value| Block::of(*value)))
+                .collect(),
+            failure: None,
+        }
+    }
+
+    fn assembled(value: Value, native: &[f64], other: &[f64]) -> Vec<Metric> {
+        let definition = catalogue::find("OH-004").expect("it exists");
+        assemble(
+            definition,
+            &measure(value),
+            vec![taken(native), taken(other)],
+        )
+    }
+
+    #[test]
+    fn differences_and_ratios_are_taken_block_by_block() {
+        // Both drift alike; the other one costs 10 more.
+        let native: Vec<f64> = (0..8).map(|block| 100.0 * f64::from(block + 1)).collect();
+        let other: Vec<f64> = native.iter().map(|value| value + 10.0).collect();
+        let metrics = assembled(Value::LessNative, &native, &other);
+        assert_eq!(metrics[1].value, Some(10.0));
+        assert_eq!(metrics[0].value, Some(0.0));
+        assert_eq!(metrics[0].ratio, None);
+        let ratio = metrics[1].ratio.expect("of eight blocks");
+        assert_eq!(ratio.blocks, 8);
+        assert!(ratio.low > 1.0, "{ratio:?}");
+    }
+
+    #[test]
+    fn a_lack_is_of_natives_rate() {
+        let metrics = assembled(Value::LackPercent, &[10.0; 6], &[9.0; 6]);
+        let lack = metrics[1].value.expect("measured");
+        assert!((lack - 10.0).abs() < 1e-9, "{lack}");
+    }
+
+    #[test]
+    fn a_difference_from_nothing_is_none() {
+        let metrics = assembled(Value::LessNative, &[], &[1.0; 6]);
+        assert!(matches!(&metrics[1].state, State::NotRun { reason } if reason.contains("native")));
+    }
+
+    #[test]
+    fn the_worst_block_counts_where_one_failure_is_too_many() {
+        let metrics = assembled(Value::Worst, &[1.0; 3], &[1.0, 0.0, 1.0]);
+        assert_eq!(metrics[1].value, Some(0.0));
+    }
+
+    #[test]
+    fn a_full_run_of_five_systems_fits_into_15_minutes_and_a_quick_one_into_2() {
+        let all: Vec<_> = catalogue::all().collect();
+        let (full, quick) = (
+            planned_seconds(&all, 5, false),
+            planned_seconds(&all, 5, true),
+        );
+        assert!(full <= 15.0 * 60.0, "{full} s");
+        assert!(quick <= 2.0 * 60.0, "{quick} s");
+    }
+}

@@ -1,0 +1,203 @@
+//! A run, from the command line to its files.
+
+use super::progress::Progress;
+use super::{PeerArg, only, parse_peer};
+use crate::exit::Outcome;
+use crate::install::Install;
+use crate::interrupt;
+use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
+use fcsp_bench::{Asked, Mode, Site, System};
+use fcsp_bench_report::model::{Report, State};
+use fcsp_core::region;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Options of a run.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Also write everything to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Only these metrics: ids, * for anything
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    only: Vec<String>,
+    /// A fraction of the samples, in about two minutes
+    #[arg(long)]
+    quick: bool,
+    /// Which of FCSP's modes [default: all]; native always runs
+    #[arg(long, value_name = "SYSTEM", value_enum, value_delimiter = ',')]
+    system: Vec<Fcsp>,
+    /// Another system, as a file describes it
+    #[arg(long, value_name = "NAME=FILE", value_parser = parse_peer)]
+    peer: Vec<PeerArg>,
+    /// Use a simulated device: shows that everything works, and nothing about hardware
+    #[arg(long)]
+    simulated: bool,
+    /// No progress
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// A system of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Fcsp {
+    /// The device without any system; alone, nothing is compared
+    Native,
+    /// FCSP in mode strict
+    #[value(name = "fcsp-strict")]
+    Strict,
+    /// FCSP in mode balanced
+    #[value(name = "fcsp-balanced")]
+    Balanced,
+    /// FCSP in mode adaptive
+    #[value(name = "fcsp-adaptive")]
+    Adaptive,
+}
+
+/// Runs it.
+pub fn run(args: &Options) -> Result<Outcome> {
+    let chosen = only::select(&args.only)?;
+    let install = Install::find()?;
+    let systems = systems(args, &install)?;
+    let scratch = Scratch::make()?;
+    let site = Site {
+        program: std::env::current_exe().context("cannot find out where this program is")?,
+        arguments: ["bench", "worker"].map(Into::into).into(),
+        simulated: match args.simulated {
+            true => Some(install.simulated_nvidia()?),
+            false => None,
+        },
+        scratch: scratch.0.clone(),
+    };
+    interrupt::listen();
+    let mut progress = Progress::new(systems.len() + 1, args.quiet);
+    let asked = Asked {
+        site,
+        systems,
+        chosen,
+        only: args.only.clone(),
+        quick: args.quick,
+        version: env!("CARGO_PKG_VERSION").into(),
+    };
+    let report = fcsp_bench::run(asked, interrupt::flag(), &mut |event| progress.show(event));
+    progress.end();
+    drop(scratch);
+    let report = match report {
+        Ok(report) => report,
+        Err(reason) => bail!(
+            "nothing could be measured: {reason}{}",
+            match args.simulated {
+                true => "",
+                false => " (fcsp doctor says what is missing; --simulated needs no device)",
+            }
+        ),
+    };
+    show(&report)?;
+    if let Some(path) = &args.json {
+        write_json(path, &report)?;
+    }
+    Ok(outcome(&report))
+}
+
+fn systems(args: &Options, install: &Install) -> Result<Vec<System>> {
+    let modes = match args.system.is_empty() {
+        true => Mode::ALL.to_vec(),
+        false => Mode::ALL
+            .into_iter()
+            .zip([Fcsp::Strict, Fcsp::Balanced, Fcsp::Adaptive])
+            .filter(|(_, named)| args.system.contains(named))
+            .map(|(mode, _)| mode)
+            .collect(),
+    };
+    let mut systems = Vec::new();
+    if !modes.is_empty() {
+        let library = install.preload_cuda()?;
+        systems.extend(modes.into_iter().map(|mode| System::fcsp(mode, &library)));
+    }
+    for peer in &args.peer {
+        let system = System::peer(&peer.name, &peer.file)
+            .with_context(|| format!("--peer {}", peer.name))?;
+        ensure!(
+            systems.iter().all(|known| known.name() != system.name()) && system.name() != "native",
+            "two systems are called {}",
+            system.name()
+        );
+        systems.push(system);
+    }
+    Ok(systems)
+}
+
+/// A few lines about what came of it.
+fn show(report: &Report) -> Result<()> {
+    let mut out = std::io::stdout();
+    if report.simulated {
+        writeln!(
+            out,
+            "On a simulated device: no number here says anything about hardware."
+        )?;
+    }
+    for system in &report.systems {
+        let measured = system
+            .metrics
+            .iter()
+            .filter(|metric| metric.success)
+            .count();
+        writeln!(
+            out,
+            "{}: {measured} of {} metrics measured",
+            system.system_name,
+            system.metrics.len()
+        )?;
+    }
+    Ok(())
+}
+
+fn write_json(path: &Path, report: &Report) -> Result<()> {
+    let text = serde_json::to_string_pretty(report)?;
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Something is wrong if the run ended early, a limit is not in force or a measurement failed.
+fn outcome(report: &Report) -> Outcome {
+    let bad = report.interrupted
+        || report.systems.iter().any(|system| {
+            system
+                .validity
+                .as_ref()
+                .is_some_and(|validity| !validity.holds())
+                || system
+                    .metrics
+                    .iter()
+                    .any(|metric| matches!(metric.state, State::Failed { .. }))
+        });
+    match bad {
+        true => Outcome::Bad,
+        false => Outcome::Good,
+    }
+}
+
+/// A directory in memory that is gone with the run: regions must be in memory, since devices cannot write into a file on
+/// a disk.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn make() -> Result<Self> {
+        let memory = Path::new("/dev/shm");
+        let base = match region::is_in_memory(memory) {
+            true => memory.to_owned(),
+            false => std::env::temp_dir(),
+        };
+        let path = base.join(format!("fcsp-bench-{}", std::process::id()));
+        std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!("cannot remove {}: {error}", self.0.display());
+        }
+    }
+}
