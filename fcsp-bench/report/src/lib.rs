@@ -5,6 +5,16 @@
 
 mod build;
 pub mod catalogue;
+pub mod csv;
+mod figures;
+#[cfg(test)]
+mod fixture;
+pub mod html;
+mod json;
+mod missing;
 pub mod model;
 pub mod scores;
 pub mod statistics;
+pub mod table;
+
+pub use json::{ParseError, ReadError};
