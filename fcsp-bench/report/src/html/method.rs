@@ -1,9 +1,9 @@
 //! How everything was made: the checks before, the rules, the formula.
 
-use super::key;
+use super::{key, markdown};
 use crate::model::Report;
 use crate::scores;
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 pub(super) fn method(report: &Report) -> Markup {
     html! {
@@ -16,10 +16,11 @@ pub(super) fn method(report: &Report) -> Markup {
                 li { "Its interval is the exact one of a median, whatever the distribution: two of the blocks' ratios, chosen by the binomial distribution for at least 95 % (Le Boudec, " cite { "Performance Evaluation of Computer and Communication Systems" } ", 2010, theorem 2.1). With fewer than 6 blocks no such interval exists; then it is the smallest and the largest, and says how sure it is." }
                 li { "Tenants are processes with limits of their own; neighbours saturate; faults are real faults." }
                 li { "Median, percentiles and spread (standard deviation, n − 1) are of all samples; charts are drawn from at most " (crate::model::SAMPLES_KEPT) " of them, evenly chosen, from the first to the 99th percentile." }
+                li { "How each metric is measured stands below it on the screen, and for all in " code { "docs/metrics.md" } "." }
                 li { "The ideal is what hardware partitions (MIG) give by definition. It was not measured." }
             }
             h3 { "Scores" }
-            (formula())
+            (markdown(scores::FORMULA))
         }
     }
 }
@@ -55,11 +56,4 @@ fn checks(report: &Report) -> Markup {
             }
         }
     }
-}
-
-/// [`scores::FORMULA`], which is Markdown of ours.
-fn formula() -> Markup {
-    let mut html = String::new();
-    pulldown_cmark::html::push_html(&mut html, pulldown_cmark::Parser::new(scores::FORMULA));
-    PreEscaped(html)
 }

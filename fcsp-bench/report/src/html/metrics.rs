@@ -2,7 +2,7 @@
 
 use super::charts::{distribution, forest, lines};
 use super::summary::{arrow, ratio_chip};
-use super::{definitions, find, key};
+use super::{definitions, find, key, markdown};
 use crate::catalogue::{Better, Category, Definition, Ideal, document};
 use crate::figures;
 use crate::model::{Metric, Report, State, System};
@@ -57,7 +57,7 @@ fn article(report: &Report, scores: &[Scores], definition: &Definition) -> Marku
                 h3 { span class="id" { (definition.id) } (definition.name) }
                 span class="direction" { (document::unit(definition)) " " (arrow(definition.better)) " · ideal " (document::ideal(definition)) }
             }
-            p { (definition.measures) }
+            (markdown(definition.measures))
             @if any_value && definition.better != Better::Pass { (charts_of(definition, &parts)) }
             (figures_of(definition, &parts))
             (further(&parts))
@@ -171,7 +171,7 @@ fn measured(definition: &Definition, part: &Part, value: f64) -> Markup {
             td { (stat(|it| it.p95)) }
             td { (stat(|it| it.p99)) }
             td { (stat(|it| it.std_dev)) }
-            td { (metric.stats.map_or_else(|| "–".to_owned(), |it| figures::number(it.count as f64).trim_end_matches(".000").to_owned())) }
+            td { (metric.stats.map_or_else(|| "–".to_owned(), |it| it.count.to_string())) }
             @if let Some(ratio) = metric.ratio {
                 td { (ratio_chip(definition, metric)) }
                 td { (figures::interval(&ratio)) @if ratio.confidence < 0.95 { " (" (format!("{:.0} %", ratio.confidence * 100.0)) ")" } }
@@ -226,15 +226,15 @@ fn further(parts: &[Part]) -> Markup {
 
 fn how(definition: &Definition) -> Markup {
     html! {
-        details {
+        details class="how" {
             summary { "How it is measured" }
             dl {
-                dt { "How" } dd { (definition.how) }
+                dt { "How" } dd { (markdown(definition.how)) }
                 @if let Some(against) = definition.native {
                     dt { "Against native" } dd { (against.of) "; " (document::better(against.better)) " is better." }
                 }
-                dt { "Ideal" } dd { (document::ideal(definition)) ". " (definition.ideal_reason) }
-                dt { "Public suite" } dd { (definition.differs) }
+                dt { "Ideal" } dd { (markdown(definition.ideal_reason)) }
+                dt { "Public suite" } dd { (markdown(definition.differs)) }
             }
         }
     }

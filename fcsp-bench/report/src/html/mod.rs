@@ -87,16 +87,15 @@ fn simulated(report: &Report) -> Markup {
                 strong { "SIMULATED" }
                 "Measured on a simulated device. No number on this page tells anything about hardware."
             }
+            // On every sheet of paper.
+            div class="watermark" aria-hidden="true" { "SIMULATED" }
         }
     }
 }
 
 fn head(report: &Report) -> Markup {
     let gpu = &report.gpu;
-    let memory = format!(
-        "{} GiB",
-        figures::number(gpu.memory_bytes as f64 / f64::from(1 << 30))
-    );
+    let memory = format!("{:.0} GiB", gpu.memory_bytes as f64 / f64::from(1 << 30));
     let facts = [
         ("Driver", gpu.driver.clone()),
         ("CUDA", gpu.cuda.clone()),
@@ -180,11 +179,18 @@ fn key(index: usize) -> Markup {
 /// A score with a bar as long.
 fn score_bar(index: usize, score: Option<f64>) -> Markup {
     html! {
+        (figures::score(score))
         @if let Some(value) = score {
             span class=(format!("bar {}", charts::class(index))) aria-hidden="true" { i style=(format!("width:{value:.0}%")) {} }
         }
-        (figures::score(score))
     }
+}
+
+/// Markdown of the catalogue's and the scores' own texts; never of a report's.
+fn markdown(text: &'static str) -> Markup {
+    let mut html = String::new();
+    pulldown_cmark::html::push_html(&mut html, pulldown_cmark::Parser::new(text));
+    PreEscaped(html)
 }
 
 /// Every definition that the report has and the catalogue knows, in order.

@@ -95,18 +95,16 @@ fn validity_badge(system: &System) -> Markup {
 
 fn category_table(report: &Report, scores: &[Scores], categories: &[Category]) -> Markup {
     html! {
-        table {
+        table class="scores" {
             caption { "Scores against the ideal, with the weight of each category" }
             thead { tr {
                 th scope="col" { "Category" }
-                th scope="col" { "Weight" }
                 @for (index, system) in report.systems.iter().enumerate() { th scope="col" { (key(index)) (system.system_name) } }
             } }
             tbody {
                 @for category in categories {
                     tr {
-                        th scope="row" { (category.name()) }
-                        td { (format!("{:.0} %", category.weight() * 100.0)) }
+                        th scope="row" { (category.name()) small { (format!("{:.0} %", category.weight() * 100.0)) } }
                         @for (index, of_it) in scores.iter().enumerate() {
                             td { (score_bar(index, of_it.category(*category).ideal)) }
                         }
@@ -114,12 +112,10 @@ fn category_table(report: &Report, scores: &[Scores], categories: &[Category]) -
                 }
                 tr {
                     th scope="row" { "Overall" }
-                    td {}
                     @for (index, of_it) in scores.iter().enumerate() { td class="overall" { (score_bar(index, of_it.overall.ideal)) } }
                 }
                 tr {
-                    th scope="row" { "Overall, against native" }
-                    td {}
+                    th scope="row" { "Overall, vs native" }
                     @for (index, of_it) in scores.iter().enumerate() { td { (score_bar(index, of_it.overall.native)) } }
                 }
             }

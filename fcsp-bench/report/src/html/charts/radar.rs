@@ -6,8 +6,8 @@ use maud::{Markup, html};
 use std::f64::consts::TAU;
 
 const WIDTH: f64 = 520.0;
-const HEIGHT: f64 = 420.0;
-const RADIUS: f64 = 150.0;
+const HEIGHT: f64 = 370.0;
+const RADIUS: f64 = 158.0;
 /// Fewer axes make no area.
 const AXES_MIN: usize = 3;
 
