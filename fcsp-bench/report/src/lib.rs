@@ -5,10 +5,12 @@
 
 mod build;
 pub mod catalogue;
+pub mod compare;
 pub mod csv;
 mod figures;
 #[cfg(test)]
 mod fixture;
+mod grid;
 pub mod html;
 mod json;
 mod missing;

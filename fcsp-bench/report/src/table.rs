@@ -1,12 +1,10 @@
 //! A report for a terminal: what was found of every metric, as wide as the terminal is, and what was not found and why.
 
-mod grid;
-
 use crate::catalogue::{Better, Category, Definition};
 use crate::figures::{self, Standing};
+use crate::grid::{Cell, Grid, Tone};
 use crate::model::{Metric, Report, State, System};
 use crate::scores::{self, Scores};
-use grid::{Cell, Grid, Tone};
 use std::fmt::Write;
 use std::io::IsTerminal;
 
@@ -291,7 +289,7 @@ fn missing(report: &Report, look: Look) -> String {
 }
 
 /// A line broken at spaces where it is too long, with what follows indented.
-fn wrapped(line: &str, look: Look) -> String {
+pub(crate) fn wrapped(line: &str, look: Look) -> String {
     let line: String = line
         .chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
@@ -317,5 +315,5 @@ fn wrapped(line: &str, look: Look) -> String {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
+#[path = "table_tests.rs"]
 mod tests;

@@ -5,7 +5,7 @@ use unicode_width::UnicodeWidthStr;
 
 /// Colours by what they mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tone {
+pub(crate) enum Tone {
     Plain,
     /// Titles and ids.
     Strong,
@@ -17,7 +17,7 @@ pub(super) enum Tone {
 }
 
 impl Tone {
-    pub(super) fn paint(self, text: &str, colour: bool) -> String {
+    pub(crate) fn paint(self, text: &str, colour: bool) -> String {
         let style = match self {
             _ if !colour || text.is_empty() => return text.to_owned(),
             Self::Plain => return text.to_owned(),
@@ -33,16 +33,16 @@ impl Tone {
 
 /// A cell: pieces that follow each other.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Cell {
+pub(crate) struct Cell {
     pieces: Vec<(String, Tone)>,
 }
 
 impl Cell {
-    pub(super) fn of(text: impl Into<String>, tone: Tone) -> Self {
+    pub(crate) fn of(text: impl Into<String>, tone: Tone) -> Self {
         Self::default().and(text, tone)
     }
 
-    pub(super) fn and(mut self, text: impl Into<String>, tone: Tone) -> Self {
+    pub(crate) fn and(mut self, text: impl Into<String>, tone: Tone) -> Self {
         // A name from a file may hold anything; a line break or an escape would take the table apart.
         let text: String = text.into();
         let text = text
@@ -67,7 +67,7 @@ impl Cell {
 
 /// Rows of cells; a column is as wide as its widest cell.
 #[derive(Debug, Default)]
-pub(super) struct Grid {
+pub(crate) struct Grid {
     rows: Vec<Vec<Cell>>,
     /// Columns from the left that are aligned left; the others are right.
     left: usize,
@@ -77,14 +77,14 @@ pub(super) struct Grid {
 const GAP: &str = "  ";
 
 impl Grid {
-    pub(super) fn new(left: usize) -> Self {
+    pub(crate) fn new(left: usize) -> Self {
         Self {
             rows: Vec::new(),
             left,
         }
     }
 
-    pub(super) fn row(&mut self, cells: Vec<Cell>) {
+    pub(crate) fn row(&mut self, cells: Vec<Cell>) {
         self.rows.push(cells);
     }
 
@@ -98,13 +98,13 @@ impl Grid {
     }
 
     /// Columns that its longest line takes.
-    pub(super) fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         let widths = self.widths();
         widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1)
     }
 
     /// Its lines, each ended by a newline.
-    pub(super) fn render(&self, colour: bool) -> String {
+    pub(crate) fn render(&self, colour: bool) -> String {
         let widths = self.widths();
         let mut text = String::new();
         for row in &self.rows {
