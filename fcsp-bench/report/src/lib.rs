@@ -5,6 +5,18 @@
 
 mod build;
 pub mod catalogue;
+pub mod compare;
+pub mod csv;
+mod figures;
+#[cfg(test)]
+mod fixture;
+mod grid;
+pub mod html;
+mod json;
+mod missing;
 pub mod model;
 pub mod scores;
 pub mod statistics;
+pub mod table;
+
+pub use json::{ParseError, ReadError};

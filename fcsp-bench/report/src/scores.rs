@@ -25,6 +25,13 @@ Better than native or the ideal is not worth more than 100, so that nothing gain
 ratio shows it.
 ";
 
+/// How scores are made, in a few sentences for where there is no room for [`FORMULA`].
+pub const FORMULA_SHORT: &str = "\
+Scores: against native 100 × native/value (value/native where higher is better), at most 100; against the ideal the same where \
+it is as native, else 100 × value/ideal, 100 × (1 - lost/whole) or 100 × h/(h + cost) with h the cost worth half; pass 100, fail 0. A \
+category is the mean of its metrics, overall the weighted mean of categories. Failed and not valid count 0, not run counts \
+nowhere. docs/metrics.md has it all.";
+
 /// The two scores of whatever they are of; nothing where none can be told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Score {
@@ -47,6 +54,17 @@ pub struct Scores {
     pub zero: Vec<String>,
     /// Metrics that count nowhere because they were not run, by their ids.
     pub left_out: Vec<String>,
+}
+
+impl Scores {
+    /// The scores of a category; none where it has no metric in the report.
+    pub fn category(&self, category: Category) -> Score {
+        let found = self
+            .categories
+            .iter()
+            .find(|it| it.category == category.name());
+        found.map_or_else(Score::default, |it| it.score)
+    }
 }
 
 /// The score of one category.
@@ -187,6 +205,14 @@ fn weighted(values: impl Iterator<Item = (f64, f64)>) -> Option<f64> {
         (sum + value * weight, weights + weight)
     });
     (weights > 0.0).then(|| sum / weights)
+}
+
+/// The categories that any system of a report has a metric of, in order.
+pub fn categories(report: &Report) -> Vec<Category> {
+    let of = |metric: &Metric| catalogue::find(&metric.id).map(|it| it.category);
+    let metrics = || report.systems.iter().flat_map(|it| &it.metrics);
+    let is_there = |category: &Category| metrics().any(|it| of(it) == Some(*category));
+    Category::ALL.into_iter().filter(is_there).collect()
 }
 
 /// The scores of all systems of a report, in its order.

@@ -87,13 +87,15 @@ pub(crate) fn peek(gpu: &Gpu, address: u64, handle: &str, word: u32) -> Result<A
 /// Whether the pattern can be read there.
 fn reads(gpu: &Gpu, address: u64, word: u32) -> bool {
     let mut found = 0_u32;
-    // SAFETY: the host's side is one live word; whether the device's side may be read is what is tested, and a copy that the
-    // driver refuses ends nothing.
-    let copied = unsafe {
-        call!(
-            gpu.api,
-            copy_to_host((&raw mut found).cast(), address, size_of::<u32>())
-        )
+    let mut copy = || -> Result<(), Trouble> {
+        // SAFETY: the host's side is one live word; whether the device's side may be read is what is tested, and a copy that
+        // the driver refuses ends nothing.
+        unsafe {
+            call!(
+                gpu.api,
+                copy_to_host((&raw mut found).cast(), address, size_of::<u32>())
+            )
+        }
     };
-    copied.is_ok() && found == word
+    copy().is_ok() && found == word
 }

@@ -5,7 +5,7 @@
 
 mod bandwidth;
 mod cache;
-mod document;
+pub(crate) mod document;
 mod errors;
 mod fragmentation;
 mod isolation;
