@@ -19,7 +19,7 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 /// Between telling tenants to begin and their beginning.
 const HEAD_START_NS: u64 = 50_000_000;
 /// The shortest time that tenants work together: several rounds of whoever shares.
-const TOGETHER_SECONDS_MIN: f64 = 0.15;
+const TOGETHER_SECONDS_MIN: f64 = 0.12;
 /// With less memory than this, groups end with the metric they were made for, so that their contexts take none.
 const ROOMY_BYTES: u64 = 64 * GIB;
 
@@ -300,7 +300,7 @@ impl Shared {
 }
 
 impl Group {
-    /// Gives each member a load, all at the same moment, for so long (0.15 s at least). The first fifth is not measured.
+    /// Gives each member a load, all at the same moment, for so long (0.12 s at least). The first fifth is not measured.
     pub(crate) fn run(&mut self, loads: &[Load], seconds: f64) -> Result<Shared, Failure> {
         let seconds = seconds.max(TOGETHER_SECONDS_MIN);
         let begin_ns = now_ns() + HEAD_START_NS;

@@ -8,7 +8,7 @@ use crate::lab::Lab;
 use crate::metrics::{self, Measure, Value};
 use crate::system::{Site, System};
 use crate::turn::{Block, Turn};
-use fcsp_bench_report::catalogue::Definition;
+use fcsp_bench_report::catalogue::{Definition, Need};
 use fcsp_bench_report::model::{self, FORMAT, Metric, Report, State, Validity};
 use fcsp_bench_report::statistics::block_ratios;
 use std::collections::HashMap;
@@ -85,18 +85,33 @@ pub enum Event<'a> {
 const STARTUP_SECONDS: f64 = 2.0;
 const SYSTEM_SECONDS: f64 = 4.0;
 /// What a block costs beyond its own time: messages, waits for the last kernel.
-const BLOCK_SECONDS: f64 = 0.05;
+const BLOCK_SECONDS: f64 = 0.03;
 /// A metric that takes so much longer than planned is cut short once it has enough blocks for an interval.
 const OVERTIME: f64 = 2.0;
 const BLOCKS_MIN: usize = 6;
 
-/// How long a run should take with so many systems, native included.
-pub fn planned_seconds(chosen: &[&'static Definition], systems: usize, quick: bool) -> f64 {
+/// How long a run should take with so many systems, native included, and devices.
+pub fn planned_seconds(
+    chosen: &[&'static Definition],
+    systems: usize,
+    devices: u32,
+    quick: bool,
+) -> f64 {
     let metrics: f64 = chosen
         .iter()
+        .filter(|definition| can_run(definition, devices))
         .map(|definition| metric_seconds(definition, quick))
         .sum();
     STARTUP_SECONDS + systems as f64 * (SYSTEM_SECONDS + metrics)
+}
+
+/// Whether there are devices enough for it.
+fn can_run(definition: &Definition, devices: u32) -> bool {
+    !definition.needs.iter().any(|need| match need {
+        Need::Gpus(count) => *count > devices,
+        Need::Counters => true,
+        Need::Nccl => false,
+    })
 }
 
 /// How long a metric should take for one system.
@@ -108,7 +123,7 @@ fn metric_seconds(definition: &Definition, quick: bool) -> f64 {
 
 fn blocks_of(definition: &Definition, quick: bool) -> u32 {
     match quick {
-        true => definition.plan.quick_blocks(),
+        true => definition.plan.quick_blocks,
         false => definition.plan.blocks,
     }
 }
@@ -128,9 +143,10 @@ pub fn run(
     let started = SystemTime::now();
     let mut systems = vec![System::native()];
     systems.extend(asked.systems.iter().cloned());
-    let seconds = planned_seconds(&asked.chosen, systems.len(), asked.quick);
+    let count = systems.len();
     let lab =
         Lab::open(asked.site.clone(), systems, stop).map_err(|failure| failure.to_string())?;
+    let seconds = planned_seconds(&asked.chosen, count, lab.device.count, asked.quick);
     tell(Event::Begins {
         device: &lab.device.name,
         seconds,
@@ -245,6 +261,7 @@ impl Run {
             };
             let later: f64 = chosen[place + 1..]
                 .iter()
+                .filter(|definition| can_run(definition, self.lab.device.count))
                 .map(|definition| metric_seconds(definition, self.asked.quick))
                 .sum();
             let taken = self.metric(definition, measure, later, tell);
@@ -278,9 +295,9 @@ impl Run {
             taken.failure = self.not_valid(system, definition.id);
         }
         'blocks: for block in 0..blocks {
-            let enough = taken
-                .iter()
-                .all(|taken| taken.failure.is_some() || taken.blocks.len() >= BLOCKS_MIN);
+            let enough = taken.iter().all(|taken| {
+                taken.failure.is_some() || taken.blocks.len() >= BLOCKS_MIN.min(blocks as usize)
+            });
             if enough && began.elapsed().as_secs_f64() > OVERTIME * planned {
                 break;
             }
@@ -332,7 +349,7 @@ impl Run {
         self.lab.tidy(&[]);
         if self.ended.is_some() {
             for taken in &mut taken {
-                if taken.failure.is_none() && taken.blocks.len() < BLOCKS_MIN {
+                if taken.failure.is_none() && taken.blocks.len() < BLOCKS_MIN.min(blocks as usize) {
                     taken.failure = Some(self.unfinished());
                 }
             }
@@ -575,8 +592,8 @@ mod tests {
     fn a_full_run_of_five_systems_fits_into_15_minutes_and_a_quick_one_into_2() {
         let all: Vec<_> = catalogue::all().collect();
         let (full, quick) = (
-            planned_seconds(&all, 5, false),
-            planned_seconds(&all, 5, true),
+            planned_seconds(&all, 5, 1, false),
+            planned_seconds(&all, 5, 1, true),
         );
         assert!(full <= 15.0 * 60.0, "{full} s");
         assert!(quick <= 2.0 * 60.0, "{quick} s");

@@ -1,5 +1,6 @@
 //! A run, from the command line to its files.
 
+use super::files::Files;
 use super::progress::Progress;
 use super::{PeerArg, only, parse_peer};
 use crate::exit::Outcome;
@@ -9,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use fcsp_bench::{Asked, Mode, Site, System};
 use fcsp_bench_report::model::{Report, State};
+use fcsp_bench_report::table::{self, Look};
 use fcsp_core::region;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,9 +18,8 @@ use std::path::{Path, PathBuf};
 /// Options of a run.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Also write everything to this file, as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    files: Files,
     /// Only these metrics: ids, * for anything
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     only: Vec<String>,
@@ -58,6 +59,7 @@ enum Fcsp {
 /// Runs it.
 pub fn run(args: &Options) -> Result<Outcome> {
     let chosen = only::select(&args.only)?;
+    args.files.check()?;
     let install = Install::find()?;
     let systems = systems(args, &install)?;
     let scratch = Scratch::make()?;
@@ -93,10 +95,13 @@ pub fn run(args: &Options) -> Result<Outcome> {
             }
         ),
     };
-    show(&report)?;
-    if let Some(path) = &args.json {
-        write_json(path, &report)?;
-    }
+    // First the files: somebody may have closed the terminal.
+    args.files.write(&report)?;
+    write!(
+        std::io::stdout(),
+        "{}",
+        table::render(&report, Look::of_stdout())
+    )?;
     Ok(outcome(&report))
 }
 
@@ -126,36 +131,6 @@ fn systems(args: &Options, install: &Install) -> Result<Vec<System>> {
         systems.push(system);
     }
     Ok(systems)
-}
-
-/// A few lines about what came of it.
-fn show(report: &Report) -> Result<()> {
-    let mut out = std::io::stdout();
-    if report.simulated {
-        writeln!(
-            out,
-            "On a simulated device: no number here says anything about hardware."
-        )?;
-    }
-    for system in &report.systems {
-        let measured = system
-            .metrics
-            .iter()
-            .filter(|metric| metric.success)
-            .count();
-        writeln!(
-            out,
-            "{}: {measured} of {} metrics measured",
-            system.system_name,
-            system.metrics.len()
-        )?;
-    }
-    Ok(())
-}
-
-fn write_json(path: &Path, report: &Report) -> Result<()> {
-    let text = serde_json::to_string_pretty(report)?;
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Something is wrong if the run ended early, a limit is not in force or a measurement failed.

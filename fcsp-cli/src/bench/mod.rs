@@ -4,10 +4,12 @@
 //! progress on a terminal and the files.
 
 mod compare;
+mod files;
 mod list;
 mod measure;
 mod only;
 mod progress;
+mod show;
 
 use crate::exit::Outcome;
 use anyhow::{Result, bail};
@@ -26,6 +28,7 @@ Examples:
   fcsp bench --simulated --quick                    no GPU needed; shows the machinery only
   fcsp bench list                                   what is measured
   fcsp bench compare before.json after.json
+  fcsp bench show before.json --html before.html
 
 The file of a peer says what its tenants are started with:
   preload = \"/usr/lib/libvgpu.so\"
@@ -48,6 +51,7 @@ pub struct Args {
 enum Command {
     Compare(compare::Args),
     List(list::Args),
+    Show(show::Args),
     /// A tenant of a run, which asks it over its pipes
     #[command(hide = true)]
     Worker,
@@ -59,6 +63,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
         None => measure::run(&args.measure),
         Some(Command::Compare(args)) => compare::run(args),
         Some(Command::List(args)) => list::run(args),
+        Some(Command::Show(args)) => show::run(args),
         Some(Command::Worker) => {
             fcsp_bench::serve()?;
             Ok(Outcome::Good)

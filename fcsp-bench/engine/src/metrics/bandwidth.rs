@@ -8,10 +8,10 @@ use crate::turn::{Block, Turn};
 use fcsp_measure::stats::jain_weighted;
 
 pub(super) const MEASURES: &[Measure] = &[
-    measure("BW-001", 1.0, isolation),
-    measure("BW-002", 0.8, fairness),
-    measure("BW-003", 1.0, saturation),
-    measure("BW-004", 0.8, interference),
+    measure("BW-001", 0.7, isolation),
+    measure("BW-002", 0.6, fairness),
+    measure("BW-003", 0.7, saturation),
+    measure("BW-004", 0.6, interference),
 ];
 
 const fn measure(

@@ -9,10 +9,10 @@ use crate::turn::{Block, Turn};
 use fcsp_measure::clock::now_ns;
 
 pub(super) const MEASURES: &[Measure] = &[
-    measure("CACHE-001", 0.1, Value::Own, counters),
-    measure("CACHE-002", 0.1, Value::Own, counters),
-    measure("CACHE-003", 0.8, Value::Own, collision),
-    measure("CACHE-004", 0.8, Value::Own, contention),
+    measure("CACHE-001", 0.05, Value::Own, counters),
+    measure("CACHE-002", 0.05, Value::Own, counters),
+    measure("CACHE-003", 0.5, Value::Own, collision),
+    measure("CACHE-004", 0.5, Value::Own, contention),
 ];
 
 const fn measure(

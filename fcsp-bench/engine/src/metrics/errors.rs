@@ -10,8 +10,8 @@ use fcsp_measure::stats::mean;
 use std::time::Duration;
 
 pub(super) const MEASURES: &[Measure] = &[
-    measure("ERR-001", 0.8, Needs::Nothing, Value::Own, detection),
-    measure("ERR-002", 3.0, Needs::Nothing, Value::Own, recovery),
+    measure("ERR-001", 0.5, Needs::Nothing, Value::Own, detection),
+    measure("ERR-002", 2.0, Needs::Nothing, Value::Own, recovery),
     measure("ERR-003", 0.3, Needs::Nothing, Value::Worst, grace),
 ];
 

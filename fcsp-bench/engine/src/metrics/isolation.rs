@@ -12,10 +12,10 @@ use fcsp_measure::random::Random;
 use fcsp_measure::stats::{Cumulative, cv, jain_weighted, mean};
 
 pub(super) const MEASURES: &[Measure] = &[
-    measure("IS-001", 0.3, Needs::Memory, Value::Worst, limit_accuracy),
+    measure("IS-001", 0.2, Needs::Memory, Value::Worst, limit_accuracy),
     measure("IS-002", 0.1, Needs::Memory, Value::Own, refusal),
-    measure("IS-003", 1.5, Needs::Compute, Value::Own, compute_accuracy),
-    measure("IS-004", 2.4, Needs::Compute, Value::Own, response),
+    measure("IS-003", 1.0, Needs::Compute, Value::Own, compute_accuracy),
+    measure("IS-004", 1.2, Needs::Compute, Value::Own, response),
     measure(
         "IS-005",
         1.0,
@@ -23,10 +23,10 @@ pub(super) const MEASURES: &[Measure] = &[
         Value::Worst,
         memory_isolation,
     ),
-    measure("IS-006", 1.5, Needs::Compute, Value::Own, compute_isolation),
-    measure("IS-007", 1.2, Needs::Compute, Value::Own, consistency),
-    measure("IS-008", 1.0, Needs::Compute, Value::Own, fairness),
-    measure("IS-009", 1.2, Needs::Compute, Value::Own, noise),
+    measure("IS-006", 1.0, Needs::Compute, Value::Own, compute_isolation),
+    measure("IS-007", 0.9, Needs::Compute, Value::Own, consistency),
+    measure("IS-008", 0.8, Needs::Compute, Value::Own, fairness),
+    measure("IS-009", 0.5, Needs::Compute, Value::Own, noise),
     measure("IS-010", 4.0, Needs::Nothing, Value::Worst, faults),
 ];
 

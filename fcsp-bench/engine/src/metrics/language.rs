@@ -9,16 +9,16 @@ use crate::turn::{Block, Turn};
 use fcsp_measure::stats::{cv, mean};
 
 pub(super) const MEASURES: &[Measure] = &[
-    measure("LLM-001", 0.2, Needs::Nothing, attention),
-    measure("LLM-002", 0.4, Needs::Nothing, cache),
-    measure("LLM-003", 0.3, Needs::Nothing, batches),
-    measure("LLM-004", 0.6, Needs::Nothing, tokens),
-    measure("LLM-005", 0.1, Needs::Nothing, pool),
-    measure("LLM-006", 0.2, Needs::Nothing, streams),
+    measure("LLM-001", 0.15, Needs::Nothing, attention),
+    measure("LLM-002", 0.3, Needs::Nothing, cache),
+    measure("LLM-003", 0.25, Needs::Nothing, batches),
+    measure("LLM-004", 0.4, Needs::Nothing, tokens),
+    measure("LLM-005", 0.15, Needs::Nothing, pool),
+    measure("LLM-006", 0.15, Needs::Nothing, streams),
     measure("LLM-007", 0.1, Needs::Nothing, large),
-    measure("LLM-008", 0.2, Needs::Nothing, precision),
-    measure("LLM-009", 0.6, Needs::Compute, dynamic),
-    measure("LLM-010", 0.5, Needs::Nothing, devices),
+    measure("LLM-008", 0.15, Needs::Nothing, precision),
+    measure("LLM-009", 0.5, Needs::Compute, dynamic),
+    measure("LLM-010", 0.3, Needs::Nothing, devices),
 ];
 
 const fn measure(

@@ -12,13 +12,13 @@ pub(super) const MEASURES: &[Measure] = &[
     measure("OH-001", 0.1, Value::Own, launch),
     measure("OH-002", 0.1, Value::Own, allocation),
     measure("OH-003", 0.1, Value::Own, free),
-    measure("OH-004", 0.8, Value::LessNative, context),
+    measure("OH-004", 0.4, Value::LessNative, context),
     measure("OH-005", 0.1, Value::LessNative, interception),
-    measure("OH-006", 0.4, Value::LessNative, contention),
+    measure("OH-006", 0.3, Value::LessNative, contention),
     measure("OH-007", 0.1, Value::LessNative, tracking),
     measure("OH-008", 0.3, Value::LessNative, limiter),
-    measure("OH-009", 1.0, Value::LessNative, watching),
-    measure("OH-010", 0.4, Value::LackPercent, throughput),
+    measure("OH-009", 0.8, Value::LessNative, watching),
+    measure("OH-010", 0.3, Value::LackPercent, throughput),
 ];
 
 const fn measure(

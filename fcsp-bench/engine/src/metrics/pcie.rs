@@ -9,8 +9,8 @@ use crate::turn::{Block, Turn};
 pub(super) const MEASURES: &[Measure] = &[
     measure("PCIE-001", 0.1, Needs::Nothing, to_device),
     measure("PCIE-002", 0.1, Needs::Nothing, to_host),
-    measure("PCIE-003", 0.6, Needs::Nothing, contention),
-    measure("PCIE-004", 0.3, Needs::Nothing, pinned),
+    measure("PCIE-003", 0.4, Needs::Nothing, contention),
+    measure("PCIE-004", 0.2, Needs::Nothing, pinned),
 ];
 
 const fn measure(

@@ -10,10 +10,10 @@ use crate::turn::{Block, Turn};
 use fcsp_measure::clock::now_ns;
 
 pub(super) const MEASURES: &[Measure] = &[
-    measure("SCHED-001", 0.6, Needs::Nothing, hand_over),
+    measure("SCHED-001", 0.5, Needs::Nothing, hand_over),
     measure("SCHED-002", 0.1, Needs::Nothing, begin),
-    measure("SCHED-003", 0.8, Needs::Compute, streams),
-    measure("SCHED-004", 1.2, Needs::Nothing, arrival),
+    measure("SCHED-003", 0.5, Needs::Compute, streams),
+    measure("SCHED-004", 0.7, Needs::Nothing, arrival),
 ];
 
 const fn measure(

@@ -13,7 +13,8 @@ pub(super) const METRICS: &[Definition] = &[
         how: "Two, then four processes with equal limits stream through arrays far larger than the L2 cache for 1 \
             s. Each one's bytes a second over its share of native's alone; the value is the least, in percent.",
         plan: Plan {
-            blocks: 8,
+            blocks: 6,
+            quick_blocks: 2,
             per_block: 2,
             of: "groups for 1 s",
         },
@@ -36,7 +37,8 @@ pub(super) const METRICS: &[Definition] = &[
         how: "Processes with limits of 25, 25 and 50 % stream memory at the same time for 1 s. The value is Jain's \
             index of bytes over limit.",
         plan: Plan {
-            blocks: 8,
+            blocks: 6,
+            quick_blocks: 2,
             per_block: 1,
             of: "spans of 1 s",
         },
@@ -60,7 +62,8 @@ pub(super) const METRICS: &[Definition] = &[
             value is the least total of two or more over native's alone; each total, and the number at which it \
             is largest, stand beside it.",
         plan: Plan {
-            blocks: 8,
+            blocks: 6,
+            quick_blocks: 2,
             per_block: 4,
             of: "groups for 500 ms",
         },
@@ -86,7 +89,8 @@ pub(super) const METRICS: &[Definition] = &[
             updates random words atomically. What the tenant lacks of half of native's bandwidth alone, in \
             percent; never below 0; the value is that of the worst neighbour.",
         plan: Plan {
-            blocks: 10,
+            blocks: 8,
+            quick_blocks: 2,
             per_block: 3,
             of: "neighbours for 400 ms",
         },

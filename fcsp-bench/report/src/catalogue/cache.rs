@@ -15,6 +15,7 @@ pub(super) const METRICS: &[Definition] = &[
             reads.",
         plan: Plan {
             blocks: 6,
+            quick_blocks: 2,
             per_block: 20,
             of: "kernels",
         },
@@ -40,6 +41,7 @@ pub(super) const METRICS: &[Definition] = &[
             a neighbour.",
         plan: Plan {
             blocks: 6,
+            quick_blocks: 2,
             per_block: 20,
             of: "passes",
         },
@@ -63,7 +65,8 @@ pub(super) const METRICS: &[Definition] = &[
             rate lacks of the same pair with sets of 10 %, where both fit, in percent; so that what turns cost \
             cancels.",
         plan: Plan {
-            blocks: 10,
+            blocks: 8,
+            quick_blocks: 2,
             per_block: 2,
             of: "pairs for 300 ms",
         },
@@ -87,7 +90,8 @@ pub(super) const METRICS: &[Definition] = &[
             inside the kernel, beside a neighbour that writes all over the cache. The median read less the same \
             without a neighbour, in percent of that.",
         plan: Plan {
-            blocks: 10,
+            blocks: 8,
+            quick_blocks: 2,
             per_block: 200,
             of: "chases",
         },

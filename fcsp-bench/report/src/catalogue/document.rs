@@ -73,10 +73,7 @@ fn section(text: &mut String, metric: &Definition) {
     let plan = metric.plan;
     let amount = format!(
         "{} × {} {}; {} × in a quick run",
-        plan.blocks,
-        plan.per_block,
-        plan.of,
-        plan.quick_blocks()
+        plan.blocks, plan.per_block, plan.of, plan.quick_blocks
     );
     let needs = match needs(metric) {
         needs if needs.is_empty() => needs,

@@ -13,7 +13,8 @@ pub(super) const METRICS: &[Definition] = &[
         how: "A fresh process for each sample launches a kernel that reads an illegal address, and synchronizes: \
             from launch to the error.",
         plan: Plan {
-            blocks: 12,
+            blocks: 6,
+            quick_blocks: 2,
             per_block: 1,
             of: "faults",
         },
@@ -37,7 +38,8 @@ pub(super) const METRICS: &[Definition] = &[
             until a fresh process of the same tenant has allocated 90 % of the limit and run a kernel. Less the \
             same without a fault before.",
         plan: Plan {
-            blocks: 12,
+            blocks: 6,
+            quick_blocks: 2,
             per_block: 2,
             of: "faults",
         },
@@ -62,6 +64,7 @@ pub(super) const METRICS: &[Definition] = &[
             must not be charged, and a smaller request must succeed. The value is how many of all do.",
         plan: Plan {
             blocks: 6,
+            quick_blocks: 2,
             per_block: 10,
             of: "ways to run out",
         },

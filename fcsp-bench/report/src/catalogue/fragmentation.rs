@@ -14,7 +14,8 @@ pub(super) const METRICS: &[Definition] = &[
             frees every other one, and looks by bisection for the largest allocation that succeeds. The value is \
             100 × (1 - largest / free).",
         plan: Plan {
-            blocks: 8,
+            blocks: 6,
+            quick_blocks: 2,
             per_block: 4,
             of: "bisections",
         },
@@ -37,7 +38,8 @@ pub(super) const METRICS: &[Definition] = &[
         how: "The median allocation of 1 MiB between the blocks of FRAG-001 over the median of the same process \
             before any were made.",
         plan: Plan {
-            blocks: 10,
+            blocks: 6,
+            quick_blocks: 2,
             per_block: 100,
             of: "allocations",
         },
@@ -61,7 +63,8 @@ pub(super) const METRICS: &[Definition] = &[
             value is what it got, in percent of what it got when it was new: what is missing has been lost or is \
             still charged.",
         plan: Plan {
-            blocks: 8,
+            blocks: 6,
+            quick_blocks: 2,
             per_block: 2,
             of: "refills",
         },

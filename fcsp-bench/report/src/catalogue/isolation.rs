@@ -17,6 +17,7 @@ pub(super) const METRICS: &[Definition] = &[
             failed and names the call.",
         plan: Plan {
             blocks: 6,
+            quick_blocks: 2,
             per_block: 8,
             of: "ways to allocate",
         },
@@ -37,7 +38,8 @@ pub(super) const METRICS: &[Definition] = &[
         how: "A process that has used its limit but for 16 MiB, on a device with much left, asks for 64 MiB with \
             each way to allocate. Only the refused call is timed. Natively the limit is the device's memory.",
         plan: Plan {
-            blocks: 12,
+            blocks: 8,
+            quick_blocks: 6,
             per_block: 100,
             of: "refusals",
         },
@@ -65,6 +67,7 @@ pub(super) const METRICS: &[Definition] = &[
             if they can be; else this is not run.",
         plan: Plan {
             blocks: 6,
+            quick_blocks: 2,
             per_block: 3,
             of: "limits for 2 s",
         },
@@ -87,6 +90,7 @@ pub(super) const METRICS: &[Definition] = &[
             limit of a running program has not run this.",
         plan: Plan {
             blocks: 6,
+            quick_blocks: 2,
             per_block: 4,
             of: "changes",
         },
@@ -110,6 +114,7 @@ pub(super) const METRICS: &[Definition] = &[
             byte of the pattern and no handle opened.",
         plan: Plan {
             blocks: 1,
+            quick_blocks: 1,
             per_block: 5,
             of: "attempts",
         },
@@ -132,6 +137,7 @@ pub(super) const METRICS: &[Definition] = &[
             the least of all, in percent. Natively the same processes without limits.",
         plan: Plan {
             blocks: 6,
+            quick_blocks: 2,
             per_block: 3,
             of: "groups for 2 s",
         },
@@ -156,6 +162,7 @@ pub(super) const METRICS: &[Definition] = &[
             p99 of a step stands beside it.",
         plan: Plan {
             blocks: 6,
+            quick_blocks: 2,
             per_block: 1,
             of: "spans of 3 s",
         },
@@ -181,6 +188,7 @@ pub(super) const METRICS: &[Definition] = &[
             one got everything. Natively the same processes, which then get what the driver gives.",
         plan: Plan {
             blocks: 8,
+            quick_blocks: 2,
             per_block: 1,
             of: "spans of 3 s",
         },
@@ -207,6 +215,7 @@ pub(super) const METRICS: &[Definition] = &[
             of the worst neighbour; each stands beside it.",
         plan: Plan {
             blocks: 30,
+            quick_blocks: 2,
             per_block: 4,
             of: "neighbours for 300 ms",
         },
@@ -233,6 +242,7 @@ pub(super) const METRICS: &[Definition] = &[
             and that what the dead held is free again within 5 s.",
         plan: Plan {
             blocks: 1,
+            quick_blocks: 1,
             per_block: 4,
             of: "faults",
         },

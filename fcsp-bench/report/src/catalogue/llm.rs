@@ -14,7 +14,8 @@ pub(super) const METRICS: &[Definition] = &[
             of 64 over 1,024 positions in half precision. Operations are counted from the shapes: 4 × heads × \
             positions squared × size of a head. Its speed is not the point, the ratio is.",
         plan: Plan {
-            blocks: 15,
+            blocks: 10,
+            quick_blocks: 6,
             per_block: 20,
             of: "kernels",
         },
@@ -39,7 +40,8 @@ pub(super) const METRICS: &[Definition] = &[
             and is freed when it ends. The trace comes from a seed and is the same for all. The value is for \
             plain allocations; in stream order and by handles mapped into reserved addresses stand beside it.",
         plan: Plan {
-            blocks: 15,
+            blocks: 8,
+            quick_blocks: 6,
             per_block: 1,
             of: "traces of 2,000 operations",
         },
@@ -63,7 +65,8 @@ pub(super) const METRICS: &[Definition] = &[
             throughput at 32 over 32 times that at 1. It says something of the kernel only; what a system does \
             to it is the ratio.",
         plan: Plan {
-            blocks: 12,
+            blocks: 8,
+            quick_blocks: 2,
             per_block: 60,
             of: "steps",
         },
@@ -89,7 +92,8 @@ pub(super) const METRICS: &[Definition] = &[
             value is the median between tokens when kernels are launched one by one; p99, the time to the first \
             token, and the same with the step captured in a graph stand beside it.",
         plan: Plan {
-            blocks: 12,
+            blocks: 8,
+            quick_blocks: 2,
             per_block: 64,
             of: "tokens",
         },
@@ -113,7 +117,8 @@ pub(super) const METRICS: &[Definition] = &[
             in turn. The value is 100 times the median of the pool's pairs over that of the plain ones. It also \
             checks that the pool's memory counts against the limit; where it does not, the metric has failed.",
         plan: Plan {
-            blocks: 15,
+            blocks: 10,
+            quick_blocks: 6,
             per_block: 200,
             of: "pairs each way",
         },
@@ -137,7 +142,8 @@ pub(super) const METRICS: &[Definition] = &[
         how: "One process, alone, runs kernels that fill an eighth of the device each, on one stream, then on \
             four. The value is the throughput of four over four times that of one, in percent.",
         plan: Plan {
-            blocks: 15,
+            blocks: 10,
+            quick_blocks: 6,
             per_block: 10,
             of: "rounds of 4 × 50 kernels",
         },
@@ -161,7 +167,8 @@ pub(super) const METRICS: &[Definition] = &[
         how: "One process, alone, allocates 1, 2, 4 and 8 GiB, as far as its limit allows, and frees each at once. \
             The value is the geometric mean of the sizes' medians.",
         plan: Plan {
-            blocks: 12,
+            blocks: 8,
+            quick_blocks: 6,
             per_block: 8,
             of: "allocations",
         },
@@ -184,7 +191,8 @@ pub(super) const METRICS: &[Definition] = &[
         how: "One process, alone, multiplies matrices of 2,048 in half precision on the tensor cores and in single \
             precision without them. The value is the rate of the first over the second; both stand beside it.",
         plan: Plan {
-            blocks: 15,
+            blocks: 10,
+            quick_blocks: 6,
             per_block: 10,
             of: "products of each kind",
         },
@@ -208,7 +216,8 @@ pub(super) const METRICS: &[Definition] = &[
             a neighbour that saturates. The value is the coefficient of variation within each batch size, \
             averaged over sizes.",
         plan: Plan {
-            blocks: 12,
+            blocks: 8,
+            quick_blocks: 2,
             per_block: 200,
             of: "steps",
         },
@@ -232,7 +241,8 @@ pub(super) const METRICS: &[Definition] = &[
         how: "A process for each device runs a layer split over them and sums the parts with NCCL, under the \
             system's limits on every device. The value is throughput on two devices over one.",
         plan: Plan {
-            blocks: 12,
+            blocks: 8,
+            quick_blocks: 2,
             per_block: 50,
             of: "steps",
         },

@@ -13,7 +13,8 @@ pub(super) const METRICS: &[Definition] = &[
         how: "A process for each device under the system's limits; NCCL's own AllReduce of 1 MiB of \
             single-precision numbers in place, timed by events. 8 bytes and 256 MiB stand beside it.",
         plan: Plan {
-            blocks: 12,
+            blocks: 8,
+            quick_blocks: 2,
             per_block: 100,
             of: "collectives",
         },
@@ -35,7 +36,8 @@ pub(super) const METRICS: &[Definition] = &[
         measures: "The bus bandwidth of an AllGather of 256 MiB.",
         how: "As NCCL-001. Bus bandwidth as NCCL's own tests define it: bytes over time, times (n - 1)/n.",
         plan: Plan {
-            blocks: 12,
+            blocks: 8,
+            quick_blocks: 2,
             per_block: 20,
             of: "collectives",
         },
@@ -58,7 +60,8 @@ pub(super) const METRICS: &[Definition] = &[
         how: "One process copies 256 MiB from one device's memory to another's with peer access, timed by events; \
             both directions at once stand beside it.",
         plan: Plan {
-            blocks: 12,
+            blocks: 8,
+            quick_blocks: 2,
             per_block: 20,
             of: "copies",
         },
@@ -80,7 +83,8 @@ pub(super) const METRICS: &[Definition] = &[
         measures: "The bus bandwidth of a Broadcast of 256 MiB.",
         how: "As NCCL-002; a broadcast's bus bandwidth is bytes over time.",
         plan: Plan {
-            blocks: 12,
+            blocks: 8,
+            quick_blocks: 2,
             per_block: 20,
             of: "collectives",
         },

@@ -15,7 +15,8 @@ pub(super) const METRICS: &[Definition] = &[
             follow each other without a wait, a thousand at a time; its percentiles stand beside it. Nothing is \
             subtracted.",
         plan: Plan {
-            blocks: 20,
+            blocks: 15,
+            quick_blocks: 6,
             per_block: 1000,
             of: "launches",
         },
@@ -40,7 +41,8 @@ pub(super) const METRICS: &[Definition] = &[
             at once. The value is the geometric mean of the sizes' medians; each size's median, and what it is \
             above native's, stand beside it.",
         plan: Plan {
-            blocks: 20,
+            blocks: 12,
+            quick_blocks: 6,
             per_block: 60,
             of: "allocations",
         },
@@ -64,7 +66,8 @@ pub(super) const METRICS: &[Definition] = &[
         how: "The frees of OH-002, timed apart from the allocations, on an idle device so that nothing waits for a \
             kernel.",
         plan: Plan {
-            blocks: 20,
+            blocks: 12,
+            quick_blocks: 6,
             per_block: 60,
             of: "frees",
         },
@@ -88,7 +91,8 @@ pub(super) const METRICS: &[Definition] = &[
             before the driver is loaded to after the context is made. The value is the median over blocks of the \
             system's time less native's; it can be below 0. Both whole times stand beside it.",
         plan: Plan {
-            blocks: 12,
+            blocks: 8,
+            quick_blocks: 2,
             per_block: 1,
             of: "processes",
         },
@@ -115,7 +119,8 @@ pub(super) const METRICS: &[Definition] = &[
             blocks of the time of a call less native's; each function stands beside it. Where a system does not \
             intercept a function, that is found as 0.",
         plan: Plan {
-            blocks: 20,
+            blocks: 15,
+            quick_blocks: 6,
             per_block: 10,
             of: "times 50,000 calls",
         },
@@ -142,7 +147,8 @@ pub(super) const METRICS: &[Definition] = &[
             of their own at once; then one of them alone. The value is the rise of the median pair from one to \
             four, less native's rise: what is left is the system's own waiting.",
         plan: Plan {
-            blocks: 12,
+            blocks: 8,
+            quick_blocks: 2,
             per_block: 2000,
             of: "pairs of allocation and free",
         },
@@ -169,7 +175,8 @@ pub(super) const METRICS: &[Definition] = &[
             allocation of a driver, so that the account is the largest part of the difference. The value is the \
             median over blocks of the time of a pair less native's.",
         plan: Plan {
-            blocks: 20,
+            blocks: 15,
+            quick_blocks: 6,
             per_block: 5000,
             of: "pairs of allocation and free",
         },
@@ -195,7 +202,8 @@ pub(super) const METRICS: &[Definition] = &[
             tenant that is alone and uses next to nothing of its budget; at 50 % and at 100 % of it, where a \
             launch may have to wait, stand beside it.",
         plan: Plan {
-            blocks: 20,
+            blocks: 10,
+            quick_blocks: 2,
             per_block: 1000,
             of: "launches",
         },
@@ -221,7 +229,8 @@ pub(super) const METRICS: &[Definition] = &[
             system), less native's for the same work. The value is for the busy one, in percent of one core; the \
             idle one stands beside it.",
         plan: Plan {
-            blocks: 8,
+            blocks: 6,
+            quick_blocks: 2,
             per_block: 1,
             of: "spans of 2 s",
         },
@@ -245,7 +254,8 @@ pub(super) const METRICS: &[Definition] = &[
             long one, an allocation, copies both ways) as often as it can for half a second. The value is what \
             its rate lacks of native's, in percent, block by block; below 0 where it is faster.",
         plan: Plan {
-            blocks: 20,
+            blocks: 12,
+            quick_blocks: 2,
             per_block: 1,
             of: "spans of 500 ms",
         },

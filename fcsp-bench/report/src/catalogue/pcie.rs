@@ -13,7 +13,8 @@ pub(super) const METRICS: &[Definition] = &[
         how: "One process, alone, copies 256 MiB from pinned memory, timed by events around the copy. 1 GB is 10^9 \
             bytes.",
         plan: Plan {
-            blocks: 12,
+            blocks: 8,
+            quick_blocks: 6,
             per_block: 10,
             of: "copies",
         },
@@ -35,7 +36,8 @@ pub(super) const METRICS: &[Definition] = &[
         measures: "Bytes a second from the device to pinned host memory.",
         how: "As PCIE-001, the other way.",
         plan: Plan {
-            blocks: 12,
+            blocks: 8,
+            quick_blocks: 6,
             per_block: 10,
             of: "copies",
         },
@@ -58,7 +60,8 @@ pub(super) const METRICS: &[Definition] = &[
         how: "Two tenants with equal limits copy from pinned memory at the same time for 500 ms. What the lesser \
             of them lacks of half of native's bandwidth alone, in percent; never below 0.",
         plan: Plan {
-            blocks: 12,
+            blocks: 8,
+            quick_blocks: 2,
             per_block: 1,
             of: "spans of 500 ms",
         },
@@ -81,7 +84,8 @@ pub(super) const METRICS: &[Definition] = &[
         how: "One process, alone, copies 64 MiB from each in turn. The value is one bandwidth over the other; both \
             stand beside it.",
         plan: Plan {
-            blocks: 12,
+            blocks: 8,
+            quick_blocks: 2,
             per_block: 10,
             of: "copies of each kind",
         },

@@ -14,7 +14,8 @@ pub(super) const METRICS: &[Definition] = &[
             device's clock. The value is the median gap between the last kernel of one and the first of the \
             other, less the median gap between two kernels of one. Natively the driver's own time slices.",
         plan: Plan {
-            blocks: 10,
+            blocks: 8,
+            quick_blocks: 2,
             per_block: 100,
             of: "hand-overs",
         },
@@ -39,7 +40,8 @@ pub(super) const METRICS: &[Definition] = &[
             watches that word. Timed from the return of the launch call, so that OH-001 and this do not count \
             the same time twice.",
         plan: Plan {
-            blocks: 20,
+            blocks: 15,
+            quick_blocks: 6,
             per_block: 500,
             of: "launches",
         },
@@ -63,7 +65,8 @@ pub(super) const METRICS: &[Definition] = &[
             on eight, beside a neighbour that saturates. The value is the throughput of eight over eight times \
             that of one, in percent, and 100 at the most.",
         plan: Plan {
-            blocks: 12,
+            blocks: 8,
+            quick_blocks: 2,
             per_block: 5,
             of: "rounds",
         },
@@ -88,7 +91,8 @@ pub(super) const METRICS: &[Definition] = &[
             same on an idle device. The value is the median; p99 stands beside it. Systems without priorities \
             give both equal ones. Natively: two processes.",
         plan: Plan {
-            blocks: 10,
+            blocks: 8,
+            quick_blocks: 2,
             per_block: 40,
             of: "arrivals",
         },
