@@ -9,9 +9,12 @@ pub(crate) enum Failure {
     /// It cannot be measured here or of this system.
     #[error("{0}")]
     NotRun(String),
-    /// A tenant crashed, hung, said nothing or something else than it should.
+    /// A tenant crashed or said something else than it should, or what was found is wrong.
     #[error("{0}")]
     Failed(String),
+    /// A tenant said nothing for so long that it was killed.
+    #[error("{0}")]
+    Hung(String),
 }
 
 impl Failure {

@@ -38,6 +38,9 @@ pub(crate) fn check(
             Err(Failure::Interrupted) => return Err(Failure::Interrupted),
             Err(failure) => {
                 // Whatever state its processes are in, the next check gets new ones.
+                if let Failure::Hung(reason) = &failure {
+                    lab.strike(system, reason);
+                }
                 lab.tidy(&[system]);
                 (failure.to_string(), false)
             }

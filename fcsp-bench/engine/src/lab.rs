@@ -12,10 +12,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 const GIB: u64 = 1 << 30;
-/// What an answer may take beyond the work asked for.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// How long a worker may take to have its context.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How much longer than for an answer a worker may take to have its context.
+const READY_FACTOR: u32 = 4;
+/// A system whose processes hung so often is not tried any more.
+const STRIKES_MAX: u32 = 3;
 /// Between telling tenants to begin and their beginning.
 const HEAD_START_NS: u64 = 50_000_000;
 /// The shortest time that tenants work together: several rounds of whoever shares.
@@ -55,7 +55,11 @@ pub(crate) struct Lab {
     pub(crate) device: Device,
     /// Set when the run is to end.
     pub(crate) stop: &'static AtomicBool,
+    /// How long an answer may take beyond the work asked for.
+    patience: Duration,
     iters_per_us: f64,
+    /// How often a system's processes hung, and what was said of the last.
+    strikes: Vec<(u32, String)>,
     solos: Vec<Option<Process>>,
     groups: HashMap<(usize, Vec<Tenant>), Group>,
     directories: u32,
@@ -66,12 +70,15 @@ impl Lab {
     pub(crate) fn open(
         site: Site,
         systems: Vec<System>,
+        patience: Duration,
         stop: &'static AtomicBool,
     ) -> Result<Self, Failure> {
         let mut lab = Self {
             site,
             solos: systems.iter().map(|_| None).collect(),
+            strikes: systems.iter().map(|_| (0, String::new())).collect(),
             systems,
+            patience,
             device: Device::default(),
             stop,
             iters_per_us: 0.0,
@@ -79,9 +86,9 @@ impl Lab {
             directories: 0,
         };
         let mut native = lab.start(0, &lab.whole())?;
-        let answer = native.ask(&Task::Describe, READY_WITHIN, lab.stop)?;
+        let answer = native.ask(&Task::Describe, lab.ready_within(), lab.stop)?;
         lab.device = describe(&answer)?;
-        let answer = native.ask(&Task::Calibrate, READY_WITHIN, lab.stop)?;
+        let answer = native.ask(&Task::Calibrate, lab.ready_within(), lab.stop)?;
         lab.iters_per_us = number(&answer, "iters_per_us")?;
         lab.solos[0] = Some(native);
         Ok(lab)
@@ -147,9 +154,33 @@ impl Lab {
         tenant: &Tenant,
         directory: &std::path::Path,
     ) -> Result<Process, Failure> {
+        self.given_up(system)?;
         let system = &self.systems[system];
         let name = format!("{} of {}", tenant.name, system.name());
         Process::start(&name, &mut system.command(&self.site, tenant, directory))
+    }
+
+    fn ready_within(&self) -> Duration {
+        self.patience * READY_FACTOR
+    }
+
+    /// Notes that a process of a system hung. After some times none is started any more, so that waiting for them does not
+    /// take up the whole run.
+    pub(crate) fn strike(&mut self, system: usize, reason: &str) {
+        let (count, last) = &mut self.strikes[system];
+        *count += 1;
+        reason.clone_into(last);
+    }
+
+    /// An error if a system has hung too often.
+    fn given_up(&self, system: usize) -> Result<(), Failure> {
+        let (count, last) = &self.strikes[system];
+        match *count >= STRIKES_MAX {
+            true => Err(Failure::failed(format!(
+                "given up, since tenants hung {count} times; the last: {last}"
+            ))),
+            false => Ok(()),
+        }
     }
 
     /// A fresh process of that tenant that nobody keeps, in a directory of its own.
@@ -159,11 +190,11 @@ impl Lab {
 
     /// Brings a process so far that it can work.
     pub(crate) fn make_ready(&self, process: &mut Process) -> Result<Answer, Failure> {
-        let answer = process.ask(&Task::Describe, READY_WITHIN, self.stop)?;
+        let answer = process.ask(&Task::Describe, self.ready_within(), self.stop)?;
         let pace = Task::Pace {
             iters_per_us: self.iters_per_us,
         };
-        process.ask(&pace, PATIENCE, self.stop)?;
+        process.ask(&pace, self.patience, self.stop)?;
         Ok(answer)
     }
 
@@ -179,12 +210,12 @@ impl Lab {
             self.make_ready(&mut process)?;
             self.solos[system] = Some(process);
         }
-        let within = PATIENCE + Duration::from_secs_f64(seconds);
+        let within = self.patience + Duration::from_secs_f64(seconds);
         let Some(process) = &mut self.solos[system] else {
             return Err(Failure::failed("the process was started and is not there"));
         };
         let result = process.ask(task, within, self.stop);
-        if matches!(result, Err(Failure::Failed(_))) {
+        if matches!(result, Err(Failure::Failed(_) | Failure::Hung(_))) {
             // Whatever it is in, the next metric gets a new one.
             self.solos[system] = None;
         }
@@ -218,13 +249,14 @@ impl Lab {
             member.send(&Task::Describe)?;
         }
         for member in &mut members {
-            member.receive(READY_WITHIN, self.stop)?;
+            member.receive(self.ready_within(), self.stop)?;
             let pace = Task::Pace {
                 iters_per_us: self.iters_per_us,
             };
-            member.ask(&pace, PATIENCE, self.stop)?;
+            member.ask(&pace, self.patience, self.stop)?;
         }
         Ok(Group {
+            patience: self.patience,
             tenants: tenants.to_vec(),
             members,
             directory,
@@ -259,9 +291,11 @@ impl Lab {
 
     /// Whether a fresh process can open the device without any system.
     pub(crate) fn device_is_there(&mut self) -> Result<(), Failure> {
-        let mut process = self.start(0, &self.whole())?;
+        let directory = self.directory()?;
+        let mut command = self.systems[0].command(&self.site, &self.whole(), &directory);
+        let mut process = Process::start("a fresh process", &mut command)?;
         process
-            .ask(&Task::Describe, READY_WITHIN, self.stop)
+            .ask(&Task::Describe, self.ready_within(), self.stop)
             .map(drop)
     }
 }
@@ -274,6 +308,7 @@ pub(crate) struct Group {
     pub(crate) members: Vec<Process>,
     /// What they share.
     pub(crate) directory: PathBuf,
+    patience: Duration,
     stop: &'static AtomicBool,
 }
 
@@ -313,7 +348,7 @@ impl Group {
                 to_ns,
             })?;
         }
-        let within = PATIENCE + Duration::from_secs_f64(seconds);
+        let within = self.patience + Duration::from_secs_f64(seconds);
         let mut answers = Vec::new();
         for (member, _) in self.members.iter_mut().zip(loads) {
             answers.push(member.receive(within, self.stop)?);
@@ -341,7 +376,7 @@ impl Group {
 
     /// The answer to [`Group::begin`].
     pub(crate) fn finish(&mut self, member: usize, seconds: f64) -> Result<Answer, Failure> {
-        let within = PATIENCE + Duration::from_secs_f64(seconds);
+        let within = self.patience + Duration::from_secs_f64(seconds);
         self.members[member].receive(within, self.stop)
     }
 
@@ -352,7 +387,7 @@ impl Group {
         task: &Task,
         seconds: f64,
     ) -> Result<Answer, Failure> {
-        let within = PATIENCE + Duration::from_secs_f64(seconds);
+        let within = self.patience + Duration::from_secs_f64(seconds);
         self.members[member].ask(task, within, self.stop)
     }
 }

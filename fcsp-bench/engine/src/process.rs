@@ -118,7 +118,7 @@ impl Process {
                 Err(RecvTimeoutError::Timeout) => {
                     if Instant::now() > deadline {
                         self.kill();
-                        return Err(Failure::failed(format!(
+                        return Err(Failure::Hung(format!(
                             "{} gave no answer within {:.0} s and was killed{}",
                             self.name,
                             within.as_secs_f64(),
@@ -220,7 +220,7 @@ mod tests {
 
     fn reason(result: Result<Answer, Failure>) -> String {
         match result {
-            Err(Failure::Failed(reason)) => reason,
+            Err(Failure::Failed(reason) | Failure::Hung(reason)) => reason,
             other => panic!("{other:?}"),
         }
     }

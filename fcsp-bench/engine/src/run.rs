@@ -13,7 +13,7 @@ use fcsp_bench_report::model::{self, FORMAT, Metric, Report, State, Validity};
 use fcsp_bench_report::statistics::block_ratios;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// What is to be measured, and where.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub struct Asked {
     pub only: Vec<String>,
     /// A fraction of the samples.
     pub quick: bool,
+    /// How long a tenant may be silent beyond the work it was asked for.
+    pub patience: Duration,
     /// The version of the program that runs.
     pub version: String,
 }
@@ -144,8 +146,8 @@ pub fn run(
     let mut systems = vec![System::native()];
     systems.extend(asked.systems.iter().cloned());
     let count = systems.len();
-    let lab =
-        Lab::open(asked.site.clone(), systems, stop).map_err(|failure| failure.to_string())?;
+    let lab = Lab::open(asked.site.clone(), systems, asked.patience, stop)
+        .map_err(|failure| failure.to_string())?;
     let seconds = planned_seconds(&asked.chosen, count, lab.device.count, asked.quick);
     tell(Event::Begins {
         device: &lab.device.name,
@@ -327,6 +329,7 @@ impl Run {
                     alone: &mut alone,
                 });
                 self.found[system].seconds += began.elapsed().as_secs_f64();
+                let hung = matches!(result, Err(Failure::Hung(_)));
                 match result {
                     Ok(result) => taken[system].blocks.push((block, result)),
                     Err(Failure::Interrupted) => {
@@ -336,7 +339,10 @@ impl Run {
                     Err(Failure::NotRun(reason)) => {
                         taken[system].failure = Some(State::NotRun { reason });
                     }
-                    Err(Failure::Failed(reason)) => {
+                    Err(Failure::Failed(reason) | Failure::Hung(reason)) => {
+                        if hung {
+                            self.lab.strike(system, &reason);
+                        }
                         taken[system].failure = Some(State::Failed { reason });
                         self.lab.tidy(&[system]);
                         if self.is_gone(tell) {

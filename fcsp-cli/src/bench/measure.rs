@@ -14,6 +14,7 @@ use fcsp_bench_report::table::{self, Look};
 use fcsp_core::region;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Options of a run.
 #[derive(Debug, clap::Args)]
@@ -35,9 +36,19 @@ pub struct Options {
     /// Use a simulated device: shows that everything works, and nothing about hardware
     #[arg(long)]
     simulated: bool,
+    /// How long a tenant may be silent before it counts as hanging
+    #[arg(long, value_name = "SECONDS", default_value_t = 12.0, value_parser = parse_patience)]
+    patience: f64,
     /// No progress
     #[arg(long)]
     quiet: bool,
+}
+
+fn parse_patience(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.5..=600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("it is from 0.5 to 600 seconds".to_owned()),
+    }
 }
 
 /// A system of ours.
@@ -80,6 +91,7 @@ pub fn run(args: &Options) -> Result<Outcome> {
         chosen,
         only: args.only.clone(),
         quick: args.quick,
+        patience: Duration::from_secs_f64(args.patience),
         version: env!("CARGO_PKG_VERSION").into(),
     };
     let report = fcsp_bench::run(asked, interrupt::flag(), &mut |event| progress.show(event));

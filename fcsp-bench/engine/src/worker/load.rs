@@ -19,8 +19,8 @@ const LOOK_EVERY: u32 = 16;
 /// Nominal device time credited for a byte that a simulated device reads: its bandwidth is 2 TB/s.
 const BYTES_PER_NOMINAL_NS: u64 = 2_000;
 /// A mixed step: so many empty kernels, one of that length, copies of that size.
-const MIXED_SHORT: u32 = 20;
-const MIXED_LONG_US: f64 = 200.0;
+const MIXED_SHORT: u32 = 60;
+const MIXED_LONG_US: f64 = 100.0;
 const MIXED_COPY_BYTES: u64 = 64 << 10;
 /// Kernels of a step of each batch size, and what its steps are called.
 const BATCHES: [(u32, &str); 4] = [
