@@ -11,6 +11,8 @@ mod figures;
 #[cfg(test)]
 mod fixture;
 mod grid;
+#[cfg(test)]
+mod hostile_tests;
 pub mod html;
 mod json;
 mod missing;
