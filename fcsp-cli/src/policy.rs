@@ -8,7 +8,8 @@ use anyhow::Result;
 use fcsp_core::backend::{self, DeviceInfo};
 use fcsp_core::policy::file::{DEFAULT_PATH, VARIABLE};
 use fcsp_core::policy::live;
-use fcsp_core::policy::{Policy, Profile};
+use fcsp_core::policy::{ClassWeight, Policy, Profile};
+use fcsp_core::sched::class::Class;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -160,6 +161,13 @@ fn show() -> Result<Outcome> {
         pools.shared,
         pools.burst
     )?;
+    let weighted = Class::ALL.map(|class| (class, policy.classes.of(class)));
+    for (class, weight) in weighted {
+        if weight != ClassWeight::ONE {
+            let weight = f64::from(weight.milli()) / 1e3;
+            writeln!(stdout, "  {class} counts {weight}")?;
+        }
+    }
     let tenants = policy.tenants.iter().map(|tenant| tenant.profile);
     let mut profiles: Vec<Profile> = tenants.chain([policy.profile]).flatten().collect();
     profiles.sort_by_key(|profile| profile.word());

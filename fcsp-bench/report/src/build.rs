@@ -44,17 +44,22 @@ impl Metric {
         }
     }
 
-    /// With the ratio to native, from one ratio for each block ([`crate::statistics::block_ratios`]).
+    /// With the ratio to native, from one ratio for each block ([`crate::statistics::block_ratios`]). Ratios that are no
+    /// finite numbers are left out.
     #[must_use]
-    pub fn with_ratios(mut self, block_ratios: Vec<f64>) -> Self {
+    pub fn with_ratios(mut self, mut block_ratios: Vec<f64>) -> Self {
+        block_ratios.retain(|it| it.is_finite());
         self.ratio = Ratio::of_blocks(&block_ratios);
         self.block_ratios = block_ratios;
         self
     }
 
-    /// With a further figure.
+    /// With a further figure; without it where it is no finite number.
     #[must_use]
     pub fn with_detail(mut self, name: &str, value: f64, unit: &str) -> Self {
+        if !value.is_finite() {
+            return self;
+        }
         self.details.push(Detail {
             name: name.to_owned(),
             value,
@@ -63,9 +68,12 @@ impl Metric {
         self
     }
 
-    /// With a line over time for the charts.
+    /// With a line over time for the charts; points that are no finite numbers are left out.
     #[must_use]
-    pub fn with_series(mut self, series: Series) -> Self {
+    pub fn with_series(mut self, mut series: Series) -> Self {
+        series
+            .points
+            .retain(|(at, value)| at.is_finite() && value.is_finite());
         self.series.push(series);
         self
     }
@@ -89,6 +97,25 @@ mod tests {
         assert_eq!(metric.ratio.map(|it| (it.value, it.blocks)), Some((1.1, 3)));
         assert_eq!((metric.unit.as_str(), metric.success), ("us", true));
         assert_eq!(metric.details.len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_number_is_left_out() {
+        let definition = catalogue::find("IS-008").expect("it exists");
+        let metric = Metric::measured(definition, 0.9, &[0.9, f64::NAN])
+            .with_ratios(vec![1.0, f64::INFINITY])
+            .with_detail("p99", f64::NAN, "us")
+            .with_series(Series {
+                name: "tenant a".into(),
+                unit: "%".into(),
+                target: None,
+                points: vec![(0.0, 1.0), (1.0, f64::NAN)],
+            });
+        assert_eq!((metric.samples.len(), metric.block_ratios.len()), (1, 1));
+        assert_eq!(
+            (metric.details.len(), metric.series[0].points.len()),
+            (0, 1)
+        );
     }
 
     #[test]

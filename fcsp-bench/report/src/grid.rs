@@ -53,6 +53,11 @@ impl Cell {
         self
     }
 
+    /// Its text, without colours.
+    pub(crate) fn text(&self) -> String {
+        self.pieces.iter().map(|it| it.0.as_str()).collect()
+    }
+
     fn width(&self) -> usize {
         self.pieces.iter().map(|(text, _)| text.width()).sum()
     }

@@ -7,6 +7,7 @@ use crate::model::{Metric, Report, State, System};
 use crate::scores::{self, Scores};
 use std::fmt::Write;
 use std::io::IsTerminal;
+use unicode_width::UnicodeWidthStr;
 
 /// How it is to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ pub fn render(report: &Report, look: Look) -> String {
         text.push_str(&category_table(report, category, look));
     }
     text.push_str(&missing(report, look));
-    text.push_str(&wrapped(scores::FORMULA_SHORT, look));
+    text.push_str(&wrapped(scores::FORMULA_SHORT, Tone::Plain, look));
     text
 }
 
@@ -59,7 +60,7 @@ fn head(report: &Report, look: Look) -> String {
     let gpu = &report.gpu;
     let mut text = String::new();
     let mut line = |line: &str, tone: Tone| {
-        text.push_str(&tone.paint(&wrapped(line, look), look.colour));
+        text.push_str(&wrapped(line, tone, look));
     };
     if report.simulated {
         line(
@@ -184,6 +185,22 @@ fn category_grid(
     systems: &[&System],
     detail: Detail,
 ) -> Grid {
+    // Where others have a ratio, what has none leaves its place free, so that values stand below each other.
+    let beside = |system: &System| {
+        let has_ratio = ids
+            .iter()
+            .any(|it| find(system, it.id).is_some_and(|it| it.ratio.is_some()));
+        let example = match detail {
+            Detail::Interval => " ×1.000 (1.000–1.000)",
+            Detail::Ratio => " ×1.000",
+            Detail::Value => "",
+        };
+        " ".repeat(if has_ratio {
+            example.chars().count()
+        } else {
+            0
+        })
+    };
     let mut grid = Grid::new(3);
     let mut header = vec![
         Cell::of(category.prefix(), Tone::Strong),
@@ -212,8 +229,11 @@ fn category_grid(
             systems
                 .iter()
                 .map(|system| match find(system, definition.id) {
-                    Some(metric) => cell(definition, metric, detail),
-                    None => Cell::of("–", Tone::Faint),
+                    Some(metric) if metric.ratio.is_some() => cell(definition, metric, detail),
+                    Some(metric) => {
+                        cell(definition, metric, detail).and(beside(system), Tone::Plain)
+                    }
+                    None => Cell::of("–", Tone::Faint).and(beside(system), Tone::Plain),
                 }),
         );
         grid.row(row);
@@ -264,7 +284,7 @@ fn missing(report: &Report, look: Look) -> String {
                 "LIMITS NOT IN FORCE {}: {}, but {}",
                 system.system_name, check.claim, check.seen
             );
-            text.push_str(&Tone::Bad.paint(&wrapped(&line, look), look.colour));
+            text.push_str(&wrapped(&line, Tone::Bad, look));
         }
     }
     for group in crate::missing::groups(report) {
@@ -279,7 +299,7 @@ fn missing(report: &Report, look: Look) -> String {
         } else {
             Tone::Faint
         };
-        text.push_str(&tone.paint(&wrapped(&line, look), look.colour));
+        text.push_str(&wrapped(&line, tone, look));
     }
     if text.is_empty() {
         text
@@ -289,29 +309,26 @@ fn missing(report: &Report, look: Look) -> String {
 }
 
 /// A line broken at spaces where it is too long, with what follows indented.
-pub(crate) fn wrapped(line: &str, look: Look) -> String {
-    let line: String = line
-        .chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect();
-    let Some(width) = look.width else {
-        return line + "\n";
-    };
-    let mut text = String::new();
-    let mut column = 0;
+pub(crate) fn wrapped(line: &str, tone: Tone, look: Look) -> String {
+    let indent = "  ";
+    let line = Cell::of(line, tone).text();
+    let width = look.width.unwrap_or(usize::MAX);
+    let mut lines = vec![String::new()];
     for word in line.split(' ') {
-        let wide = unicode_width::UnicodeWidthStr::width(word);
-        if column > 0 && column + 1 + wide > width {
-            text.push_str("\n  ");
-            column = 2;
-        } else if column > 0 {
-            text.push(' ');
-            column += 1;
+        let last = lines.last_mut().expect("it begins with one");
+        if !last.trim().is_empty() && last.width() + 1 + word.width() > width {
+            lines.push(format!("{indent}{word}"));
+            continue;
         }
-        text.push_str(word);
-        column += wide;
+        if !last.is_empty() {
+            last.push(' ');
+        }
+        last.push_str(word);
     }
-    text + "\n"
+    lines
+        .iter()
+        .map(|it| tone.paint(it, look.colour) + "\n")
+        .collect()
 }
 
 #[cfg(test)]

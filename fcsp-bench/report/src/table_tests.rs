@@ -1,7 +1,6 @@
 use super::*;
 use crate::catalogue;
 use crate::fixture;
-use unicode_width::UnicodeWidthStr;
 
 const PLAIN: Look = Look {
     width: None,
@@ -109,6 +108,12 @@ fn colours_only_where_they_may_be_and_none_from_names() {
     );
     assert!(coloured.contains("\u{1b}[31m") && coloured.contains("\u{1b}[0m"));
     assert!(!coloured.contains("red\nnext"));
+    for line in coloured.lines() {
+        let ends = line
+            .rfind('\u{1b}')
+            .is_none_or(|at| line[at..].starts_with("\u{1b}[0m"));
+        assert!(ends, "a colour ends with its line: {line:?}");
+    }
 }
 
 #[test]

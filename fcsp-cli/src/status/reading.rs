@@ -6,7 +6,11 @@ use crate::regions::Regions;
 use fcsp_core::ledger;
 use fcsp_core::policy::{Limits, Sharing, tenant_name};
 use fcsp_core::region::layout::{Slot, Tenant};
+use fcsp_core::region::scan::SlotRef;
 use fcsp_core::region::{Region, TenantIndex, reclaim, scan};
+use fcsp_core::sched::class::{CLASSES, Class};
+use fcsp_core::sched::clock::now_ns;
+use fcsp_core::sched::gang;
 use fcsp_core::sync::Ordering::Relaxed;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -17,6 +21,8 @@ use std::time::Instant;
 pub struct Reading {
     at: Instant,
     device_ns: BTreeMap<(PathBuf, Who), u64>,
+    /// Of processes: expected device time of what they submitted, by class.
+    classes_ns: BTreeMap<(PathBuf, Who), [u64; CLASSES]>,
 }
 
 /// Whose device time: a tenant by name, or a process by slot and generation.
@@ -57,12 +63,25 @@ pub struct RegionStatus {
     pub device: Device,
     /// Bytes in use by all tenants.
     pub used_bytes: u64,
+    /// Where jobs span several devices: who leads the order of turns, and whose jobs.
+    pub group: Option<Group>,
     /// Turns that passed from one tenant to another since the region was made.
     pub handoffs: u64,
     /// What this look gave back from processes that are gone.
     pub reclaimed: Option<Reclaimed>,
     /// Its tenants.
     pub tenants: Vec<TenantStatus>,
+}
+
+/// Devices that take turns together, because jobs span them.
+#[derive(Debug, Serialize)]
+pub struct Group {
+    /// Identity of the device that leads.
+    pub leader: String,
+    /// Identities of its other devices.
+    pub others: Vec<String>,
+    /// Tenants here whose jobs span devices.
+    pub jobs: Vec<String>,
 }
 
 /// A device as its region describes it.
@@ -136,8 +155,19 @@ pub struct TenantStatus {
     pub reclaimed_bytes: u64,
     /// Whether a policy file names it.
     pub named_in_policy: bool,
+    /// What its work was during the interval, as far as it was metered: parts of expected device time, the largest first.
+    pub work: Vec<WorkPart>,
     /// Its processes.
     pub processes: Vec<ProcessStatus>,
+}
+
+/// How much of a tenant's work is of one class.
+#[derive(Debug, Serialize)]
+pub struct WorkPart {
+    /// `attention`, `feed-forward`, `copy`, `graph` or `other`.
+    pub class: &'static str,
+    /// Its part of the tenant's work, 0 to 1.
+    pub part: f64,
 }
 
 /// One process on one device.
@@ -159,6 +189,7 @@ impl Reading {
     /// Reads the device time of everybody.
     pub fn of(regions: &Regions) -> Self {
         let mut device_ns = BTreeMap::new();
+        let mut classes_ns = BTreeMap::new();
         for region in &regions.usable {
             let mut note = |who, ns| device_ns.insert((region.path().to_owned(), who), ns);
             for (_, tenant) in scan::live_tenants(region.layout()) {
@@ -172,11 +203,15 @@ impl Reading {
                     process(found.index.0, found.slot),
                     found.slot.compute.device_ns.load(Relaxed),
                 );
+                let key = (region.path().to_owned(), process(found.index.0, found.slot));
+                let totals = std::array::from_fn(|at| found.slot.classes_ns[at].load(Relaxed));
+                classes_ns.insert(key, totals);
             }
         }
         Self {
             at: Instant::now(),
             device_ns,
+            classes_ns,
         }
     }
 
@@ -243,6 +278,11 @@ impl Look<'_> {
         RegionStatus {
             path: self.region.path().to_owned(),
             used_bytes: tenants.iter().map(|tenant| tenant.used_bytes).sum(),
+            group: gang::seen(self.region, now_ns()).map(|seen| Group {
+                leader: seen.leader,
+                others: seen.others,
+                jobs: seen.jobs,
+            }),
             handoffs: layout.header.arbiter.handoffs.load(Relaxed),
             reclaimed: (reclaimed.slots > 0).then_some(Reclaimed {
                 processes: reclaimed.slots as u64,
@@ -269,8 +309,12 @@ impl Look<'_> {
         let name = tenant.name.read();
         let mut gated = false;
         let mut processes = Vec::new();
+        let mut classes_ns = [0; CLASSES];
         for found in scan::live_slots(self.region.layout()).filter(|it| it.tenant() == index) {
             gated |= found.slot.gate.gated.load(Relaxed) != 0;
+            for (sum, ns) in classes_ns.iter_mut().zip(self.classes_ns(&found)) {
+                *sum += ns;
+            }
             let namespace = found.slot.pid_namespace.load(Relaxed);
             processes.push(ProcessStatus {
                 pid: found.slot.pid.load(Relaxed),
@@ -302,8 +346,24 @@ impl Look<'_> {
             over_quota: tenant.memory.over_quota.load(Relaxed),
             reclaimed_bytes: tenant.memory.reclaimed_bytes.load(Relaxed),
             named_in_policy: limits.named_in_policy,
+            work: parts(classes_ns),
             name,
             processes,
+        }
+    }
+
+    /// What a process submitted during the interval, by class.
+    fn classes_ns(&self, found: &SlotRef<'_>) -> [u64; CLASSES] {
+        let key = (
+            self.region.path().to_owned(),
+            process(found.index.0, found.slot),
+        );
+        let at = |reading: &Reading| reading.classes_ns.get(&key).copied();
+        match (at(self.before), at(self.now)) {
+            (Some(before), Some(now)) => {
+                std::array::from_fn(|at| now[at].saturating_sub(before[at]))
+            }
+            _ => [0; CLASSES],
         }
     }
 
@@ -318,4 +378,17 @@ impl Look<'_> {
             _ => 0.0,
         }
     }
+}
+
+/// Each class's part of all, the largest first.
+fn parts(classes_ns: [u64; CLASSES]) -> Vec<WorkPart> {
+    let sum: u64 = classes_ns.iter().sum();
+    let part = |class: Class| WorkPart {
+        class: class.word(),
+        part: classes_ns[class.place()] as f64 / sum.max(1) as f64,
+    };
+    let mut parts: Vec<_> = Class::ALL.into_iter().map(part).collect();
+    parts.retain(|it| it.part > 0.0);
+    parts.sort_by(|a, b| b.part.total_cmp(&a.part));
+    parts
 }

@@ -47,6 +47,19 @@ fn region_text(region: &RegionStatus) -> String {
             percent(busy)
         );
     }
+    if let Some(group) = &region.group {
+        let leads = if group.leader == device.id {
+            "leads the order of turns".to_owned()
+        } else {
+            format!("follows {}", group.leader)
+        };
+        let _ok = writeln!(
+            text,
+            "  {leads}: jobs of {} span it and {}",
+            group.jobs.join(", "),
+            group.others.join(", ")
+        );
+    }
     if let Some(reclaimed) = &region.reclaimed {
         let _ok = writeln!(
             text,
@@ -70,6 +83,7 @@ fn region_text(region: &RegionStatus) -> String {
         ("quota", Align::Right),
         ("peak", Align::Right),
         ("refused", Align::Right),
+        ("work", Align::Left),
         ("processes", Align::Left),
     ]);
     for tenant in &region.tenants {
@@ -86,6 +100,7 @@ fn region_text(region: &RegionStatus) -> String {
             quota(tenant),
             show_bytes(tenant.peak_bytes),
             refused(tenant),
+            work(tenant),
             processes(&tenant.processes),
         ]);
     }
@@ -118,6 +133,18 @@ fn refused(tenant: &TenantStatus) -> String {
     match tenant.over_quota {
         0 => tenant.refused.to_string(),
         over => format!("{} (+{over} over)", tenant.refused),
+    }
+}
+
+/// What its work is: the two classes that most of it is of.
+fn work(tenant: &TenantStatus) -> String {
+    let parts = tenant.work.iter().take(2);
+    let parts: Vec<String> = parts
+        .map(|it| format!("{} {:.0}%", it.class, it.part * 100.0))
+        .collect();
+    match parts.is_empty() {
+        true => "-".to_owned(),
+        false => parts.join(", "),
     }
 }
 

@@ -20,7 +20,7 @@ fn blocks(language: &str) -> impl Iterator<Item = &'static str> {
 #[test]
 fn every_example_is_a_valid_policy() {
     let examples: Vec<_> = blocks("toml").collect();
-    assert_eq!(examples.len(), 3);
+    assert_eq!(examples.len(), 4);
     for example in examples {
         Policy::parse(Path::new("docs/policy.md"), example).expect("documented");
     }

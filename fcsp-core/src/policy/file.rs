@@ -6,8 +6,8 @@
 
 use super::nearest::hint;
 use super::{
-    Edition, Fail, LowPriority, MemoryAmount, MemoryMode, Mode, Pools, Priority, Profile, Share,
-    Sharing, Weight, validate,
+    ClassWeights, Edition, Fail, LowPriority, MemoryAmount, MemoryMode, Mode, Pools, Priority,
+    Profile, Share, Sharing, Weight, validate,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -72,6 +72,8 @@ pub struct Policy {
     pub low_priority: Option<LowPriority>,
     /// How programs share devices that have no word of their own.
     pub sharing: Option<Sharing>,
+    /// What classes of work count.
+    pub classes: ClassWeights,
     /// Division of devices that have none of their own.
     pub pools: Option<Pools>,
     /// Devices with settings of their own, by identity or ordinal.
@@ -209,6 +211,7 @@ impl Policy {
             memory_mode: shape.memory_mode,
             low_priority: shape.low_priority,
             sharing: shape.sharing,
+            classes: shape.classes,
             pools: pools(shape.pools)?.or(of_profile),
             ..Self::default()
         };
@@ -280,6 +283,8 @@ struct Shape {
     memory_mode: Option<MemoryMode>,
     low_priority: Option<LowPriority>,
     sharing: Option<Sharing>,
+    #[serde(default)]
+    classes: ClassWeights,
     pools: Option<Spanned<PoolsShape>>,
     #[serde(default)]
     device: BTreeMap<String, DeviceShape>,

@@ -204,6 +204,7 @@ pub fn put_in_force<'a>(
             .flatten()
             .collect();
         sharing::want(region.layout(), policy.sharing_on(&keys));
+        policy.classes.store(region.layout());
         region.ring();
     }
     for change in planned.iter().filter(|it| it.before != it.after) {

@@ -12,6 +12,7 @@
 //! [`tenant_name::from_process`], which read what their names say, and [`live`] and [`mod@watch`].
 
 mod amend;
+pub mod classes;
 mod decimal;
 #[cfg(test)]
 mod docs_shares_tests;
@@ -39,6 +40,7 @@ pub mod validate;
 #[cfg(not(loom))]
 pub mod watch;
 
+pub use classes::{ClassWeight, ClassWeights};
 pub use edition::Edition;
 pub use env::{EnvError, EnvSettings};
 pub use file::{Policy, PolicyError};

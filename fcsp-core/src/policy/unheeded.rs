@@ -31,8 +31,8 @@ impl fmt::Display for Unheeded {
 enum Asks {
     /// A switch that is always on.
     On,
-    /// A switch that is always off.
-    Off,
+    /// A number that is always this one.
+    Number(&'static str),
     /// Something that there is not.
     Else,
 }
@@ -51,11 +51,11 @@ const KNOWN: [(&str, Asks, &str); 9] = [
     ),
     (
         "BUD_USE_PID_CONTROLLER",
-        Asks::Off,
-        "device time is charged as it is used, so there is no control loop",
+        Asks::On,
+        "a controller holds back who gains at the expense of others wherever programs run together, and turns need none",
     ),
-    ("PID_DEFAULT_KP", Asks::Else, NO_LOOP),
-    ("PID_DEFAULT_KI", Asks::Else, NO_LOOP),
+    ("PID_DEFAULT_KP", Asks::Number("0.8"), GAINS),
+    ("PID_DEFAULT_KI", Asks::Number("0.2"), GAINS),
     (
         "BUD_OBSERVER_INTERVAL_US",
         Asks::Else,
@@ -78,7 +78,7 @@ const KNOWN: [(&str, Asks, &str); 9] = [
     ),
 ];
 
-const NO_LOOP: &str = "there is no control loop to tune";
+const GAINS: &str = "the controller's gains are 0.8 and 0.2";
 
 /// Variables that look like ours, are not limits, and are read by others.
 const READ_ELSEWHERE: [&str; 1] = ["BUD_LOG_LEVEL"];
@@ -109,7 +109,7 @@ pub(super) fn remark(name: &str, value: &OsStr) -> Result<Option<Unheeded>, Valu
     };
     let as_it_is = match asks {
         Asks::On => switch(value)?,
-        Asks::Off => !switch(value)?,
+        Asks::Number(number) => value == *number,
         Asks::Else => false,
     };
     Ok((!as_it_is).then(|| unheeded(reason)).flatten())
@@ -141,7 +141,8 @@ mod tests {
     fn what_is_the_case_anyway_needs_no_remark() {
         assert_eq!(reason("BUD_COOPERATIVE_MODE", "1"), None);
         assert_eq!(reason("BUD_FAST_PATH_ENABLED", "true"), None);
-        assert_eq!(reason("BUD_USE_PID_CONTROLLER", "off"), None);
+        assert_eq!(reason("BUD_USE_PID_CONTROLLER", "on"), None);
+        assert_eq!(reason("PID_DEFAULT_KP", "0.8"), None);
         assert_eq!(reason("BUD_LOG_LEVEL", "error"), None);
         assert_eq!(reason("PATH", "x"), None);
     }
@@ -150,8 +151,8 @@ mod tests {
     fn what_cannot_be_had_is_said() {
         for (name, value) in [
             ("BUD_COOPERATIVE_MODE", "0"),
-            ("BUD_USE_PID_CONTROLLER", "1"),
-            ("PID_DEFAULT_KP", "0.8"),
+            ("BUD_USE_PID_CONTROLLER", "0"),
+            ("PID_DEFAULT_KP", "0.5"),
             ("BUD_OBSERVER_INTERVAL_US", "2000"),
             ("BATCH_TOKENS_DEFAULT_SIZE", "64"),
             ("GPU_CORE_UTILIZATION_POLICY", "force"),

@@ -13,6 +13,7 @@
 //! [`crate::sched`].
 
 use crate::ledger::UsedWord;
+use crate::sched::class::CLASSES;
 use crate::sched::trace::ring::{PLACES, Place, TraceWords};
 use crate::sync::{AtomicU32, AtomicU64};
 
@@ -22,7 +23,7 @@ pub const PAGE_BYTES: usize = 4096;
 /// `"FCSPRGN\0"` read as a little-endian word.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"FCSPRGN\0");
 /// Raised whenever the meaning of a field changes; a region of another version is refused.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 /// Tenants one device can have at a time.
 pub const TENANTS_MAX: usize = 128;
 /// Processes one device can have at a time. The ledger's tag holds a slot in 10 bits.
@@ -89,6 +90,9 @@ pub struct Header {
     pub device_id: Text<{ DEVICE_ID_MAX / 8 }>,
     /// Vendor's name of the device.
     pub device_name: Text<{ DEVICE_NAME_MAX / 8 }>,
+    /// What a nanosecond of each class of work counts, thousandths; 0 counts as 1000. As the last good policy file said.
+    /// See [`crate::sched::class`].
+    pub class_weights_milli: [AtomicU32; CLASSES],
     /// Slots in use, a bit each: lets a scan skip the empty ones. Set before a slot goes live,
     /// cleared after it is free again.
     pub slots_used: Line<[AtomicU64; SLOTS_MAX / 64]>,
@@ -233,6 +237,8 @@ pub struct Slot {
     pub queue: Line<SlotQueue>,
     /// What the arbiter tells about the process.
     pub compute: Line<SlotCompute>,
+    /// Expected device time of what the process submitted while gated, by class, nanoseconds. Written by the process.
+    pub classes_ns: Line<[AtomicU64; CLASSES]>,
     /// Ledger cells. See [`crate::ledger`].
     pub cells: [Line<Cell>; CELLS_PER_SLOT],
 }

@@ -31,6 +31,33 @@ pub fn links(collective_ns: u64, now_ns: u64) -> bool {
     collective_ns != 0 && now_ns.saturating_sub(collective_ns) < LINKS_NS
 }
 
+/// What a group is, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Identity of the device that leads.
+    pub leader: String,
+    /// Identities of the group's other devices, without the one that was asked about.
+    pub others: Vec<String>,
+    /// Tenants of the device whose jobs span several.
+    pub jobs: Vec<String>,
+}
+
+/// The group of the device behind `region`, if it is in one. Looks at the other regions' files.
+pub fn seen(region: &Region, now_ns: u64) -> Option<Seen> {
+    let mut group = Group::default();
+    group.form(region, now_ns);
+    let leader = group.leader.map_or(region, |at| &group.others[at].region);
+    (!group.others.is_empty()).then(|| Seen {
+        leader: leader.device().id,
+        others: group
+            .others
+            .iter()
+            .map(|it| it.region.device().id)
+            .collect(),
+        jobs: linking(region, now_ns).into_iter().collect(),
+    })
+}
+
 /// The group of one device. Its methods take a lock that nobody else takes, and look at files twice a second
 /// while programs on the device take part in collectives.
 #[derive(Debug)]

@@ -28,6 +28,7 @@ mod account;
 #[cfg(not(loom))]
 pub mod arbiter;
 mod biased;
+pub mod class;
 #[cfg(not(loom))]
 pub mod clock;
 #[cfg(not(loom))]

@@ -1,6 +1,7 @@
 //! What the arbiter sees and what it decides, as plain data.
 
 use super::SegmentState;
+use super::class::CLASSES;
 use super::shares::Promise;
 use crate::backend::SharingMode;
 use crate::region::layout::{GATED, GATED_BESIDE_OTHERS, GATED_ON_TRIAL, GATED_WITHIN_REACH};
@@ -10,6 +11,10 @@ use crate::region::layout::{GATED, GATED_BESIDE_OTHERS, GATED_ON_TRIAL, GATED_WI
 pub struct View {
     /// Whether processes may run together now.
     pub sharing: SharingMode,
+    /// Whether the driver may slice time among processes that cannot, where that is better than turns.
+    pub may_slice: bool,
+    /// What a nanosecond of each class of work counts, thousandths; 0 counts as 1000.
+    pub class_weights_milli: [u32; CLASSES],
     /// Whose turn it is on the other devices of jobs that span several.
     pub lead: Lead,
     /// Live tenants.
@@ -82,6 +87,8 @@ pub struct ProcessView {
     /// The device runs work of it, or of its tenant on a device that follows this one, that other devices take
     /// part in.
     pub in_collective: bool,
+    /// Expected device time of what it submitted so far, by class, nanoseconds.
+    pub classes_ns: [u64; CLASSES],
     /// Segments after `retired`, oldest first.
     pub segments: Vec<SegmentView>,
 }

@@ -7,6 +7,8 @@
 //!   `shared·e/ΣA` + `min(burst_max, burst·e/ΣA)`; what a `burst_max` leaves over goes to the active
 //!   tenants that are not at theirs. ceiling = floor + shared + `min(burst_max, burst)`.
 //! - `none`: never held back; takes no part.
+//! - Where a policy weights classes of work, the entitlements of balanced and adaptive tenants count by what their work
+//!   is, `e·w`, in proportion, so that together they have what they had.
 //! - Low priority, while a tenant of a higher one is active: share = `floor·e/Σall` (strict: `e`), at
 //!   least 1 % and at most what it would be at a normal priority; nothing where low means paused. The
 //!   others divide the rest by the formulas above, as if the low ones were idle.
@@ -40,6 +42,8 @@ pub struct Promise {
     pub low_priority: LowPriority,
     /// Its part of what entitled tenants leave, relative to others without an entitlement.
     pub weight: u32,
+    /// What a nanosecond of its work counts, on average, thousandths; 1000 unless a policy weights classes.
+    pub class_milli: u32,
     /// True while it has work or had some a moment ago.
     pub active: bool,
 }
@@ -60,6 +64,7 @@ impl Default for Promise {
             priority: Priority::default(),
             low_priority: LowPriority::default(),
             weight: 1,
+            class_milli: 1000,
             active: false,
         }
     }
@@ -85,7 +90,7 @@ fn entitlements(promises: &[Promise]) -> Vec<f64> {
         .map(|p| u64::from(p.weight.max(1)))
         .sum();
     let left = u64::from(WHOLE_PPM).saturating_sub(given);
-    promises
+    let plain = promises
         .iter()
         .map(|p| {
             if p.entitlement_ppm == 0 {
@@ -96,7 +101,27 @@ fn entitlements(promises: &[Promise]) -> Vec<f64> {
             }
         })
         .map(|ppm| ppm / f64::from(WHOLE_PPM))
-        .collect()
+        .collect();
+    by_class(promises, plain)
+}
+
+/// Entitlements by what the tenants' work counts.
+fn by_class(promises: &[Promise], plain: Vec<f64>) -> Vec<f64> {
+    let weight = |p: &Promise| f64::from(p.class_milli) / 1_000.0;
+    let pooled = || promises.iter().zip(&plain).filter(|(p, _)| p.is_pooled());
+    let before: f64 = pooled().map(|(_, e)| e).sum();
+    let after: f64 = pooled().map(|(p, e)| e * weight(p)).sum();
+    if promises.iter().all(|p| p.class_milli == 1_000) || after <= 0.0 {
+        return plain;
+    }
+    let counted = promises
+        .iter()
+        .zip(&plain)
+        .map(|(p, e)| match p.is_pooled() {
+            true => e * weight(p) * before / after,
+            false => *e,
+        });
+    counted.collect()
 }
 
 /// What tenants of low priority leave to the others while one of the others is active.
@@ -124,10 +149,14 @@ impl Precedence {
 }
 
 impl Promise {
+    /// True if its share is of the pools.
+    fn is_pooled(&self) -> bool {
+        matches!(self.mode, Mode::Balanced | Mode::Adaptive)
+    }
+
     /// True if it has less while a tenant of a higher priority is active.
     fn gives_way(&self) -> bool {
-        let pooled = matches!(self.mode, Mode::Balanced | Mode::Adaptive);
-        self.priority == Priority::Low && (pooled || self.pauses())
+        self.priority == Priority::Low && (self.is_pooled() || self.pauses())
     }
 
     fn pauses(&self) -> bool {

@@ -132,6 +132,7 @@ prop_compose! {
             priority: Priority::from_number(*priority),
             low_priority: LowPriority::from_number(pause.into()),
             weight: 1,
+            class_milli: 1_000,
             // The arbiter never counts a tenant as active on which nothing is enforced.
             active: *active && *mode != Mode::None.number(),
         }).collect()

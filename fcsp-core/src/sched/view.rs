@@ -7,11 +7,12 @@ use super::plan::{Plan, ProcessView, TenantView, View};
 use super::producer::AHEAD;
 use super::segment::{SegmentState, reached};
 use super::shares::Promise;
+use crate::backend::SharingMode;
 use crate::failpoint::failpoint;
 use crate::policy::{LowPriority, Mode, Priority, Weight};
 use crate::region::layout::{GatePage, RegionLayout, SEGMENTS};
 use crate::region::scan::{SlotRef, live_slots, live_tenants};
-use crate::region::sharing;
+use crate::region::sharing::{self, Because};
 use crate::sync::Ordering;
 
 /// Longest time that work which stands behind something is kept from the arbiter once it is its
@@ -25,7 +26,13 @@ const ARRIVAL_POLL_NS: u64 = us(250);
 /// Reads the device's programs into `view`, reusing its memory. What other devices do is
 /// not in the region: see [`super::gang`].
 pub fn read(region: &RegionLayout, view: &mut View, now_ns: u64) {
-    view.sharing = sharing::in_force(region).0;
+    let (sharing, because) = sharing::in_force(region);
+    view.sharing = sharing;
+    view.may_slice = sharing == SharingMode::Exclusive && because != Because::Policy;
+    let weights = region.header.class_weights_milli.iter();
+    for (weight, word) in view.class_weights_milli.iter_mut().zip(weights) {
+        *weight = word.load(Ordering::Relaxed);
+    }
     view.tenants.clear();
     view.processes.clear();
     for (index, tenant) in live_tenants(region) {
@@ -37,6 +44,7 @@ pub fn read(region: &RegionLayout, view: &mut View, now_ns: u64) {
             priority: Priority::from_number(tenant.priority.load(Ordering::Relaxed)),
             low_priority: LowPriority::from_number(tenant.low_priority.load(Ordering::Relaxed)),
             weight: Weight::from_number(tenant.weight.load(Ordering::Relaxed)).number(),
+            class_milli: 1000,
             active: false,
         };
         let index = index.0 as usize;
@@ -121,6 +129,7 @@ fn read_process(found: SlotRef<'_>, now_ns: u64) -> ProcessView {
         has_peers_at_work: false,
         in_collective: in_collective(page),
         partition_percent: slot.partition_percent.load(Ordering::Relaxed),
+        classes_ns: std::array::from_fn(|at| slot.classes_ns[at].load(Ordering::Relaxed)),
         segments,
     }
 }

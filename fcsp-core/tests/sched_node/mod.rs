@@ -8,6 +8,7 @@
 use fcsp_core::backend::{Elapsed, Marker, QueueId, StreamGate};
 use fcsp_core::region::layout::{GatePage, RegionLayout};
 use fcsp_core::region::{Attachment, Region, RobustHold, SlotIndex, liveness, reclaim};
+use fcsp_core::sched::class::Class;
 use fcsp_core::sched::clock::now_ns;
 use fcsp_core::sched::cost::CostKey;
 use fcsp_core::sched::observer::{self, Bench, Peers};
@@ -231,7 +232,7 @@ impl Member {
             let key = CostKey::new(&[ns]);
             let ticket = self
                 .producer
-                .enter(&self.queue, QueueId(1), key, || guess_ns);
+                .enter(&self.queue, QueueId(1), key, Class::Other, || guess_ns);
             self.queue.push(KERNEL, 0, 0, ns);
             self.producer.leave(&self.queue, ticket, true);
         } else {

@@ -1,10 +1,10 @@
-//! Handlers of calls by which kernels get their names, and lose them: [`fcsp_program::communication`].
+//! Handlers of calls by which kernels get their names, and lose them: [`fcsp_program::kernels`].
 
 use core::ffi::c_char;
 
 use cuda_sys::{CUfunction, CUkernel, CUlibrary, CUmodule, CUresult, fn_types};
 use fcsp_gate::Handle;
-use fcsp_program::communication::{also, forget, looked_up};
+use fcsp_program::kernels::{also, forget, looked_up};
 
 use crate::driver::Cuda;
 use crate::memory;

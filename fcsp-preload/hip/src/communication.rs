@@ -1,8 +1,8 @@
-//! Handlers of calls by which kernels get their names, and lose them: [`fcsp_program::communication`].
+//! Handlers of calls by which kernels get their names, and lose them: [`fcsp_program::kernels`].
 
 use core::ffi::{c_char, c_void};
 
-use fcsp_program::communication::{forget, looked_up};
+use fcsp_program::kernels::{forget, looked_up};
 use hip_sys::{fn_types, hipError_t, hipFunction_t, hipModule_t};
 
 use crate::driver::Hip;

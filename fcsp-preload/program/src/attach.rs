@@ -5,9 +5,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use fcsp_core::ledger::live::LiveMap;
-use fcsp_core::policy::{
-    EnvSettings, Fail, Limits, Policy, PolicyError, Sharing, resolve, tenant_name,
-};
+use fcsp_core::policy::{EnvSettings, Fail, Limits, Policy, PolicyError, resolve, tenant_name};
 use fcsp_core::region::{Attachment, Region, existing_run_dir, liveness, run_dir, scan, sharing};
 use fcsp_core::sched::observer::Bench;
 use fcsp_core::sched::producer::Producer;
@@ -84,7 +82,7 @@ pub fn make<D: Driver>(
         // Whoever was there before is gone, and with it what it asked for.
         resolved.limits.store(attachment.tenant());
     }
-    want_sharing(&attachment, ordinal, &id, policy.as_ref());
+    note_policy(&attachment, ordinal, &id, policy.as_ref());
     steps.done("slot");
     // For the life of the process: others reclaim the slot when it is gone.
     let attachment: &'static Arc<Attachment> = Box::leak(Box::new(Arc::new(attachment)));
@@ -164,16 +162,20 @@ fn current_policy(
     }
 }
 
-/// Notes in the region what the policy says about sharing the device. Without a policy what another
+/// Notes in the region what the policy says about the device and about all tenants. Without a policy what another
 /// program's said holds, as long as there is another.
-fn want_sharing(attachment: &Attachment, ordinal: i32, id: &str, policy: Option<&Policy>) {
+fn note_policy(attachment: &Attachment, ordinal: i32, id: &str, policy: Option<&Policy>) {
     let layout = attachment.region().layout();
-    let sharing = match policy {
-        Some(policy) => policy.sharing_on(&[id, &ordinal.to_string()]),
+    let (sharing, classes) = match policy {
+        Some(policy) => (
+            policy.sharing_on(&[id, &ordinal.to_string()]),
+            policy.classes,
+        ),
         None if scan::live_slots(layout).any(|it| it.index != attachment.slot_index()) => return,
-        None => Sharing::default(),
+        None => Default::default(),
     };
     sharing::want(layout, sharing);
+    classes.store(layout);
 }
 
 /// Tells the arbiter how large the partition of this process is: what confines it need not be kept in time.

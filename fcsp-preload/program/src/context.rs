@@ -13,7 +13,7 @@ use crate::driver::{CodeOf, Driver};
 use crate::memory::charge::sweep;
 use crate::memory::pool::settle;
 use crate::steps::Steps;
-use crate::{attach, communication, usage};
+use crate::{attach, kernels, usage};
 
 /// Attaches the device before a context is made on it. An error where the program must not go on.
 pub fn admit<D: Driver>(ordinal: i32) -> Option<CodeOf<D>> {
@@ -67,7 +67,7 @@ pub fn made<D: Driver>(device: &Device, exists: bool) {
 /// if it is not known which. `was_charged` if the context was known.
 pub fn gone<D: Driver>(device: Option<&'static Device>, was_charged: bool) {
     // Its code went with it.
-    communication::forget();
+    kernels::forget();
     for device in device::attached().filter(|it| device.is_none_or(|one| ptr::eq(*it, one))) {
         device.producer.reset();
         device.pages.forget();

@@ -192,7 +192,7 @@ pub trait Queues: Codes {
     const COLLECTIVES: &[&[u8]];
 
     /// Name of the kernel with that handle. A driver that only copies a name out says it when the program looks the kernel
-    /// up ([`crate::communication::looked_up`]).
+    /// up ([`crate::kernels::looked_up`]).
     fn kernel_name(_kernel: u64) -> Option<&'static CStr> {
         None
     }

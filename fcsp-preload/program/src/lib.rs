@@ -9,6 +9,7 @@
 //! | [`memory`] | what is allocated and freed: charged to the tenant, by kind of memory |
 //! | [`turn`], [`work`], [`transfer`] | what is submitted in its turn, and what it is expected to cost |
 //! | [`waiting`], [`communication`], [`capture`] | what waits, what waits for others, and what is only recorded |
+//! | [`kernels`], [`class`] | what is known of kernels by their names, and what their time counts as |
 //! | [`queue`] | which stream is which for the gate ([`fcsp_gate`]) |
 //! | [`info`] | what a program is told of the device |
 //! | [`usage`], [`usage_rhythm`], [`activity`] | what the driver itself takes, and when it is looked at |
@@ -20,11 +21,13 @@
 pub mod activity;
 pub mod attach;
 pub mod capture;
+pub mod class;
 pub mod communication;
 pub mod context;
 pub mod device;
 pub mod driver;
 pub mod info;
+pub mod kernels;
 pub mod memory;
 pub mod observe;
 pub mod policy_watch;

@@ -15,12 +15,13 @@
 
 use core::sync::atomic::Ordering;
 
+use fcsp_core::sched::class::Class;
 use fcsp_core::sched::cost::CostKey;
 use fcsp_gate::Handle;
 
 use crate::capture::Undisturbed;
 use crate::driver::{CodeOf, Driver, StreamOf};
-use crate::turn::{self, PASSED, Work};
+use crate::turn::{self, Of, PASSED, Work};
 
 /// Small ones in a row that count as one submission: 0.2 ms.
 pub const RUN: u32 = 64;
@@ -62,7 +63,7 @@ pub fn work<D: Driver>(kind: Kind, bytes: u64) -> Option<Work<impl FnOnce() -> u
     Some(Work {
         key,
         guess_ns: move || guess_ns,
-        kernel: None,
+        of: Of::Class(Class::Copy),
     })
 }
 

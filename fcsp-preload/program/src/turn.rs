@@ -7,13 +7,15 @@
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use fcsp_core::backend::QueueId;
+use fcsp_core::sched::class::Class;
 use fcsp_core::sched::cost::CostKey;
 use fcsp_core::sched::producer::{Collective, Ticket};
 
 use crate::device::{self, Device};
 use crate::driver::{CodeOf, Driver, StreamOf};
+use crate::kernels::{self, Kind};
 use crate::queue::{gate, queue_of, submitted};
-use crate::{capture, communication, usage_rhythm};
+use crate::{capture, usage_rhythm};
 
 /// What is submitted.
 #[derive(Clone, Copy, Debug)]
@@ -22,8 +24,17 @@ pub struct Work<G> {
     pub key: CostKey,
     /// Says what device time it may take if nobody has measured it.
     pub guess_ns: G,
-    /// The kernel's handle, where it is one.
-    pub kernel: Option<u64>,
+    /// What it is.
+    pub of: Of,
+}
+
+/// What work is: tells whether it waits for other devices, and what its time counts as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// The kernel with that handle.
+    Kernel(u64),
+    /// Anything else, of that class.
+    Class(Class),
 }
 
 /// Small copies and fills that went before without a turn; see [`crate::transfer`].
@@ -93,8 +104,8 @@ pub fn submit_outlined<D: Driver, const PER_THREAD: bool>(
     work: Work<impl FnOnce() -> u64>,
     launch: impl FnOnce() -> CodeOf<D>,
 ) -> CodeOf<D> {
-    let (key, guess_ns, kernel) = (work.key, (work.guess_ns)(), work.kernel);
-    let begun = begin_outlined::<D, PER_THREAD>(stream, key, guess_ns, kernel);
+    let (key, guess_ns, of) = (work.key, (work.guess_ns)(), work.of);
+    let begun = begin_outlined::<D, PER_THREAD>(stream, key, guess_ns, of);
     let result = launch();
     finish_outlined::<D, PER_THREAD>(stream, begun, result);
     result
@@ -128,16 +139,22 @@ fn begin_in<D: Driver>(
     work: Work<impl FnOnce() -> u64>,
 ) -> Begun {
     let gate = gate::<D>(device);
-    if work.kernel.is_some_and(communication::is::<D>) {
+    let kind = match work.of {
+        Of::Kernel(kernel) => kernels::kind::<D>(kernel),
+        Of::Class(class) => Kind::Works(class),
+    };
+    let Kind::Works(class) = kind else {
         // Other devices wait for it: nothing holds it back, and no turn waits for it.
         STALLS.store(true, Ordering::Relaxed);
         return Begun::Beside(device, device.producer.collective(&gate, queue));
-    }
+    };
     // Relaxed, and written only if it changes: a count that need not be exact.
     if PASSED.load(Ordering::Relaxed) != 0 {
         PASSED.store(0, Ordering::Relaxed);
     }
-    let ticket = device.producer.enter(&gate, queue, work.key, work.guess_ns);
+    let ticket = device
+        .producer
+        .enter(&gate, queue, work.key, class, work.guess_ns);
     Begun::Entered(device, ticket)
 }
 
@@ -146,12 +163,12 @@ fn begin_outlined<D: Driver, const PER_THREAD: bool>(
     stream: StreamOf<D>,
     key: CostKey,
     guess_ns: u64,
-    kernel: Option<u64>,
+    of: Of,
 ) -> Begun {
     let work = Work {
         key,
         guess_ns: || guess_ns,
-        kernel,
+        of,
     };
     begin::<D, PER_THREAD>(stream, work)
 }

@@ -1,10 +1,11 @@
 //! Launches as work: what their cost is known by, and what it may be before anybody has measured it.
 
+use fcsp_core::sched::class::Class;
 use fcsp_core::sched::clock::ms;
 use fcsp_core::sched::cost::{CostKey, prior_ns};
 
 use crate::device;
-use crate::turn::Work;
+use crate::turn::{Of, Work};
 
 /// Most a guess may cost: a kernel nobody has measured.
 const GUESS_NS_MAX: u64 = ms(10);
@@ -35,7 +36,7 @@ pub fn kernel(
     Work {
         key,
         guess_ns: move || prior_ns(volume(grid), volume(block), GUESS_NS_MAX),
-        kernel: Some(kernel),
+        of: Of::Kernel(kernel),
     }
 }
 
@@ -51,7 +52,7 @@ pub fn unshaped(
     Work {
         key: CostKey::new(&[kind, kernel, width, height]),
         guess_ns: move || prior_ns(width.saturating_mul(height), threads, GUESS_NS_MAX),
-        kernel: Some(kernel),
+        of: Of::Kernel(kernel),
     }
 }
 
@@ -60,7 +61,7 @@ pub fn graph(exec: u64) -> Work<impl FnOnce() -> u64> {
     Work {
         key: graph_key(exec),
         guess_ns: || GUESS_NS_MAX,
-        kernel: None,
+        of: Of::Class(Class::Graph),
     }
 }
 

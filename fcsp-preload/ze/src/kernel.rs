@@ -2,7 +2,7 @@
 
 use fcsp_core::ledger::live::{Live, LiveMap};
 use fcsp_gate::Handle;
-use fcsp_program::communication;
+use fcsp_program::kernels;
 use fcsp_program::memory::noticed;
 use fcsp_program::turn::Work;
 use fcsp_program::work;
@@ -85,7 +85,7 @@ pub unsafe fn create(
     unsafe {
         let result = real(module, desc, kernel);
         let name = desc.as_ref().map_or(core::ptr::null(), |it| it.pKernelName);
-        communication::looked_up::<Ze, _>(result, kernel, name)
+        kernels::looked_up::<Ze, _>(result, kernel, name)
     }
 }
 

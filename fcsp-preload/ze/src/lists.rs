@@ -4,11 +4,12 @@
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use fcsp_core::backend::QueueId;
+use fcsp_core::sched::class::Class;
 use fcsp_core::sched::cost::CostKey;
 use fcsp_gate::Handle;
 use fcsp_program::driver::Transfers;
 use fcsp_program::transfer::RUN;
-use fcsp_program::turn::{self, Work};
+use fcsp_program::turn::{self, Of, Work};
 use level_zero_sys::{
     fn_types, ze_command_list_desc_t, ze_command_list_handle_t, ze_command_queue_desc_t,
     ze_command_queue_handle_t, ze_context_handle_t, ze_device_handle_t, ze_event_handle_t,
@@ -151,7 +152,7 @@ unsafe fn execute_in(
     let work = Work {
         key: CostKey::new(&[LIST, sum.mixed]),
         guess_ns: move || sum.guess_ns,
-        kernel: None,
+        of: Of::Class(Class::Graph),
     };
     on.submitted(turn::submit_to::<Ze>(on.device, id, work, call))
 }

@@ -8,8 +8,7 @@ use crate::table::{Look, wrapped};
 /// The comparison as text, lines ended by newlines: what was lost, what moved, what was gained, and how many did not move.
 pub fn render(comparison: &Comparison, look: Look) -> String {
     let mut text = String::new();
-    let mut line =
-        |line: &str, tone: Tone| text.push_str(&tone.paint(&wrapped(line, look), look.colour));
+    let mut line = |line: &str, tone: Tone| text.push_str(&wrapped(line, tone, look));
     if comparison.simulated {
         line(
             "SIMULATED DEVICES: no move tells anything about hardware.",
@@ -57,14 +56,14 @@ fn moved(comparison: &Comparison, look: Look) -> String {
     {
         if let Some(reason) = &change.reason {
             let line = format!("{} of {}: {reason}", change.id, change.system);
-            text.push_str(&Tone::Faint.paint(&wrapped(&line, look), look.colour));
+            text.push_str(&wrapped(&line, Tone::Faint, look));
         }
     }
     if of(comparison, Verdict::Worse)
         .chain(of(comparison, Verdict::Better))
         .any(|it| it.basis == Basis::Value)
     {
-        text.push_str(&wrapped("By value: not held against native in its own run, so the state of the machine is in it too.", look));
+        text.push_str(&wrapped("By value: not held against native in its own run, so the state of the machine is in it too.", Tone::Faint, look));
     }
     let chance = match moved {
         0 => "",
@@ -79,7 +78,7 @@ fn moved(comparison: &Comparison, look: Look) -> String {
         count(Verdict::Noise),
         count(Verdict::Unclear),
     );
-    text + &wrapped(&summary, look)
+    text + &wrapped(&summary, Tone::Strong, look)
 }
 
 fn row(change: &Change) -> Vec<Cell> {
@@ -142,6 +141,7 @@ fn agreements(comparison: &Comparison, look: Look) -> String {
         };
         text.push_str(&wrapped(
             &format!("{}: {scores}; {ratios}.", system.system),
+            Tone::Plain,
             look,
         ));
     }

@@ -37,7 +37,7 @@ fn checks(report: &Report) -> Markup {
         @if checked().next().is_some() {
             h3 { "Are the limits in force?" }
             p class="soft" { "Tried before anything was measured. Where a check does not hold, the metrics that need it have no number." }
-            div class="panel scroll" {
+            div class="panel scroll" tabindex="0" role="region" aria-label="Checks of limits" {
                 table {
                     thead { tr { th scope="col" { "System" } th class="text" scope="col" { "Must hold" } th class="text" scope="col" { "Seen" } th scope="col" { "" } } }
                     tbody {

@@ -112,21 +112,18 @@ fn charts_of(definition: &Definition, parts: &[Part]) -> Markup {
 }
 
 fn figures_of(definition: &Definition, parts: &[Part]) -> Markup {
-    let columns = if definition.better == Better::Pass {
-        1
-    } else {
-        10
-    };
+    let spread = definition.better != Better::Pass;
+    let ratio = definition.native.is_some();
+    let columns = 1 + if spread { 5 } else { 0 } + if ratio { 4 } else { 0 };
+    let label = format!("Figures of {}", definition.name);
     html! {
-        div class="scroll" {
+        div class="scroll" tabindex="0" role="region" aria-label=(label) {
             table {
                 thead { tr {
                     th scope="col" { "System" }
                     th scope="col" { "Value" }
-                    @if columns > 1 {
-                        @for name in ["Median", "p95", "p99", "Spread", "Samples", "Ratio", "Interval", "Blocks"] { th scope="col" { (name) } }
-                        th scope="col" { "vs native" }
-                    }
+                    @if spread { @for name in ["Median", "p95", "p99", "Spread", "Samples"] { th scope="col" { (name) } } }
+                    @if ratio { @for name in ["Ratio", "Interval", "Blocks", "vs native"] { th scope="col" { (name) } } }
                     th scope="col" { "vs ideal" }
                 } }
                 tbody {
@@ -134,14 +131,16 @@ fn figures_of(definition: &Definition, parts: &[Part]) -> Markup {
                         tr {
                             th scope="row" { (key(part.index)) (part.system.system_name) }
                             @if let Some(value) = part.metric.value {
-                                (measured(definition, part, value))
+                                td class="overall" { (value_of(definition, value)) }
+                                @if spread { (spread_of(part.metric)) }
+                                @if ratio { (ratio_of(definition, part)) }
                             } @else {
                                 @let (word, reason) = figures::ending(&part.metric.state);
                                 td class="reason" colspan=(columns) {
                                     span class=(if counts_as_zero(&part.metric.state) { "badge bad" } else { "badge" }) { (word) } " " (reason)
                                 }
-                                td { (figures::score(part.score.ideal)) }
                             }
+                            td { (figures::score(part.score.ideal)) }
                         }
                     }
                 }
@@ -154,34 +153,39 @@ fn counts_as_zero(state: &State) -> bool {
     matches!(state, State::Failed { .. } | State::NotValid { .. })
 }
 
-fn measured(definition: &Definition, part: &Part, value: f64) -> Markup {
-    let metric = part.metric;
-    let stat = |of: fn(&crate::model::Stats) -> f64| {
-        metric
-            .stats
-            .as_ref()
-            .map_or_else(|| "–".to_owned(), |it| figures::number(of(it)))
-    };
+fn value_of(definition: &Definition, value: f64) -> Markup {
     html! {
-        @if definition.better == Better::Pass {
-            td { @if value >= 1.0 { span class="badge good" { "✓ pass" } } @else { span class="badge bad" { "✕ fail" } } }
+        @if definition.better != Better::Pass {
+            (figures::value(value, definition.unit))
+        } @else if value >= 1.0 {
+            span class="badge good" { "✓ pass" }
         } @else {
-            td class="overall" { (figures::value(value, definition.unit)) }
-            td { (stat(|it| it.p50)) }
-            td { (stat(|it| it.p95)) }
-            td { (stat(|it| it.p99)) }
-            td { (stat(|it| it.std_dev)) }
-            td { (metric.stats.map_or_else(|| "–".to_owned(), |it| it.count.to_string())) }
-            @if let Some(ratio) = metric.ratio {
-                td { (ratio_chip(definition, metric)) }
-                td { (figures::interval(&ratio)) @if ratio.confidence < 0.95 { " (" (format!("{:.0} %", ratio.confidence * 100.0)) ")" } }
-                td { (ratio.blocks) }
-            } @else {
-                td { "–" } td { "–" } td { "–" }
-            }
-            td { (figures::score(part.score.native)) }
+            span class="badge bad" { "✕ fail" }
         }
-        td { (figures::score(part.score.ideal)) }
+    }
+}
+
+fn spread_of(metric: &Metric) -> Markup {
+    html! {
+        @if let Some(stats) = metric.stats {
+            @for figure in [stats.p50, stats.p95, stats.p99, stats.std_dev] { td { (figures::number(figure)) } }
+            td { (stats.count) }
+        } @else {
+            @for _ in 0..5 { td { "–" } }
+        }
+    }
+}
+
+fn ratio_of(definition: &Definition, part: &Part) -> Markup {
+    html! {
+        @if let Some(ratio) = part.metric.ratio {
+            td { (ratio_chip(definition, part.metric)) }
+            td { (figures::interval(&ratio)) @if ratio.confidence < 0.95 { " (" (format!("{:.0} %", ratio.confidence * 100.0)) ")" } }
+            td { (ratio.blocks) }
+        } @else {
+            @for _ in 0..3 { td { "–" } }
+        }
+        td { (figures::score(part.score.native)) }
     }
 }
 
@@ -206,7 +210,7 @@ fn further(parts: &[Part]) -> Markup {
         @if !names.is_empty() {
             details {
                 summary { "Further figures" }
-                div class="scroll" {
+                div class="scroll" tabindex="0" role="region" aria-label="Further figures" {
                     table {
                         thead { tr {
                             th scope="col" { "What" }

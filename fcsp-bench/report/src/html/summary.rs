@@ -45,7 +45,7 @@ pub(super) fn summary(report: &Report, scores: &[Scores]) -> Markup {
                     figcaption { "Categories against the ideal" }
                     (radar("Radar chart of the scores of each category against the ideal; the table beside it has the figures", &names, &shapes))
                 }
-                div class="panel scroll" {
+                div class="panel scroll" tabindex="0" role="region" aria-label="Scores of categories" {
                     (category_table(report, scores, &categories))
                 }
             }
@@ -138,7 +138,7 @@ pub(super) fn missing(report: &Report) -> Markup {
             section id="missing" {
                 h2 { (title) }
                 @if failed > 0 { p class="soft" { "Failed and not valid count as 0 in the scores. Not run counts nowhere." } }
-                div class="panel scroll" {
+                div class="panel scroll" tabindex="0" role="region" aria-label="What has no value" {
                     table {
                         thead { tr { th class="text" scope="col" { "What" } th class="text" scope="col" { "Metrics" } th class="text" scope="col" { "Systems" } th class="text" scope="col" { "Why" } } }
                         tbody {
@@ -173,7 +173,7 @@ pub(super) fn glance(report: &Report, categories: &[Category]) -> Markup {
                 li { span class="chip fair" { "▾" } "up to 5 % worse" }
                 li { span class="chip bad" { "▼" } "more than 5 % worse, failed or not valid" }
             }
-            div class="panel scroll" {
+            div class="panel scroll" tabindex="0" role="region" aria-label="Every metric at a glance" {
                 table class="matrix" {
                     caption { "Value, and ratio to native where there is one" }
                     thead { tr {

@@ -22,7 +22,15 @@ impl Arbiter {
                 }
                 continue;
             }
-            self.run_freely(now, process, plan);
+            match self.together.trim(process.tenant) {
+                None => self.run_freely(now, process, plan),
+                Some(_) => {
+                    self.count(now, process, plan);
+                    if let Some(trim) = self.together.trim(process.tenant) {
+                        trim.grant(process, plan);
+                    }
+                }
+            }
         }
     }
 
@@ -47,6 +55,7 @@ impl Arbiter {
                 .processes
                 .get(&process.slot)
                 .map_or(0, |it| it.corrected_ns(segment.predicted_ns));
+            self.together.charge(process.tenant, work_ns);
             if let Some(tenant) = self.tenants.get_mut(&process.tenant) {
                 tenant.work_ns += work_ns;
                 tenant.charge(work_ns);

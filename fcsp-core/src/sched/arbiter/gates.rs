@@ -37,7 +37,7 @@ impl Arbiter {
             let makes_way = !self.is_high(process.tenant);
             let mode = view.mode(process.tenant);
             let tenant = Some(process.tenant);
-            let passes = alone == tenant || self.together.is_free(now);
+            let passes = alone == tenant || self.together.lets_pass(now, process.tenant);
             let gating = if mode == Mode::None || passes {
                 Gating::Untouched
             } else if self.together.is_on_trial() {

@@ -28,6 +28,7 @@ use super::tuning::Tuning;
 
 mod ahead;
 mod beside;
+mod classes;
 mod contention;
 mod facts;
 mod gang;
@@ -40,6 +41,7 @@ mod rounds;
 mod tenants;
 mod together;
 mod told;
+mod trim;
 mod turns;
 mod urgent;
 mod wake;
@@ -128,6 +130,7 @@ pub struct Arbiter {
     vtime_ns: u64,
     together: together::Together,
     contention: contention::Contention,
+    mixes: classes::Mixes,
     /// The tenant that is alone and whose work stays within reach.
     guarded: Option<usize>,
     /// Tenant whose turn it is on the device that leads, if that is another one.
@@ -192,6 +195,7 @@ impl Arbiter {
         self.meet(now_ns, view);
         self.charge(now_ns);
         self.retire(now_ns, view, &mut plan);
+        self.mix(now_ns, view);
         let alone = self.share(now_ns, view);
         let together = self.runs_together(now_ns, view, &mut plan);
         let (guarded, alone) = match alone {

@@ -49,7 +49,10 @@ impl Arbiter {
             let mut gapless = None;
             match verdict {
                 Verdict::Pending => break,
-                Verdict::Ended => turn.end_filling(now, account, segment),
+                Verdict::Ended => {
+                    work_ns += account.corrected_ns(segment.predicted_ns);
+                    turn.end_filling(now, account, segment);
+                }
                 Verdict::GivenUp => given_up = true,
                 Verdict::Finished => {
                     work_ns += account.corrected_ns(segment.predicted_ns);

@@ -109,6 +109,7 @@ impl Arbiter {
             .iter()
             .map(|t| {
                 let mut promise = t.promise;
+                promise.class_milli = self.class_milli(t.index);
                 promise.active =
                     promise.mode != Mode::None && self.tenants.get(&t.index).is_some_and(active);
                 promise

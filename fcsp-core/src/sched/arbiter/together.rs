@@ -1,4 +1,4 @@
-//! Devices on which processes can run at once: when they do, and when they take turns all the same.
+//! When programs run at once, and when they take turns.
 //!
 //! Which is better depends on the programs: one that computes and one that waits for memory do half as
 //! much again together as in turns; two that compute gain nothing and lose their shares; one that waits
@@ -10,20 +10,28 @@
 //! What is compared is work: the lengths that finished segments were expected to have. Lengths are learnt
 //! while programs take turns only, because beside others the same work takes longer.
 //!
+//! Where all have more in total and somebody has less, those that gained are held back ([`super::trim`]) for as much as
+//! gives everybody what turns gave it, unless who has less waits for its results, and feels each of them.
+//!
 //! A program that waits for its results feels a trial at once, so a trial ends as soon as somebody is clearly
 //! behind; otherwise it lasts until what everybody got can be told from noise. One that failed is made again later, each time after twice the time, and what somebody had beyond its share in
 //! it is paid back in the turns that follow. What succeeded ends when the tenants at work or their shares
 //! change, when somebody has clearly less than it had in turns, and after [`TOGETHER_NS`] to see what turns
 //! would give now.
+//!
+//! On a device that runs one process at a time, to run at once means that its driver slices time among them. That is
+//! better than turns only where programs do not ask for the whole device: turns then make one wait for another that is
+//! not ready. So it is tried only while turns leave a good part of the device unused ([`BUSY_MILLI`]).
 
 use std::collections::BTreeMap;
 
 use super::Arbiter;
+use super::trim::Trim;
 use crate::backend::SharingMode;
 use crate::policy::Priority;
 use crate::sched::account::{ProcessAccount, TenantAccount};
 use crate::sched::clock::{ms, us};
-use crate::sched::plan::{Plan, ProcessView, View};
+use crate::sched::plan::{Lead, Plan, ProcessView, View};
 use crate::sched::segment::SegmentState;
 use crate::sched::shares::WHOLE_PPM;
 
@@ -50,7 +58,8 @@ const RETRY_NS_MAX: u64 = ms(60_000);
 const NOT_LESS_MILLI: u64 = 970;
 /// All must have this much of what turns gave them, or it is not worth it, thousandths.
 const WORTH_MILLI: u64 = 1_050;
-/// The same if all of them wait for what they submit: then turns only cost them hand-overs.
+/// The same if all of them wait for what they submit, where the device runs them at once: then turns only cost them
+/// hand-overs.
 const WORTH_WAITING_MILLI: u64 = 1_000;
 /// While programs run together, it is looked for so long whether somebody has less than this part of what
 /// turns gave it, thousandths.
@@ -59,13 +68,21 @@ const CHECK_NS: u64 = ms(200);
 /// their queues would be out of reach.
 const FREE_NS: u64 = ms(1_000);
 const CLEARLY_LESS_MILLI: u64 = 850;
+/// What all must have together, of what turns gave them, so that somebody may be held back, thousandths: some of it goes
+/// by that.
+const TRIM_MILLI: u64 = 1_100;
+/// How long it takes the controller to find out by how much.
+const TRIM_NS: u64 = ms(400);
+/// From this part of the device on, in thousandths, that work takes in turns, a driver that slices time has nothing to
+/// gain: hand-overs and what lies between kernels take most of the rest.
+const BUSY_MILLI: u64 = 850;
 /// How often to look while programs run together: segments are retired then, and their makers need room.
 const LOOK_NS: u64 = ms(1);
 
 /// Tenants at work, with their shares.
 type Cast = Vec<(usize, u32)>;
 /// Work of each of them, nanoseconds of the device alone.
-type Work = BTreeMap<usize, u64>;
+pub(super) type Work = BTreeMap<usize, u64>;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -75,6 +92,8 @@ pub(super) enum Phase {
     /// Turns, which are watched.
     Watched,
     Trial,
+    /// A trial in which those that gained are held back.
+    Trimmed,
     Together,
 }
 
@@ -96,6 +115,8 @@ pub(super) struct Together {
     begun: Work,
     /// What turns gave, per second.
     in_turns: Work,
+    /// Who is held back.
+    trim: Option<Trim>,
 }
 
 impl Together {
@@ -106,12 +127,17 @@ impl Together {
 
     /// True while programs run together.
     pub(super) fn is_on(&self) -> bool {
-        matches!(self.phase, Phase::Trial | Phase::Together)
+        matches!(self.phase, Phase::Trial | Phase::Trimmed | Phase::Together)
     }
 
     /// True while they pass untouched: nothing is counted then.
-    pub(super) fn is_free(&self, now: u64) -> bool {
+    fn is_free(&self, now: u64) -> bool {
         self.phase == Phase::Together && now < self.free_until_ns
+    }
+
+    /// True while that tenant passes untouched. Who was not at work is seen when it comes.
+    pub(super) fn lets_pass(&self, now: u64, tenant: usize) -> bool {
+        self.is_free(now) && self.cast.iter().any(|(index, _)| *index == tenant)
     }
 
     /// When to look again.
@@ -126,7 +152,19 @@ impl Together {
 
     /// True while they do so for a trial.
     pub(super) fn is_on_trial(&self) -> bool {
-        self.phase == Phase::Trial
+        matches!(self.phase, Phase::Trial | Phase::Trimmed)
+    }
+
+    /// Who is held back, if that tenant is.
+    pub(super) fn trim(&self, tenant: usize) -> Option<&Trim> {
+        self.trim.as_ref().filter(|it| it.holds(tenant))
+    }
+
+    /// That tenant has done so much beside others.
+    pub(super) fn charge(&mut self, tenant: usize, ns: u64) {
+        if let Some(trim) = &mut self.trim {
+            trim.charge(tenant, ns);
+        }
     }
 
     fn enter(&mut self, phase: Phase, now: u64) {
@@ -134,6 +172,9 @@ impl Together {
         self.since_ns = now;
         self.free_until_ns = 0;
         self.counted_from_ns = 0;
+        if !self.is_on() {
+            self.trim = None;
+        }
     }
 
     fn fail(&mut self, now: u64) {
@@ -149,9 +190,16 @@ impl Arbiter {
         let before = self.together.phase;
         let was_on = self.together.is_on();
         match self.cast(now, view) {
-            Some(cast) => self.follow(now, cast),
+            Some(cast) => self.follow(now, cast, view),
             None if before != Phase::Turns => self.together.enter(Phase::Turns, now),
             None => {}
+        }
+        if self.together.trim.is_some() {
+            let work = self.work();
+            let Together { trim, in_turns, .. } = &mut self.together;
+            if let Some(trim) = trim {
+                trim.control(now, in_turns, &work);
+            }
         }
         let is_on = self.together.is_on();
         if self.together.phase != before {
@@ -167,13 +215,19 @@ impl Arbiter {
     }
 
     /// Goes on to the next phase if its time has come.
-    fn follow(&mut self, now: u64, cast: Cast) {
+    fn follow(&mut self, now: u64, cast: Cast, view: &View) {
         if cast != self.together.cast {
             self.together = Together {
                 cast,
+                since_ns: now,
                 ..Together::default()
             };
-            self.together.enter(Phase::Watched, now);
+            if view.sharing == SharingMode::Concurrent {
+                self.together.enter(Phase::Watched, now);
+            } else {
+                // What turns give is well known first: there is less to gain.
+                self.together.retry_at_ns = now + RETRY_NS_MIN;
+            }
         }
         let elapsed_ns = now.saturating_sub(self.together.since_ns);
         let settled_at_ns = self.together.since_ns.max(self.together.free_until_ns) + SETTLE_NS;
@@ -190,16 +244,31 @@ impl Arbiter {
             }
             Phase::Watched if counted_ns >= WATCH_NS => {
                 self.together.in_turns = self.per_second(now);
-                let all_work = self.together.in_turns.values().all(|work| *work > 0);
-                if all_work {
+                if self.is_to_be_tried(view) {
                     self.together.enter(Phase::Trial, now);
                 } else {
                     self.together.fail(now);
                 }
             }
-            Phase::Trial if self.somebody_is_behind(now) => self.together.fail(now),
+            Phase::Trial if self.somebody_is_behind(now) => match self.trimmed(now) {
+                Some(trim) => {
+                    self.together.enter(Phase::Trimmed, now);
+                    self.together.trim = Some(trim);
+                }
+                None => self.together.fail(now),
+            },
+            Phase::Trimmed if elapsed_ns < TRIM_NS => self.together.counted_from_ns = 0,
+            Phase::Trimmed if counted_ns >= CHECK_NS => {
+                if self.is_better(now, view) {
+                    self.together.backoff_ns = 0;
+                    self.together.enter(Phase::Together, now);
+                    self.count_from(now);
+                } else {
+                    self.together.fail(now);
+                }
+            }
             Phase::Trial if counted_ns >= TRIAL_NS && self.can_tell(counted_ns) => {
-                if self.is_better(now) {
+                if self.is_better(now, view) {
                     self.together.backoff_ns = 0;
                     self.together.enter(Phase::Together, now);
                     self.check_later(now);
@@ -221,9 +290,45 @@ impl Arbiter {
         }
     }
 
+    /// Whether running at once may be better than the turns that were watched.
+    fn is_to_be_tried(&self, view: &View) -> bool {
+        let in_turns = || self.together.in_turns.values();
+        let is_left = in_turns().sum::<u64>() / 1_000_000 < BUSY_MILLI;
+        in_turns().all(|work| *work > 0) && (view.sharing == SharingMode::Concurrent || is_left)
+    }
+
+    /// Who is to be held back after a trial in which somebody has less; `None` where that would not do.
+    fn trimmed(&self, now: u64) -> Option<Trim> {
+        let elapsed_ns = now.saturating_sub(self.together.since_ns).max(1);
+        let work = self.work();
+        let free: Work = work
+            .iter()
+            .map(|(tenant, done_ns)| {
+                let before_ns = self
+                    .together
+                    .at_entry
+                    .get(tenant)
+                    .copied()
+                    .unwrap_or(*done_ns);
+                let done_ns = u128::from(done_ns.saturating_sub(before_ns));
+                let per_second = done_ns * 1_000_000_000 / u128::from(elapsed_ns);
+                (*tenant, per_second as u64)
+            })
+            .collect();
+        let in_turns = &self.together.in_turns;
+        let sum = |work: &Work| work.values().sum::<u64>();
+        let has_less = |tenant: &usize| free.get(tenant) < in_turns.get(tenant);
+        let feels_it = self
+            .processes
+            .values()
+            .any(|it| has_less(&it.tenant) && it.waits());
+        let is_worth = sum(&free) * 1_000 >= sum(in_turns) * TRIM_MILLI;
+        (is_worth && !feels_it).then(|| Trim::new(now, in_turns, &free, work))
+    }
+
     /// Everybody has as much as it should.
     fn check_later(&mut self, now: u64) {
-        if self.all_wait() {
+        if self.all_wait() && self.together.trim.is_none() {
             self.together.free_until_ns = now + FREE_NS;
             self.together.counted_from_ns = 0;
         } else {
@@ -236,11 +341,13 @@ impl Arbiter {
         self.together.begun = self.work();
     }
 
-    /// Who would run together; `None` where nobody does: the device cannot, one tenant is alone, or a
-    /// ceiling or a priority is to be kept. A program that waits has nothing to do now and then, and is at work
+    /// Who would run together; `None` where nobody does: neither the device nor its driver may do it, one tenant is
+    /// alone, or a ceiling or a priority is to be kept. A program that waits has nothing to do now and then, and is at work
     /// all the same.
     fn cast(&self, now: u64, view: &View) -> Option<Cast> {
-        if view.sharing != SharingMode::Concurrent {
+        // Jobs that span devices have their turns on all of them at once.
+        let may_slice = view.may_slice && view.lead == Lead::Nobody;
+        if view.sharing != SharingMode::Concurrent && !may_slice {
             return None;
         }
         let is_at_work = |it: &TenantAccount| {
@@ -279,9 +386,9 @@ impl Arbiter {
     }
 
     /// Whether nobody has less together than in turns, and all together have more.
-    fn is_better(&self, now: u64) -> bool {
+    fn is_better(&self, now: u64, view: &View) -> bool {
         let sum = |work: &Work| work.values().sum::<u64>();
-        let worth_milli = if self.all_wait() {
+        let worth_milli = if view.sharing == SharingMode::Concurrent && self.all_wait() {
             WORTH_WAITING_MILLI
         } else {
             WORTH_MILLI

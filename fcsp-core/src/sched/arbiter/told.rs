@@ -55,7 +55,7 @@ impl Arbiter {
     pub(in crate::sched) fn how(&self) -> How {
         match self.together.phase() {
             Phase::Turns | Phase::Watched => How::Turns,
-            Phase::Trial => How::Trial,
+            Phase::Trial | Phase::Trimmed => How::Trial,
             Phase::Together => How::Together,
         }
     }

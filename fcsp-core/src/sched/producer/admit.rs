@@ -7,6 +7,7 @@ use super::{AHEAD, Changing, End, Open, Producer, State, Ticket};
 use crate::backend::{QueueId, StreamGate};
 use crate::failpoint::failpoint;
 use crate::region::layout::{GATED_ON_TRIAL, GATED_WITHIN_REACH, SEGMENTS};
+use crate::sched::class::Class;
 use crate::sched::clock::{now_ns, us};
 use crate::sched::cost::{Cost, CostKey};
 use crate::sched::sampler::{FIRST_SAMPLES, SampleId, Subject};
@@ -38,12 +39,13 @@ impl Producer {
         gate: &dyn StreamGate,
         queue: QueueId,
         key: CostKey,
+        class: Class,
         prior_ns: u64,
     ) -> Ticket {
         let (cost, full_ns) = self.cost(key, prior_ns);
         let mut guard = self.state.lock(ThreadId::current());
         if cost.samples >= FIRST_SAMPLES
-            && let Some(ticket) = self.join(&mut guard, queue, cost.ns)
+            && let Some(ticket) = self.join(&mut guard, queue, cost.ns, class)
         {
             return ticket;
         }
@@ -78,6 +80,7 @@ impl Producer {
         open.launches += 1;
         open.entered += 1;
         open.predicted_ns += cost.ns;
+        state.classes_ns[class.place()] += cost.ns;
         state.queries = 0;
         if cost.samples == 0 {
             // Relaxed: a hint.

@@ -89,6 +89,10 @@ impl Producer {
                 open.closed_as = SegmentState::Unmarked;
             }
         }
+        for (place, ns) in self.slot.classes_ns.iter().zip(state.classes_ns) {
+            // Relaxed: a number alone, which only whoever holds the lock writes.
+            place.store(ns, Ordering::Relaxed);
+        }
         let end = open.end.unwrap_or(End::Waiting);
         self.publish_closed(&open, end);
         match end {

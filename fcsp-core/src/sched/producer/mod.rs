@@ -23,6 +23,7 @@ mod tests;
 use std::ops::{Deref, DerefMut};
 
 use super::biased::{Biased, Guard};
+use super::class::{CLASSES, Class};
 use super::clock::now_ns;
 use super::cost::{CostKey, CostTable};
 use super::handshake;
@@ -69,6 +70,8 @@ struct State {
     open: Option<Open>,
     clock: Ticks,
     queries: u32,
+    /// Expected device time of what was submitted, by class; the slot has it since the last segment's end.
+    classes_ns: [u64; CLASSES],
     sampler: Sampler,
     /// Collectives so far.
     collectives: u32,
@@ -172,6 +175,9 @@ impl Producer {
         page.arrival.awaited.store(0, Ordering::Relaxed);
         page.arrival.collective_begun.store(0, Ordering::Relaxed);
         page.arrival.collective_done.store(0, Ordering::Relaxed);
+        for place in slot.classes_ns.iter() {
+            place.store(0, Ordering::Relaxed);
+        }
         Self {
             region,
             me,
@@ -197,7 +203,7 @@ impl Producer {
     }
 
     /// Admits one submission of kind `key` to `queue`: puts the gate into the queue if the segment
-    /// is new to it. `prior_ns` says what it may cost if nothing was learnt. Blocks while the process
+    /// is new to it. `class` is what its time counts as. `prior_ns` says what it may cost if nothing was learnt. Blocks while the process
     /// is [`AHEAD`] segments ahead, and until the grant where the vendor cannot make the queue wait;
     /// otherwise takes some tens of nanoseconds, and about 2 µs once per segment.
     #[inline(always)]
@@ -206,22 +212,29 @@ impl Producer {
         gate: &dyn StreamGate,
         queue: QueueId,
         key: CostKey,
+        class: Class,
         prior_ns: impl FnOnce() -> u64,
     ) -> Ticket {
         let usual = self.costs.known_ns(key, FIRST_SAMPLES).and_then(|cost_ns| {
-            let join = |state: &mut State| self.join(state, queue, cost_ns);
+            let join = |state: &mut State| self.join(state, queue, cost_ns, class);
             self.state.favoured(ThreadId::current(), join)?
         });
         match usual {
             Some(ticket) => ticket,
-            None => self.admit(gate, queue, key, prior_ns()),
+            None => self.admit(gate, queue, key, class, prior_ns()),
         }
     }
 
     /// The usual submission, of known cost and after another to the same queue, joins the open segment.
     /// `None`, and nothing is done, for all others.
     #[inline(always)]
-    fn join(&self, state: &mut State, queue: QueueId, cost_ns: u64) -> Option<Ticket> {
+    fn join(
+        &self,
+        state: &mut State,
+        queue: QueueId,
+        cost_ns: u64,
+        class: Class,
+    ) -> Option<Ticket> {
         if state.usual != Some(queue) {
             return None;
         }
@@ -236,6 +249,7 @@ impl Producer {
         open.launches += 1;
         open.entered += 1;
         open.predicted_ns = predicted_ns;
+        state.classes_ns[class.place()] += cost_ns;
         state.queries = 0;
         handshake::join_segment(segment, predicted_ns, state.clock.now_ns(), open.launches);
         failpoint!("sched.enter.joined");
@@ -390,7 +404,10 @@ impl Producer {
         arrival.awaited.store(0, Ordering::Relaxed);
         arrival.collective_begun.store(0, Ordering::Relaxed);
         arrival.collective_done.store(0, Ordering::Relaxed);
-        *state = State::default();
+        *state = State {
+            classes_ns: state.classes_ns,
+            ..State::default()
+        };
         self.ring();
     }
 

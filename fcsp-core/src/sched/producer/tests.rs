@@ -3,6 +3,7 @@
 use super::*;
 use crate::backend::{Elapsed, Marker};
 use crate::region::layout::RegionLayout;
+use crate::sched::class::Class;
 use crate::sched::clock::us;
 use crate::sync::{AtomicU32, prepare_fences};
 use std::sync::Mutex;
@@ -78,7 +79,7 @@ impl Node {
         let key = CostKey::new(&[7]);
         let ticket = self
             .producer
-            .enter(&self.device, QueueId(queue), key, || us(20));
+            .enter(&self.device, QueueId(queue), key, Class::Other, || us(20));
         let under_way = self.device.of(ticket.number);
         under_way.fetch_add(1, Ordering::SeqCst);
         under_way.fetch_sub(1, Ordering::SeqCst);

@@ -3,6 +3,7 @@
 //! vendor's timing.
 
 mod adaptive;
+mod classes;
 mod collectives;
 mod device;
 mod fairness;

@@ -4,21 +4,23 @@ use std::cell::Cell;
 
 use super::device::{Device, Queue};
 use crate::backend::{QueueId, SharingMode, StreamGate};
-use crate::policy::{LowPriority, Mode, Priority};
+use crate::policy::{LowPriority, Mode, Priority, Sharing};
 use crate::region::layout::{RegionLayout, SlotState, TenantState};
 use crate::sched::arbiter::Arbiter;
+use crate::sched::class::Class;
 use crate::sched::clock::{us, virtual_time};
 use crate::sched::cost::CostKey;
 use crate::sched::handshake::woken::RINGS;
 use crate::sched::plan::{Lead, View};
 use crate::sched::producer::Producer;
+use crate::sched::trace::event::How;
 use crate::sched::tuning::Tuning;
 use crate::sched::view;
 use crate::sync::{AtomicU32, Ordering};
 
 const TICK_NS: u64 = us(5);
 const LAUNCH_NS: u64 = us(3);
-/// From a doorbell or timer to the arbiter's next step.
+/// From a doorbell or timer to the arbiter's next step, on a quick host.
 const WAKE_LATENCY_NS: u64 = us(10);
 
 #[derive(Clone, Debug)]
@@ -62,6 +64,8 @@ pub enum Kind {
 
 pub struct Program {
     pub kind: Kind,
+    /// Of everything it submits.
+    pub class: Class,
     producer: Producer,
     queue: Queue,
     cpu_free_ns: u64,
@@ -87,6 +91,8 @@ pub struct Node {
     device: Device,
     view: View,
     now_ns: u64,
+    /// From a doorbell or timer to the arbiter's next step.
+    pub wake_latency_ns: u64,
     step_at_ns: u64,
     rung: u32,
     pub steps: u64,
@@ -161,6 +167,7 @@ impl Node {
                 region.header.slots_used[0].fetch_or(1 << i, Ordering::Relaxed);
                 Program {
                     kind: kind.clone(),
+                    class: Class::Other,
                     producer: Producer::new(region, i, Box::leak(Box::default())),
                     queue: Queue::default(),
                     cpu_free_ns: us(1_000),
@@ -186,6 +193,7 @@ impl Node {
             device: Device::default(),
             view: View::default(),
             now_ns: us(1_000),
+            wake_latency_ns: WAKE_LATENCY_NS,
             step_at_ns: 0,
             rung: RINGS.with(Cell::get),
             steps: 0,
@@ -205,6 +213,27 @@ impl Node {
         let sharing = &node.region.header.sharing;
         sharing.store(SharingMode::Concurrent as u32, Ordering::Relaxed);
         node
+    }
+
+    /// What a nanosecond of that class of work counts from now on.
+    pub fn weight(&self, class: Class, milli: u32) {
+        let weights = &self.region.header.class_weights_milli;
+        weights[class.place()].store(milli, Ordering::Relaxed);
+    }
+
+    /// Expected device time of what a program submitted, of that class.
+    pub fn class_ns(&self, program: usize, class: Class) -> u64 {
+        self.region.slots[program].slot.classes_ns[class.place()].load(Ordering::Relaxed)
+    }
+
+    /// What the operator wants of the device.
+    pub fn want(&self, sharing: Sharing) {
+        crate::region::sharing::want(self.region, sharing);
+    }
+
+    /// Whether programs run together now, or are left to the driver.
+    pub fn runs_together(&self) -> bool {
+        self.arbiter.how() != How::Turns
     }
 
     /// Whether the submissions of a program form segments now.
@@ -283,7 +312,7 @@ impl Node {
     pub fn set_lead(&mut self, lead: Lead) {
         if self.lead != lead {
             self.lead = lead;
-            self.step_at_ns = self.step_at_ns.min(self.now_ns + WAKE_LATENCY_NS);
+            self.step_at_ns = self.step_at_ns.min(self.now_ns + self.wake_latency_ns);
         }
     }
 
@@ -302,7 +331,7 @@ impl Node {
             let rings = RINGS.with(Cell::get);
             if rings != self.rung {
                 self.rung = rings;
-                self.step_at_ns = self.step_at_ns.min(self.now_ns + WAKE_LATENCY_NS);
+                self.step_at_ns = self.step_at_ns.min(self.now_ns + self.wake_latency_ns);
             }
             if self.now_ns >= self.step_at_ns {
                 self.step();
@@ -326,7 +355,7 @@ impl Node {
         view::apply(self.region, &plan, self.now_ns);
         view::publish(self.region, &self.view, &self.arbiter, self.now_ns);
         self.step_at_ns = view::wake_ns(plan.wake_ns, &self.view, self.now_ns)
-            .map_or(u64::MAX, |wake| wake + WAKE_LATENCY_NS / 2);
+            .map_or(u64::MAX, |wake| wake + self.wake_latency_ns / 2);
         self.steps += 1;
     }
 }
@@ -344,11 +373,13 @@ impl Program {
 
     fn launch(&mut self, ns: u64, key: u64) {
         if self.producer.gated() {
-            let ticket = self
-                .producer
-                .enter(&self.queue, QueueId(1), CostKey::new(&[key]), || {
-                    us(1_000_000)
-                });
+            let ticket = self.producer.enter(
+                &self.queue,
+                QueueId(1),
+                CostKey::new(&[key]),
+                self.class,
+                || us(1_000_000),
+            );
             self.queue.kernel(ns);
             self.producer.leave(&self.queue, ticket, true);
         } else {

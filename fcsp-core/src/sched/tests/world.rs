@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use crate::policy::Mode;
 use crate::sched::SegmentState;
 use crate::sched::arbiter::Arbiter;
+use crate::sched::class::CLASSES;
 use crate::sched::clock::{ms, us};
 use crate::sched::plan::{Plan, ProcessView, SegmentView, TenantView, View};
 use crate::sched::producer::AHEAD;
@@ -316,6 +317,7 @@ impl Process {
                 hides: None,
                 has_peers_at_work: false,
                 in_collective: false,
+                classes_ns: [0; CLASSES],
                 segments: Vec::new(),
             },
             pending: VecDeque::new(),

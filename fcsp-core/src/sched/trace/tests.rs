@@ -6,6 +6,7 @@ use crate::backend::SharingMode;
 use crate::region::layout::RegionLayout;
 use crate::sched::SegmentState;
 use crate::sched::arbiter::Arbiter;
+use crate::sched::class::CLASSES;
 use crate::sched::clock::{ms, us, virtual_time};
 use crate::sched::plan::{
     Lead, Plan, ProcessView, Retire, SegmentRef, SegmentView, TenantView, View,
@@ -30,6 +31,8 @@ fn view(segments: u32) -> View {
     View {
         lead: Lead::Nobody,
         sharing: SharingMode::Exclusive,
+        may_slice: false,
+        class_weights_milli: [0; CLASSES],
         tenants: [25, 75].into_iter().enumerate().map(tenant).collect(),
         processes: [0, 1].map(|slot| process(slot, segments)).into(),
     }
@@ -65,6 +68,7 @@ fn process(slot: usize, segments: u32) -> ProcessView {
         in_collective: false,
         guessed: 0,
         spread_ppm: 0,
+        classes_ns: [0; CLASSES],
         segments: (1..=segments).map(segment).collect(),
     }
 }

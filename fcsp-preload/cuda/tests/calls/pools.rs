@@ -116,12 +116,13 @@ fn alloc(world: &mut World) {
     }
     let captured = is_captured == Some(true);
     let bill = match known {
-        _ if captured => Bill::Free,
+        // For nothing the driver gives nothing, whatever the quota.
+        _ if captured || bytes == 0 => Bill::Free,
         Some((device, limit)) if limit > 0 => Bill::LimitedPool(device, bytes),
         Some((device, _)) => Bill::Pool(device, bytes),
         None => Bill::Unsure(pool_book::worst_bytes(bytes).unwrap_or(bytes)),
     };
-    if !captured && (from_pool || known.is_some()) {
+    if !captured && bytes > 0 && (from_pool || known.is_some()) {
         world.model.pools.used(pool);
     }
     let answer = world.call(

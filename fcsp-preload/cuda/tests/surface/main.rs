@@ -11,6 +11,7 @@
 mod support;
 mod seen;
 
+mod classes;
 mod collectives;
 mod graphs;
 mod launches;

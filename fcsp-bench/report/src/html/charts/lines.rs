@@ -1,6 +1,6 @@
 //! Values over time.
 
-use super::{Scale, px, tick_label};
+use super::{Scale, px, scale, tick_label};
 use crate::figures;
 use crate::model::Series;
 use maud::{Markup, html};
@@ -17,8 +17,15 @@ const LABEL_APART: f64 = 13.0;
 pub(crate) fn lines(label: &str, series: &[Series]) -> Markup {
     let points = || series.iter().flat_map(|it| &it.points);
     let targets = series.iter().filter_map(|it| it.target);
-    let high = points().map(|it| it.1).chain(targets).fold(0.0, f64::max);
-    let end = points().map(|it| it.0).fold(0.0, f64::max);
+    let high = points()
+        .map(|it| it.1)
+        .chain(targets)
+        .map(scale::bounded)
+        .fold(0.0, f64::max);
+    let end = points()
+        .map(|it| it.0)
+        .map(scale::bounded)
+        .fold(0.0, f64::max);
     if points().next().is_none() {
         return html! {};
     }
@@ -47,17 +54,22 @@ pub(crate) fn lines(label: &str, series: &[Series]) -> Markup {
                 text class="title" x="2" y="12" { (unit) }
             }
             @for (index, it) in series.iter().enumerate() {
-                @let class = super::class(index + 1);
+                @let class = tenant_class(index);
                 @if let Some(target) = it.target {
                     line class=(format!("target {class}")) x1=(px(LEFT)) x2=(px(WIDTH - RIGHT)) y1=(px(y(target))) y2=(px(y(target))) {}
                 }
                 polyline class=(format!("series {class}")) points=(polyline(it, &x, y)) { title { (it.name) } }
             }
             @for (index, (place, it)) in labels(series, y).into_iter().enumerate() {
-                text class=(format!("name {}", super::class(index + 1))) x=(px(WIDTH - RIGHT + 6.0)) y=(px(place + 4.0)) { (it.name) }
+                text class=(format!("name {}", tenant_class(index))) x=(px(WIDTH - RIGHT + 6.0)) y=(px(place + 4.0)) { (it.name) }
             }
         }
     }
+}
+
+/// Tenants have the colours that come last, which few systems have.
+fn tenant_class(index: usize) -> String {
+    super::class(index + 5)
 }
 
 fn polyline(series: &Series, x: &Scale, y: impl Fn(f64) -> f64) -> String {

@@ -13,19 +13,28 @@ pub(super) struct Scale {
 /// Above this ratio of the ends an axis is logarithmic, if it can be.
 const LOG_FROM: f64 = 20.0;
 
+/// The largest number that is drawn; room beside it must still be a number.
+const LARGEST: f64 = 1e300;
+
+/// A number that can be drawn.
+pub(super) fn bounded(value: f64) -> f64 {
+    value.clamp(-LARGEST, LARGEST)
+}
+
 impl Scale {
     /// An axis that holds these values with some room beside them, on `width` from `left`.
     pub(super) fn around(values: impl IntoIterator<Item = f64>, left: f64, width: f64) -> Self {
-        let finite = values.into_iter().filter(|it| it.is_finite());
+        let finite = values.into_iter().filter(|it| it.is_finite()).map(bounded);
         let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), it| {
             (low.min(it), high.max(it))
         });
         let (low, high) = if low > high { (0.0, 1.0) } else { (low, high) };
-        if low > 0.0 && high / low > LOG_FROM {
+        if low > 1.0 / LARGEST && high / low > LOG_FROM {
             return Self::log(low / 1.15, high * 1.15, left, width);
         }
+        // What differs by less than floating point can tell apart is one value.
         let room = match high - low {
-            0.0 => low.abs().max(1.0) * 0.05,
+            span if span <= low.abs() * 1e-9 => low.abs().max(1.0) * 0.05,
             span => span * 0.06,
         };
         Self {
@@ -99,6 +108,10 @@ impl Scale {
             .map(|it| it * power)
             .find(|it| *it >= rough)
             .unwrap_or(span);
+        if !step.is_normal() {
+            // An axis of next to nothing, or of everything.
+            return vec![self.from, self.to];
+        }
         let first = (self.from / step).ceil() as i64;
         let last = (self.to / step).floor() as i64;
         (first..=last).map(|it| it as f64 * step).collect()

@@ -244,6 +244,10 @@ pub unsafe fn allocate<D: Driver, const PER_THREAD: bool, A: Address>(
         graph::note_node();
         return allocate();
     }
+    if bytes == 0 {
+        // The driver's to refuse.
+        return allocate();
+    }
     reuse::note_thread();
     // SAFETY: called after the driver has answered.
     let key_of = |result| unsafe { key_at::<D, A>(result, address, A::number) };
