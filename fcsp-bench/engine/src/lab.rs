@@ -17,7 +17,7 @@ const READY_FACTOR: u32 = 4;
 /// A system whose processes hung so often is not tried any more.
 const STRIKES_MAX: u32 = 3;
 /// Between telling tenants to begin and their beginning.
-const HEAD_START_NS: u64 = 50_000_000;
+const HEAD_START_NS: u64 = 30_000_000;
 /// The shortest time that tenants work together: several rounds of whoever shares.
 const TOGETHER_SECONDS_MIN: f64 = 0.12;
 /// With less memory than this, groups end with the metric they were made for, so that their contexts take none.

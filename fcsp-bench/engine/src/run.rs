@@ -85,7 +85,7 @@ pub enum Event<'a> {
 
 /// Start-up of a run, and of each system with its groups of tenants.
 const STARTUP_SECONDS: f64 = 2.0;
-const SYSTEM_SECONDS: f64 = 4.0;
+const SYSTEM_SECONDS: f64 = 3.0;
 /// What a block costs beyond its own time: messages, waits for the last kernel.
 const BLOCK_SECONDS: f64 = 0.03;
 /// A metric that takes so much longer than planned is cut short once it has enough blocks for an interval.
@@ -536,7 +536,7 @@ mod tests {
     fn measure(value: Value) -> Measure {
         Measure {
             id: "OH-004",
-            seconds: 0.1,
+            seconds: [0.1, 0.1],
             needs: Needs::Nothing,
             value,
             block: |_| Ok(Block::of(0.0)),

@@ -8,15 +8,15 @@ use crate::turn::{Block, Turn};
 use fcsp_measure::stats::jain_weighted;
 
 pub(super) const MEASURES: &[Measure] = &[
-    measure("BW-001", 0.7, isolation),
-    measure("BW-002", 0.6, fairness),
-    measure("BW-003", 0.7, saturation),
-    measure("BW-004", 0.6, interference),
+    measure("BW-001", [0.7, 0.4], isolation),
+    measure("BW-002", [0.6, 0.15], fairness),
+    measure("BW-003", [0.7, 0.4], saturation),
+    measure("BW-004", [0.6, 0.4], interference),
 ];
 
 const fn measure(
     id: &'static str,
-    seconds: f64,
+    seconds: [f64; 2],
     block: fn(&mut Turn<'_>) -> Result<Block, Failure>,
 ) -> Measure {
     Measure {

@@ -9,15 +9,15 @@ use crate::turn::{Block, Turn};
 use fcsp_measure::clock::now_ns;
 
 pub(super) const MEASURES: &[Measure] = &[
-    measure("CACHE-001", 0.05, Value::Own, counters),
-    measure("CACHE-002", 0.05, Value::Own, counters),
-    measure("CACHE-003", 0.5, Value::Own, collision),
-    measure("CACHE-004", 0.5, Value::Own, contention),
+    measure("CACHE-001", [0.05, 0.01], Value::Own, counters),
+    measure("CACHE-002", [0.05, 0.01], Value::Own, counters),
+    measure("CACHE-003", [0.5, 0.3], Value::Own, collision),
+    measure("CACHE-004", [0.5, 0.2], Value::Own, contention),
 ];
 
 const fn measure(
     id: &'static str,
-    seconds: f64,
+    seconds: [f64; 2],
     value: Value,
     block: fn(&mut Turn<'_>) -> Result<Block, Failure>,
 ) -> Measure {

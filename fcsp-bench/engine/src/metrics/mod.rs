@@ -18,8 +18,8 @@ use crate::turn::{Block, Turn};
 pub(crate) struct Measure {
     /// Its id in the catalogue.
     pub(crate) id: &'static str,
-    /// How long a block of one system takes in a full run, start-up of processes not counted.
-    pub(crate) seconds: f64,
+    /// How long a block of one system takes in a full run and in a quick one, start-up of processes not counted.
+    pub(crate) seconds: [f64; 2],
     /// Which limits must be in force for it to mean anything.
     pub(crate) needs: Needs,
     /// What becomes of a block's value.
@@ -52,16 +52,10 @@ pub(crate) enum Value {
     LackPercent,
 }
 
-/// Part of a full block's time that a quick one has.
-const QUICK: f64 = 0.3;
-
 impl Measure {
     /// How long a block takes.
     pub(crate) fn block_seconds(&self, quick: bool) -> f64 {
-        match quick {
-            true => self.seconds * QUICK,
-            false => self.seconds,
-        }
+        self.seconds[usize::from(quick)]
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) const MEASURES: &[Measure] = &[
 const fn measure(id: &'static str, block: fn(&mut Turn<'_>) -> Result<Block, Failure>) -> Measure {
     Measure {
         id,
-        seconds: 0.2,
+        seconds: [0.2, 0.1],
         needs: Needs::Nothing,
         value: Value::Own,
         block,

@@ -7,15 +7,15 @@ use crate::protocol::{Load, Task};
 use crate::turn::{Block, Turn};
 
 pub(super) const MEASURES: &[Measure] = &[
-    measure("PCIE-001", 0.1, Needs::Nothing, to_device),
-    measure("PCIE-002", 0.1, Needs::Nothing, to_host),
-    measure("PCIE-003", 0.4, Needs::Nothing, contention),
-    measure("PCIE-004", 0.2, Needs::Nothing, pinned),
+    measure("PCIE-001", [0.1, 0.03], Needs::Nothing, to_device),
+    measure("PCIE-002", [0.1, 0.03], Needs::Nothing, to_host),
+    measure("PCIE-003", [0.4, 0.3], Needs::Nothing, contention),
+    measure("PCIE-004", [0.2, 0.06], Needs::Nothing, pinned),
 ];
 
 const fn measure(
     id: &'static str,
-    seconds: f64,
+    seconds: [f64; 2],
     needs: Needs,
     block: fn(&mut Turn<'_>) -> Result<Block, Failure>,
 ) -> Measure {

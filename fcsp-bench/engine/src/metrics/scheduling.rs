@@ -10,15 +10,15 @@ use crate::turn::{Block, Turn};
 use fcsp_measure::clock::now_ns;
 
 pub(super) const MEASURES: &[Measure] = &[
-    measure("SCHED-001", 0.5, Needs::Nothing, hand_over),
-    measure("SCHED-002", 0.1, Needs::Nothing, begin),
-    measure("SCHED-003", 0.5, Needs::Compute, streams),
-    measure("SCHED-004", 0.7, Needs::Nothing, arrival),
+    measure("SCHED-001", [0.5, 0.3], Needs::Nothing, hand_over),
+    measure("SCHED-002", [0.1, 0.03], Needs::Nothing, begin),
+    measure("SCHED-003", [0.5, 0.2], Needs::Compute, streams),
+    measure("SCHED-004", [0.7, 0.3], Needs::Nothing, arrival),
 ];
 
 const fn measure(
     id: &'static str,
-    seconds: f64,
+    seconds: [f64; 2],
     needs: Needs,
     block: fn(&mut Turn<'_>) -> Result<Block, Failure>,
 ) -> Measure {

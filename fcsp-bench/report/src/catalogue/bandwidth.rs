@@ -10,13 +10,14 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Higher,
         measures: "The least part of its bandwidth that a tenant gets while all stream memory.",
-        how: "Two, then four processes with equal limits stream through arrays far larger than the L2 cache for 1 \
-            s. Each one's bytes a second over its share of native's alone; the value is the least, in percent.",
+        how: "Two, then four processes with equal limits stream through 512 MiB each, far more than the L2 \
+            cache, for 230 ms. Each one's bytes a second over its share of native's alone; the value is the \
+            least, in percent.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 2,
+            quick_blocks: 1,
             per_block: 2,
-            of: "groups for 1 s",
+            of: "groups for 230 ms",
         },
         differs: "The public suite's tenants are streams of one process, which no limit tells apart.",
         native: Some(Against {
@@ -34,13 +35,13 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "ratio",
         better: Better::Higher,
         measures: "How nearly tenants get bandwidth in proportion to their limits.",
-        how: "Processes with limits of 25, 25 and 50 % stream memory at the same time for 1 s. The value is Jain's \
-            index of bytes over limit.",
+        how: "Processes with limits of 25, 25 and 50 % stream memory at the same time for 0.6 s. The value is \
+            Jain's index of bytes over limit.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 2,
+            quick_blocks: 1,
             per_block: 1,
-            of: "spans of 1 s",
+            of: "spans of 600 ms",
         },
         differs: "Streams of one process there; processes with limits here.",
         native: Some(Against {
@@ -58,14 +59,13 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "ratio",
         better: Better::Higher,
         measures: "How much of the device's bandwidth its tenants have together once the bus is saturated.",
-        how: "One, two, four and eight processes with equal limits stream memory at the same time for 500 ms. The \
-            value is the least total of two or more over native's alone; each total, and the number at which it \
-            is largest, stand beside it.",
+        how: "Two, then four processes with equal limits stream memory at the same time for 230 ms. The value \
+            is the lesser total over native's alone; each total stands beside it.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 2,
-            per_block: 4,
-            of: "groups for 500 ms",
+            quick_blocks: 1,
+            per_block: 2,
+            of: "groups for 230 ms",
         },
         differs: "The public suite counts streams of one process until the total grows no more. Where processes take \
             turns one saturates the bus by itself, so that number says nothing; what sharing costs the total \
@@ -85,14 +85,14 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Lower,
         measures: "The most that neighbours' memory traffic takes from a tenant's bandwidth, beyond what is theirs.",
-        how: "A tenant with half of the device streams memory beside one neighbour that in turn copies, fills, and \
-            updates random words atomically. What the tenant lacks of half of native's bandwidth alone, in \
-            percent; never below 0; the value is that of the worst neighbour.",
+        how: "A tenant with half of the device streams memory beside one neighbour that in turn copies and \
+            fills 256 MiB inside the device. What the tenant lacks of half of native's bandwidth alone, in \
+            percent; never below 0; the value is that of the worse neighbour.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 2,
-            per_block: 3,
-            of: "neighbours for 400 ms",
+            quick_blocks: 1,
+            per_block: 2,
+            of: "neighbours for 200 ms",
         },
         differs: "Streams of one process there, and all the loss counts as interference.",
         native: Some(Against {

@@ -15,7 +15,7 @@ pub(super) const METRICS: &[Definition] = &[
             reads.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 2,
+            quick_blocks: 1,
             per_block: 20,
             of: "kernels",
         },
@@ -41,7 +41,7 @@ pub(super) const METRICS: &[Definition] = &[
             a neighbour.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 2,
+            quick_blocks: 1,
             per_block: 20,
             of: "passes",
         },
@@ -61,14 +61,14 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Lower,
         measures: "How much slower a tenant is because a neighbour's working set and its own do not both fit.",
-        how: "A tenant with half of the device reads a set of 60 % of the L2 cache; so does a neighbour. What its \
-            rate lacks of the same pair with sets of 10 %, where both fit, in percent; so that what turns cost \
-            cancels.",
+        how: "A tenant with half of the device reads a set of 60 % of the L2 cache for 250 ms; so does a \
+            neighbour. What its rate lacks of the same pair with sets of 10 %, where both fit, in percent; \
+            so that what turns cost cancels.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 2,
+            quick_blocks: 1,
             per_block: 2,
-            of: "pairs for 300 ms",
+            of: "pairs for 250 ms",
         },
         differs: "The public suite's two sets belong to one process.",
         native: Some(Against {
@@ -86,12 +86,13 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Lower,
         measures: "How much longer a dependent read takes beside a neighbour that is hard on the cache.",
-        how: "A tenant chases pointers through a set of a quarter of the L2 cache, timed by the device's clock \
-            inside the kernel, beside a neighbour that writes all over the cache. The median read less the same \
-            without a neighbour, in percent of that.",
+        how: "A tenant chases pointers through a set of a quarter of the L2 cache, each read timed by the \
+            device's clock inside the kernel, beside a neighbour that fills memory as large as the cache. \
+            The median read less the same without a neighbour, in percent of that. Reads during which the \
+            kernel was interrupted (over 20,000 cycles) are left out.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 2,
+            quick_blocks: 1,
             per_block: 200,
             of: "chases",
         },

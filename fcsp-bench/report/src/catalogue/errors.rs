@@ -10,11 +10,11 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "us",
         better: Better::Lower,
         measures: "How soon a program hears of its own fault.",
-        how: "A fresh process for each sample launches a kernel that reads an illegal address, and synchronizes: \
-            from launch to the error.",
+        how: "A fresh process for each sample launches a kernel that writes to an illegal address, and \
+            synchronizes: from launch to the error.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 2,
+            quick_blocks: 1,
             per_block: 1,
             of: "faults",
         },
@@ -34,12 +34,12 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "us",
         better: Better::Lower,
         measures: "How soon after a fault the tenant can work again, with all its memory.",
-        how: "After the fault of ERR-001, and after a SIGKILL in the midst of work: from the end of the process \
-            until a fresh process of the same tenant has allocated 90 % of the limit and run a kernel. Less the \
-            same without a fault before.",
+        how: "After the fault of ERR-001, and after a SIGKILL in the midst of work: from the end of the \
+            process until a fresh process of the same tenant has allocated half of the limit and run a \
+            kernel. Less the same after an orderly end.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 2,
+            quick_blocks: 1,
             per_block: 2,
             of: "faults",
         },
@@ -59,13 +59,14 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Higher,
         measures: "In how many ways of running out a program is told so properly and can go on.",
-        how: "For each way to allocate, and for launches with too many threads and too much shared memory: the \
-            call must give the driver's own code for it, the context must still run a kernel, what was asked for \
-            must not be charged, and a smaller request must succeed. The value is how many of all do.",
+        how: "For each way to allocate of IS-001, and for a launch with too many threads: the call must give \
+            the driver's own code for it, the context must still run a kernel, what was asked for must not \
+            be charged, and a smaller request must succeed. The value is how many of all do, in the worst \
+            block.",
         plan: Plan {
             blocks: 6,
             quick_blocks: 2,
-            per_block: 10,
+            per_block: 7,
             of: "ways to run out",
         },
         differs: "The public suite tries one allocation.",

@@ -10,13 +10,13 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Lower,
         measures: "How much of the free memory cannot be had in one piece.",
-        how: "One process with a limit of a quarter of the device fills it with blocks of mixed sizes from a seed, \
-            frees every other one, and looks by bisection for the largest allocation that succeeds. The value is \
-            100 × (1 - largest / free).",
+        how: "One process fills three quarters of its limit (an eighth of the device, 4 GiB at most) with \
+            blocks of mixed sizes from a seed, frees every other one, and looks by bisection for the largest \
+            allocation up to what it freed that succeeds. The value is 100 x (1 - largest / freed).",
         plan: Plan {
             blocks: 6,
             quick_blocks: 2,
-            per_block: 4,
+            per_block: 1,
             of: "bisections",
         },
         differs: "The public suite's search never ends where allocations do not fail.",
@@ -40,7 +40,7 @@ pub(super) const METRICS: &[Definition] = &[
         plan: Plan {
             blocks: 6,
             quick_blocks: 2,
-            per_block: 100,
+            per_block: 24,
             of: "allocations",
         },
         differs: "As FRAG-001.",
@@ -59,18 +59,18 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Higher,
         measures: "How much of its memory a tenant can have again after all was freed.",
-        how: "The process of FRAG-001 frees everything, trims its pools and allocates until it is refused. The \
-            value is what it got, in percent of what it got when it was new: what is missing has been lost or is \
-            still charged.",
+        how: "A process allocates until it is refused, then does as FRAG-001 up to its whole limit, frees \
+            everything, trims its pools and allocates until it is refused again. The value is what it got, \
+            in percent of what it got when it was new: what is missing has been lost or is still charged.",
         plan: Plan {
             blocks: 6,
             quick_blocks: 2,
-            per_block: 2,
+            per_block: 1,
             of: "refills",
         },
         differs: "The public suite compacts nothing and always passes.",
         native: Some(Against {
-            of: "what could be had again",
+            of: "the part that could be had again",
             better: Better::Higher,
         }),
         ideal: Ideal::Value(100.0),

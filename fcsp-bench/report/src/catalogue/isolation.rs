@@ -10,15 +10,15 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Higher,
         measures: "How much of its limit a tenant can have, and whether it can have more.",
-        how: "A process with a limit of a quarter of the device allocates until it is refused, afresh for each way \
-            that a driver has to allocate (plain, pitched, arrays, in stream order, from a pool, by handles and \
-            mappings, managed, inside a graph). The value is the least that any of them got, context included, \
-            in percent of the limit. Where any got more than its limit by over a block of 2 MiB, the metric has \
-            failed and names the call.",
+        how: "A process with a limit (an eighth of the device, 4 GiB at most) allocates until it is refused, \
+            afresh for each way that a driver has to allocate (plain, pitched, in stream order, by handles \
+            and mappings, arrays, managed). The value is the least that any of them got, context included, \
+            in percent of the limit. Where any got more than its limit by over a block of 2 MiB, or was \
+            never refused, the metric has failed and names the call.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 2,
-            per_block: 8,
+            quick_blocks: 1,
+            per_block: 6,
             of: "ways to allocate",
         },
         differs: "The public suite divides what the driver says the total is by the limit that it believes to be set. \
@@ -35,12 +35,13 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "us",
         better: Better::Lower,
         measures: "How long it takes to be refused.",
-        how: "A process that has used its limit but for 16 MiB, on a device with much left, asks for 64 MiB with \
-            each way to allocate. Only the refused call is timed. Natively the limit is the device's memory.",
+        how: "A process asks for 64 MiB more than it is told is free, on a device with much left, plainly, \
+            pitched, by handle and as an array. Only the refused call is timed; the value is the geometric \
+            mean of the ways' medians. Natively the limit is the device's memory.",
         plan: Plan {
             blocks: 8,
             quick_blocks: 6,
-            per_block: 100,
+            per_block: 400,
             of: "refusals",
         },
         differs: "The public suite times the driver's refusal of more than the device has, which no layer needs to be \
@@ -60,16 +61,15 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Higher,
         measures: "How near a lone tenant's use of the device is to its limit.",
-        how: "One tenant with a hard compute limit of 25 %, 50 % and 75 % in turn runs saturating kernels for 2 s. \
-            What it used is its rate over native's; the share of time in which its kernels ran, by their own \
-            clock, stands beside it. The value is 100 less the mean distance from the limit in percent of the \
-            limit, so that too much is as wrong as too little. Systems that lend what is idle are asked not to, \
-            if they can be; else this is not run.",
+        how: "One tenant with a hard compute limit of 25 %, 50 % and 75 % in turn runs saturating kernels for \
+            250 ms. What it used is its rate over native's. The value is 100 less the mean distance from the \
+            limit in percent of the limit, so that too much is as wrong as too little. For systems that lend \
+            what is idle this is not run.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 2,
+            quick_blocks: 1,
             per_block: 3,
-            of: "limits for 2 s",
+            of: "limits for 250 ms",
         },
         differs: "The public suite has the ratio upside down, and an unlimited native run scores 99.9 %.",
         native: None,
@@ -84,14 +84,14 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "ms",
         better: Better::Lower,
         measures: "How soon a changed limit holds.",
-        how: "A tenant with a saturating load has its limit changed from 25 % to 75 % and back while it runs. The \
-            kernels' own clock gives its rate in windows of 10 ms. The value is the median time from the change \
-            until all windows of the next 100 ms are within 5 % of the new limit. A system that cannot change a \
-            limit of a running program has not run this.",
+        how: "Two tenants with 25 % and 75 % saturate, and exchange their limits while they run, there and \
+            back. The value is the median time from the change to the first moment (in steps of 10 ms) from \
+            which the next 100 ms, taken together, give both their new limit within 5 % of it. A system that \
+            cannot change a limit of a running program has not run this.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 2,
-            per_block: 4,
+            quick_blocks: 1,
+            per_block: 2,
             of: "changes",
         },
         differs: "The public suite watches a burst after idling; no limit is changed.",
@@ -108,14 +108,14 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "bool",
         better: Better::Pass,
         measures: "Whether one tenant can read what another has in memory, or had.",
-        how: "Three attempts by a process of another tenant: to open an IPC handle that was made for somebody \
-            else, to import a shareable handle that it was not given, and to find a pattern of 256 MiB in fresh \
-            allocations after the owner has freed it, after it has ended and after it was killed. A pass is no \
-            byte of the pattern and no handle opened.",
+        how: "A tenant writes a random pattern into 256 MiB. A process of another tenant tries to read it by \
+            its address and, after the owner has freed it, after it has ended and after it was killed with \
+            SIGKILL, by its IPC handle and in 256 MiB of fresh allocations. A pass is that no word of the \
+            pattern was seen.",
         plan: Plan {
             blocks: 1,
             quick_blocks: 1,
-            per_block: 5,
+            per_block: 9,
             of: "attempts",
         },
         differs: "The public suite passes a raw address to another process, where it means nothing: it always passes. \
@@ -132,14 +132,14 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Higher,
         measures: "The least that any tenant gets of what it is entitled to while all saturate.",
-        how: "Two, three and four tenants with equal limits, each a process, run saturating kernels at the same \
-            time for 2 s, begun together. Each one's rate over its share of native's rate alone; the value is \
-            the least of all, in percent. Natively the same processes without limits.",
+        how: "Two, three and four tenants with equal limits, each a process, run saturating kernels at the \
+            same time for 250 ms, begun together. Each one's rate over its share of native's rate alone; the \
+            value is the least of all, in percent. Natively the same processes without limits.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 2,
+            quick_blocks: 1,
             per_block: 3,
-            of: "groups for 2 s",
+            of: "groups for 250 ms",
         },
         differs: "The public suite's load does not saturate the device, so that nobody is in anybody's way.",
         native: Some(Against {
@@ -157,14 +157,14 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "ratio",
         better: Better::Lower,
         measures: "How even a tenant's pace is beside neighbours.",
-        how: "A tenant with half of the device runs steps of some 1 ms beside two saturating neighbours with a \
-            quarter each. The value is the coefficient of variation of its rate in windows of 100 ms over 3 s; \
-            p99 of a step stands beside it.",
+        how: "A tenant with half of the device runs steps of some 1 ms beside two saturating neighbours with \
+            a quarter each. The value is the coefficient of variation of its rate in windows of 100 ms over \
+            0.9 s; p99 of a step stands beside it.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 2,
+            quick_blocks: 1,
             per_block: 1,
-            of: "spans of 3 s",
+            of: "spans of 900 ms",
         },
         differs: "The public suite has one process and no neighbour.",
         native: Some(Against {
@@ -183,14 +183,15 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "ratio",
         better: Better::Higher,
         measures: "How nearly tenants get in proportion to their limits.",
-        how: "Processes with limits of 10, 20, 30 and 40 % saturate the device at the same time for 3 s. The value \
-            is Jain's index of throughput over limit: 1 where all got exactly their proportion, a quarter where \
-            one got everything. Natively the same processes, which then get what the driver gives.",
+        how: "Processes with limits of 10, 20, 30 and 40 % saturate the device at the same time for 0.8 s. \
+            The value is Jain's index of throughput over limit: 1 where all got exactly their proportion, a \
+            quarter where one got everything. Natively the same processes, which then get what the driver \
+            gives.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 2,
+            quick_blocks: 1,
             per_block: 1,
-            of: "spans of 3 s",
+            of: "spans of 800 ms",
         },
         differs: "The public suite runs streams of one process one after another, so that nobody competes: always \
             about 1.",
@@ -215,9 +216,9 @@ pub(super) const METRICS: &[Definition] = &[
             of the worst neighbour; each stands beside it.",
         plan: Plan {
             blocks: 30,
-            quick_blocks: 2,
+            quick_blocks: 1,
             per_block: 4,
-            of: "neighbours for 300 ms",
+            of: "neighbours for 120 ms",
         },
         differs: "The public suite has a load that does not saturate and calls all the loss noise, although half of \
             the device is the neighbour's by right.",
@@ -236,14 +237,15 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "bool",
         better: Better::Pass,
         measures: "Whether a tenant goes on when another fails.",
-        how: "A tenant computes and checks its results; beside it a process of another tenant in turn reads an \
-            illegal address, runs into a trap, is killed with SIGKILL inside an allocation, and is killed inside \
-            a launch. A pass is that the tenant saw no error and no wrong result, never stood for over a second, \
-            and that what the dead held is free again within 5 s.",
+        how: "A tenant saturates the device; beside it a process of another tenant in turn writes to an \
+            illegal address, is killed with SIGKILL inside an allocation, and is killed inside a launch, at \
+            moments that vary by a millisecond. A pass is that the tenant saw no error and never stood for \
+            over a second, that the faulting program was told, and that what the dead held is free again \
+            within 5 s.",
         plan: Plan {
             blocks: 1,
             quick_blocks: 1,
-            per_block: 4,
+            per_block: 3,
             of: "faults",
         },
         differs: "The public suite's fault is a failed allocation in the same process, which harms nobody: it always \

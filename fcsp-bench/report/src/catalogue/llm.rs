@@ -10,9 +10,10 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "TFLOPS",
         better: Better::Higher,
         measures: "Floating-point operations a second of an attention kernel.",
-        how: "One process, alone, runs a real attention (scores, softmax over each row, weighted sum) for 16 heads \
-            of 64 over 1,024 positions in half precision. Operations are counted from the shapes: 4 × heads × \
-            positions squared × size of a head. Its speed is not the point, the ratio is.",
+        how: "One process, alone, runs a real attention (scores, online softmax over each row, weighted sum) \
+            for 16 heads of 64 over 1,024 positions in single precision, and checks its results. Operations \
+            are counted from the shapes: 4 x heads x positions squared x size of a head. Its speed is not \
+            the point, the ratio is.",
         plan: Plan {
             blocks: 10,
             quick_blocks: 6,
@@ -36,14 +37,14 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "alloc/s",
         better: Better::Higher,
         measures: "Allocations and frees a second of a cache that grows and shrinks.",
-        how: "One process, alone, plays a trace of 64 sequences: each grows by a block of 2 MiB every 16 tokens \
-            and is freed when it ends. The trace comes from a seed and is the same for all. The value is for \
-            plain allocations; in stream order and by handles mapped into reserved addresses stand beside it.",
+        how: "One process, alone, holds 64 blocks of 2 MiB, and a thousand times frees the oldest and \
+            allocates another, as caches of sequences that end and grow do. The value is for plain \
+            allocations; in stream order and by handles mapped into reserved addresses stand beside it.",
         plan: Plan {
             blocks: 8,
             quick_blocks: 6,
-            per_block: 1,
-            of: "traces of 2,000 operations",
+            per_block: 3,
+            of: "traces of 1,000 pairs",
         },
         differs: "After a refusal the public suite frees pointers that were never set, and counts that.",
         native: Some(Against {
@@ -61,13 +62,13 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "ratio",
         better: Better::Higher,
         measures: "How throughput grows from a batch of 1 to one of 32.",
-        how: "One process, alone, runs a feed-forward layer for batches of 1, 2, 4, 8, 16 and 32. The value is the \
-            throughput at 32 over 32 times that at 1. It says something of the kernel only; what a system does \
-            to it is the ratio.",
+        how: "One process, alone, runs attention of 4 heads over 512 positions for batches of 1, 2, 4, 8, 16 \
+            and 32. The value is the throughput at 32 over 32 times that at 1. It says something of the \
+            kernel only; what a system does to it is the ratio.",
         plan: Plan {
             blocks: 8,
             quick_blocks: 2,
-            per_block: 60,
+            per_block: 48,
             of: "steps",
         },
         differs: "The public suite gives the value alone, which is a property of its kernel and the same for every \
@@ -87,10 +88,11 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "ms",
         better: Better::Lower,
         measures: "The time from one token to the next.",
-        how: "One process, alone, decodes with a model of real size (24 layers, some 300 kernels a token): a \
-            prefill of 512 tokens, then 64 tokens, each ended by a copy to the host as sampling needs it. The \
-            value is the median between tokens when kernels are launched one by one; p99, the time to the first \
-            token, and the same with the step captured in a graph stand beside it.",
+        how: "One process, alone, decodes as a model of real size does (300 kernels of 5 us a token): a \
+            prefill with the work of eight tokens, then 64 tokens, each ended by a copy to the host as \
+            sampling needs it. The value is the median between tokens when kernels are launched one by one; \
+            p99, the time to the first token, and the same with the step captured in a graph stand beside \
+            it.",
         plan: Plan {
             blocks: 8,
             quick_blocks: 2,
@@ -113,9 +115,10 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Lower,
         measures: "What an allocation from a pool costs, in percent of a plain one.",
-        how: "One process, alone, allocates and frees 1 MiB plainly and in stream order from a pool that has it, \
-            in turn. The value is 100 times the median of the pool's pairs over that of the plain ones. It also \
-            checks that the pool's memory counts against the limit; where it does not, the metric has failed.",
+        how: "One process, alone, allocates and frees 1 MiB plainly and in stream order from a pool that has \
+            it, in turn. The value is 100 times the median of the pool's pairs over that of the plain ones. \
+            It also checks that 256 MiB held from a pool make as much less free; where they do not, the \
+            metric has failed.",
         plan: Plan {
             blocks: 10,
             quick_blocks: 6,
@@ -169,7 +172,7 @@ pub(super) const METRICS: &[Definition] = &[
         plan: Plan {
             blocks: 8,
             quick_blocks: 6,
-            per_block: 8,
+            per_block: 24,
             of: "allocations",
         },
         differs: "As the public suite does it, with sizes apart.",
@@ -212,14 +215,14 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "ratio",
         better: Better::Lower,
         measures: "How even the latency of a step is while batch sizes change.",
-        how: "A tenant with half of the device runs steps whose batch size changes from a seeded sequence, beside \
-            a neighbour that saturates. The value is the coefficient of variation within each batch size, \
-            averaged over sizes.",
+        how: "A tenant with half of the device runs steps whose size (4, 8, 16 or 32 kernels of 25 us) \
+            changes from a seeded sequence, beside a neighbour that saturates, for 0.5 s. The value is the \
+            coefficient of variation within each size, averaged over sizes.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 2,
-            per_block: 200,
-            of: "steps",
+            quick_blocks: 1,
+            per_block: 1,
+            of: "spans of 500 ms",
         },
         differs: "The public suite takes the variation across sizes: a batch of 32 takes longer than one of 1, which \
             is no fault of a system.",
@@ -238,8 +241,9 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "ratio",
         better: Better::Higher,
         measures: "How much faster a step is on two devices than on one.",
-        how: "A process for each device runs a layer split over them and sums the parts with NCCL, under the \
-            system's limits on every device. The value is throughput on two devices over one.",
+        how: "One process computes 2 ms of work on one device, then half of it on each of two and sums 4 MiB \
+            of both with NCCL, under the system's limits on both devices. The value is throughput on two \
+            devices over one.",
         plan: Plan {
             blocks: 8,
             quick_blocks: 2,

@@ -10,8 +10,9 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "us",
         better: Better::Lower,
         measures: "The time of an AllReduce of 1 MiB.",
-        how: "A process for each device under the system's limits; NCCL's own AllReduce of 1 MiB of \
-            single-precision numbers in place, timed by events. 8 bytes and 256 MiB stand beside it.",
+        how: "One process with two devices under the system's limits; NCCL's own AllReduce of 1 MiB of \
+            single-precision numbers, timed from the call until both devices are done. 8 bytes and 256 MiB \
+            stand beside it.",
         plan: Plan {
             blocks: 8,
             quick_blocks: 2,
@@ -57,8 +58,8 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "GB/s",
         better: Better::Higher,
         measures: "Bytes a second from one device to another.",
-        how: "One process copies 256 MiB from one device's memory to another's with peer access, timed by events; \
-            both directions at once stand beside it.",
+        how: "One process with two devices sends 256 MiB from one to the other with NCCL (`ncclSend`, \
+            `ncclRecv`), timed from the call until it is known to be done.",
         plan: Plan {
             blocks: 8,
             quick_blocks: 2,
@@ -72,7 +73,7 @@ pub(super) const METRICS: &[Definition] = &[
         }),
         ideal: Ideal::LikeNative,
         ideal_reason: "What a system adds to a copy between devices should be nothing.",
-        needs: &[Need::Gpus(2)],
+        needs: &[Need::Gpus(2), Need::Nccl],
     },
     Definition {
         id: "NCCL-004",

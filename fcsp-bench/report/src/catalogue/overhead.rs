@@ -10,10 +10,10 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "us",
         better: Better::Lower,
         measures: "The time of the call that launches a kernel, seen by the thread that makes it.",
-        how: "One process, alone, launches an empty kernel of one block. Only `cuLaunchKernel` is timed, not what \
-            follows. Sparse: the stream is empty at each launch; that median is the value. Saturated: launches \
-            follow each other without a wait, a thousand at a time; its percentiles stand beside it. Nothing is \
-            subtracted.",
+        how: "One process, alone, launches an empty kernel of one block. Only `cuLaunchKernel` is timed, not \
+            what follows. Sparse: the stream is empty at each launch; that median is the value. Saturated: \
+            behind work that keeps the device busy, a hundred launches follow each other without a wait; its \
+            percentiles stand beside it. Nothing is subtracted.",
         plan: Plan {
             blocks: 15,
             quick_blocks: 6,
@@ -37,13 +37,13 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "us",
         better: Better::Lower,
         measures: "The time of `cuMemAlloc`.",
-        how: "One process, alone, allocates 4 KiB, 64 KiB, 1 MiB, 16 MiB, 256 MiB and 1 GiB in turn and frees each \
-            at once. The value is the geometric mean of the sizes' medians; each size's median, and what it is \
-            above native's, stand beside it.",
+        how: "One process, alone, allocates 4 KiB, 64 KiB, 1 MiB, 16 MiB, 256 MiB and 1 GiB in turn and frees \
+            each at once. The value is the geometric mean of the sizes' medians; each size's median stands \
+            beside it.",
         plan: Plan {
             blocks: 12,
             quick_blocks: 6,
-            per_block: 60,
+            per_block: 72,
             of: "allocations",
         },
         differs: "The public suite pools six sizes, whose times differ by a factor of a hundred, into one set: its \
@@ -68,7 +68,7 @@ pub(super) const METRICS: &[Definition] = &[
         plan: Plan {
             blocks: 12,
             quick_blocks: 6,
-            per_block: 60,
+            per_block: 72,
             of: "frees",
         },
         differs: "Sizes apart, as in OH-002.",
@@ -92,7 +92,7 @@ pub(super) const METRICS: &[Definition] = &[
             system's time less native's; it can be below 0. Both whole times stand beside it.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 2,
+            quick_blocks: 1,
             per_block: 1,
             of: "processes",
         },
@@ -114,15 +114,16 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "ns",
         better: Better::Lower,
         measures: "What a call costs more that is intercepted and merely passed on.",
-        how: "One process, alone, calls a cheap driver function that the system intercepts (`cuCtxGetCurrent`, \
-            `cuCtxGetDevice`, `cuMemGetAddressRange`), 50,000 times in a sample. The value is the median over \
-            blocks of the time of a call less native's; each function stands beside it. Where a system does not \
-            intercept a function, that is found as 0.",
+        how: "One process, alone, calls cheap functions of the driver that a system may intercept \
+            (`cuCtxGetDevice`, `cuCtxSetCurrent`, `cuEventQuery`, `cuStreamQuery`), a thousand times between \
+            two looks at the clock. The value is the median over blocks of the mean over the functions less \
+            native's; each function stands beside it. A function that a system does not intercept counts as \
+            0.",
         plan: Plan {
             blocks: 15,
             quick_blocks: 6,
-            per_block: 10,
-            of: "times 50,000 calls",
+            per_block: 200,
+            of: "times 1,000 calls",
         },
         differs: "The public suite times a call of the runtime library that never reaches the driver, so that no layer \
             is in it: it reports 38 ns natively, where the answer is 0.",
@@ -148,9 +149,9 @@ pub(super) const METRICS: &[Definition] = &[
             four, less native's rise: what is left is the system's own waiting.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 2,
-            per_block: 2000,
-            of: "pairs of allocation and free",
+            quick_blocks: 1,
+            per_block: 2,
+            of: "spans of 150 ms",
         },
         differs: "The public suite starts threads of one process, which wait for the driver's own lock; it finds 2 ms \
             natively, where a layer's lock cannot be. Here processes meet nowhere but in the layer, and what the \
@@ -197,14 +198,15 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "ns",
         better: Better::Lower,
         measures: "What it costs a launch to be limited in compute.",
-        how: "The launches of OH-001 in a process whose tenant has a compute limit, less the same launches in a \
-            process of the same system without one, so that what interception costs cancels. The value is for a \
-            tenant that is alone and uses next to nothing of its budget; at 50 % and at 100 % of it, where a \
-            launch may have to wait, stand beside it.",
+        how: "The launches of OH-001, one each 100 us, in a process whose tenant has a compute limit of 50 %, \
+            less the same launches in a process of the same system whose tenant may use the whole device, so \
+            that what interception costs cancels. That is the value: the tenant uses next to nothing of its \
+            budget. With kernels that use half of it and all of it, where a launch may have to wait, stand \
+            beside it.",
         plan: Plan {
             blocks: 10,
             quick_blocks: 2,
-            per_block: 1000,
+            per_block: 400,
             of: "launches",
         },
         differs: "The public suite reports the time of the whole launch, 1.2 us natively, where there is no limiter.",
@@ -224,15 +226,15 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Lower,
         measures: "The processor time that the system's own watching takes, of one core.",
-        how: "A process of the system that launches steadily for 2 s, then one that has a context and does \
-            nothing, are asked for their processor time (`getrusage`, and the same of helper processes of the \
-            system), less native's for the same work. The value is for the busy one, in percent of one core; the \
-            idle one stands beside it.",
+        how: "A process that launches steadily and waits for its results, then one that has a context and \
+            does nothing, are asked for their processor time (`getrusage`, all their threads) after 0.4 s, \
+            less native's for the same work. The value is for the busy one, in percent of one core; the idle \
+            one stands beside it. What a system's daemons take is not in it.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 2,
-            per_block: 1,
-            of: "spans of 2 s",
+            quick_blocks: 1,
+            per_block: 2,
+            of: "spans of 400 ms",
         },
         differs: "The public suite starts a thread of its own that polls NVML, and reports what that takes.",
         native: Some(Against {
@@ -250,14 +252,15 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Lower,
         measures: "How much less a program gets done that has the device to itself.",
-        how: "One process whose tenant may use the whole device runs a mixed step (launches of short kernels, a \
-            long one, an allocation, copies both ways) as often as it can for half a second. The value is what \
-            its rate lacks of native's, in percent, block by block; below 0 where it is faster.",
+        how: "One process whose tenant may use the whole device runs a mixed step (60 empty kernels, one of \
+            0.1 ms that fills the device, an allocation from a pool, copies both ways) as often as it can \
+            for 300 ms. The value is what its rate lacks of native's, in percent, block by block; below 0 \
+            where it is faster.",
         plan: Plan {
             blocks: 12,
             quick_blocks: 2,
             per_block: 1,
-            of: "spans of 500 ms",
+            of: "spans of 300 ms",
         },
         differs: "The public suite returns the constant 0; the figure that it prints as \"2.1 %\" is milliseconds.",
         native: Some(Against {

@@ -10,8 +10,8 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "GB/s",
         better: Better::Higher,
         measures: "Bytes a second from pinned host memory to the device.",
-        how: "One process, alone, copies 256 MiB from pinned memory, timed by events around the copy. 1 GB is 10^9 \
-            bytes.",
+        how: "One process, alone, copies 64 MiB from pinned memory, timed from the call until the copy is \
+            known to be done. 1 GB is 10^9 bytes. A simulated device copies 4 MiB.",
         plan: Plan {
             blocks: 8,
             quick_blocks: 6,
@@ -57,13 +57,14 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Lower,
         measures: "How much of its part of the bus a tenant lacks while others copy.",
-        how: "Two tenants with equal limits copy from pinned memory at the same time for 500 ms. What the lesser \
-            of them lacks of half of native's bandwidth alone, in percent; never below 0.",
+        how: "Two tenants with equal limits copy 16 MiB at a time from pinned memory at the same time for 200 \
+            ms. What the lesser of them lacks of half of native's bandwidth alone, in percent; never below \
+            0.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 2,
+            quick_blocks: 1,
             per_block: 1,
-            of: "spans of 500 ms",
+            of: "spans of 200 ms",
         },
         differs: "Streams of one process there; processes here, and the neighbour's half is no loss.",
         native: Some(Against {

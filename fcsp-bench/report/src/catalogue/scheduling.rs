@@ -15,7 +15,7 @@ pub(super) const METRICS: &[Definition] = &[
             other, less the median gap between two kernels of one. Natively the driver's own time slices.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 2,
+            quick_blocks: 1,
             per_block: 100,
             of: "hand-overs",
         },
@@ -61,12 +61,12 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Higher,
         measures: "How much of the work of eight streams runs at the same time beside a neighbour.",
-        how: "A tenant with half of the device runs kernels that fill a sixteenth of it each, on one stream, then \
-            on eight, beside a neighbour that saturates. The value is the throughput of eight over eight times \
-            that of one, in percent, and 100 at the most.",
+        how: "A tenant with half of the device runs kernels of 0.1 ms that fill a sixteenth of it each, 25 on \
+            one stream, then 25 on each of eight, beside a neighbour that saturates. The value is the \
+            throughput of eight over eight times that of one, in percent, and 100 at the most.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 2,
+            quick_blocks: 1,
             per_block: 5,
             of: "rounds",
         },
@@ -86,14 +86,14 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "ms",
         better: Better::Lower,
         measures: "How long an urgent tenant waits for a device that a lesser one keeps busy.",
-        how: "A tenant of low priority saturates the device with kernels of 1 ms. Every 50 ms or so, at random \
-            moments from a seed, one of high priority launches a kernel of 0.1 ms; from launch to end, less the \
-            same on an idle device. The value is the median; p99 stands beside it. Systems without priorities \
-            give both equal ones. Natively: two processes.",
+        how: "A tenant of low priority saturates the device with kernels of 1 ms. Every 15 ms or so, at \
+            random moments from a seed, one of high priority launches a kernel of 0.1 ms; from launch to \
+            end, less the kernel's own 0.1 ms. The value is the median; p99, and the time on an idle device, \
+            stand beside it. Systems without priorities give both equal ones. Natively: two processes.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 2,
-            per_block: 40,
+            quick_blocks: 1,
+            per_block: 24,
             of: "arrivals",
         },
         differs: "The public suite has two streams of one process, and drops negative differences.",
