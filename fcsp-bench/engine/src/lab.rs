@@ -90,7 +90,6 @@ impl Lab {
         lab.device = describe(&answer)?;
         let answer = native.ask(&Task::Calibrate, lab.ready_within(), lab.stop)?;
         lab.iters_per_us = number(&answer, "iters_per_us")?;
-        lab.solos[0] = Some(native);
         Ok(lab)
     }
 
@@ -208,6 +207,7 @@ impl Lab {
         if self.solos[system].is_none() {
             let mut process = self.start(system, &self.whole())?;
             self.make_ready(&mut process)?;
+            process.ask(&Task::Pin, self.patience, self.stop)?;
             self.solos[system] = Some(process);
         }
         let within = self.patience + Duration::from_secs_f64(seconds);
@@ -220,6 +220,11 @@ impl Lab {
             self.solos[system] = None;
         }
         result
+    }
+
+    /// Ends the process that is alone on a system, so that the next task finds a new one.
+    pub(crate) fn drop_solo(&mut self, system: usize) {
+        self.solos[system] = None;
     }
 
     /// A group of tenants of a system, which know of each other and of nobody else.

@@ -141,6 +141,8 @@ pub(crate) enum Task {
         /// Rounds a microsecond.
         iters_per_us: f64,
     },
+    /// Stay on one processor from now on: the last that it may use, which is the same for all.
+    Pin,
     /// Time the launch call alone: `launch_us`. With `busy`, behind work that keeps the queue filled.
     Launch {
         /// Calls.

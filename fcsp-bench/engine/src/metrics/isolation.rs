@@ -30,7 +30,7 @@ pub(super) const MEASURES: &[Measure] = &[
     measure("IS-004", [1.2, 0.9], Needs::Compute, Value::Own, response),
     measure(
         "IS-005",
-        [1.0, 0.6],
+        [1.0, 0.5],
         Needs::Nothing,
         Value::Worst,
         memory_isolation,

@@ -37,6 +37,7 @@ const fn measure(
 }
 
 fn launch(turn: &mut Turn<'_>) -> Result<Block, Failure> {
+    turn.renew();
     let count = turn.count(1_000);
     let sparse = Task::Launch { count, busy: false };
     let sparse = turn.solo_samples(sparse, "launch_us")?;
@@ -107,6 +108,7 @@ const CHEAP: [(Cheap, &str); 4] = [
 ];
 
 fn interception(turn: &mut Turn<'_>) -> Result<Block, Failure> {
+    turn.renew();
     let thousands = turn.count(50);
     let mut all = Vec::new();
     let mut block = Block::default();
@@ -154,6 +156,7 @@ fn contention(turn: &mut Turn<'_>) -> Result<Block, Failure> {
 }
 
 fn tracking(turn: &mut Turn<'_>) -> Result<Block, Failure> {
+    turn.renew();
     let task = Task::Allocate {
         way: Way::Pool,
         bytes: 64 << 10,
@@ -177,6 +180,7 @@ const BUDGET_US: [(f64, f64, &str); 2] = [
 ];
 
 fn limiter(turn: &mut Turn<'_>) -> Result<Block, Failure> {
+    turn.renew();
     let count = turn.count(400);
     let empty = Task::LaunchPaced {
         count,

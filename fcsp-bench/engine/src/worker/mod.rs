@@ -14,6 +14,7 @@ mod language;
 mod load;
 mod memory;
 mod nccl;
+mod pin;
 mod products;
 mod sampler;
 mod sharing;
@@ -88,6 +89,12 @@ impl Worker {
             Task::Calibrate => gpu.calibrate(),
             Task::Pace { iters_per_us } => {
                 gpu.iters_per_us = *iters_per_us;
+                Ok(Answer::default())
+            }
+            Task::Pin => {
+                pin::stay().map_err(|error| {
+                    Trouble::new(format!("cannot stay on one processor: {error}"))
+                })?;
                 Ok(Answer::default())
             }
             Task::Launch { count, busy } => calls::launch(gpu, *count, *busy),
