@@ -20,8 +20,11 @@ const STRIKES_MAX: u32 = 3;
 const HEAD_START_NS: u64 = 30_000_000;
 /// The shortest time that tenants work together: several rounds of whoever shares.
 const TOGETHER_SECONDS_MIN: f64 = 0.12;
-/// With less memory than this, groups end with the metric they were made for, so that their contexts take none.
-const ROOMY_BYTES: u64 = 64 * GIB;
+/// Most processes in groups: as many as the largest metric wants of five systems, within what a simulated device can have.
+const MEMBERS_MAX: u64 = 48;
+/// What a process has of the device before it asks for anything, and the part of the device that is for that.
+const CONTEXT_BYTES: u64 = 600 << 20;
+const CONTEXTS_PART: u64 = 3;
 
 /// What a run knows of its device.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +65,8 @@ pub(crate) struct Lab {
     strikes: Vec<(u32, String)>,
     solos: Vec<Option<Process>>,
     groups: HashMap<(usize, Vec<Tenant>), Group>,
+    /// How often a group was used.
+    uses: u64,
     directories: u32,
 }
 
@@ -83,6 +88,7 @@ impl Lab {
             stop,
             iters_per_us: 0.0,
             groups: HashMap::new(),
+            uses: 0,
             directories: 0,
         };
         let mut native = lab.start(0, &lab.whole())?;
@@ -235,12 +241,36 @@ impl Lab {
     ) -> Result<&mut Group, Failure> {
         let key = (system, tenants.to_vec());
         if !self.groups.contains_key(&key) {
+            self.make_room(tenants.len());
             let group = self.new_group(system, tenants)?;
             self.groups.insert(key.clone(), group);
         }
-        self.groups
+        self.uses += 1;
+        let group = self
+            .groups
             .get_mut(&key)
-            .ok_or_else(|| Failure::failed("the group was made and is not there"))
+            .ok_or_else(|| Failure::failed("the group was made and is not there"))?;
+        group.used = self.uses;
+        Ok(group)
+    }
+
+    /// Ends groups that nobody has used for longest, so that there is room for so many processes more.
+    fn make_room(&mut self, more: usize) {
+        let fit = self.device.total_bytes / CONTEXTS_PART / CONTEXT_BYTES;
+        let most = fit.min(MEMBERS_MAX) as usize;
+        let count = |lab: &Self| {
+            lab.groups
+                .values()
+                .map(|group| group.members.len())
+                .sum::<usize>()
+        };
+        while !self.groups.is_empty() && count(self) + more > most {
+            let oldest = self.groups.iter().min_by_key(|(_, group)| group.used);
+            let Some(key) = oldest.map(|(key, _)| key.clone()) else {
+                return;
+            };
+            self.groups.remove(&key);
+        }
     }
 
     fn new_group(&mut self, system: usize, tenants: &[Tenant]) -> Result<Group, Failure> {
@@ -261,6 +291,7 @@ impl Lab {
             member.ask(&pace, self.patience, self.stop)?;
         }
         Ok(Group {
+            used: 0,
             patience: self.patience,
             tenants: tenants.to_vec(),
             members,
@@ -284,14 +315,10 @@ impl Lab {
         self.groups.remove(&(system, tenants.to_vec()));
     }
 
-    /// Ends what the next metric should not find. After a failure all of a system, since nobody knows what it is in.
-    pub(crate) fn tidy(&mut self, failed: &[usize]) {
-        for &system in failed {
-            self.solos[system] = None;
-        }
-        let roomy = self.device.total_bytes >= ROOMY_BYTES;
-        self.groups
-            .retain(|(system, _), _| roomy && !failed.contains(system));
+    /// Ends all processes of a system after a failure, since nobody knows what they are in.
+    pub(crate) fn drop_all(&mut self, system: usize) {
+        self.solos[system] = None;
+        self.groups.retain(|(owner, _), _| *owner != system);
     }
 
     /// Whether a fresh process can open the device without any system.
@@ -313,6 +340,8 @@ pub(crate) struct Group {
     pub(crate) members: Vec<Process>,
     /// What they share.
     pub(crate) directory: PathBuf,
+    /// When it was used last, in uses of any group.
+    used: u64,
     patience: Duration,
     stop: &'static AtomicBool,
 }

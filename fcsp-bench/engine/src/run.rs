@@ -344,7 +344,7 @@ impl Run {
                             self.lab.strike(system, &reason);
                         }
                         taken[system].failure = Some(State::Failed { reason });
-                        self.lab.tidy(&[system]);
+                        self.lab.drop_all(system);
                         if self.is_gone(tell) {
                             break 'blocks;
                         }
@@ -352,7 +352,6 @@ impl Run {
                 }
             }
         }
-        self.lab.tidy(&[]);
         if self.ended.is_some() {
             for taken in &mut taken {
                 if taken.failure.is_none() && taken.blocks.len() < BLOCKS_MIN.min(blocks as usize) {

@@ -113,6 +113,12 @@ impl Turn<'_> {
         self.lab.solo(self.index, &task, seconds)
     }
 
+    /// Asks a process that has the device to itself and may use every processor, for what has threads of its own.
+    pub(crate) fn unpinned(&mut self, task: &Task) -> Result<Answer, Failure> {
+        let seconds = self.seconds;
+        self.group(&[100])?.ask(0, task, seconds)
+    }
+
     /// The samples that it answers with.
     pub(crate) fn solo_samples(&mut self, task: Task, name: &str) -> Result<Vec<f64>, Failure> {
         Ok(numbers(&self.solo(task)?, name)?.to_vec())
@@ -146,10 +152,15 @@ impl Turn<'_> {
             return Ok(*rate);
         }
         let tenants = self.lab.tenants(&[100]);
-        let shared = self
+        let result = self
             .lab
-            .group(0, &tenants)?
-            .run(std::slice::from_ref(load), seconds)?;
+            .group(0, &tenants)
+            .and_then(|group| group.run(std::slice::from_ref(load), seconds));
+        if result.is_err() {
+            // It is native's, which is not whose turn it is.
+            self.lab.drop_group(0, &tenants);
+        }
+        let shared = result?;
         let rate = shared.rates().first().copied().unwrap_or(0.0);
         if rate <= 0.0 {
             return Err(Failure::failed(

@@ -36,7 +36,7 @@ fn times(
         return Err(Failure::not_run("needs 2 GPUs"));
     }
     let count = turn.count(count);
-    let answer = turn.solo(Task::Collective { kind, bytes, count })?;
+    let answer = turn.unpinned(&Task::Collective { kind, bytes, count })?;
     Ok((
         numbers(&answer, "collective_us")?.to_vec(),
         number(&answer, "devices")?,

@@ -104,8 +104,8 @@ fn streams(turn: &mut Turn<'_>) -> Result<Block, Failure> {
     let group = turn.group(&[50, 50])?;
     let work = Task::Streams {
         streams: 8,
-        kernels: 25,
-        us: 100.0,
+        kernels: 10,
+        us: 300.0,
         blocks,
         count,
     };

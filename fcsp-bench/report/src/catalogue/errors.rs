@@ -59,14 +59,14 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Higher,
         measures: "In how many ways of running out a program is told so properly and can go on.",
-        how: "For each way to allocate of IS-001, and for a launch with too many threads: the call must give \
-            the driver's own code for it, the context must still run a kernel, what was asked for must not \
-            be charged, and a smaller request must succeed. The value is how many of all do, in the worst \
-            block.",
+        how: "For each way to allocate of IS-001 but arrays, whose height the driver bounds, and for a launch \
+            with too many threads: the call must give the driver's own code for it, the context must still \
+            run a kernel, what was asked for must not be charged, and a smaller request must succeed. The \
+            value is how many of all do, in the worst block.",
         plan: Plan {
             blocks: 6,
             quick_blocks: 2,
-            per_block: 7,
+            per_block: 6,
             of: "ways to run out",
         },
         differs: "The public suite tries one allocation.",

@@ -36,8 +36,8 @@ pub(super) const METRICS: &[Definition] = &[
         better: Better::Lower,
         measures: "How long it takes to be refused.",
         how: "A process asks for 64 MiB more than it is told is free, on a device with much left, plainly, \
-            pitched, by handle and as an array. Only the refused call is timed; the value is the geometric \
-            mean of the ways' medians. Natively the limit is the device's memory.",
+            pitched, in stream order and by handle. Only the refused call is timed; the value is the \
+            geometric mean of the ways' medians. Natively the limit is the device's memory.",
         plan: Plan {
             blocks: 8,
             quick_blocks: 6,

@@ -10,10 +10,12 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "us",
         better: Better::Lower,
         measures: "The time of the call that launches a kernel, seen by the thread that makes it.",
-        how: "One process, alone, launches an empty kernel of one block. Only `cuLaunchKernel` is timed, not \
-            what follows. Sparse: the stream is empty at each launch; that median is the value. Saturated: \
-            behind work that keeps the device busy, a hundred launches follow each other without a wait; its \
-            percentiles stand beside it. Nothing is subtracted.",
+        how: "One process, alone and on one processor, launches an empty kernel of one block. Only \
+            `cuLaunchKernel` is timed, not what follows. Sparse: the stream is empty at each launch; that \
+            median is the value. Saturated: behind work that keeps the device busy, a hundred launches \
+            follow each other without a wait; its percentiles stand beside it. Nothing is subtracted. Every \
+            four blocks the process is a new one, since where it lies in memory counts too; so in OH-005, \
+            OH-007 and OH-008.",
         plan: Plan {
             blocks: 15,
             quick_blocks: 6,

@@ -61,9 +61,9 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Higher,
         measures: "How much of the work of eight streams runs at the same time beside a neighbour.",
-        how: "A tenant with half of the device runs kernels of 0.1 ms that fill a sixteenth of it each, 25 on \
-            one stream, then 25 on each of eight, beside a neighbour that saturates. The value is the \
-            throughput of eight over eight times that of one, in percent, and 100 at the most.",
+        how: "A tenant with half of the device runs kernels of at most 0.3 ms that fill a sixteenth of it \
+            each, 10 on one stream, then 10 on each of eight, beside a neighbour that saturates. The value \
+            is the throughput of eight over eight times that of one, in percent, and 100 at the most.",
         plan: Plan {
             blocks: 8,
             quick_blocks: 1,
