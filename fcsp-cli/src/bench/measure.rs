@@ -83,6 +83,11 @@ pub fn run(args: &Options) -> Result<Outcome> {
         },
         scratch: scratch.0.clone(),
     };
+    if let Some(library) = preloaded_everywhere() {
+        tracing::warn!(
+            "/etc/ld.so.preload names {library}, which is then in every program: native is not native"
+        );
+    }
     interrupt::listen();
     let mut progress = Progress::new(systems.len() + 1, args.quiet);
     let asked = Asked {
@@ -115,6 +120,14 @@ pub fn run(args: &Options) -> Result<Outcome> {
         table::render(&report, Look::of_stdout())
     )?;
     Ok(outcome(&report))
+}
+
+/// What the dynamic linker loads into every program of this machine.
+fn preloaded_everywhere() -> Option<String> {
+    let text = std::fs::read_to_string("/etc/ld.so.preload").ok()?;
+    text.split(|c: char| c.is_whitespace() || c == ':')
+        .find(|word| !word.is_empty())
+        .map(str::to_owned)
 }
 
 fn systems(args: &Options, install: &Install) -> Result<Vec<System>> {

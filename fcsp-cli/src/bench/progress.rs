@@ -12,7 +12,7 @@ pub struct Progress {
     systems: usize,
     seconds: f64,
     quiet: bool,
-    row: Vec<String>,
+    row: Vec<(String, String)>,
 }
 
 impl Progress {
@@ -92,21 +92,22 @@ impl Progress {
     }
 
     fn done(&mut self, system: &str, metric: &Metric) {
-        self.row.push(match (&metric.state, metric.value) {
+        let found = match (&metric.state, metric.value) {
             (State::Measured, Some(value)) => {
                 let ratio = match metric.ratio {
                     Some(ratio) => format!(" ({:.2} of native)", ratio.value),
                     None => String::new(),
                 };
-                format!("{system} {} {}{ratio}", figure(value), metric.unit)
+                format!("{} {}{ratio}", figure(value), metric.unit)
             }
-            (State::NotRun { reason }, _) => format!("{system} not run: {reason}"),
-            (State::NotValid { .. }, _) => format!("{system} not valid"),
-            (State::Failed { reason }, _) => format!("{system} failed: {reason}"),
-            (State::Interrupted | State::Measured, _) => format!("{system} interrupted"),
-        });
+            (State::NotRun { reason }, _) => format!("not run: {reason}"),
+            (State::NotValid { .. }, _) => "not valid".to_owned(),
+            (State::Failed { reason }, _) => format!("failed: {reason}"),
+            (State::Interrupted | State::Measured, _) => "interrupted".to_owned(),
+        };
+        self.row.push((system.to_owned(), found));
         if self.row.len() == self.systems {
-            let row = std::mem::take(&mut self.row).join(" | ");
+            let row = joined(&std::mem::take(&mut self.row));
             self.say(&format!("{:<9} {}: {row}", metric.id, metric.name));
         }
     }
@@ -123,6 +124,18 @@ impl Progress {
             false => self.bar.println(text),
         }
     }
+}
+
+/// What was found of each system; once, where it is the same of all and no figure.
+fn joined(row: &[(String, String)]) -> String {
+    let same = row.iter().all(|(_, found)| *found == row[0].1);
+    if same && row[0].1.starts_with("not run") {
+        return row[0].1.clone();
+    }
+    row.iter()
+        .map(|(system, found)| format!("{system} {found}"))
+        .collect::<Vec<_>>()
+        .join(" | ")
 }
 
 /// Three digits that count.
@@ -147,6 +160,16 @@ fn span(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_the_same_of_all_is_said_once() {
+        let row = |found: [&str; 2]| {
+            let [a, b] = found.map(str::to_owned);
+            joined(&[("native".to_owned(), a), ("fcsp-strict".to_owned(), b)])
+        };
+        assert_eq!(row(["not run: needs 2 GPUs"; 2]), "not run: needs 2 GPUs");
+        assert_eq!(row(["1 us", "2 us"]), "native 1 us | fcsp-strict 2 us");
+    }
 
     #[test]
     fn figures_have_three_digits_and_spans_are_round() {
