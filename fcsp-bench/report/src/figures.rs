@@ -87,12 +87,14 @@ pub(crate) fn ending(state: &State) -> (&'static str, &str) {
 pub(crate) enum Standing {
     /// The interval is on the good side of 1.
     Better,
-    /// The interval holds 1, or the ratio is within 1 % of it.
+    /// The ratio is within 1 % of 1, or its interval holds 1 and nothing that is beyond 5 %.
     Alike,
     /// Worse, by 5 % at the most.
     Worse,
     /// Worse by more than 5 %.
     FarWorse,
+    /// There are too few blocks for an interval of 95 %, or it holds both 1 and what is far from it.
+    Unsure,
 }
 
 /// How a metric stands against native; nothing where it has no ratio.
@@ -104,7 +106,11 @@ pub(crate) fn standing(definition: &Definition, metric: &Metric) -> Option<Stand
         Better::Higher | Better::Pass => (1.0 / ratio.value, 1.0 / ratio.high, 1.0 / ratio.low),
     };
     Some(match value {
-        _ if low <= 1.0 && 1.0 <= high => Standing::Alike,
+        _ if ratio.confidence < 0.95 => Standing::Unsure,
+        _ if low <= 1.0 && 1.0 <= high => match low >= 0.95 && high <= 1.05 {
+            true => Standing::Alike,
+            false => Standing::Unsure,
+        },
         _ if (0.99..=1.01).contains(&value) => Standing::Alike,
         ..1.0 => Standing::Better,
         ..=1.05 => Standing::Worse,
@@ -152,19 +158,33 @@ mod tests {
             let metric = Metric::measured(definition, 1.0, &[]).with_ratios(ratios.to_vec());
             standing(definition, &metric).expect("it has a ratio")
         };
-        assert_eq!(standing("OH-001", &[1.1, 1.2, 1.3]), Standing::FarWorse);
-        assert_eq!(standing("OH-001", &[1.02, 1.03, 1.04]), Standing::Worse);
-        assert_eq!(standing("OH-001", &[1.002, 1.003, 1.004]), Standing::Alike);
+        let worse = [1.1, 1.2, 1.3, 1.1, 1.2, 1.3];
+        assert_eq!(standing("OH-001", &worse), Standing::FarWorse);
         assert_eq!(
-            standing("OH-001", &[0.9, 1.2, 1.3]),
-            Standing::Alike,
-            "the interval holds 1"
-        );
-        assert_eq!(standing("OH-001", &[0.5, 0.6, 0.7]), Standing::Better);
-        assert_eq!(
-            standing("LLM-001", &[0.5, 0.6, 0.7]),
-            Standing::FarWorse,
+            standing("LLM-001", &worse),
+            Standing::Better,
             "higher is better"
+        );
+        assert_eq!(
+            standing("OH-001", &worse[..5]),
+            Standing::Unsure,
+            "five blocks"
+        );
+        assert_eq!(
+            standing("OH-001", &[1.02, 1.03, 1.04].repeat(2)),
+            Standing::Worse
+        );
+        assert_eq!(
+            standing("OH-001", &[1.002, 1.003, 1.004].repeat(2)),
+            Standing::Alike
+        );
+        let around = [0.98, 1.02, 1.03];
+        assert_eq!(standing("OH-001", &around.repeat(2)), Standing::Alike);
+        let scattered = [0.9, 1.0, 1.3];
+        assert_eq!(standing("OH-001", &scattered.repeat(2)), Standing::Unsure);
+        assert_eq!(
+            standing("OH-001", &[0.5, 0.6, 0.7].repeat(2)),
+            Standing::Better
         );
     }
 }

@@ -1,6 +1,6 @@
 //! A report for a terminal: what was found of every metric, as wide as the terminal is, and what was not found and why.
 
-use crate::catalogue::{Better, Category, Definition};
+use crate::catalogue::{self, Better, Category, Definition};
 use crate::figures::{self, Standing};
 use crate::grid::{Cell, Grid, Tone};
 use crate::model::{Metric, Report, State, System};
@@ -33,6 +33,9 @@ impl Look {
     }
 }
 
+/// Before a ratio of which nothing can be told.
+const UNSURE: &str = "~";
+
 /// How much of a metric a cell holds, most first.
 const DETAILS: [Detail; 3] = [Detail::Interval, Detail::Ratio, Detail::Value];
 
@@ -52,8 +55,21 @@ pub fn render(report: &Report, look: Look) -> String {
         text.push_str(&category_table(report, category, look));
     }
     text.push_str(&missing(report, look));
+    if is_unsure(report) {
+        let note = format!(
+            "{UNSURE}: too few blocks, or too scattered ones, to tell anything of this ratio."
+        );
+        text.push_str(&wrapped(&note, Tone::Faint, look));
+    }
     text.push_str(&wrapped(scores::FORMULA_SHORT, Tone::Plain, look));
     text
+}
+
+fn is_unsure(report: &Report) -> bool {
+    let metrics = report.systems.iter().flat_map(|it| &it.metrics);
+    metrics
+        .filter_map(|it| figures::standing(catalogue::find(&it.id)?, it))
+        .any(|it| it == Standing::Unsure)
 }
 
 fn head(report: &Report, look: Look) -> String {
@@ -73,13 +89,13 @@ fn head(report: &Report, look: Look) -> String {
     } else {
         String::new()
     };
-    line(
-        &format!(
-            "{count}{}, driver {}, CUDA {}",
-            gpu.name, gpu.driver, gpu.cuda
-        ),
-        Tone::Strong,
-    );
+    let mut device = format!("{count}{}", gpu.name);
+    for (what, version) in [("driver", &gpu.driver), ("CUDA", &gpu.cuda)] {
+        if !version.is_empty() {
+            write!(device, ", {what} {version}").expect("a string takes all");
+        }
+    }
+    line(&device, Tone::Strong);
     let quick = if report.quick { ", quick" } else { "" };
     let only = match report.only.join(", ") {
         only if only.is_empty() => only,
@@ -265,9 +281,17 @@ fn cell(definition: &Definition, metric: &Metric, detail: Detail) -> Cell {
         Some(Standing::Better) => Tone::Good,
         Some(Standing::Worse) => Tone::Warning,
         Some(Standing::FarWorse) => Tone::Bad,
+        Some(Standing::Unsure) => Tone::Faint,
         Some(Standing::Alike) | None => Tone::Plain,
     };
-    let cell = cell.and(format!(" {}", figures::ratio(ratio.value)), tone);
+    let unsure = tone == Tone::Faint;
+    let figure = figures::ratio(ratio.value);
+    let figure = if unsure {
+        figure.replace('×', UNSURE)
+    } else {
+        figure
+    };
+    let cell = cell.and(format!(" {figure}"), tone);
     if detail < Detail::Interval {
         return cell;
     }

@@ -169,8 +169,9 @@ pub(super) fn glance(report: &Report, categories: &[Category]) -> Markup {
             h2 { "At a glance" }
             ul class="legend" {
                 li { span class="chip good" { "▲" } "better than native" }
-                li { span class="chip" { "≈" } "alike: the interval holds 1, or within 1 %" }
+                li { span class="chip" { "≈" } "alike: within 1 %, or the interval holds 1 and nothing beyond 5 %" }
                 li { span class="chip fair" { "▾" } "up to 5 % worse" }
+                li { span class="chip unsure" { "?" } "cannot be told: too few blocks, or too scattered" }
                 li { span class="chip bad" { "▼" } "more than 5 % worse, failed or not valid" }
             }
             div class="panel scroll" tabindex="0" role="region" aria-label="Every metric at a glance" {
@@ -240,6 +241,7 @@ pub(super) fn ratio_chip(definition: &Definition, metric: &Metric) -> Markup {
         Some(Standing::Alike) => ("chip", "≈"),
         Some(Standing::Worse) => ("chip fair", "▾"),
         Some(Standing::FarWorse) => ("chip bad", "▼"),
+        Some(Standing::Unsure) => ("chip unsure", "?"),
         None => ("chip none", ""),
     };
     html! {

@@ -2,11 +2,13 @@
 
 use super::{AXIS, LABELS, ROW, Scale, WIDTH, axis, chart, class, marker, px, row_label};
 use crate::figures;
-use fcsp_measure::stats::quantile_sorted;
+use fcsp_measure::stats::{median, quantile_sorted};
 use maud::{Markup, html};
 
 /// Points of a ridge.
 const POINTS: usize = 72;
+/// Fewer samples than this are drawn one by one: a ridge would make a shape of nothing.
+const RIDGE_FROM: usize = 20;
 
 /// Samples of one system.
 struct Row<'a> {
@@ -19,6 +21,16 @@ struct Row<'a> {
 impl Row<'_> {
     fn quantile(&self, q: f64) -> f64 {
         quantile_sorted(&self.ascending, q).unwrap_or(self.value)
+    }
+
+    /// The middle sample, or the value where there is none.
+    fn median(&self) -> f64 {
+        median(&self.ascending).unwrap_or(self.value)
+    }
+
+    /// Whether there is any spread to draw.
+    fn spreads(&self) -> bool {
+        self.ascending.first() != self.ascending.last()
     }
 }
 
@@ -49,9 +61,17 @@ pub(crate) fn distribution(
         .flat_map(|row| [row.quantile(0.01), row.quantile(0.99), row.value]);
     let scale = Scale::around(ends.chain(ideal), LABELS + 4.0, WIDTH - LABELS - 10.0);
     let bottom = 8.0 + ROW * rows.len() as f64;
+    let shown = if rows
+        .iter()
+        .any(|it| it.spreads() && it.ascending.len() >= RIDGE_FROM)
+    {
+        "median, p25 to p75, p5 to p95"
+    } else {
+        "median and samples"
+    };
     let title = match unit {
-        "" => "value; p25 to p75, median, p5 to p95".to_owned(),
-        unit => format!("{unit}; p25 to p75, median, p5 to p95"),
+        "" => shown.to_owned(),
+        unit => format!("{unit}; {shown}"),
     };
     let content = html! {
         (axis(&scale, &scale.ticks(), bottom, &title))
@@ -61,19 +81,38 @@ pub(crate) fn distribution(
         @for (place, row) in rows.iter().enumerate() {
             @let base = 8.0 + ROW * (place as f64 + 1.0) - 7.0;
             (row_label(row.name, base - 4.0))
-            @if row.ascending.len() > 1 {
-                path class=(format!("ridge {}", class(row.index))) d=(ridge(row, &scale, base)) {}
-                line class=(format!("thin {}", class(row.index))) x1=(px(scale.at(row.quantile(0.05)))) x2=(px(scale.at(row.quantile(0.95)))) y1=(px(base)) y2=(px(base)) {}
-                line class=(format!("whisker {}", class(row.index))) x1=(px(scale.at(row.quantile(0.25)))) x2=(px(scale.at(row.quantile(0.75)))) y1=(px(base)) y2=(px(base)) {
-                    title { (row.name) ": p5 " (figures::number(row.quantile(0.05))) ", p25 " (figures::number(row.quantile(0.25))) ", median " (figures::number(row.quantile(0.5))) ", p75 " (figures::number(row.quantile(0.75))) ", p95 " (figures::number(row.quantile(0.95))) }
-                }
-                (marker(row.index, scale.at(row.quantile(0.5)), base))
-            } @else {
-                (marker(row.index, scale.at(row.value), base))
-            }
+            @if row.spreads() { (spread(row, &scale, base)) }
+            (marker(row.index, scale.at(row.median()), base))
         }
     };
     chart(label, bottom + AXIS, &content)
+}
+
+/// What is around the median: a ridge with its quartiles, or a few dots.
+fn spread(row: &Row, scale: &Scale, base: f64) -> Markup {
+    let class = class(row.index);
+    if row.ascending.len() < RIDGE_FROM {
+        return html! {
+            @for &sample in &row.ascending {
+                circle class=(format!("dot {class}")) cx=(px(scale.at(sample))) cy=(px(base)) r="3" { title { (row.name) ": " (figures::number(sample)) } }
+            }
+        };
+    }
+    let bar = |kind: &str, low: f64, high: f64| {
+        html! {
+            line class=(format!("{kind} {class}")) x1=(px(scale.at(row.quantile(low)))) x2=(px(scale.at(row.quantile(high)))) y1=(px(base)) y2=(px(base)) {
+                title {
+                    (row.name) ":"
+                    @for (name, part) in [("p5", 0.05), ("p25", 0.25), ("median", 0.5), ("p75", 0.75), ("p95", 0.95)] { " " (name) " " (figures::number(row.quantile(part))) }
+                }
+            }
+        }
+    };
+    html! {
+        path class=(format!("ridge {class}")) d=(ridge(row, scale, base)) {}
+        (bar("thin", 0.05, 0.95))
+        (bar("whisker", 0.25, 0.75))
+    }
 }
 
 /// The outline of a density above `base`: a Gaussian kernel, as wide as Silverman says (*Density Estimation*, 1986, 3.31), in
