@@ -4,13 +4,13 @@
 use fcsp_bench::Event;
 use fcsp_bench_report::model::{Metric, State, Validity};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The view of a run, on stderr.
 pub struct Progress {
     bar: ProgressBar,
     systems: usize,
-    seconds: f64,
+    began: Instant,
     quiet: bool,
     row: Vec<(String, String)>,
 }
@@ -31,7 +31,7 @@ impl Progress {
         Self {
             bar,
             systems,
-            seconds: 0.0,
+            began: Instant::now(),
             quiet,
             row: Vec::new(),
         }
@@ -41,7 +41,6 @@ impl Progress {
     pub fn show(&mut self, event: Event<'_>) {
         match event {
             Event::Begins { device, seconds } => {
-                self.seconds = seconds;
                 self.say(&format!("On {device}; this takes about {}.", span(seconds)));
                 self.bar.set_prefix(format!("{} left", span(seconds)));
             }
@@ -63,7 +62,8 @@ impl Progress {
                     metric.name,
                     block + 1
                 ));
-                let done = (1.0 - seconds_left / self.seconds.max(1e-9)).clamp(0.0, 1.0);
+                let elapsed = self.began.elapsed().as_secs_f64();
+                let done = elapsed / (elapsed + seconds_left.max(0.0)).max(1e-9);
                 self.bar.set_position((done * 1_000.0) as u64);
                 self.bar.set_prefix(format!("{} left", span(seconds_left)));
             }
@@ -79,8 +79,7 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 
-    fn checked(&self, system: &str, validity: Option<&Validity>) {
-        let Some(validity) = validity else { return };
+    fn checked(&self, system: &str, validity: &Validity) {
         for check in validity.checks.iter().filter(|check| !check.holds) {
             self.warn(&format!(
                 "{system}: it does not hold that {}: {}; {} metrics are not measured for it",
