@@ -8,6 +8,7 @@
 //! What a metric is, and what a report looks like, is in `fcsp-bench-report`. A worker knows nothing of systems, and the run
 //! makes no call of the driver.
 
+mod assemble;
 mod driver;
 mod failure;
 mod figures;

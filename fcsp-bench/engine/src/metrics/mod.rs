@@ -3,6 +3,7 @@
 mod bandwidth;
 mod cache;
 mod errors;
+mod faults;
 mod fragmentation;
 mod isolation;
 mod language;
