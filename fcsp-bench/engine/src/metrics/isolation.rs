@@ -28,7 +28,7 @@ pub(super) const MEASURES: &[Measure] = &[
         Value::Own,
         compute_accuracy,
     ),
-    measure("IS-004", [1.2, 0.9], Needs::Compute, Value::Own, response),
+    measure("IS-004", [1.2, 1.2], Needs::Compute, Value::Own, response),
     measure(
         "IS-005",
         [1.0, 0.5],
@@ -52,7 +52,7 @@ pub(super) const MEASURES: &[Measure] = &[
     ),
     measure("IS-008", [0.8, 0.3], Needs::Compute, Value::Own, fairness),
     measure("IS-009", [0.5, 0.6], Needs::Compute, Value::Own, noise),
-    measure("IS-010", [4.0, 2.6], Needs::Nothing, Value::Worst, faults),
+    measure("IS-010", [4.0, 2.4], Needs::Nothing, Value::Worst, faults),
 ];
 
 const fn measure(
@@ -180,8 +180,7 @@ fn response(turn: &mut Turn<'_>) -> Result<Block, Failure> {
             "the limits of a running program cannot be changed",
         ));
     }
-    // Not shorter in a quick run: a change needs its time.
-    let seconds = turn.seconds.max(0.9);
+    let seconds = turn.seconds;
     let alone = turn.native_alone(&SATURATING, 0.3)?;
     let site = turn.lab.site().clone();
     let system = turn.system().clone();

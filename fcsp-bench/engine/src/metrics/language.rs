@@ -11,7 +11,7 @@ use fcsp_measure::stats::{cv, mean};
 pub(super) const MEASURES: &[Measure] = &[
     measure("LLM-001", [0.15, 0.03], Needs::Nothing, attention),
     measure("LLM-002", [0.3, 0.06], Needs::Nothing, cache),
-    measure("LLM-003", [0.25, 0.08], Needs::Nothing, batches),
+    measure("LLM-003", [0.25, 0.05], Needs::Nothing, batches),
     measure("LLM-004", [0.4, 0.1], Needs::Nothing, tokens),
     measure("LLM-005", [0.15, 0.03], Needs::Nothing, pool),
     measure("LLM-006", [0.15, 0.03], Needs::Nothing, streams),
