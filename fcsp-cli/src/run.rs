@@ -188,9 +188,15 @@ pub fn use_simulated(command: &mut Command, install: &Install, vendor: Simulated
         Simulated::Intel => install.simulated_intel()?,
     };
     let path = install::prepend(std::env::var_os("LD_LIBRARY_PATH"), &directory);
+    if vendor == Simulated::Amd {
+        command.env(KFD_NODES, directory.join("kfd"));
+    }
     command.env("LD_LIBRARY_PATH", path);
     Ok(())
 }
+
+/// Where the HIP preload library finds how many compute units devices have, in place of the kernel driver's own description.
+const KFD_NODES: &str = "FCSP_KFD_NODES";
 
 impl LimitArgs {
     /// Puts the limits into the environment of `command`. What is given here goes before what is

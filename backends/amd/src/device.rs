@@ -11,20 +11,24 @@ pub fn is_simulated(name: &str) -> bool {
 }
 
 /// The identity FCSP uses for the device with that number on the bus: its address, as HIP writes it in
-/// `hipDeviceGetPCIBusId`, in small letters. Bits 28 to 31, which tell the partitions of a device apart, are no part of
-/// an address.
+/// `hipDeviceGetPCIBusId`, in small letters. Bits 28 to 31 tell the partitions of a device apart, which have one address:
+/// those but the first have their number behind it.
 pub fn id_of_bus_number(number: u64) -> String {
-    format!(
+    let address = format!(
         "{:04x}:{:02x}:{:02x}.{:x}",
         number >> 32,
         number >> 8 & 0xff,
         number >> 3 & 0x1f,
         number & 7
-    )
+    );
+    match number >> 28 & 0xf {
+        0 => address,
+        partition => format!("{address}-p{partition}"),
+    }
 }
 
-/// Every device, in the library's order, whatever `HIP_VISIBLE_DEVICES` hides from programs. The partitions of a device
-/// have one identity and are told as one.
+/// Every device, in the library's order, whatever `HIP_VISIBLE_DEVICES` hides from programs. The partitions of a device are
+/// devices of their own; where the driver does not tell them apart, they are told as one.
 pub(crate) fn list(smi: &dyn Smi) -> Result<Vec<DeviceInfo>, BackendError> {
     let mut devices: Vec<DeviceInfo> = Vec::new();
     for index in 0..smi.count()? {
@@ -72,11 +76,7 @@ mod tests {
     fn an_identity_is_hips_text_of_the_address() {
         assert_eq!(id_of_bus_number(0xc100), "0000:c1:00.0");
         assert_eq!(id_of_bus_number(0x1_0000_23ef), "0001:23:1d.7");
-        assert_eq!(
-            id_of_bus_number(0x3000_c100),
-            "0000:c1:00.0",
-            "a partition has its device's"
-        );
+        assert_eq!(id_of_bus_number(0x3000_c100), "0000:c1:00.0-p3");
     }
 
     #[test]

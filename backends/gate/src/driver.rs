@@ -62,6 +62,14 @@ pub trait StreamDriver: Copy {
     /// If the driver does not pin it.
     fn map_page(&self, page: &'static GatePage) -> Option<Result<u64, NotMapped<Self::Code>>>;
 
+    /// Whether the device can tell when a word that is `word` now reaches `value`. Both are numbers that wrap, and no
+    /// more than the segments that a process may have open lie between them. True unless the driver compares in another
+    /// way than [`wait_value`](Self::wait_value) says.
+    #[inline]
+    fn can_wait(_word: u32, _value: u32) -> bool {
+        true
+    }
+
     /// Makes `stream` wait until the word at `address`, less `value`, is at least 0 as a signed number of 32 bits.
     /// False if the driver refuses.
     fn wait_value(&self, stream: Self::Stream, address: u64, value: u32) -> bool;

@@ -1,6 +1,6 @@
 //! [`Gate`], and what it asks of the program it runs in ([`Surroundings`]).
 
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use fcsp_core::backend::{Elapsed, Marker, QueueId, StreamGate};
 
@@ -90,6 +90,10 @@ impl<'a, D: StreamDriver, S: Surroundings<D>> Gate<'a, D, S> {
 
 impl<D: StreamDriver, S: Surroundings<D>> StreamGate for Gate<'_, D, S> {
     fn wait(&self, queue: QueueId, word: &AtomicU32, value: u32) -> bool {
+        // Relaxed: how far the word is, about.
+        if !D::can_wait(word.load(Ordering::Relaxed), value) {
+            return false;
+        }
         let _held = self.surroundings.hold();
         let Some(address) = self.device_address(word) else {
             return false;

@@ -9,6 +9,7 @@ mod codegen;
 mod demo;
 mod hw;
 mod test;
+mod tools;
 mod workspace;
 
 use clap::{Parser, Subcommand};

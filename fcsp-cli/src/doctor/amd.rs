@@ -104,13 +104,11 @@ fn setup_check(name: &str, setup: &Setup) -> Check {
             name,
             format!("programs run side by side; partitioned as SPX{memory}"),
         ),
-        Some(partition) => Check::warn(
+        Some(partition) => Check::ok(
             name,
             format!(
-                "partitioned as {partition}{memory}: its partitions have one address, and FCSP takes them for one \
-                 device in this version"
+                "a partition of its device ({partition}{memory}): limits and shares are each partition's own"
             ),
-            "to share the whole device: amd-smi set --compute-partition SPX",
         ),
     }
 }
@@ -136,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_device_in_several_parts_needs_a_remark() {
+    fn the_partition_is_told() {
         let check = |compute, memory_parts| {
             let setup = Setup {
                 compute,
@@ -149,7 +147,7 @@ mod tests {
         assert_eq!(whole.level, Level::Ok);
         assert!(whole.found.ends_with("SPX, NPS1"), "{}", whole.found);
         let parts = check(Some(ComputePartition::Cpx), Some(4));
-        assert_eq!(parts.level, Level::Warn);
+        assert_eq!(parts.level, Level::Ok);
         assert!(parts.found.contains("CPX, NPS4"), "{}", parts.found);
     }
 

@@ -29,7 +29,7 @@ fn the_demo_shows_shares_quotas_and_recovery_on_a_simulated_device() {
 #[test]
 fn the_demo_shows_the_same_on_a_simulated_amd_device() {
     if !installed().with_file_name("fcsp-load-hip").exists() {
-        eprintln!("skipped: hipcc was not installed when the tree was built");
+        fcsp_skipped::skip("hipcc was not installed when the tree was built");
         return;
     }
     demo("--simulated=amd");

@@ -90,6 +90,22 @@ impl<'a> Ledger<'a> {
         }
     }
 
+    /// Reserves as much of `bytes` as the quota has room for; gives how much that is. Not counted as a refusal. In soft
+    /// mode there is room for all of it.
+    pub fn reserve_up_to(&self, bytes: u64) -> u64 {
+        let mut wanted_bytes = bytes;
+        while wanted_bytes > 0 {
+            match self.try_reserve(wanted_bytes) {
+                Ok(()) => break,
+                // Less than was wanted, or it would not have been refused.
+                Err(refused) => {
+                    wanted_bytes = refused.quota_bytes.saturating_sub(refused.used_bytes)
+                }
+            }
+        }
+        wanted_bytes
+    }
+
     /// Over the quota: lets it through in soft mode.
     #[cold]
     fn reserve_softly(&self, refused: Refused) -> Result<(), Refused> {

@@ -1,14 +1,18 @@
 //! How large the partition of a program must be, where partitions are fixed when a program starts.
 //!
-//! Where programs run together, each runs inside a partition of the device (on NVIDIA the active-thread
-//! percentage of MPS). It cannot grow while the program runs, so it has the size of the tenant's
-//! *ceiling*: all it may ever have. What it may have now is the arbiter's to enforce.
+//! Where programs run together, each runs inside a partition of the device. It cannot grow while the program
+//! runs, so it has the size of the tenant's *ceiling*: all it may ever have. What it may have now is the
+//! arbiter's to enforce.
+//!
+//! Some drivers are told how large it is, and place it ([`percent`]); others are told which units of the device it has
+//! ([`stretch`]).
 //!
 //! Asked before the program has a device, so one answer has to serve for all of them: the largest.
 
 use super::{EnvSettings, Limits, Mode, Policy, Share, Sharing, resolve};
 use crate::backend::{DeviceInfo, SharingMode, Vendor};
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 impl Limits {
     /// What the tenant may not pass even if nobody else wants the device: the formula of
@@ -51,6 +55,24 @@ pub fn percent(tenant: &str, policy: Option<&Policy>, env: &EnvSettings) -> Opti
     let largest = ceilings.max().unwrap_or(Share::WHOLE);
     let percent = largest.ppm().div_ceil(10_000).max(1);
     (percent < 100).then_some(percent)
+}
+
+/// Which percent of the device, from and to, are the tenant's alone, for devices on which a partition names units: those of
+/// two tenants must not lie on one another while others' units rest. So the ceilings of all tenants of the policy are laid one
+/// after another, in the file's order. `None` if they do not fit, if the tenant is not among them, or if its own environment
+/// says something else. Pure.
+pub fn stretch(tenant: &str, policy: Option<&Policy>, env: &EnvSettings) -> Option<Range<u32>> {
+    let mut from = 0;
+    let mut found = None;
+    for other in &policy?.tenants {
+        let to = from + percent(&other.name, policy, &EnvSettings::default())?;
+        if other.name == tenant {
+            found = Some(from..to);
+        }
+        from = to;
+    }
+    let found = found.filter(|_| from <= 100)?;
+    (percent(tenant, policy, env)? as usize == found.len()).then_some(found)
 }
 
 /// One device that nobody says anything particular about, and each that somebody does: identity and
@@ -133,6 +155,34 @@ mod tests {
             ("BUD_SM_LIMIT_DEV3", "30"),
         ];
         assert_eq!(percent("c", None, &env(&variables)), Some(30));
+    }
+
+    #[test]
+    fn stretches_lie_one_after_another_if_all_fit() {
+        let strict = |name: &str, percent: u32| {
+            format!("[[tenant]]\nname = \"{name}\"\nmode = \"strict\"\ncompute = {percent}\n")
+        };
+        let fits = policy(&(strict("a", 25) + &strict("b", 40) + &strict("c", 35)));
+        let of = |tenant: &str, policy: &Policy| stretch(tenant, Some(policy), &env(&[]));
+        assert_eq!(of("a", &fits), Some(0..25));
+        assert_eq!(of("c", &fits), Some(65..100));
+        assert_eq!(of("d", &fits), None, "the file does not know it");
+        let own = env(&[("BUD_SM_LIMIT", "10"), ("BUD_ISOLATION_MODE", "strict")]);
+        assert_eq!(
+            stretch("a", None, &own),
+            None,
+            "nobody knows who else there is"
+        );
+        let borrows = strict("a", 25) + "[[tenant]]\nname = \"b\"\ncompute = 75\n";
+        assert_eq!(of("a", &policy(&borrows)), None, "b may have all of it");
+        let may_have_60 =
+            |name| format!("[[tenant]]\nname = \"{name}\"\ncompute = 50\nburst_max = 0\n");
+        let more = policy(&(may_have_60("a") + &may_have_60("b")));
+        assert_eq!(
+            of("a", &more),
+            None,
+            "together they may have more than there is"
+        );
     }
 
     #[test]

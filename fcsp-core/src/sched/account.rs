@@ -34,6 +34,12 @@ pub struct TenantAccount {
     pub device_ns: u64,
     /// What its finished segments were expected to take.
     pub work_ns: u64,
+    /// For how long it had more work waiting than what it was just submitting.
+    pub backlog_ns: u64,
+    /// Whether it had at the last step.
+    pub backlogged: bool,
+    /// When that was.
+    pub stepped_ns: u64,
     /// Tokens left under the ceiling, nanoseconds of device time.
     pub tokens_ns: i64,
     /// When tokens were last added.
@@ -54,6 +60,14 @@ impl TenantAccount {
         self.device_ns += ns;
         self.tokens_ns -= ns as i64;
         self.vtime_ns += self.virtual_ns(ns);
+    }
+
+    /// Counts the time since the last step as one in which the tenant had more work waiting, if it had then.
+    pub fn note_backlog(&mut self, now_ns: u64, backlogged: bool) {
+        if self.backlogged {
+            self.backlog_ns += now_ns.saturating_sub(self.stepped_ns);
+        }
+        (self.stepped_ns, self.backlogged) = (now_ns, backlogged);
     }
 
     /// Device time as virtual time.

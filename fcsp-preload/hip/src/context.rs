@@ -1,12 +1,15 @@
 //! Where a device comes into use, and what ends with it. The runtime makes a context by itself, with the first call that
 //! needs one on a device, and ends it when the program resets the device.
+//!
+//! What programs begin with is hooked for that reason alone: a stream, pinned memory, or `hipFree` of nothing. So the context
+//! is charged before the program asks for memory, and before others have taken what it needs.
 
-use core::ffi::c_uint;
+use core::ffi::{c_int, c_uint, c_void};
 use core::sync::atomic::Ordering;
 
 use fcsp_program::attach::fails_closed;
 use fcsp_program::device::{self, Device, attached_at};
-use fcsp_program::driver::Devices;
+use fcsp_program::driver::{Codes, Devices};
 use fcsp_program::queue::{gate, is_default, queue_of};
 use fcsp_program::{context, usage};
 use hip_sys::{fn_types, hipCtx_t, hipDevice_t, hipError_t, hipStream_t};
@@ -17,39 +20,45 @@ use crate::driver::Hip;
 #[inline]
 pub fn used() -> Option<&'static Device> {
     let device = device::current::<Hip>()?;
-    note_use(device);
+    // A launch is not refused: what does not fit is charged when SMI shows it.
+    let _fits = note_use(device);
     Some(device)
 }
 
-/// The program takes memory of `device`, or submits to it.
+/// The program takes memory of `device`, or submits to it. False if the context that the runtime makes with that does not
+/// fit into the quota.
 #[inline]
-pub fn note_use(device: &Device) {
+pub fn note_use(device: &Device) -> bool {
     // Relaxed: who finds it unset looks again.
-    if !device.had_context.load(Ordering::Relaxed) {
-        first_use(device);
-    }
+    device.had_context.load(Ordering::Relaxed) || first_use(device)
 }
 
 #[cold]
-fn first_use(device: &Device) {
+fn first_use(device: &Device) -> bool {
     if device.had_context.swap(true, Ordering::AcqRel) {
-        return;
+        return true;
     }
-    // What does not fit is charged when it is seen, and keeps the program from more: the runtime has no way to refuse.
-    let _fits = usage::reserve_context::<Hip>(device);
+    let fits = usage::reserve_context::<Hip>(device);
+    if !fits {
+        // The next call asks again: others may have freed memory.
+        device.had_context.store(false, Ordering::Release);
+    }
+    // Also if it does not fit: a launch makes a context all the same.
     usage::changed(device);
+    fits
 }
 
-/// Makes a call that takes memory of the calling thread's device, which is in use from now on. Where it cannot be limited
-/// and must be, the program is refused.
+/// Makes a call that takes memory of the calling thread's device, which is in use from now on. The program is refused where
+/// the device cannot be limited and must be, and where there is no room for the context that the call would make.
 pub fn taking(call: impl FnOnce() -> hipError_t) -> hipError_t {
-    if used().is_none()
-        && fails_closed()
-        && let Some(refusal) = Hip::current_ordinal().and_then(context::admit::<Hip>)
-    {
-        return refusal;
+    match device::current::<Hip>() {
+        Some(device) if !note_use(device) => Hip::OUT_OF_MEMORY,
+        Some(_) => call(),
+        None => {
+            let closed = fails_closed().then(Hip::current_ordinal).flatten();
+            closed.and_then(context::admit::<Hip>).unwrap_or_else(call)
+        }
     }
-    call()
 }
 
 /// # Safety
@@ -81,13 +90,10 @@ fn made(dev: hipDevice_t, create: impl FnOnce() -> hipError_t) -> hipError_t {
     if let Some(refusal) = context::admit::<Hip>(dev) {
         return refusal;
     }
-    let result = create();
-    if result == hipError_t::hipSuccess
-        && let Some(device) = attached_at(dev)
-    {
-        note_use(device);
+    if attached_at(dev).is_some_and(|device| !note_use(device)) {
+        return Hip::OUT_OF_MEMORY;
     }
-    result
+    create()
 }
 
 /// # Safety
@@ -118,6 +124,68 @@ fn ended(device: Option<&'static Device>, result: hipError_t) -> hipError_t {
         context::gone::<Hip>(Some(device), was_used);
     }
     result
+}
+
+/// # Safety
+///
+/// As `hipStreamCreate`.
+pub unsafe fn stream_create(
+    real: fn_types::hipStreamCreate,
+    stream: *mut hipStream_t,
+) -> hipError_t {
+    // SAFETY: the program's own call, passed on.
+    taking(|| unsafe { real(stream) })
+}
+
+/// # Safety
+///
+/// As `hipStreamCreateWithFlags`.
+pub unsafe fn stream_create_with_flags(
+    real: fn_types::hipStreamCreateWithFlags,
+    stream: *mut hipStream_t,
+    flags: c_uint,
+) -> hipError_t {
+    // SAFETY: the program's own call, passed on.
+    taking(|| unsafe { real(stream, flags) })
+}
+
+/// # Safety
+///
+/// As `hipStreamCreateWithPriority`.
+pub unsafe fn stream_create_with_priority(
+    real: fn_types::hipStreamCreateWithPriority,
+    stream: *mut hipStream_t,
+    flags: c_uint,
+    priority: c_int,
+) -> hipError_t {
+    // SAFETY: the program's own call, passed on.
+    taking(|| unsafe { real(stream, flags, priority) })
+}
+
+/// # Safety
+///
+/// As `hipExtStreamCreateWithCUMask`.
+pub unsafe fn stream_create_with_mask(
+    real: fn_types::hipExtStreamCreateWithCUMask,
+    stream: *mut hipStream_t,
+    words: u32,
+    mask: *const u32,
+) -> hipError_t {
+    // SAFETY: the program's own call, passed on.
+    taking(|| unsafe { real(stream, words, mask) })
+}
+
+/// # Safety
+///
+/// As `hipHostMalloc`.
+pub unsafe fn host_malloc(
+    real: fn_types::hipHostMalloc,
+    ptr: *mut *mut c_void,
+    size: usize,
+    flags: c_uint,
+) -> hipError_t {
+    // SAFETY: the program's own call, passed on.
+    taking(|| unsafe { real(ptr, size, flags) })
 }
 
 /// # Safety

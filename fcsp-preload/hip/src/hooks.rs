@@ -77,6 +77,11 @@ fcsp_preload::hooks! {
 
     account hipCtxCreate => context::create, "a context takes memory, and its device is attached";
     account hipDevicePrimaryCtxRetain => context::retain, "a context takes memory, and its device is attached";
+    account hipStreamCreate => context::stream_create, "the runtime makes a context with it, if there is none";
+    account hipStreamCreateWithFlags => context::stream_create_with_flags, "the runtime makes a context with it, if there is none";
+    account hipStreamCreateWithPriority => context::stream_create_with_priority, "the runtime makes a context with it, if there is none";
+    account hipExtStreamCreateWithCUMask => context::stream_create_with_mask, "the runtime makes a context with it, if there is none";
+    account hipHostMalloc => context::host_malloc, "the runtime makes a context with it, if there is none";
     sync hipDeviceReset => context::reset, "ends everything in flight, gives its memory back";
     sync hipDevicePrimaryCtxReset => context::reset_primary, "ends everything in flight, gives its memory back";
     sync hipStreamDestroy => context::stream_destroy, "its handle may come back for another stream";
@@ -223,6 +228,7 @@ fcsp_preload::hooks! {
     forward hipDeviceGetMemPool, "which pool stream-ordered allocations come from";
     forward hipDeviceGetName, "names the device in its region";
     forward hipDeviceGetPCIBusId, "names the device's region";
+    forward hipDeviceGetUuid, "tells partitions of a device apart";
     forward hipEventCreateWithFlags, "markers";
     forward hipEventElapsedTime, "measures what work costs";
     forward hipEventRecord, "markers";
@@ -241,7 +247,6 @@ fcsp_preload::hooks! {
     forward hipPointerGetAttributes, "which memory a copy is between";
     forward hipRuntimeGetVersion, "which structures the program has";
     forward hipSetDevice, "handlers write to another device's default stream";
-    forward hipStreamCreateWithFlags, "joins other threads' default streams";
     forward hipStreamIsCapturing, "what is captured is not gated";
     forward hipStreamIsCapturing_spt, "what is captured is not gated";
     forward hipStreamWriteValue32, "the done word";
@@ -249,7 +254,7 @@ fcsp_preload::hooks! {
 }
 
 fcsp_preload::hooks! {
-    /// What HIP has since version 7. Source: the vendor's reference, ROCm 7.
+    /// What HIP has since version 7. Source: hip_runtime_api.h 7.2.4.
     pub static HIP_7;
     /// The driver's own functions.
     pub mod hip_7;
@@ -299,6 +304,7 @@ fcsp_preload::hooks! {
     forward rsmi_init, "before the management library is asked";
     forward rsmi_num_monitor_devices, "finds the device's index";
     forward rsmi_dev_pci_id_get, "finds the index's device";
+    forward rsmi_dev_unique_id_get, "tells partitions of a device apart";
 }
 
 fcsp_preload::hooks! {
@@ -318,5 +324,5 @@ fcsp_preload::hooks! {
     virtualize amdsmi_get_gpu_busy_percent => info::amd_smi::busy, "the tenant's use of what it may have now";
     virtualize amdsmi_get_gpu_activity => info::amd_smi::activity, "the tenant's use of what it may have now";
 
-    forward amdsmi_get_gpu_device_bdf, "finds the handle's device";
+    forward amdsmi_get_gpu_bdf_id, "finds the handle's device";
 }

@@ -25,6 +25,7 @@ mod hooks;
 mod identity;
 mod info;
 mod launch;
+mod mask;
 mod memory;
 mod order;
 mod procaddr;

@@ -1,5 +1,6 @@
 //! Functions that the driver has since version 7, whose header the bindings do not have: signatures and structures as
-//! the vendor's reference describes them (HIP runtime API, ROCm 7).
+//! in hip_runtime_api.h 7.2.4 (Debian's `libamdhip64-dev` 7.2.4-1~exp2). All other structures that are read here lie there as in
+//! the bindings' 6.4.3, the record layouts of both headers compared: so version 7 is of the family of 6.
 //!
 //! Not declared: `hipMemcpyBatchAsync` and `hipMemcpy3DBatchAsync`, whose arguments have changed within version 7.
 
@@ -64,6 +65,16 @@ pub struct hipMemcpy3DPeerParms {
     /// How much.
     pub extent: hipExtent,
 }
+
+// Sizes and places in hip_runtime_api.h 7.2.4, as clang lays them out.
+const _: () = {
+    assert!(size_of::<hipLaunchConfig_t>() == 56);
+    assert!(core::mem::offset_of!(hipLaunchConfig_t, stream) == 32);
+    assert!(size_of::<HIP_LAUNCH_CONFIG>() == 56);
+    assert!(core::mem::offset_of!(HIP_LAUNCH_CONFIG, hStream) == 32);
+    assert!(size_of::<hipMemcpy3DPeerParms>() == 168);
+    assert!(core::mem::offset_of!(hipMemcpy3DPeerParms, extent) == 144);
+};
 
 /// What bindings have for each function: a type, and a macro that hands its signature to a callback. Types are named from
 /// the root, because the callback expands elsewhere.

@@ -1,8 +1,10 @@
 //! What happens when the library is loaded, before the program's own code runs: next to nothing.
 
-/// What must stand in the environment before the program starts the driver: the tenant's name.
+use crate::mask;
+
+/// What must stand in the environment before the program starts the driver: the tenant's name, and its compute units.
 extern "C" fn prepare() {
-    fcsp_program::start::prepare(|| {});
+    fcsp_program::start::prepare(mask::set);
 }
 
 #[used]

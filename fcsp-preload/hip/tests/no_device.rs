@@ -36,11 +36,11 @@ fn run(client: &Path, preload: Option<&Path>, run_dir: &Path) -> Output {
 #[test]
 fn no_answer_changes_where_there_is_no_device() {
     let Some(real) = real_library() else {
-        eprintln!("skipped: libamdhip64 is not installed (Debian: apt-get install libamdhip64-5)");
+        fcsp_skipped::skip("libamdhip64 is not installed (Debian: apt-get install libamdhip64-5)");
         return;
     };
     if Path::new("/dev/kfd").exists() {
-        eprintln!("skipped: there may be a device here");
+        fcsp_skipped::skip("there may be a device here");
         return;
     }
     let library = build::built(&["fcsp-preload-hip"]).join("libfcsp_hip.so");

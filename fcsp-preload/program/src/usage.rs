@@ -13,6 +13,9 @@ use crate::driver::Driver;
 use crate::memory::pool::table;
 use crate::usage_rhythm::{self, Rhythm};
 
+/// Looks at the driver's figure while other threads are at work, at most.
+const LOOKS: u32 = 4;
+
 /// Tells the watchers that a context or code came or went.
 pub fn changed(_device: &Device) {
     usage_rhythm::changed();
@@ -44,10 +47,23 @@ pub fn follow<D: Driver>(device: &'static Device) {
     }
 }
 
-/// Brings the charge for memory outside allocations up to date. Gives what was found if nothing happened
-/// meanwhile, for the next look: the charge is lowered only as far as two looks agree, because an allocation
-/// from a pool is not seen between its reservation and its call.
-fn reconcile<D: Driver>(device: &Device, handle: D::Handle, last: Option<u64>) -> Option<u64> {
+/// What one look at the driver's figure found.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    /// What the process uses beyond what is tracked.
+    outside_bytes: u64,
+    /// What it is charged for that.
+    charged_bytes: u64,
+    /// The part of it that was freed and may have left.
+    leaving_bytes: u64,
+    /// Whether nothing at all is tracked.
+    bare: bool,
+    /// Whether nothing came or went meanwhile, or is on its way.
+    quiet: bool,
+}
+
+/// Asks what the process uses. `None` if the management library does not say.
+fn look<D: Driver>(device: &Device, handle: D::Handle) -> Option<Look> {
     let ledger = device.ledger();
     let quiet_before = device.activity.quiet();
     let before = ledger.slot_bytes();
@@ -62,36 +78,83 @@ fn reconcile<D: Driver>(device: &Device, handle: D::Handle, last: Option<u64>) -
     let after = ledger.slot_bytes();
     // An allocation on its way is in the ledger before it is on the device.
     let tracked = before.max(after).saturating_sub(charged_bytes);
-    let difference = real_bytes.saturating_sub(tracked);
-    // While other threads allocate and free, the difference is too small by what came and went during
-    // the look, or is on its way. Then it may raise the charge, not lower it.
     let quiet = quiet_before.is_some() && quiet_before == device.activity.quiet();
-    let quiet = before == after && quiet && !table::any_busy(device);
-    let floor_bytes = if quiet {
+    Some(Look {
+        outside_bytes: real_bytes.saturating_sub(tracked),
+        charged_bytes,
+        leaving_bytes,
+        bare: tracked == 0,
+        quiet: before == after && quiet && !table::any_busy(device),
+    })
+}
+
+/// The best of some looks: the first during which nothing happened. While other threads allocate and free, a look finds too
+/// little by what is on its way, and too much by what was there for the driver's figure only; then the one that found least.
+fn best_look(mut look: impl FnMut() -> Option<Look>) -> Option<Look> {
+    let mut best = look()?;
+    for _ in 1..LOOKS {
+        if best.quiet {
+            break;
+        }
+        let next = look()?;
+        if next.quiet || next.outside_bytes <= best.outside_bytes {
+            best = next;
+        }
+    }
+    Some(best)
+}
+
+/// Brings the charge for memory outside allocations up to date. Gives what was found if nothing happened
+/// meanwhile, for the next look: the charge is lowered only as far as two looks agree, because an allocation
+/// from a pool is not seen between its reservation and its call.
+fn reconcile<D: Driver>(device: &Device, handle: D::Handle, last: Option<u64>) -> Option<u64> {
+    let seen = best_look(|| look::<D>(device, handle))?;
+    let charged_bytes = seen.charged_bytes;
+    let floor_bytes = if seen.quiet {
         last.unwrap_or(charged_bytes).min(charged_bytes)
     } else {
         charged_bytes
     };
-    let expected_bytes = match difference {
+    let expected_bytes = match seen.outside_bytes {
         0 => 0,
         bytes => bytes + D::GROWTH_BYTES,
     };
     let mut wanted_bytes = expected_bytes.max(floor_bytes);
-    if wanted_bytes < charged_bytes && !has_left(device, leaving_bytes) {
+    if wanted_bytes < charged_bytes && !has_left(device, seen.leaving_bytes) {
         wanted_bytes = charged_bytes;
     }
+    charge_outside(device, &seen, wanted_bytes);
+    if seen.bare && D::shows_process(device) {
+        // Nothing but contexts and code: what the next process will need, too.
+        let known = &device.attachment.region().layout().header.context_bytes;
+        known.fetch_max(seen.outside_bytes, Ordering::Relaxed);
+    }
+    seen.quiet.then_some(expected_bytes)
+}
+
+/// Charges `wanted_bytes` in place of what is charged. Only what is certainly in use is charged beyond the quota: not what
+/// the driver may come to take, nor what a look found while other threads were at work.
+fn charge_outside(device: &Device, seen: &Look, wanted_bytes: u64) {
+    let ledger = device.ledger();
+    let charged_bytes = seen.charged_bytes;
+    let correction = if wanted_bytes <= charged_bytes {
+        let correction = wanted_bytes.wrapping_sub(charged_bytes);
+        ledger.adjust(correction as i64);
+        correction
+    } else {
+        let more_bytes = wanted_bytes - charged_bytes;
+        let certain_bytes = if seen.quiet {
+            seen.outside_bytes.saturating_sub(charged_bytes)
+        } else {
+            0
+        };
+        ledger.adjust(certain_bytes as i64);
+        certain_bytes + ledger.reserve_up_to(more_bytes - certain_bytes)
+    };
     // Two's complement, and not a store: a context may be charged at this instant.
-    let correction = wanted_bytes.wrapping_sub(charged_bytes);
     device
         .overhead_bytes
         .fetch_add(correction, Ordering::AcqRel);
-    ledger.adjust(correction as i64);
-    if tracked == 0 && D::shows_process(device) {
-        // Nothing but contexts and code: what the next process will need, too.
-        let known = &device.attachment.region().layout().header.context_bytes;
-        known.fetch_max(difference, Ordering::Relaxed);
-    }
-    quiet.then_some(expected_bytes)
 }
 
 /// What was leaving the device is counted with what is left there from now on. False if that has changed.
@@ -128,22 +191,24 @@ fn expected<D: Driver>(device: &Device) -> Expected {
 }
 
 /// Charges what a context is expected to take, before it is made. False if that is known and does not
-/// fit into the quota.
+/// fit into the quota. Of a guess, what fits is charged; the measurement corrects it.
 pub fn reserve_context<D: Driver>(device: &Device) -> bool {
-    let expected = expected::<D>(device);
-    let (Expected::Measured(bytes) | Expected::Guess(bytes)) = expected;
-    if device.attachment.reserve(bytes).is_err() {
-        if matches!(expected, Expected::Measured(_)) {
-            log::error!(
-                "a context on {} takes {bytes} bytes, more than the quota has left; raise the memory quota",
-                device.id
-            );
-            return false;
+    let charged_bytes = match expected::<D>(device) {
+        Expected::Guess(bytes) => device.ledger().reserve_up_to(bytes),
+        Expected::Measured(bytes) => {
+            if device.attachment.reserve(bytes).is_err() {
+                log::error!(
+                    "a context on {} takes {bytes} bytes, more than the quota has left; raise the memory quota",
+                    device.id
+                );
+                return false;
+            }
+            bytes
         }
-        // Only a guess: charge it, and let the measurement correct it.
-        device.ledger().adjust(bytes as i64);
-    }
-    device.overhead_bytes.fetch_add(bytes, Ordering::AcqRel);
+    };
+    device
+        .overhead_bytes
+        .fetch_add(charged_bytes, Ordering::AcqRel);
     true
 }
 
@@ -157,4 +222,46 @@ pub fn release_context<D: Driver>(device: &Device) {
                 Some(charged.saturating_sub(bytes))
             });
     device.ledger().release(charged.unwrap_or(0).min(bytes));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(outside_bytes: u64, quiet: bool) -> Look {
+        Look {
+            outside_bytes,
+            charged_bytes: 0,
+            leaving_bytes: 0,
+            bare: false,
+            quiet,
+        }
+    }
+
+    /// The looks that are taken of those that would be found, and the best of them.
+    fn best(found: &[Look]) -> (usize, u64) {
+        let mut taken = 0;
+        let best = best_look(|| {
+            taken += 1;
+            Some(found[taken - 1])
+        });
+        (taken, best.expect("all say something").outside_bytes)
+    }
+
+    #[test]
+    fn a_quiet_look_is_enough() {
+        assert_eq!(best(&[seen(5, true)]), (1, 5));
+        assert_eq!(best(&[seen(3, false), seen(9, true)]), (2, 9));
+    }
+
+    #[test]
+    fn what_came_and_went_during_a_look_is_not_taken_for_the_drivers() {
+        let busy = [900, 7, 400, 800].map(|bytes| seen(bytes, false));
+        assert_eq!(best(&busy), (4, 7));
+    }
+
+    #[test]
+    fn a_library_that_does_not_say_is_believed() {
+        assert!(best_look(|| None).is_none());
+    }
 }

@@ -1,8 +1,8 @@
 //! The bars on a simulated AMD device, by a real program: hw-tests/hip/load.cpp, compiled by hipcc, under the HIP preload
 //! library. And a node with devices of two vendors. Simulated, so it says nothing about any vendor's timing.
 //!
-//! The bounds of shares are loose, because these tests run on whatever machine builds FCSP, beside whatever it builds:
-//! what a busy machine spoils is measured again, twice at most. Quotas are exact.
+//! Shares are held to a point of the device over ten seconds; half a point is what they vary by on a machine with two
+//! processors (see POINTS). What a busy machine spoils is measured again, twice at most. Quotas are exact.
 
 mod node;
 
@@ -14,12 +14,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 const TRIES: u32 = 3;
-/// Points of share that are within what a busy machine does.
-const POINTS: f64 = 3.0;
-
-/// Where programs run side by side a share is a floor, and on a busy machine hand-overs cost so much that side by side all
-/// have more: what is judged here is turns.
-const TURNS: &str = "sharing = \"exclusive\"\n";
+/// The bar: points of share.
+const POINTS: f64 = 1.0;
+/// For how long programs run whose shares are judged. All but the first second and the last quarter of one counts.
+const SECONDS: f64 = 11.25;
 
 /// One test at a time: each keeps the device's processors busy.
 fn alone() -> MutexGuard<'static, ()> {
@@ -28,10 +26,10 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 /// A node, or nothing with a word about it where programs cannot be compiled.
-fn node(name: &str) -> Option<Node> {
+fn node() -> Option<Node> {
     let node = Node::new();
     if node.is_none() {
-        eprintln!("{name}: skipped: hipcc is not installed (Debian: apt-get install hipcc)");
+        fcsp_skipped::skip("hipcc is not installed (Debian: apt-get install hipcc)");
     }
     node
 }
@@ -49,11 +47,14 @@ fn eventually(measure: impl Fn() -> Vec<String>) {
     panic!("{seen:#?}");
 }
 
+/// Kinds of device memory.
+const EVERY_KIND: &str = "malloc,async,from-pool,pitch,managed,create,map,array,array-3d";
+
 #[test]
 fn eight_programs_at_once_take_no_byte_over_their_quota() {
     const QUOTA: u64 = 6 * GIB;
     let _alone = alone();
-    let Some(node) = node("eight_programs_at_once_take_no_byte_over_their_quota") else {
+    let Some(node) = node() else {
         return;
     };
     let path = node.run_dir.path().join("ledger");
@@ -63,7 +64,10 @@ fn eight_programs_at_once_take_no_byte_over_their_quota() {
             let more = [
                 ("ledger", path.display().to_string()),
                 ("seed", seed.to_string()),
-                ("bytes", GIB.to_string()),
+                ("sizes", "1M,64M,1G".to_owned()),
+                ("threads", "2".to_owned()),
+                ("ops", "1000000".to_owned()),
+                ("family", EVERY_KIND.to_owned()),
             ];
             node.start(
                 Vendor::Amd,
@@ -100,41 +104,130 @@ fn eight_programs_at_once_take_no_byte_over_their_quota() {
     let status = node.status();
     let tenant = status.tenant(Vendor::Amd, "a");
     assert_eq!(tenant.number("used_bytes"), 0.0, "{}", tenant.0);
+    // Nor was it ever charged for more: what contexts take was charged before there was a race.
+    let charged = tenant.number("peak_bytes");
+    assert!(charged <= QUOTA as f64, "{}", tenant.0);
 }
 
-#[test]
-fn two_tenants_get_what_they_are_entitled_to() {
+/// A program that saturates the device, as options of the load program.
+type Saturating<'a> = &'a [(&'a str, &'a str)];
+
+/// Kernels on a stream of the program's own.
+const KERNELS: Saturating = &[("kernel-us", "250")];
+
+/// Two tenants with a quarter and three quarters get that, of these programs, which run side by side or in turns as the policy
+/// says.
+fn a_quarter_and_the_rest(policy: &str, quarter: Saturating, rest: Saturating) {
     let _alone = alone();
-    let Some(_) = node("two_tenants_get_what_they_are_entitled_to") else {
+    let Some(_) = node() else {
         return;
     };
     eventually(|| {
         let node = Node::new().expect("hipcc was there");
-        let policy = node.run_dir.path().join("policy.toml");
-        std::fs::write(&policy, TURNS).expect("room for it");
-        let policy = policy.to_str().expect("UTF-8");
-        let mut programs: Vec<Program> = [("a", "25%"), ("b", "75%")]
-            .map(|(tenant, share)| {
-                let limits = ["--compute", share, "--policy", policy];
-                node.start(Vendor::Amd, tenant, &limits, ("saturate", 6.0), &[])
-            })
-            .into();
+        let file = node.run_dir.path().join("policy.toml");
+        std::fs::write(&file, policy).expect("room for it");
+        let file = file.to_str().expect("UTF-8");
+        let start = |tenant, share, options: Saturating| {
+            let limits = ["--compute", share, "--memory", "2GiB", "--policy", file];
+            let more = options
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned()));
+            let more: Vec<_> = more.collect();
+            node.start(Vendor::Amd, tenant, &limits, ("saturate", SECONDS), &more)
+        };
+        let mut programs = vec![start("a", "25%", quarter), start("b", "75%", rest)];
         let span = Program::begin_together(&mut programs);
         let [a, b] = [0, 1].map(|which| programs[which].work(span.1));
         let got = percent(&a, &b, span);
-        eprintln!("25/75: {got:.2} %");
+        eprintln!("25/75, {quarter:?} beside {rest:?}, {policy:?}: {got:.2} %");
         let amiss = (got - 25.0).abs() > POINTS;
+        let said = format!("25/75, {quarter:?} beside {rest:?}: {got:.2} %");
+        amiss.then_some(said).into_iter().collect()
+    });
+}
+
+/// How this vendor's programs share a device unless somebody says otherwise.
+const SIDE_BY_SIDE: &str = "";
+const IN_TURNS: &str = "sharing = \"exclusive\"\n";
+
+#[test]
+fn two_tenants_get_what_they_are_entitled_to() {
+    a_quarter_and_the_rest(SIDE_BY_SIDE, KERNELS, KERNELS);
+}
+
+#[test]
+fn so_do_tenants_that_are_made_to_take_turns() {
+    a_quarter_and_the_rest(IN_TURNS, KERNELS, KERNELS);
+}
+
+#[test]
+fn so_do_programs_on_default_streams() {
+    let legacy = &[("kernel-us", "100,250"), ("stream", "default")];
+    let own = &[("kernel-us", "250"), ("stream", "per-thread")];
+    a_quarter_and_the_rest(SIDE_BY_SIDE, legacy, own);
+}
+
+#[test]
+fn so_do_programs_that_launch_graphs() {
+    let changed = &[("kernel-us", "100"), ("api", "graph-update")];
+    let graphs = &[
+        ("kernel-us", "50"),
+        ("api", "graph"),
+        ("graph-kernels", "40"),
+        ("stream", "default"),
+    ];
+    a_quarter_and_the_rest(SIDE_BY_SIDE, changed, graphs);
+}
+
+#[test]
+fn so_do_programs_with_cooperative_launches_and_several_streams() {
+    let cooperative = &[("kernel-us", "250"), ("api", "cooperative")];
+    let several = &[
+        ("kernel-us", "100,250"),
+        ("stream", "multi:4"),
+        ("api", "launch-ex"),
+    ];
+    a_quarter_and_the_rest(SIDE_BY_SIDE, cooperative, several);
+}
+
+/// A decoder beside a program that takes all it can get: what it needs is less than its half, so it hardly notices.
+#[test]
+fn a_decoder_keeps_its_pace_beside_a_program_that_saturates() {
+    let _alone = alone();
+    let Some(node) = node() else {
+        return;
+    };
+    // A graph a step, and room for the simulated device's threads: the processors are what is scarce here.
+    let decode = [("api", "graph"), ("kernels", "40"), ("cpu-us", "4000")];
+    let decode = decode.map(|(name, value)| (name, value.to_owned()));
+    let half = ["--compute", "50%"];
+    let steps_per_s = |program: Program| match program.finish().outcome {
+        Outcome::Decode { steps_per_s, .. } => steps_per_s,
+        other => panic!("{other:?}"),
+    };
+    eventually(|| {
+        let start = |tenant| node.start(Vendor::Amd, tenant, &half, ("decode", 4.0), &decode);
+        let mut by_itself = vec![start("a")];
+        Program::begin_together(&mut by_itself);
+        let alone = steps_per_s(by_itself.remove(0));
+        let other = node.start(Vendor::Amd, "b", &half, ("saturate", 5.0), &[]);
+        let mut both = vec![start("a"), other];
+        let span = Program::begin_together(&mut both);
+        let beside = steps_per_s(both.remove(0));
+        let other = both[0].work(span.1).rate(span.0, span.1);
+        eprintln!("{alone:.0} steps/s alone, {beside:.0} beside the other, which has {other:.2}");
+        let mut amiss = Vec::new();
+        if beside < 0.9 * alone || other < 0.45 {
+            amiss.push(format!("{alone:.0} and {beside:.0} steps/s, {other:.2}"));
+        }
         amiss
-            .then(|| format!("25/75: {got:.2} %"))
-            .into_iter()
-            .collect()
     });
 }
 
 #[test]
 fn what_a_killed_program_had_comes_back_to_the_others() {
     let _alone = alone();
-    let Some(node) = node("what_a_killed_program_had_comes_back_to_the_others") else {
+    let Some(node) = node() else {
         return;
     };
     let hold = [("bytes", (2 * GIB).to_string())];
@@ -198,14 +291,13 @@ fn mixed_policy(amd: &str) -> String {
              [tenant.device.\"{amd}\"]\ncompute = {amd_percent}\nmemory = \"{amd_gib}GiB\"\n"
         )
     };
-    TURNS.to_owned() + &MIXED.map(tenant).concat()
+    MIXED.map(tenant).concat()
 }
 
 #[test]
 fn on_a_node_with_devices_of_two_vendors_each_tenant_gets_what_one_file_says() {
     let _alone = alone();
-    let Some(_) = node("on_a_node_with_devices_of_two_vendors_each_tenant_gets_what_one_file_says")
-    else {
+    let Some(_) = node() else {
         return;
     };
     eventually(|| {
@@ -215,7 +307,7 @@ fn on_a_node_with_devices_of_two_vendors_each_tenant_gets_what_one_file_says() {
         let from_file = ["--policy", policy.to_str().expect("UTF-8")];
         // More than any of them may have.
         let hold = [("bytes", (10 * GIB).to_string())];
-        let start = |vendor, name| node.start(vendor, name, &from_file, ("hog", 8.0), &hold);
+        let start = |vendor, name| node.start(vendor, name, &from_file, ("hog", SECONDS), &hold);
         let mut programs = Vec::new();
         for vendor in [Vendor::Nvidia, Vendor::Amd] {
             programs.extend(MIXED.map(|(name, ..)| start(vendor, name)));
@@ -247,8 +339,7 @@ fn on_a_node_with_devices_of_two_vendors_each_tenant_gets_what_one_file_says() {
         for (pair, wanted) in [(0, f64::from(MIXED[0].1)), (2, f64::from(MIXED[0].3))] {
             let got = percent(&ended[pair], &ended[pair + 1], span);
             eprintln!("{wanted} %: {got:.2} %");
-            // Two devices' threads on a small machine.
-            if (got - wanted).abs() > 2.0 * POINTS {
+            if (got - wanted).abs() > POINTS {
                 amiss.push(format!("{wanted} %: {got:.2} %"));
             }
         }

@@ -126,7 +126,7 @@ impl Node {
     ) -> Program {
         let mut command = self.run(vendor, tenant, limits);
         command.args([mode, "--start-at", "stdin"]);
-        if mode == "hog" || mode == "saturate" {
+        if matches!(mode, "hog" | "saturate" | "decode") {
             command.args(["--iters-per-us", ITERS_PER_US]);
         }
         for (name, value) in more {

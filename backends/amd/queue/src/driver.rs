@@ -18,6 +18,9 @@ use hip_sys::{
 
 /// All bits of a word count.
 pub(crate) const WHOLE_WORD: u32 = u32::MAX;
+/// How near to where numbers of 32 bits begin again a stream cannot wait for one. Much more than a process has segments
+/// that are not over, which is how far the word moves while a stream waits.
+pub(crate) const WRAP_MARGIN: u32 = 1 << 10;
 /// `hipEventDefault` in hip_runtime_api.h: an event that notes the time.
 const TIMED: u32 = 0;
 
@@ -97,6 +100,13 @@ impl<F: Functions> StreamDriver for Streams<F> {
             code,
             for_now: false,
         }))
+    }
+
+    /// The device compares without regard to the sign: across the wrap, a word that has reached the number is less than
+    /// it, and one that has not is more.
+    #[inline]
+    fn can_wait(word: u32, value: u32) -> bool {
+        word.max(value) <= u32::MAX - WRAP_MARGIN
     }
 
     #[inline]

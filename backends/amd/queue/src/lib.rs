@@ -7,9 +7,9 @@
 //! memory the runtime waits by a small kernel that looks at the word. Where the driver refuses, the thread waits in
 //! place of the stream. None of it has run on hardware.
 //!
-//! The runtime compares words without regard to the sign (`hipStreamWaitValueGte`). Segments are numbered in 32 bits, so
-//! that matters once in 2³² segments: a wait from before the wrap that is looked at only after it holds until the
-//! arbiter's bound passes its turn on.
+//! The runtime compares words without regard to the sign (`hipStreamWaitValueGte`; the kernel `__amd_streamOpsWait` of
+//! ROCm's device libraries 5.2.3 compares so). Segments are numbered in 32 bits, so once in 2³² segments it cannot tell
+//! which of two numbers comes first: there the thread waits in place of the stream.
 
 mod driver;
 #[cfg(test)]

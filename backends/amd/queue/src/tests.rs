@@ -3,7 +3,7 @@
 use core::cell::Cell;
 use core::ffi::{c_uint, c_void};
 use core::ptr;
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use fcsp_core::backend::{Elapsed, Marker, QueueId, StreamGate};
 use fcsp_core::region::layout::{GatePage, PAGE_BYTES};
@@ -100,6 +100,34 @@ fn waits_and_writes_go_to_the_words_address_in_the_queues_stream() {
     assert!(gate.write(QueueId(80), word, 8));
     assert_eq!(PUT.get(), (80, address, 8, 0, 0));
     assert_eq!(REGISTER.get().1, 1, "pinned once");
+}
+
+/// The driver compares without regard to the sign, so where numbers begin again the thread has to wait.
+#[test]
+fn no_stream_waits_across_the_wrap() {
+    let page = page();
+    let pages = Pages::new(page);
+    let gate = HipGate::new(&pages, Streams(DRIVER), Handles);
+    let (word, _) = word(page, 0);
+    let waits = |now: u32, value: u32| {
+        word.store(now, Ordering::Relaxed);
+        PUT.set((0, 0, 0, 0, 0));
+        let accepted = gate.wait(QueueId(64), word, value);
+        assert_eq!(accepted, PUT.get().0 == 64);
+        accepted
+    };
+    assert!(waits(0, 1));
+    assert!(waits(u32::MAX / 2, u32::MAX / 2 + 20));
+    assert!(
+        !waits(u32::MAX - 10, u32::MAX - 5),
+        "the word may wrap before anybody looks"
+    );
+    assert!(!waits(u32::MAX - 10, 3), "it would be taken to be there");
+    assert!(
+        !waits(3, u32::MAX - 10),
+        "it is there, and would not be taken to be"
+    );
+    assert!(waits(3, 20), "all have wrapped");
 }
 
 #[test]

@@ -54,6 +54,7 @@ impl Kernel {
                 width,
                 comparison: Comparison::AtLeast,
                 value,
+                mask: u64::MAX,
             }));
         }
         let effect = match self.count {

@@ -1,5 +1,7 @@
 //! What the vendors' devices differ in, as far as launches and contexts are concerned.
 
+use fcsp_sim::Comparison;
+
 /// A vendor's device.
 #[derive(Debug)]
 pub struct Profile {
@@ -17,6 +19,8 @@ pub struct Profile {
     pub limits: &'static [usize],
     /// The lowest and the highest priority of a stream; lower numbers are higher priorities.
     pub priorities: (i32, i32),
+    /// How streams wait for a word that is to be at least a value.
+    pub at_least: Comparison,
     /// Whether a process may open its own memory handles.
     pub opens_own_handles: bool,
 }

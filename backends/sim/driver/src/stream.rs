@@ -271,15 +271,21 @@ fn word(address: Address, width: Width) -> Outcome {
     require(memory::contains(address, width.bytes()), rc::INVALID_VALUE)
 }
 
-/// A wait for a word.
+/// A wait for a word, of which the bits in `mask` count.
 ///
 /// # Errors
 /// No memory there, or an unknown comparison.
-pub fn wait_op(address: u64, value: u64, flags: c_uint, width: Width) -> Result<Op, Failure> {
+pub fn wait_op(
+    address: u64,
+    value: u64,
+    flags: c_uint,
+    mask: u64,
+    width: Width,
+) -> Result<Op, Failure> {
     const FLUSH: c_uint = 1 << 30;
     word(address, width)?;
     let comparison = match flags & !FLUSH {
-        0 => Comparison::AtLeast,
+        0 => profile().at_least,
         1 => Comparison::Equal,
         2 => Comparison::And,
         3 => Comparison::Nor,
@@ -290,6 +296,7 @@ pub fn wait_op(address: u64, value: u64, flags: c_uint, width: Width) -> Result<
         width,
         comparison,
         value,
+        mask,
     }))
 }
 
@@ -325,7 +332,7 @@ pub unsafe fn wait_value_32(
     flags: c_uint,
 ) -> Outcome {
     let stream = resolve(handle)?;
-    let op = wait_op(address, u64::from(value), flags, Width::Bits32)?;
+    let op = wait_op(address, u64::from(value), flags, u64::MAX, Width::Bits32)?;
     submit_word(&stream, op)
 }
 
@@ -337,7 +344,7 @@ pub unsafe fn wait_value_64(
     flags: c_uint,
 ) -> Outcome {
     let stream = resolve(handle)?;
-    let op = wait_op(address, value, flags, Width::Bits64)?;
+    let op = wait_op(address, value, flags, u64::MAX, Width::Bits64)?;
     submit_word(&stream, op)
 }
 
@@ -447,9 +454,9 @@ pub fn batch(handle: StreamHandle, batch: impl IntoIterator<Item = BatchOp>) -> 
         .map(|op| {
             let low = op.value & u64::from(u32::MAX);
             match op.operation {
-                1 => wait_op(op.address, low, op.flags, Width::Bits32),
+                1 => wait_op(op.address, low, op.flags, u64::MAX, Width::Bits32),
                 2 => write_op(op.address, low, op.flags, Width::Bits32),
-                4 => wait_op(op.address, op.value, op.flags, Width::Bits64),
+                4 => wait_op(op.address, op.value, op.flags, u64::MAX, Width::Bits64),
                 5 => write_op(op.address, op.value, op.flags, Width::Bits64),
                 // Every effect is ordered already.
                 3 | 6 => Ok(Op::Instant(Effect::None)),

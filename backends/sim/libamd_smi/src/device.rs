@@ -104,10 +104,12 @@ pub unsafe fn address(processor: amdsmi_processor_handle, place: *mut amdsmi_bdf
     unsafe { put(place, bdf(device(processor)?)) }
 }
 
-/// `amdsmi_get_gpu_bdf_id`.
+/// `amdsmi_get_gpu_bdf_id`: the address, and which partition it is above that.
 pub unsafe fn address_number(processor: amdsmi_processor_handle, place: *mut u64) -> Outcome {
+    let device = device(processor)?;
+    let partition = u64::from(device.partition()) << 28;
     // SAFETY: the caller's pointer, null allowed; every bit pattern of the union is a number.
-    unsafe { put(place, bdf(device(processor)?).as_uint) }
+    unsafe { put(place, bdf(device).as_uint | partition) }
 }
 
 /// `amdsmi_get_processor_handle_from_bdf`.

@@ -3,7 +3,7 @@
 use crate::border::{self, Outcome, Pass, put, put_static_text, rc, require, static_text};
 use crate::own;
 use fcsp_sim::calibration::AMD_CONTEXT_OVERHEAD_BYTES;
-use fcsp_sim::{Config, Vendor};
+use fcsp_sim::{Comparison, Config, Vendor};
 use fcsp_sim_driver::driver::{gpu, gpus, init as init_driver};
 use fcsp_sim_driver::types::ContextHandle;
 use fcsp_sim_driver::{Failure, Profile, context, visible};
@@ -23,6 +23,7 @@ static MI210: Profile = Profile {
     shared_bytes_max: 65_536,
     limits: &[1024, 4 << 20, 4 << 20],
     priorities: (1, -1),
+    at_least: Comparison::NotLess,
     opens_own_handles: false,
 };
 

@@ -41,7 +41,7 @@ pub fn device_id(handle: hip_sys::hipStream_t) -> c_int {
     if found.is_ok() { device } else { -1 }
 }
 
-/// `hipStreamWaitValue32`. Masks that hide a part of the word are not simulated.
+/// `hipStreamWaitValue32`.
 pub unsafe fn wait_value_32(
     handle: StreamHandle,
     address: Address,
@@ -49,8 +49,8 @@ pub unsafe fn wait_value_32(
     flags: c_uint,
     mask: u32,
 ) -> Outcome {
-    require(mask == u32::MAX, rc::NOT_SUPPORTED)?;
-    let op = wait_op(address, u64::from(value), flags, Width::Bits32)?;
+    let (value, mask) = (u64::from(value), u64::from(mask));
+    let op = wait_op(address, value, flags, mask, Width::Bits32)?;
     neutral::words(handle, vec![op])
 }
 
@@ -62,8 +62,8 @@ pub unsafe fn wait_value_64(
     flags: c_uint,
     mask: u64,
 ) -> Outcome {
-    require(mask == u64::MAX, rc::NOT_SUPPORTED)?;
-    neutral::words(handle, vec![wait_op(address, value, flags, Width::Bits64)?])
+    let op = wait_op(address, value, flags, mask, Width::Bits64)?;
+    neutral::words(handle, vec![op])
 }
 
 /// `hipStreamBatchMemOp`, without barriers and flushes, which HIP has only the numbers of.

@@ -3,8 +3,8 @@
 use crate::border::{self, Outcome, put, put_static_text, rc};
 use crate::types::*;
 use cuda_sys::CUuuid;
-use fcsp_sim::Config;
 use fcsp_sim::calibration::CONTEXT_OVERHEAD_BYTES;
+use fcsp_sim::{Comparison, Config};
 pub use fcsp_sim_driver::driver::*;
 use fcsp_sim_driver::{Profile, visible};
 use std::ffi::{c_char, c_int, c_uint, c_void};
@@ -22,6 +22,7 @@ static H200: Profile = Profile {
     shared_bytes_max: 232_448,
     limits: &[1024, 7_340_032, 8_388_608, 0, 2048, 128, 0],
     priorities: (0, -5),
+    at_least: Comparison::AtLeast,
     opens_own_handles: false,
 };
 

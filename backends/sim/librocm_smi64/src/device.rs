@@ -66,10 +66,12 @@ pub unsafe fn unique_id(index: u32, place: *mut u64) -> Outcome {
     unsafe { put(place, unique(device(index)?)) }
 }
 
-/// `rsmi_dev_pci_id_get`: domain, bus, device and function in one number.
+/// `rsmi_dev_pci_id_get`: domain, partition, bus, device and function in one number.
 pub unsafe fn pci_id(index: u32, place: *mut u64) -> Outcome {
+    let device = device(index)?;
+    let number = u64::from(device.partition()) << 28 | u64::from(device.pci_bus()) << 8;
     // SAFETY: the caller's pointer, null allowed.
-    unsafe { put(place, u64::from(device(index)?.pci_bus()) << 8) }
+    unsafe { put(place, number) }
 }
 
 /// `rsmi_dev_drm_render_minor_get`.

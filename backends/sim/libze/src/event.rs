@@ -123,6 +123,7 @@ impl Event {
             width: Width::Bits32,
             comparison: Comparison::Equal,
             value: 1,
+            mask: u64::MAX,
         })
     }
 

@@ -50,7 +50,7 @@ impl Program {
     /// Builds `programs/<name>.c`; nothing, and a line that says why, where that is not possible.
     fn build(name: &str, link: bool) -> Option<Self> {
         if let Some(reason) = missing() {
-            eprintln!("skipped: {name}: {reason}");
+            fcsp_skipped::skip(reason);
             return None;
         }
         let node = tempfile::tempdir().expect("a temporary directory");
@@ -187,7 +187,7 @@ fn code_that_a_compiler_made_runs() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/kernels.cl");
     let module = program.node.path().join("kernels.spv");
     if opencl_to_spirv(&source, &module).is_none() {
-        eprintln!("skipped: spirv: no clang and llvm-spirv of one version");
+        fcsp_skipped::skip("no clang and llvm-spirv of one version");
         return;
     }
     passes(program.command().arg(&module));

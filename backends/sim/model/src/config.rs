@@ -89,7 +89,8 @@ pub struct Config {
     /// driver that is older. Exported symbols are not affected.
     pub hidden: Vec<String>,
     /// How AMD devices say that their compute units and their memory are partitioned
-    /// (`FCSP_SIM_AMD_PARTITION`, `CPX/NPS4` for example); `None` for a device that cannot be.
+    /// (`FCSP_SIM_AMD_PARTITION`, `CPX/NPS4` for example); `None` for a device that cannot be. The devices are then
+    /// the partitions of as few as there must be for so many.
     pub partition: Option<(String, String)>,
     /// What memory pools grow by (`FCSP_SIM_POOL_CHUNK_BYTES`, default 32 MiB).
     pub pool_chunk_bytes: u64,
@@ -111,6 +112,18 @@ impl Config {
             Vendor::Intel => config.become_intel(get),
         }
         config
+    }
+
+    /// Into how many devices each device is partitioned.
+    pub fn parts(&self) -> u32 {
+        let compute = self.partition.as_ref().map(|it| it.0.as_str());
+        match compute {
+            Some("DPX") => 2,
+            Some("TPX") => 3,
+            Some("QPX") => 4,
+            Some("CPX") => 8,
+            _ => 1,
+        }
     }
 
     fn become_intel(&mut self, get: impl Fn(&str) -> Option<String>) {

@@ -156,9 +156,14 @@ impl Device {
         uuid
     }
 
-    /// Number of the simulated PCI bus (domain 0, device 0).
+    /// Number of the simulated PCI bus (domain 0, device 0). The partitions of a device have one.
     pub fn pci_bus(&self) -> u32 {
-        6 + self.index + DEVICES_MAX * self.config.vendor.number()
+        6 + self.index / self.config.parts() + DEVICES_MAX * self.config.vendor.number()
+    }
+
+    /// Which partition of its device this is; 0 for a whole one.
+    pub fn partition(&self) -> u32 {
+        self.index % self.config.parts()
     }
 
     /// Whether contexts run concurrently.

@@ -148,6 +148,12 @@ const VERSIONED: &[Versioned] = &[
     },
 ];
 
+/// Files that are installed as they are: here how a kernel driver would describe the simulated device of AMD's.
+const FILES: &[(&str, &str)] = &[(
+    "backends/sim/libamdhip64/kfd/1/properties",
+    "lib/sim/amd/kfd/1/properties",
+)];
+
 /// The install tree.
 pub fn tree() -> PathBuf {
     workspace::root().join("target/fcsp")
@@ -183,6 +189,9 @@ pub fn run(args: &Args) -> Result<()> {
     }
     for product in VERSIONED {
         link(product, &built, &tree)?;
+    }
+    for (file, to) in FILES {
+        install(&workspace::root().join(file), &tree.join(to))?;
     }
     hip::load_program(&tree)?;
     println!("installed in {}", tree.display());

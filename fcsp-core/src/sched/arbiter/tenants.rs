@@ -10,6 +10,8 @@ use crate::sched::segment::SegmentState;
 use crate::sched::shares::{WHOLE_PPM, shares};
 
 const PERCENT_PPM: u32 = WHOLE_PPM / 100;
+/// With so many segments that are not over a program has more waiting than what runs and what it is just submitting.
+const BACKLOG: usize = 3;
 
 impl Arbiter {
     /// Learns of new tenants and processes, and forgets those that are gone.
@@ -66,10 +68,9 @@ impl Arbiter {
         }
         // A tenant that slept gains no credit beyond a turn.
         for tenant in &view.tenants {
-            let works = view
-                .processes
-                .iter()
-                .any(|p| p.tenant == tenant.index && p.has_work());
+            let of_it = || view.processes.iter().filter(|p| p.tenant == tenant.index);
+            let works = of_it().any(ProcessView::has_work);
+            let backlogged = of_it().any(|p| p.segments.len() >= BACKLOG);
             let credit_ns = self.tuning.turn_ns_max;
             let least = self.vtime_ns.saturating_sub(credit_ns);
             if let Some(account) = self.tenants.get_mut(&tenant.index) {
@@ -77,6 +78,7 @@ impl Arbiter {
                     account.vtime_ns = account.vtime_ns.max(least);
                 }
                 account.had_work = works;
+                account.note_backlog(now, backlogged);
             }
         }
         let working = self.tenants.values().filter(|a| a.had_work);

@@ -7,6 +7,9 @@
 //! is compared. They stay together only if nobody has less than in turns and all have more in total.
 //! Every tenant has at least what its share of turns would give it, so shares hold as a floor.
 //!
+//! What turns were seen to give may be less than that: a host that is busy hands them over late. A tenant whose work waits for
+//! the device, and not the device for its work, is owed its share of that time, whatever was seen.
+//!
 //! What is compared is work: the lengths that finished segments were expected to have. Lengths are learnt
 //! while programs take turns only, because beside others the same work takes longer.
 //!
@@ -76,6 +79,9 @@ const TRIM_NS: u64 = ms(400);
 /// From this part of the device on, in thousandths, that work takes in turns, a driver that slices time has nothing to
 /// gain: hand-overs and what lies between kernels take most of the rest.
 const BUSY_MILLI: u64 = 850;
+/// Part of its share that a tenant whose work always waits gets done in turns where nothing disturbs them, thousandths: the rest
+/// are hand-overs.
+const TURNS_MILLI: u64 = 950;
 /// How often to look while programs run together: segments are retired then, and their makers need room.
 const LOOK_NS: u64 = ms(1);
 
@@ -113,7 +119,9 @@ pub(super) struct Together {
     /// When counting began in this phase; 0 while the phase settles.
     counted_from_ns: u64,
     begun: Work,
-    /// What turns gave, per second.
+    /// For how long each had had more work waiting then.
+    backlog: Work,
+    /// What turns gave, per second, or what they owe.
     in_turns: Work,
     /// Who is held back.
     trim: Option<Trim>,
@@ -243,7 +251,7 @@ impl Arbiter {
                 self.together.enter(Phase::Watched, now);
             }
             Phase::Watched if counted_ns >= WATCH_NS => {
-                self.together.in_turns = self.per_second(now);
+                self.together.in_turns = self.owed_by_turns(now);
                 if self.is_to_be_tried(view) {
                     self.together.enter(Phase::Trial, now);
                 } else {
@@ -339,6 +347,7 @@ impl Arbiter {
     fn count_from(&mut self, now: u64) {
         self.together.counted_from_ns = now;
         self.together.begun = self.work();
+        self.together.backlog = self.backlog();
     }
 
     /// Who would run together; `None` where nobody does: neither the device nor its driver may do it, one tenant is
@@ -368,9 +377,40 @@ impl Arbiter {
         (free && told && cast.len() > 1).then_some(cast)
     }
 
+    fn of_each(&self, what: impl Fn(&TenantAccount) -> u64) -> Work {
+        let of = |(index, _): &(usize, u32)| Some((*index, what(self.tenants.get(index)?)));
+        self.together.cast.iter().filter_map(of).collect()
+    }
+
     fn work(&self) -> Work {
-        let work = |(index, _): &(usize, u32)| Some((*index, self.tenants.get(index)?.work_ns));
-        self.together.cast.iter().filter_map(work).collect()
+        self.of_each(|tenant| tenant.work_ns)
+    }
+
+    fn backlog(&self) -> Work {
+        self.of_each(|tenant| tenant.backlog_ns)
+    }
+
+    /// What turns give each per second: what they were seen to give, but no less than its share of the time for which a tenant
+    /// had more work waiting, unless it feels every delay: then its work is what it could prepare.
+    fn owed_by_turns(&self, now: u64) -> Work {
+        let counted_ns = now.saturating_sub(self.together.counted_from_ns).max(1);
+        let (mut owed, backlog) = (self.per_second(now), self.backlog());
+        for (index, share_ppm) in &self.together.cast {
+            let mut processes = self.processes.values().filter(|it| it.tenant == *index);
+            if processes.any(ProcessAccount::interactive) {
+                continue;
+            }
+            let had_ns = |work: &Work| work.get(index).copied().unwrap_or(0);
+            let waited_ns = had_ns(&backlog).saturating_sub(had_ns(&self.together.backlog));
+            let its_share =
+                u128::from(waited_ns) * u128::from(*share_ppm) * u128::from(TURNS_MILLI);
+            let least = its_share / u128::from(counted_ns);
+            if let Some(rate) = owed.get_mut(index) {
+                // Millionths and thousandths make one of each nanosecond in a second.
+                *rate = (*rate).max(least as u64);
+            }
+        }
+        owed
     }
 
     /// Work of each in this phase, per second.

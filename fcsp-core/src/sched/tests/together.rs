@@ -42,6 +42,26 @@ fn programs_that_gain_nothing_take_turns_at_their_shares() {
     }
 }
 
+/// A host that hands turns over late makes them look bad while they are watched. Nobody is judged by that afterwards.
+#[test]
+fn shares_are_not_measured_by_turns_that_a_busy_host_spoilt() {
+    let programs = [(balanced(25), saturate()), (balanced(75), saturate())];
+    let mut node = Node::concurrent(100, &programs);
+    let usual_ns = node.wake_latency_ns;
+    node.wake_latency_ns = ms(16);
+    let watched = node.run(ms(450));
+    println!("simulated: turns that are handed over late, {watched:?} of 450 ms");
+    assert!(watched.iter().sum::<u64>() < ms(330), "they look bad");
+    node.wake_latency_ns = usual_ns;
+    node.run(ms(550));
+    for _ in 0..3 {
+        let done = node.run(ms(1_000));
+        let share = done[0] as f64 / done.iter().sum::<u64>() as f64;
+        println!("simulated: each takes twice as long beside the other, 25 %: {share:.4}");
+        assert!((share - 0.25).abs() <= 0.01, "{share:.4}");
+    }
+}
+
 #[test]
 fn nobody_has_less_than_in_turns_for_the_others_sake() {
     // Together both would have 0.69: more in total, and less than the second's share. So the first is held back.

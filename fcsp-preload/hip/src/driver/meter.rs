@@ -6,7 +6,7 @@ use rocm_smi_sys::{rsmi_process_info_t, rsmi_status_t};
 
 use crate::driver::Hip;
 use crate::hooks::rsmi;
-use crate::info::view::bus_address;
+use crate::info::view;
 
 impl Meter for Hip {
     /// The library's index of the device.
@@ -19,20 +19,7 @@ impl Meter for Hip {
     const GROWTH_BYTES: u64 = 12 << 20;
 
     fn handle_of(id: &str) -> Option<u32> {
-        let mut count = 0;
-        // SAFETY: initialising twice is counted by the library; it writes a number.
-        let results = unsafe {
-            [
-                rsmi::rsmi_init.get()?(0),
-                rsmi::rsmi_num_monitor_devices.get()?(&mut count),
-            ]
-        };
-        let known = results
-            .iter()
-            .all(|result| *result == rsmi_status_t::RSMI_STATUS_SUCCESS);
-        (0..count)
-            .filter(|_| known)
-            .find(|index| bus_address(*index).is_some_and(|address| address == id))
+        (0..view::devices()?).find(|index| view::id_of_index(*index).is_some_and(|it| it == id))
     }
 
     fn process_bytes(handle: u32) -> Option<u64> {

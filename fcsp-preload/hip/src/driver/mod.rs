@@ -24,6 +24,7 @@ use hip_sys::hipError_t;
 use crate::errors::quietly;
 use crate::hooks::hip;
 use crate::identity;
+use crate::mask;
 
 /// The driver of the program that this library is loaded into.
 #[derive(Clone, Copy, Debug)]
@@ -74,10 +75,9 @@ impl Devices for Hip {
         SharingMode::Concurrent
     }
 
-    /// A mask (`HSA_CU_MASK`) names compute units; how many of them the device has is not known here, so a program that
-    /// somebody gave one counts as one that can use all.
+    /// A program that somebody else gave a mask counts as one that can use all units.
     fn partition_percent() -> Option<u32> {
-        None
+        mask::percent()
     }
 
     fn tell_sharing(_attachment: &Attachment, id: &str) {

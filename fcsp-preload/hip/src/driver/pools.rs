@@ -13,8 +13,9 @@ use crate::errors::quietly;
 use crate::hooks::hip;
 
 impl Pools for Hip {
-    /// Not measured. A pool that grows by more is expected to from then on.
-    const GRANULE_BYTES: u64 = 2 << 20;
+    /// Not measured, and rather too much: as another vendor's driver takes. It is charged for the time of the call only, and
+    /// what a pool grows by beyond it is seen when it is there already.
+    const GRANULE_BYTES: u64 = 32 << 20;
     const BLOCK_ALIGN_BYTES: u64 = 4 << 10;
 
     #[inline]

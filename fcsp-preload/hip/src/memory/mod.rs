@@ -157,5 +157,10 @@ const _: () = assert!(core::mem::offset_of!(hipPitchedPtr, ptr) == 0);
 /// As `hipFree`.
 pub unsafe fn free(real: fn_types::hipFree, ptr: *mut c_void) -> hipError_t {
     // SAFETY: the program's own call, passed on.
-    plain_free::<Hip>(ptr.number(), || unsafe { real(ptr) })
+    let call = || unsafe { real(ptr) };
+    if ptr.is_null() {
+        // How programs have the runtime make a context.
+        return taking(call);
+    }
+    plain_free::<Hip>(ptr.number(), call)
 }

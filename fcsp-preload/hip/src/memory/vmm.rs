@@ -4,6 +4,7 @@ use core::ffi::{c_uchar, c_ulonglong, c_void};
 
 use fcsp_gate::Handle;
 use fcsp_program::device;
+use fcsp_program::driver::Codes;
 use fcsp_program::memory::physical;
 use hip_sys::{
     fn_types, hipError_t, hipMemAllocationProp, hipMemGenericAllocationHandle_t, hipMemLocation,
@@ -57,7 +58,9 @@ pub unsafe fn create(
     let Some(device) = device else {
         return taking(allocate);
     };
-    note_use(device);
+    if !note_use(device) {
+        return Hip::OUT_OF_MEMORY;
+    }
     // SAFETY: the program's own argument.
     unsafe { physical::create::<Hip, _>(handle, size as u64, device, allocate) }
 }

@@ -5,8 +5,10 @@
 #[macro_use]
 mod support;
 
+mod compiled;
 mod info;
 mod management;
 mod memory;
+mod partitions;
 mod turns;
 mod vendors;

@@ -23,7 +23,7 @@ const VRAM: rsmi_memory_type_t = rsmi_memory_type_t::RSMI_MEM_TYPE_VRAM;
 
 #[test]
 fn the_management_library_shows_the_tenants_part() {
-    run_managed(crate::here!(), |hip, _| {
+    run_managed(crate::here!(), &[], |hip, _| {
         let smi = Library::open(c"librocm_smi64.so.1");
         smi!(smi, rsmi_init(0));
         let (mut address, mut total, mut used) = (null_mut(), 0, 0);
@@ -48,7 +48,7 @@ fn the_management_library_shows_the_tenants_part() {
 
 #[test]
 fn what_a_context_takes_is_charged_as_the_management_library_shows_it() {
-    run_managed(crate::here!(), |hip, _| {
+    run_managed(crate::here!(), &[], |hip, _| {
         let mut address = null_mut();
         ok!(hip, hipMalloc(&mut address, 100 << 20));
         // What is seen is charged, and 12 MiB that the driver may come to take.
@@ -72,7 +72,7 @@ fn what_a_context_takes_is_charged_as_the_management_library_shows_it() {
 
 #[test]
 fn its_successor_shows_the_same() {
-    run_managed(crate::here!(), |hip, _| {
+    run_managed(crate::here!(), &[], |hip, _| {
         let smi = Library::open(c"libamd_smi.so.27");
         const GPUS: u64 = 1 << 1;
         smi!(smi, amdsmi_init(GPUS));

@@ -1,6 +1,9 @@
 //! Memory: charged when it is allocated, refused beyond the quota, given back when it is freed.
 
 use crate::support::{CONTEXT_BYTES, Library, MIB, QUOTA_BYTES, run};
+use fcsp_core::ledger::slot_bytes;
+use fcsp_core::region::{list, scan};
+use fcsp_core::sync::Ordering::Acquire;
 use hip_sys::{
     hipError_t, hipExtent, hipMemAllocationProp, hipMemAllocationType, hipMemLocation,
     hipMemLocationType, hipPitchedPtr,
@@ -25,6 +28,38 @@ fn begin(hip: &Library) {
     ok!(hip, hipMalloc(&mut address, 1 << 20));
     ok!(hip, hipFree(address));
     assert_eq!(hip.charged_bytes(), 0);
+}
+
+/// What this process is charged on the one device that it uses.
+fn own_bytes() -> u64 {
+    let directory = std::env::var_os("FCSP_RUN_DIR").expect("set");
+    let found = list(directory.as_ref()).expect("readable").into_iter();
+    let region = found.filter_map(|(_, region)| region.ok()).next();
+    let region = region.expect("one device");
+    let mut slots = scan::live_slots(region.layout());
+    let mine = slots.find(|it| it.slot.pid.load(Acquire) == std::process::id());
+    slot_bytes(region.layout(), mine.expect("attached").index)
+}
+
+#[test]
+fn a_context_is_charged_with_whatever_makes_the_runtime_make_it() {
+    type First = fn(&Library);
+    let firsts: [First; 4] = [
+        |hip| ok!(hip, hipFree(null_mut())),
+        |hip| ok!(hip, hipStreamCreate(&mut null_mut())),
+        |hip| ok!(hip, hipHostMalloc(&mut null_mut(), 4096, 0)),
+        |hip| ok!(hip, hipMalloc(&mut null_mut(), 1)),
+    ];
+    run(crate::here!(), &[], |hip, _| {
+        for first in firsts {
+            first(hip);
+            // Not asked of the driver, which would make one.
+            let charged_bytes = own_bytes();
+            assert!((CONTEXT_BYTES..CONTEXT_BYTES + 2).contains(&charged_bytes));
+            ok!(hip, hipDeviceReset());
+            assert_eq!(own_bytes(), 0);
+        }
+    });
 }
 
 #[test]

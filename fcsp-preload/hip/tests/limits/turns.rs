@@ -105,7 +105,7 @@ fn kernels_of_compiled_programs_are_gated() {
             .output();
         let compiled = match compiled {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                eprintln!("skipped: hipcc is not installed (Debian: apt-get install hipcc)");
+                fcsp_skipped::skip("hipcc is not installed (Debian: apt-get install hipcc)");
                 return;
             }
             other => other.expect("hipcc starts"),

@@ -136,8 +136,8 @@ pub fn run(here: &str, set: &[(&str, &str)], body: impl Fn(&Library, u32)) {
 }
 
 /// As [`run`], with ROCm SMI and AMD SMI.
-pub fn run_managed(here: &str, body: impl Fn(&Library, u32)) {
-    start(here, &[], true, body);
+pub fn run_managed(here: &str, set: &[(&str, &str)], body: impl Fn(&Library, u32)) {
+    start(here, set, true, body);
 }
 
 fn start(here: &str, set: &[(&str, &str)], management: bool, body: impl Fn(&Library, u32)) {

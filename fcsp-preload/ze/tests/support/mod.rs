@@ -65,7 +65,7 @@ impl Node {
     /// A new one; nothing, and a line that says why, where no program can be built.
     pub fn new() -> Option<Self> {
         if let Some(reason) = missing() {
-            eprintln!("skipped: {reason}");
+            fcsp_skipped::skip(reason);
             return None;
         }
         // In shared memory, as a run directory has to be.

@@ -38,6 +38,9 @@ pub struct Options {
     /// Only these suites
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// These suites as well, of those that run only if they are named
+    #[arg(long, value_delimiter = ',', conflicts_with = "only")]
+    and: Vec<String>,
     /// Only these cases of the suites that have cases
     #[arg(long = "case", value_delimiter = ',')]
     cases: Vec<String>,
@@ -85,7 +88,10 @@ pub struct Options {
 /// Runs the suites. The status is 1 if one could not be carried out, or, with `--strict`, if anything
 /// came otherwise than expected.
 pub fn run(options: &Options) -> Result<ExitCode> {
-    let selected = select(&options.only)?;
+    let selected = match options.and.as_slice() {
+        [] => select(&options.only)?,
+        more => select(&with_usual(more))?,
+    };
     known_cases(&selected, &options.cases)?;
     let matrix = Matrix::read(options.matrix.as_deref())?;
     let site = Site::open(
@@ -123,7 +129,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         if suite.hip || options.vendor == Vendor::Nvidia {
             result.attempt("the suite", |result| (suite.run)(&bench, result));
         } else {
-            let reason = "not run: fcsp-load-hip has not what it needs";
+            let reason = "not run: it needs what fcsp-load-hip or AMD's devices do not have";
             result.row(Row::skipped(suite.about, reason));
         }
         matrix.judge(device, suite.name, &mut result);
@@ -168,6 +174,13 @@ fn select(names: &[String]) -> Result<Vec<&'static Suite>> {
         .collect())
 }
 
+/// The names of those that run without being named, and of `more`.
+fn with_usual(more: &[String]) -> Vec<String> {
+    let usual = suites::ALL.iter().filter(|suite| !suite.on_request);
+    let usual = usual.map(|suite| suite.name.to_owned());
+    usual.chain(more.iter().cloned()).collect()
+}
+
 /// Refuses names of cases that none of the suites has: they would select nothing.
 fn known_cases(suites: &[&Suite], names: &[String]) -> Result<()> {
     for name in names {
@@ -202,7 +215,10 @@ mod tests {
         assert_eq!(chosen, ["shares", "strict"]);
         assert!(select(&["share".to_owned()]).is_err());
         let usual = suites::ALL.iter().filter(|suite| !suite.on_request);
-        assert_eq!(select(&[]).expect("the usual ones").len(), usual.count());
+        let usual = usual.count();
+        assert_eq!(select(&[]).expect("the usual ones").len(), usual);
+        let more = with_usual(&["python".to_owned()]);
+        assert_eq!(select(&more).expect("one more").len(), usual + 1);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 // Compiled with -fgpu-default-stream=per-thread: launches and copies go to the thread's own stream.
 #include "check.h"
+#include <chrono>
 #include <thread>
 
 int main() {
@@ -42,6 +43,25 @@ int main() {
     OK(hipStreamWriteValue32(blocked, words, 9, 0));
     OK(hipStreamSynchronize(blocked));
     HOLDS(__atomic_load_n(words, __ATOMIC_ACQUIRE) == 9);
+    // Words are compared without regard to the sign, and the mask says which bits count.
+    auto passes = [&](unsigned word, unsigned value, unsigned flags, unsigned mask) {
+        __atomic_store_n(words, word, __ATOMIC_RELEASE);
+        OK(hipStreamWaitValue32(blocked, words, value, flags, mask));
+        fcsp_work<<<1, 64, 0, blocked>>>(100, counter, 1);
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        bool passed = hipStreamQuery(blocked) == hipSuccess;
+        // Whatever it waits for is there.
+        __atomic_store_n(words, flags == hipStreamWaitValueEq ? value : ~0u, __ATOMIC_RELEASE);
+        if (flags == hipStreamWaitValueNor) __atomic_store_n(words, 0u, __ATOMIC_RELEASE);
+        OK(hipStreamSynchronize(blocked));
+        return passed;
+    };
+    HOLDS(passes(0x90000000, 2, hipStreamWaitValueGte, ~0u));
+    HOLDS(!passes(2, 0x90000000, hipStreamWaitValueGte, ~0u));
+    HOLDS(!passes(0xff00, 2, hipStreamWaitValueGte, 0xff));
+    HOLDS(passes(0xff02, 2, hipStreamWaitValueEq, 0xff));
+    HOLDS(!passes(0x100, 0x101, hipStreamWaitValueAnd, 1));
+    HOLDS(!passes(0xffff0001, 2, hipStreamWaitValueNor, 3));
     OK(hipHostUnregister(words));
     std::puts("done");
 }

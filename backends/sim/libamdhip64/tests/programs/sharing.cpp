@@ -15,7 +15,12 @@ int main() {
         hipIpcMemHandle_t handle;
         HOLDS(read(to_child[0], &handle, sizeof handle) == sizeof handle);
         int *theirs;
+        size_t before, after, total;
+        OK(hipMemGetInfo(&before, &total));
         OK(hipIpcOpenMemHandle(reinterpret_cast<void **>(&theirs), handle, hipIpcMemLazyEnablePeerAccess));
+        OK(hipMemGetInfo(&after, &total));
+        // It is the other's.
+        HOLDS(before == after);
         int value = 0;
         OK(hipMemcpy(&value, theirs, sizeof value, hipMemcpyDeviceToHost));
         HOLDS(value == 0x01010101);

@@ -97,7 +97,7 @@ impl Program {
         hipcc.args(options).arg("-o").arg(&path).arg(source);
         match hipcc.output() {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                println!("skipped {name}: hipcc is not installed");
+                fcsp_skipped::skip("hipcc is not installed (Debian: apt-get install hipcc)");
                 None
             }
             Err(error) => panic!("hipcc does not start: {error}"),

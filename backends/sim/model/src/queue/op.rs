@@ -58,11 +58,13 @@ impl Width {
 pub enum Comparison {
     /// `word - value >= 0` as a signed number: counters may wrap.
     AtLeast,
+    /// `word >= value` as numbers without a sign.
+    NotLess,
     /// `word == value`.
     Equal,
     /// `word & value != 0`.
     And,
-    /// `!(word | value) != 0`.
+    /// `!(word | value) != 0`, among the bits that count.
     Nor,
 }
 
@@ -77,6 +79,8 @@ pub struct Gate {
     pub comparison: Comparison,
     /// What to compare with.
     pub value: u64,
+    /// Bits of the word that count.
+    pub mask: u64,
 }
 
 impl Gate {
@@ -86,22 +90,27 @@ impl Gate {
             Width::Bits32 => {
                 // SAFETY: the submitter checked alignment and vouched for the address.
                 let word = unsafe { AtomicU32::from_ptr(self.address as *mut u32) }.load(Acquire);
-                let value = self.value as u32;
+                let (value, mask) = (self.value as u32, self.mask as u32);
+                let word = word & mask;
                 match self.comparison {
                     Comparison::AtLeast => word.wrapping_sub(value) as i32 >= 0,
+                    Comparison::NotLess => word >= value,
                     Comparison::Equal => word == value,
                     Comparison::And => word & value != 0,
-                    Comparison::Nor => !(word | value) != 0,
+                    Comparison::Nor => !(word | value) & mask != 0,
                 }
             }
             Width::Bits64 => {
                 // SAFETY: as above.
                 let word = unsafe { AtomicU64::from_ptr(self.address as *mut u64) }.load(Acquire);
+                let (value, mask) = (self.value, self.mask);
+                let word = word & mask;
                 match self.comparison {
-                    Comparison::AtLeast => word.wrapping_sub(self.value) as i64 >= 0,
-                    Comparison::Equal => word == self.value,
-                    Comparison::And => word & self.value != 0,
-                    Comparison::Nor => !(word | self.value) != 0,
+                    Comparison::AtLeast => word.wrapping_sub(value) as i64 >= 0,
+                    Comparison::NotLess => word >= value,
+                    Comparison::Equal => word == value,
+                    Comparison::And => word & value != 0,
+                    Comparison::Nor => !(word | value) & mask != 0,
                 }
             }
         }

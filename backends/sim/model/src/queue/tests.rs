@@ -82,6 +82,7 @@ fn gate(word: &'static AtomicU32, value: u64) -> Op {
         width: Width::Bits32,
         comparison: Comparison::AtLeast,
         value,
+        mask: u64::MAX,
     })
 }
 

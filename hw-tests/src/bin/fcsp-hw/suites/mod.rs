@@ -46,7 +46,7 @@ pub struct Suite {
     pub cases: fn() -> Vec<&'static str>,
     /// Whether it runs only if it is named: it takes minutes, and what it needs is not everywhere.
     pub on_request: bool,
-    /// Whether it can be run with the load program for HIP.
+    /// Whether it can be run on AMD's devices.
     pub hip: bool,
 }
 
@@ -67,7 +67,7 @@ impl Suite {
         }
     }
 
-    /// The same, with the load program for HIP as well.
+    /// The same, on AMD's devices as well.
     const fn and_hip(self) -> Self {
         Self { hip: true, ..self }
     }
@@ -93,27 +93,32 @@ pub const ALL: &[Suite] = &[
         "streams",
         "also with mixed kernels on every kind of stream, and with every way to submit work?",
         shares::streams,
-    ),
+    )
+    .and_hip(),
     Suite::whole(
         "graphs",
         "also when the work comes as graphs?",
         shares::graphs,
-    ),
+    )
+    .and_hip(),
     Suite::whole(
         "slicing",
         "what does the driver's own time-slicing give? (baseline, no FCSP)",
         slicing::run,
-    ),
+    )
+    .and_hip(),
     Suite::whole(
         "decoder",
         "does a CPU-bound decoder keep its pace beside others?",
         decoder::run,
-    ),
+    )
+    .and_hip(),
     Suite::whole(
         "latency",
         "how long does one small kernel wait beside a saturating tenant?",
         latency::run,
-    ),
+    )
+    .and_hip(),
     Suite::whole(
         "strict",
         "does a strict tenant alone get exactly its share, smoothly?",
@@ -124,12 +129,14 @@ pub const ALL: &[Suite] = &[
         "alone",
         "does one active tenant of three get the whole device?",
         alone::run,
-    ),
+    )
+    .and_hip(),
     Suite::whole(
         "fairness",
         "do 2, 4, 8 and 64 tenants get what they are entitled to in proportion?",
         fairness::run,
-    ),
+    )
+    .and_hip(),
     Suite::whole(
         "reclaim",
         "how soon does a tenant that rested have its part again?",
@@ -145,13 +152,15 @@ pub const ALL: &[Suite] = &[
         "cpu",
         "how much processor time does FCSP use, and does it rest?",
         cpu::run,
-    ),
+    )
+    .and_hip(),
     Suite::whole("quota", "is the memory quota ever exceeded?", quota::run),
     Suite::whole(
         "kill",
         "how soon do the others have what a killed tenant held?",
         kill::run,
     )
+    .and_hip()
     .and_hip(),
     Suite::whole(
         "overhead",
@@ -163,24 +172,28 @@ pub const ALL: &[Suite] = &[
         "what does it cost PyTorch programs that are alone?",
         python::run,
     )
+    .and_hip()
     .on_request(),
     Suite::whole(
         "pytorch-pair",
         "does PyTorch decoding keep its pace beside PyTorch training?",
         torch_pair::run,
     )
+    .and_hip()
     .on_request(),
     Suite::whole(
         "restarts",
         "do programs that come and go leave anything behind, or hold up others?",
         restarts::run,
     )
+    .and_hip()
     .on_request(),
     Suite::whole(
         "soak",
         "is everything in order after kills and changes of every limit?",
         soak::run,
     )
+    .and_hip()
     .on_request(),
     Suite::whole(
         "peers",
@@ -201,6 +214,7 @@ pub const ALL: &[Suite] = &[
         "do two training jobs on the same two devices lose nothing, and never stall?",
         two_jobs::run,
     )
+    .and_hip()
     .on_request(),
     Suite {
         name: "frameworks",
@@ -208,7 +222,7 @@ pub const ALL: &[Suite] = &[
         run: frameworks::run,
         cases: frameworks::names,
         on_request: true,
-        hip: false,
+        hip: true,
     },
     Suite {
         name: "programs",

@@ -8,6 +8,7 @@ use crate::bench::Bench;
 use crate::cast::{Cast, Reported};
 use crate::programs::Program;
 use crate::result::{Bar, Row, SuiteResult};
+use crate::site::Vendor;
 use crate::tenant::{Limits, Sharing, Tenant};
 
 const RACE: Program = Program {
@@ -41,12 +42,28 @@ const FAMILIES: [&str; 10] = [
     "mipmap",
     "graph",
 ];
+/// The same in HIP.
+const HIP_FAMILIES: [&str; 9] = [
+    "malloc",
+    "pitch",
+    "managed",
+    "async",
+    "from-pool",
+    "create",
+    "map",
+    "array",
+    "array-3d",
+];
 const FAMILY_SECONDS: f64 = 1.5;
 
 /// All of it.
 pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     result.attempt("the race", |result| race(bench, result));
-    for family in FAMILIES {
+    let families: &[&str] = match bench.site.vendor {
+        Vendor::Nvidia => &FAMILIES,
+        Vendor::Amd => &HIP_FAMILIES,
+    };
+    for family in families {
         result.attempt(family, |result| race_of(bench, family, result));
     }
     result.attempt("the hog", |result| hog(bench, result));
@@ -153,11 +170,11 @@ fn race(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
         Bar::AtMost(0.0),
     ));
     result.row(Row::info(
-        "seen by NVML from outside: eight contexts, then at most",
+        "seen by the management library from outside: eight contexts, then at most",
         format!("{}, {}", gib(raced.contexts_bytes), gib(raced.used_bytes)),
     ));
     result.row(Row::number(
-        "bytes over the quota, by NVML from outside, contexts included",
+        "bytes over the quota, by the management library from outside, contexts included",
         raced.used_bytes.saturating_sub(RACE_QUOTA_BYTES) as f64,
         "bytes",
         Bar::AtMost(0.0),
@@ -170,7 +187,7 @@ fn race_of(bench: &Bench, family: &str, result: &mut SuiteResult) -> Result<()> 
     let raced = run_race(bench, Some(family), FAMILY_SECONDS, result)?;
     result.row(Row::number(
         format!(
-            "{family} alone: bytes over the quota by NVML from outside ({} allocations, {} refusals, {} held and {} seen at most)",
+            "{family} alone: bytes over the quota by the management library from outside ({} allocations, {} refusals, {} held and {} seen at most)",
             raced.allocations,
             raced.refusals,
             gib(raced.held_bytes),
@@ -225,7 +242,7 @@ fn judge_hog(
         hog.refused && hog.recovered && hog.granted_bytes <= HOG_QUOTA_BYTES && rate > 0.5,
     ));
     result.row(Row::fact(
-        format!("{family}: cuMemGetInfo and cuDeviceTotalMem tell the quota"),
+        format!("{family}: the driver tells the quota as all there is"),
         format!(
             "{} and {} bytes, {} free at the refusal",
             hog.total_bytes, reported.header.total_bytes, hog.free_at_refusal_bytes

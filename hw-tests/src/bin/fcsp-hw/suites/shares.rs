@@ -11,6 +11,7 @@ use crate::programs::{
     SATURATE_MIXED, SATURATE_MULTI, SATURATE_OLD, SATURATE_PER_THREAD,
 };
 use crate::result::{Bar, Row, SuiteResult};
+use crate::site::Vendor;
 use crate::tenant::{Limits, Tenant};
 
 /// Length of a short run.
@@ -60,17 +61,21 @@ pub fn streams(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
 
 /// Every other way to submit work, with a quarter beside kernels with the rest.
 fn families(bench: &Bench, result: &mut SuiteResult) {
-    let calls = [
-        &SATURATE_LIBRARY,
-        &SATURATE_OLD,
-        &SATURATE_ATTRIBUTES,
-        &SATURATE_CLUSTER,
-        &SATURATE_GRAPH_UPDATE,
-    ];
+    let calls: &[&Program] = match bench.site.vendor {
+        Vendor::Nvidia => &[
+            &SATURATE_LIBRARY,
+            &SATURATE_OLD,
+            &SATURATE_ATTRIBUTES,
+            &SATURATE_CLUSTER,
+            &SATURATE_GRAPH_UPDATE,
+        ],
+        // It has no others.
+        Vendor::Amd => &[&SATURATE_GRAPH_UPDATE],
+    };
     // A simulated device moves memory with the processors that it and its programs run on.
-    let memory: &[&Program] = match bench.site.simulated {
-        true => &[],
-        false => &[&SATURATE_FILL, &SATURATE_COPY],
+    let memory: &[&Program] = match (bench.site.simulated, bench.site.vendor) {
+        (false, Vendor::Nvidia) => &[&SATURATE_FILL, &SATURATE_COPY],
+        _ => &[],
     };
     for family in calls.iter().chain(memory).take(bench.either(usize::MAX, 0)) {
         let mix: Mix = &[(25, family), (75, &SATURATE)];

@@ -39,6 +39,8 @@ pub struct Case {
     pub quotas: &'static [u64],
     /// Whether it is of use on the simulated device, which has the driver's interface and no kernels.
     pub simulated: bool,
+    /// Whether it runs on AMD's devices as well.
+    pub hip: bool,
     /// How many devices it uses.
     pub devices: usize,
     /// The bound on each answer. A question takes seconds; this is for programs that hang.
@@ -68,6 +70,7 @@ impl Case {
             until_steady: false,
             quotas: &[],
             simulated: false,
+            hip: false,
             devices: 1,
             answer_within: Duration::from_secs(60),
         }
@@ -107,12 +110,14 @@ pub const ALL: &[Case] = &[
         speed: Speed::Judged,
         pairs: SEVERAL_PAIRS,
         quotas: QUOTA,
+        hip: true,
         ..Case::new("torch-eager", "PyTorch eager training", TORCH, &["eager"])
     },
     Case {
         env: &[REPEATABLE],
         speed: Speed::Told,
         quotas: QUOTA,
+        hip: true,
         ..Case::new(
             "torch-compile",
             "PyTorch torch.compile",
@@ -124,6 +129,7 @@ pub const ALL: &[Case] = &[
         env: &[REPEATABLE],
         speed: Speed::Told,
         quotas: QUOTA,
+        hip: true,
         ..Case::new(
             "torch-reduce-overhead",
             "PyTorch torch.compile, mode reduce-overhead",
@@ -135,6 +141,7 @@ pub const ALL: &[Case] = &[
         env: &[REPEATABLE],
         speed: Speed::Judged,
         quotas: QUOTA,
+        hip: true,
         ..Case::new("torch-graph", "PyTorch CUDAGraph", TORCH, &["graph"])
     },
     Case {
@@ -145,6 +152,7 @@ pub const ALL: &[Case] = &[
         speed: Speed::Judged,
         pairs: SEVERAL_PAIRS,
         quotas: QUOTA,
+        hip: true,
         ..Case::new(
             "torch-expandable",
             "PyTorch expandable_segments",
@@ -168,11 +176,13 @@ pub const ALL: &[Case] = &[
     },
     Case {
         quotas: QUOTA,
+        hip: true,
         ..Case::new("torch-mempool", "PyTorch MemPool", TORCH, &["mempool"])
     },
     Case {
         env: &[REPEATABLE],
         speed: Speed::Judged,
+        hip: true,
         ..Case::new(
             "torch-libraries",
             "PyTorch cuBLAS, cuDNN, cuFFT, cuSPARSE",
@@ -180,15 +190,20 @@ pub const ALL: &[Case] = &[
             &["libraries"],
         )
     },
-    Case::new("torch-profiler", "PyTorch profiler", TORCH, &["profiler"]),
+    Case {
+        hip: true,
+        ..Case::new("torch-profiler", "PyTorch profiler", TORCH, &["profiler"])
+    },
     Case {
         env: &[REPEATABLE],
         speed: Speed::Judged,
+        hip: true,
         ..Case::new("torchvision", "torchvision ResNet", TORCH, &["resnet"])
     },
     Case {
         env: &[REPEATABLE],
         speed: Speed::Told,
+        hip: true,
         ..Case::new(
             "transformers",
             "transformers generate",
@@ -196,14 +211,18 @@ pub const ALL: &[Case] = &[
             &["transformers"],
         )
     },
-    Case::new(
-        "torch-dataloader",
-        "PyTorch DataLoader, fork and spawn, pinned memory",
-        TORCH_PROCESSES,
-        &["dataloader"],
-    ),
+    Case {
+        hip: true,
+        ..Case::new(
+            "torch-dataloader",
+            "PyTorch DataLoader, fork and spawn, pinned memory",
+            TORCH_PROCESSES,
+            &["dataloader"],
+        )
+    },
     Case {
         quotas: QUOTA,
+        hip: true,
         ..Case::new(
             "torch-ipc",
             "PyTorch CUDA tensors between processes",
@@ -213,6 +232,7 @@ pub const ALL: &[Case] = &[
     },
     Case {
         speed: Speed::Judged,
+        hip: true,
         ..Case::new("triton", "Triton", "compat_triton.py", &[])
     },
     Case {
@@ -249,6 +269,7 @@ pub const ALL: &[Case] = &[
     Case {
         env: &[NO_MULTICAST],
         devices: 2,
+        hip: true,
         ..Case::new(
             "nccl",
             "PyTorch NCCL all-reduce on two devices",
@@ -259,6 +280,7 @@ pub const ALL: &[Case] = &[
     Case {
         quotas: &[8 * GIB, 4 * GIB],
         devices: 2,
+        hip: true,
         ..Case::new(
             "torch-two-devices",
             "PyTorch on two devices with different quotas",

@@ -22,6 +22,7 @@ use self::trial::Trial;
 use super::witness::{Neighbour, Witness};
 use crate::bench::Bench;
 use crate::result::{Row, SuiteResult, Verdict};
+use crate::site::Vendor;
 
 /// The scripts travel inside this program, so that an installed one needs no source tree.
 const SCRIPTS: &[(&str, &str)] = &[
@@ -76,7 +77,9 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     let began = Instant::now();
     let mut selected: Vec<&Case> = Vec::new();
     for case in cases::ALL.iter().filter(|case| bench.selects(case.name)) {
-        if bench.site.simulated && !case.simulated {
+        if bench.site.vendor == Vendor::Amd && !case.hip {
+            result.row(Row::skipped(case.title, "is not for AMD's devices"));
+        } else if bench.site.simulated && !case.simulated {
             let reason = "needs a real device: the simulated one runs no real kernels";
             result.row(Row::skipped(case.title, reason));
         } else {
