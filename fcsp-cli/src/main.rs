@@ -4,12 +4,14 @@
 //! the programs share, or write limits into it; they are never between a program and its device.
 //! `fcsp run` becomes the program it starts, so nothing of it stays behind.
 
+mod bench;
 mod completions;
 mod demo;
 mod doctor;
 mod exit;
 mod hooks;
 mod install;
+mod interrupt;
 mod level_zero;
 mod mps;
 mod policy;
@@ -38,6 +40,7 @@ const AFTER_HELP: &str = "\
 Examples:
   fcsp doctor                                   what is here, and what is missing
   fcsp demo                                     three tenants, measured, on a GPU or a simulated one
+  fcsp bench --quick                            how FCSP compares with the GPU alone, in figures
   fcsp run --tenant a --compute 25% --memory 8GiB -- python train.py
   fcsp status --watch                           who gets what
   fcsp trace --events turns                     whose turn it is, and for how long
@@ -62,6 +65,7 @@ enum Command {
     Mps(mps::Args),
     Doctor(doctor::Args),
     Demo(demo::Args),
+    Bench(bench::Args),
     Hooks(hooks::Args),
     Completions(completions::Args),
 }
@@ -78,6 +82,7 @@ fn main() -> ExitCode {
         Command::Mps(args) => mps::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Hooks(args) => hooks::run(&args),
         Command::Completions(args) => completions::run(&args),
     };

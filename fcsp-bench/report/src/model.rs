@@ -20,6 +20,12 @@ pub struct Report {
     pub started: String,
     /// Whether all was asked for at a fraction of the samples.
     pub quick: bool,
+    /// What `--only` asked for, as it was given; empty for everything.
+    #[serde(default)]
+    pub only: Vec<String>,
+    /// How long the run took, checks and start-up included.
+    #[serde(default)]
+    pub duration_seconds: f64,
     /// Whether the device was a simulated one; then no number tells anything about hardware.
     pub simulated: bool,
     /// Whether it was interrupted before everything had run.
@@ -60,6 +66,9 @@ pub struct System {
     pub system_name: String,
     /// What kind of system.
     pub kind: SystemKind,
+    /// One line for people: `a lone tenant may have the whole device`. May be empty.
+    #[serde(default)]
+    pub description: String,
     /// [`Report::fcsp_version`] again, where the public suite has its own.
     pub benchmark_version: String,
     /// When its first metric began: RFC 3339.
@@ -82,6 +91,8 @@ pub enum SystemKind {
     Fcsp,
     /// Another one that was named by a file.
     Peer,
+    /// Hardware partitions: MIG instances that exist on this device.
+    Mig,
 }
 
 /// Whether the limits of a system held before anything was measured.
@@ -130,6 +141,9 @@ pub struct Metric {
     pub stats: Option<Stats>,
     /// `value` over native's, paired block by block. Nothing for native, and where a ratio means nothing.
     pub ratio: Option<Ratio>,
+    /// What `ratio` is the median of: one ratio for each block, in the order of time. What compares two reports uses it.
+    #[serde(default)]
+    pub block_ratios: Vec<f64>,
     /// The samples themselves, in `unit`, in the order they were taken; at most [`SAMPLES_KEPT`], evenly thinned.
     pub samples: Vec<f64>,
     /// What else was measured on the way, each with its unit: sizes, percentiles of parts, what tenants got.
@@ -194,10 +208,12 @@ pub struct Stats {
 pub struct Ratio {
     /// The median of the blocks' ratios.
     pub value: f64,
-    /// 95 % confidence interval of it: lower end.
+    /// Confidence interval of it: lower end.
     pub low: f64,
-    /// 95 % confidence interval of it: upper end.
+    /// Confidence interval of it: upper end.
     pub high: f64,
+    /// How sure the interval is: at least 0.95, and less where the blocks are too few for that (fewer than 6).
+    pub confidence: f64,
     /// Blocks it is made of.
     pub blocks: u32,
 }
@@ -220,6 +236,9 @@ pub struct Series {
     pub name: String,
     /// Unit of the second number of each point.
     pub unit: String,
+    /// What it should be, in `unit`: the tenant's entitlement, for instance.
+    #[serde(default)]
+    pub target: Option<f64>,
     /// Seconds since the series began, and the value.
     pub points: Vec<(f64, f64)>,
 }

@@ -5,13 +5,13 @@
 //! is killed leaves nothing on.
 
 mod device;
-mod interrupt;
 mod kind;
 mod line;
 mod names;
 mod summary;
 
 use crate::exit::Outcome;
+use crate::interrupt;
 use crate::regions::{Regions, RunDirArg};
 use anyhow::{Result, bail};
 use device::Traced;

@@ -1,5 +1,6 @@
 //! The `fcsp` command as a whole: what it prints, what it changes, how it ends.
 
+mod bench;
 mod demo;
 mod hooks;
 mod live;

@@ -123,7 +123,23 @@ fn obtain(base: &Path, wheel: &Wheel) -> Result<()> {
     if scratch.exists() {
         fs::remove_dir_all(&scratch)?;
     }
-    fs::create_dir_all(&scratch)?;
+    unpack_wheel(wheel.requirement, &scratch)?;
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let from = scratch.join(wheel.file);
+    fs::rename(&from, &to)
+        .with_context(|| format!("{} has no {}", wheel.requirement, wheel.file))?;
+    fs::write(&stamp, wheel.requirement)?;
+    fs::remove_dir_all(&scratch)?;
+    Ok(())
+}
+
+/// Downloads a wheel and unpacks it into a directory, which is made if it is not there.
+pub fn unpack_wheel(requirement: &str, into: &Path) -> Result<()> {
+    let archives = into.join("archives");
+    fs::create_dir_all(&archives)
+        .with_context(|| format!("cannot create {}", archives.display()))?;
     let mut pip = Command::new("python3");
     pip.args([
         "-m",
@@ -134,34 +150,26 @@ fn obtain(base: &Path, wheel: &Wheel) -> Result<()> {
         "--no-deps",
         "--dest",
     ])
-    .arg(&scratch)
-    .arg(wheel.requirement);
+    .arg(&archives)
+    .arg(requirement);
     workspace::run(&mut pip).with_context(|| {
         format!(
-            "cannot download {}: codegen needs python3 with pip and a reachable package index",
-            wheel.requirement
+            "cannot download {requirement}: codegen needs python3 with pip and a reachable package index"
         )
     })?;
-    let Some(archive) = fs::read_dir(&scratch)?
+    let Some(archive) = fs::read_dir(&archives)?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.extension().is_some_and(|e| e == "whl"))
     else {
-        bail!("pip downloaded no wheel for {}", wheel.requirement);
+        bail!("pip downloaded no wheel for {requirement}");
     };
     workspace::run(
         Command::new("python3")
             .args(["-m", "zipfile", "-e"])
             .arg(&archive)
-            .arg(&scratch),
+            .arg(into),
     )?;
-    if let Some(parent) = to.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    let from = scratch.join(wheel.file);
-    fs::rename(&from, &to)
-        .with_context(|| format!("{} has no {}", wheel.requirement, wheel.file))?;
-    fs::write(&stamp, wheel.requirement)?;
-    fs::remove_dir_all(&scratch)?;
+    fs::remove_dir_all(&archives)?;
     Ok(())
 }
 

@@ -1,12 +1,15 @@
-//! `cargo xtask codegen`: the vendor bindings, generated from the vendors' own headers and checked in.
+//! `cargo xtask codegen`: the vendor bindings, generated from the vendors' own headers, and the benchmark's kernels, compiled;
+//! all checked in.
 //!
 //! Headers come from where the vendor publishes them or are checked in (`headers`), bindgen reads them (`bindings`), and
-//! what it found is split into types and function signatures (`signatures`). Nothing here runs in an ordinary build: only
+//! what it found is split into types and function signatures (`signatures`). Kernels are compiled by the vendor's compiler
+//! (`kernels`). Nothing here runs in an ordinary build: only
 //! who changes the header version, and CI with `--check`, need Python and libclang.
 
 mod bindings;
 mod difference;
 mod headers;
+mod kernels;
 mod signatures;
 mod tables;
 
@@ -196,28 +199,43 @@ pub fn run(args: &Args) -> Result<()> {
         ));
         let generated = header.generated();
         for (name, text) in files {
-            let path = root.join(&generated).join(&name);
-            if args.check {
-                if let Some(difference) = first_difference(&path, &text)? {
-                    stale.push(format!("{generated}/{name}: {difference}"));
-                }
-            } else {
-                fs::create_dir_all(root.join(&generated))?;
-                fs::write(&path, text)
-                    .with_context(|| format!("cannot write {}", path.display()))?;
-                println!("wrote {generated}/{name}");
-            }
+            settle(
+                args,
+                &root,
+                &format!("{generated}/{name}"),
+                &text,
+                &mut stale,
+            )?;
         }
     }
+    let (name, text) = kernels::compile(&root)?;
+    settle(args, &root, &name, &text, &mut stale)?;
     if !stale.is_empty() {
         bail!(
-            "generated bindings are not what the headers give:\n  {}\nrun `cargo xtask codegen` and commit the result",
+            "generated files are not what their sources give:\n  {}\nrun `cargo xtask codegen` and commit the result",
             stale.join("\n  ")
         );
     }
     if args.check {
-        println!("generated bindings are up to date");
+        println!("generated files are up to date");
     }
+    Ok(())
+}
+
+/// Writes a generated file, or notes how the one that is checked in differs from it.
+fn settle(args: &Args, root: &Path, name: &str, text: &str, stale: &mut Vec<String>) -> Result<()> {
+    let path = root.join(name);
+    if args.check {
+        if let Some(difference) = first_difference(&path, text)? {
+            stale.push(format!("{name}: {difference}"));
+        }
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    println!("wrote {name}");
     Ok(())
 }
 

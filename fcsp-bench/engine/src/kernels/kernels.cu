@@ -1,0 +1,149 @@
+// What the benchmark computes with. `cargo xtask codegen` compiles it to kernels.ptx, which the driver compiles for the
+// device that is there: no toolkit is needed to run the benchmark.
+//
+// Every kernel does a fixed amount of work and never spins on a clock, because a clock also counts the time during which a
+// kernel was preempted. A kernel that is counted credits `add` to a word of pinned host memory once its first block is
+// done; in a grid of one wave nearly all others are done with it.
+//
+// Simulated devices know `fcsp_work` and `fcsp_read` by their names and parameters. They run the others for a time that
+// follows from the number of threads, and compute nothing.
+
+__device__ void credit(unsigned long long *counter, unsigned long long add) {
+    if (threadIdx.x == 0 && blockIdx.x == 0 && counter) {
+        atomicAdd_system(counter, add);
+    }
+}
+
+// Dependent arithmetic: takes multiprocessors, and neither cache nor memory.
+extern "C" __global__ void fcsp_work(unsigned iters, unsigned long long *counter, unsigned long long add) {
+    float x = threadIdx.x;
+    for (unsigned round = 0; round < iters; ++round) {
+        x = fmaf(x, 0.999f, 0.001f);
+    }
+    // x stays positive, so this never happens; it keeps the loop from being optimized away.
+    if (x < 0.0f) {
+        *counter = 0;
+    }
+    credit(counter, add);
+}
+
+// Reads `iters` times 16 bytes a thread from a buffer of `bytes`, a multiple of 16, round and round; neighbours beside each
+// other. A buffer larger than any cache measures memory, a smaller one the cache it fits into.
+extern "C" __global__ void fcsp_read(unsigned iters, unsigned long long *counter, unsigned long long add,
+                                     const char *from, unsigned long long bytes) {
+    const unsigned long long threads = (unsigned long long)gridDim.x * blockDim.x;
+    const unsigned long long stride = threads * sizeof(uint4) % bytes;
+    unsigned long long at = ((unsigned long long)blockIdx.x * blockDim.x + threadIdx.x) * sizeof(uint4) % bytes;
+    unsigned found = 0;
+#pragma unroll 8
+    for (unsigned round = 0; round < iters; ++round) {
+        // Past the first-level cache, which no two programs share.
+        const uint4 value = __ldcg((const uint4 *)(from + at));
+        found ^= value.x ^ value.y ^ value.z ^ value.w;
+        at += stride;
+        if (at >= bytes) {
+            at -= bytes;
+        }
+    }
+    // The buffer is all zero, so this never happens; it keeps the reads from being optimized away.
+    if (found) {
+        *counter = 0;
+    }
+    credit(counter, add);
+}
+
+// Reads that depend on each other: one thread follows `hops` pointers (places of 128 bytes) through `set`, and adds up the
+// cycles of each read. A read during which the kernel was preempted takes longer than any cache or memory and is left out.
+// `out` gets the cycles and the number of reads.
+#define LINE_WORDS 32
+#define CYCLES_MAX 20000
+extern "C" __global__ void fcsp_chase(const unsigned *set, unsigned hops, unsigned long long *out) {
+    unsigned place = 0;
+    unsigned long long cycles = 0, reads = 0;
+    for (unsigned hop = 0; hop < hops; ++hop) {
+        const long long began = clock64();
+        place = __ldcg(set + (unsigned long long)place * LINE_WORDS);
+        // Never so, but known only once the read is there; the clock is not read before.
+        if (place == 0xffffffffu) {
+            break;
+        }
+        const long long took = clock64() - began;
+        if (took < CYCLES_MAX) {
+            cycles += took;
+            reads += 1;
+        }
+    }
+    out[0] = cycles;
+    out[1] = reads;
+}
+
+// As fcsp_work, and its first thread notes when it began and ended by the device's clock, in nanoseconds.
+extern "C" __global__ void fcsp_stamped(unsigned iters, unsigned long long *begin_and_end) {
+    const bool first = threadIdx.x == 0 && blockIdx.x == 0;
+    unsigned long long now;
+    if (first) {
+        asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
+        begin_and_end[0] = now;
+    }
+    float x = threadIdx.x;
+    for (unsigned round = 0; round < iters; ++round) {
+        x = fmaf(x, 0.999f, 0.001f);
+    }
+    if (x < 0.0f) {
+        begin_and_end[0] = 0;
+    }
+    if (first) {
+        asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
+        begin_and_end[1] = now;
+    }
+}
+
+// Writes what it says to; the caller sees to it that the program may not.
+extern "C" __global__ void fcsp_write(unsigned long long *at, unsigned long long value) {
+    *at = value;
+}
+
+// Exact attention of one head for a block: softmax(q k^T / sqrt(64)) v by online softmax, in single precision without
+// tensor cores. A thread owns a query row; a block loads keys and values in tiles. `rows` is a multiple of 128; heads
+// follow one another. 4 * rows * rows * 64 floating-point operations a head, the softmax itself not counted.
+#define HEAD_DIM 64
+#define TILE 32
+extern "C" __global__ void __launch_bounds__(128)
+    fcsp_attention(const float *q, const float *k, const float *v, float *out, unsigned rows) {
+    __shared__ float keys[TILE][HEAD_DIM];
+    __shared__ float values[TILE][HEAD_DIM];
+    const unsigned long long head = (unsigned long long)blockIdx.y * rows * HEAD_DIM;
+    const unsigned row = blockIdx.x * blockDim.x + threadIdx.x;
+    float query[HEAD_DIM], sum[HEAD_DIM];
+    for (int d = 0; d < HEAD_DIM; ++d) {
+        query[d] = q[head + (unsigned long long)row * HEAD_DIM + d] * 0.125f;
+        sum[d] = 0.0f;
+    }
+    float largest = -1e30f, weights = 0.0f;
+    for (unsigned tile = 0; tile < rows; tile += TILE) {
+        __syncthreads();
+        for (unsigned i = threadIdx.x; i < TILE * HEAD_DIM; i += blockDim.x) {
+            keys[i / HEAD_DIM][i % HEAD_DIM] = k[head + (unsigned long long)tile * HEAD_DIM + i];
+            values[i / HEAD_DIM][i % HEAD_DIM] = v[head + (unsigned long long)tile * HEAD_DIM + i];
+        }
+        __syncthreads();
+        for (int j = 0; j < TILE; ++j) {
+            float score = 0.0f;
+#pragma unroll
+            for (int d = 0; d < HEAD_DIM; ++d) {
+                score = fmaf(query[d], keys[j][d], score);
+            }
+            const float above = fmaxf(largest, score);
+            const float shrink = __expf(largest - above), weight = __expf(score - above);
+            largest = above;
+            weights = weights * shrink + weight;
+#pragma unroll
+            for (int d = 0; d < HEAD_DIM; ++d) {
+                sum[d] = fmaf(weight, values[j][d], sum[d] * shrink);
+            }
+        }
+    }
+    for (int d = 0; d < HEAD_DIM; ++d) {
+        out[head + (unsigned long long)row * HEAD_DIM + d] = sum[d] / weights;
+    }
+}

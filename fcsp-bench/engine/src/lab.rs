@@ -1,0 +1,471 @@
+//! The processes of a run: one alone on each system, and groups of tenants, all kept between blocks.
+
+use crate::failure::Failure;
+use crate::process::Process;
+use crate::protocol::{Answer, Load, Task};
+use crate::system::{Priority, Site, System, Tenant};
+use fcsp_measure::clock::{now_ns, sleep_until_ns};
+use fcsp_measure::stats::Cumulative;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+const GIB: u64 = 1 << 30;
+/// How much longer than for an answer a worker may take to have its context.
+const READY_FACTOR: u32 = 4;
+/// A system whose processes hung so often is not tried any more.
+const STRIKES_MAX: u32 = 3;
+/// Between telling tenants to begin and their beginning.
+const HEAD_START_NS: u64 = 30_000_000;
+/// The shortest time that tenants work together: several rounds of whoever shares.
+const TOGETHER_SECONDS_MIN: f64 = 0.12;
+/// Most processes in groups: as many as the largest metric wants of five systems, within what a simulated device can have.
+const MEMBERS_MAX: u64 = 48;
+/// What a process has of the device before it asks for anything, and the part of the device that is for that.
+const CONTEXT_BYTES: u64 = 600 << 20;
+const CONTEXTS_PART: u64 = 3;
+
+/// What a run knows of its device.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Device {
+    /// As the driver names it.
+    pub(crate) name: String,
+    /// How many there are.
+    pub(crate) count: u32,
+    /// Memory of the first.
+    pub(crate) total_bytes: u64,
+    /// Multiprocessors of the first.
+    pub(crate) multiprocessors: u32,
+    /// Compute capability.
+    pub(crate) capability: String,
+    /// Newest CUDA version of the driver, as `13.0`.
+    pub(crate) cuda: String,
+    /// L2 cache.
+    pub(crate) cache_bytes: u64,
+    /// Blocks that fill it.
+    pub(crate) wave_blocks: u32,
+    /// Whether it says that it is simulated.
+    pub(crate) simulated: bool,
+}
+
+/// All processes of a run.
+pub(crate) struct Lab {
+    site: Site,
+    /// The systems; native is the first.
+    pub(crate) systems: Vec<System>,
+    /// The device.
+    pub(crate) device: Device,
+    /// Set when the run is to end.
+    pub(crate) stop: &'static AtomicBool,
+    /// How long an answer may take beyond the work asked for.
+    patience: Duration,
+    iters_per_us: f64,
+    /// How often a system's processes hung, and what was said of the last.
+    strikes: Vec<(u32, String)>,
+    solos: Vec<Option<Process>>,
+    groups: HashMap<(usize, Vec<Tenant>), Group>,
+    /// How often a group was used.
+    uses: u64,
+    directories: u32,
+}
+
+impl Lab {
+    /// Opens the device natively and finds out how fast it is.
+    pub(crate) fn open(
+        site: Site,
+        systems: Vec<System>,
+        patience: Duration,
+        stop: &'static AtomicBool,
+    ) -> Result<Self, Failure> {
+        let mut lab = Self {
+            site,
+            solos: systems.iter().map(|_| None).collect(),
+            strikes: systems.iter().map(|_| (0, String::new())).collect(),
+            systems,
+            patience,
+            device: Device::default(),
+            stop,
+            iters_per_us: 0.0,
+            groups: HashMap::new(),
+            uses: 0,
+            directories: 0,
+        };
+        let mut native = lab.start(0, &lab.whole())?;
+        let answer = native.ask(&Task::Describe, lab.ready_within(), lab.stop)?;
+        lab.device = describe(&answer)?;
+        let answer = native.ask(&Task::Calibrate, lab.ready_within(), lab.stop)?;
+        lab.iters_per_us = number(&answer, "iters_per_us")?;
+        Ok(lab)
+    }
+
+    /// The tenant that has the device to itself. Its memory limit is there, so that its memory is counted.
+    pub(crate) fn whole(&self) -> Tenant {
+        Tenant {
+            name: "alone".into(),
+            compute_percent: 100,
+            memory_bytes: match self.device.total_bytes {
+                0 => 16 * GIB,
+                total => (total / 2).min(24 * GIB),
+            },
+            priority: Priority::Normal,
+        }
+    }
+
+    /// Tenants with that compute, named by their place, with an eighth of the memory each.
+    pub(crate) fn tenants(&self, percents: &[u32]) -> Vec<Tenant> {
+        percents
+            .iter()
+            .enumerate()
+            .map(|(place, percent)| Tenant {
+                name: format!("tenant-{place}"),
+                compute_percent: *percent,
+                memory_bytes: (self.device.total_bytes / 8).min(4 * GIB),
+                priority: Priority::Normal,
+            })
+            .collect()
+    }
+
+    /// Where everything runs.
+    pub(crate) fn site(&self) -> &Site {
+        &self.site
+    }
+
+    fn directory(&mut self) -> Result<PathBuf, Failure> {
+        let directory = self.site.scratch.join(self.directories.to_string());
+        self.directories += 1;
+        let made = std::fs::create_dir_all(&directory)
+            // The operator's policy is not for the tenants of a benchmark.
+            .and_then(|()| {
+                std::fs::write(
+                    directory.join("policy.toml"),
+                    "# The limits are in the environment.\n",
+                )
+            });
+        made.map_err(|error| {
+            Failure::failed(format!("cannot make {}: {error}", directory.display()))
+        })?;
+        Ok(directory)
+    }
+
+    fn start(&mut self, system: usize, tenant: &Tenant) -> Result<Process, Failure> {
+        let directory = self.directory()?;
+        self.start_in(system, tenant, &directory)
+    }
+
+    fn start_in(
+        &self,
+        system: usize,
+        tenant: &Tenant,
+        directory: &std::path::Path,
+    ) -> Result<Process, Failure> {
+        self.given_up(system)?;
+        let system = &self.systems[system];
+        let name = format!("{} of {}", tenant.name, system.name());
+        Process::start(&name, &mut system.command(&self.site, tenant, directory))
+    }
+
+    fn ready_within(&self) -> Duration {
+        self.patience * READY_FACTOR
+    }
+
+    /// Notes that a process of a system hung. After some times none is started any more, so that waiting for them does not
+    /// take up the whole run.
+    pub(crate) fn strike(&mut self, system: usize, reason: &str) {
+        let (count, last) = &mut self.strikes[system];
+        *count += 1;
+        reason.clone_into(last);
+    }
+
+    /// An error if a system has hung too often.
+    fn given_up(&self, system: usize) -> Result<(), Failure> {
+        let (count, last) = &self.strikes[system];
+        match *count >= STRIKES_MAX {
+            true => Err(Failure::failed(format!(
+                "given up, since tenants hung {count} times; the last: {last}"
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    /// A fresh process of that tenant that nobody keeps, in a directory of its own.
+    pub(crate) fn fresh(&mut self, system: usize, tenant: &Tenant) -> Result<Process, Failure> {
+        self.start(system, tenant)
+    }
+
+    /// Brings a process so far that it can work.
+    pub(crate) fn make_ready(&self, process: &mut Process) -> Result<Answer, Failure> {
+        let answer = process.ask(&Task::Describe, self.ready_within(), self.stop)?;
+        let pace = Task::Pace {
+            iters_per_us: self.iters_per_us,
+        };
+        process.ask(&pace, self.patience, self.stop)?;
+        Ok(answer)
+    }
+
+    /// Asks the process that is alone on a system, which is started if there is none.
+    pub(crate) fn solo(
+        &mut self,
+        system: usize,
+        task: &Task,
+        seconds: f64,
+    ) -> Result<Answer, Failure> {
+        if self.solos[system].is_none() {
+            let mut process = self.start(system, &self.whole())?;
+            self.make_ready(&mut process)?;
+            process.ask(&Task::Pin, self.patience, self.stop)?;
+            self.solos[system] = Some(process);
+        }
+        let within = self.patience + Duration::from_secs_f64(seconds);
+        let Some(process) = &mut self.solos[system] else {
+            return Err(Failure::failed("the process was started and is not there"));
+        };
+        let result = process.ask(task, within, self.stop);
+        if matches!(result, Err(Failure::Failed(_) | Failure::Hung(_))) {
+            // Whatever it is in, the next metric gets a new one.
+            self.solos[system] = None;
+        }
+        result
+    }
+
+    /// Ends the process that is alone on a system, so that the next task finds a new one.
+    pub(crate) fn drop_solo(&mut self, system: usize) {
+        self.solos[system] = None;
+    }
+
+    /// A group of tenants of a system, which know of each other and of nobody else.
+    pub(crate) fn group(
+        &mut self,
+        system: usize,
+        tenants: &[Tenant],
+    ) -> Result<&mut Group, Failure> {
+        let key = (system, tenants.to_vec());
+        if !self.groups.contains_key(&key) {
+            self.make_room(tenants.len());
+            let group = self.new_group(system, tenants)?;
+            self.groups.insert(key.clone(), group);
+        }
+        self.uses += 1;
+        let group = self
+            .groups
+            .get_mut(&key)
+            .ok_or_else(|| Failure::failed("the group was made and is not there"))?;
+        group.used = self.uses;
+        Ok(group)
+    }
+
+    /// Ends groups that nobody has used for longest, so that there is room for so many processes more.
+    fn make_room(&mut self, more: usize) {
+        let fit = self.device.total_bytes / CONTEXTS_PART / CONTEXT_BYTES;
+        let most = fit.min(MEMBERS_MAX) as usize;
+        let count = |lab: &Self| {
+            lab.groups
+                .values()
+                .map(|group| group.members.len())
+                .sum::<usize>()
+        };
+        while !self.groups.is_empty() && count(self) + more > most {
+            let oldest = self.groups.iter().min_by_key(|(_, group)| group.used);
+            let Some(key) = oldest.map(|(key, _)| key.clone()) else {
+                return;
+            };
+            self.groups.remove(&key);
+        }
+    }
+
+    fn new_group(&mut self, system: usize, tenants: &[Tenant]) -> Result<Group, Failure> {
+        let directory = self.directory()?;
+        let mut members = tenants
+            .iter()
+            .map(|tenant| self.start_in(system, tenant, &directory))
+            .collect::<Result<Vec<_>, _>>()?;
+        // All of them begin before the first is waited for.
+        for member in &mut members {
+            member.send(&Task::Describe)?;
+        }
+        for member in &mut members {
+            member.receive(self.ready_within(), self.stop)?;
+            let pace = Task::Pace {
+                iters_per_us: self.iters_per_us,
+            };
+            member.ask(&pace, self.patience, self.stop)?;
+        }
+        Ok(Group {
+            used: 0,
+            patience: self.patience,
+            tenants: tenants.to_vec(),
+            members,
+            directory,
+            stop: self.stop,
+        })
+    }
+
+    /// A process more in the place of a member that is gone, of the same tenant or of another.
+    pub(crate) fn join(
+        &self,
+        system: usize,
+        tenant: &Tenant,
+        directory: &std::path::Path,
+    ) -> Result<Process, Failure> {
+        self.start_in(system, tenant, directory)
+    }
+
+    /// Ends a group; the next who asks for it gets a new one.
+    pub(crate) fn drop_group(&mut self, system: usize, tenants: &[Tenant]) {
+        self.groups.remove(&(system, tenants.to_vec()));
+    }
+
+    /// Ends all processes of a system after a failure, since nobody knows what they are in.
+    pub(crate) fn drop_all(&mut self, system: usize) {
+        self.solos[system] = None;
+        self.groups.retain(|(owner, _), _| *owner != system);
+    }
+
+    /// Whether a fresh process can open the device without any system.
+    pub(crate) fn device_is_there(&mut self) -> Result<(), Failure> {
+        let directory = self.directory()?;
+        let mut command = self.systems[0].command(&self.site, &self.whole(), &directory);
+        let mut process = Process::start("a fresh process", &mut command)?;
+        process
+            .ask(&Task::Describe, self.ready_within(), self.stop)
+            .map(drop)
+    }
+}
+
+/// Tenants of one system that know of each other.
+pub(crate) struct Group {
+    /// Whose processes, in the order of the members.
+    pub(crate) tenants: Vec<Tenant>,
+    /// Their processes.
+    pub(crate) members: Vec<Process>,
+    /// What they share.
+    pub(crate) directory: PathBuf,
+    /// When it was used last, in uses of any group.
+    used: u64,
+    patience: Duration,
+    stop: &'static AtomicBool,
+}
+
+/// What came of a group's work between two moments.
+pub(crate) struct Shared {
+    /// Answers of the members.
+    pub(crate) answers: Vec<Answer>,
+    /// Their progress.
+    pub(crate) curves: Vec<Cumulative>,
+    /// When what is measured begins: some time after the beginning.
+    pub(crate) from_ns: u64,
+    /// When it ends.
+    pub(crate) to_ns: u64,
+}
+
+impl Shared {
+    /// Progress a nanosecond of each.
+    pub(crate) fn rates(&self) -> Vec<f64> {
+        self.curves
+            .iter()
+            .map(|curve| curve.rate(self.from_ns, self.to_ns))
+            .collect()
+    }
+}
+
+impl Group {
+    /// Gives each member a load, all at the same moment, for so long (0.12 s at least). The first fifth is not measured.
+    pub(crate) fn run(&mut self, loads: &[Load], seconds: f64) -> Result<Shared, Failure> {
+        let seconds = seconds.max(TOGETHER_SECONDS_MIN);
+        let begin_ns = now_ns() + HEAD_START_NS;
+        let to_ns = begin_ns + (seconds * 1e9) as u64;
+        let from_ns = begin_ns + (seconds * 0.2e9) as u64;
+        for (member, load) in self.members.iter_mut().zip(loads) {
+            member.send(&Task::Run {
+                load: load.clone(),
+                from_ns: begin_ns,
+                to_ns,
+            })?;
+        }
+        let within = self.patience + Duration::from_secs_f64(seconds);
+        let mut answers = Vec::new();
+        for (member, _) in self.members.iter_mut().zip(loads) {
+            answers.push(member.receive(within, self.stop)?);
+        }
+        let curves = answers
+            .iter_mut()
+            .map(|answer| Cumulative::new(std::mem::take(&mut answer.points)))
+            .collect();
+        Ok(Shared {
+            answers,
+            curves,
+            from_ns,
+            to_ns,
+        })
+    }
+
+    /// Tells a member to work between two moments and does not wait for its answer.
+    pub(crate) fn begin(&mut self, member: usize, load: Load, to_ns: u64) -> Result<(), Failure> {
+        self.members[member].send(&Task::Run {
+            load,
+            from_ns: 0,
+            to_ns,
+        })
+    }
+
+    /// The answer to [`Group::begin`].
+    pub(crate) fn finish(&mut self, member: usize, seconds: f64) -> Result<Answer, Failure> {
+        let within = self.patience + Duration::from_secs_f64(seconds);
+        self.members[member].receive(within, self.stop)
+    }
+
+    /// Asks one member while the others do what they do.
+    pub(crate) fn ask(
+        &mut self,
+        member: usize,
+        task: &Task,
+        seconds: f64,
+    ) -> Result<Answer, Failure> {
+        let within = self.patience + Duration::from_secs_f64(seconds);
+        self.members[member].ask(task, within, self.stop)
+    }
+}
+
+/// Waits until then, and looks whether the run is to end.
+pub(crate) fn pause_until(at_ns: u64, stop: &AtomicBool) -> Result<(), Failure> {
+    while now_ns() < at_ns {
+        if stop.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(Failure::Interrupted);
+        }
+        sleep_until_ns(at_ns.min(now_ns() + 50_000_000));
+    }
+    Ok(())
+}
+
+/// The one figure of that name.
+pub(crate) fn number(answer: &Answer, name: &str) -> Result<f64, Failure> {
+    numbers(answer, name)?
+        .first()
+        .copied()
+        .ok_or_else(|| Failure::failed(format!("a tenant's answer has no {name}")))
+}
+
+/// All figures of that name.
+pub(crate) fn numbers<'a>(answer: &'a Answer, name: &str) -> Result<&'a [f64], Failure> {
+    answer
+        .numbers
+        .get(name)
+        .map(Vec::as_slice)
+        .ok_or_else(|| Failure::failed(format!("a tenant's answer has no {name}")))
+}
+
+fn describe(answer: &Answer) -> Result<Device, Failure> {
+    let name = answer.texts.get("name").cloned().unwrap_or_default();
+    let cuda = number(answer, "cuda")? as u32;
+    Ok(Device {
+        simulated: name.to_lowercase().contains("simulated"),
+        name,
+        count: number(answer, "devices")? as u32,
+        total_bytes: number(answer, "total_bytes")? as u64,
+        multiprocessors: number(answer, "multiprocessors")? as u32,
+        capability: format!("{}.{}", number(answer, "major")?, number(answer, "minor")?),
+        cuda: format!("{}.{}", cuda / 1000, cuda % 1000 / 10),
+        cache_bytes: number(answer, "cache_bytes")? as u64,
+        wave_blocks: number(answer, "wave_blocks")? as u32,
+    })
+}

@@ -1,0 +1,105 @@
+//! How each metric is measured: a function for one block of one system. What it is, is in the catalogue.
+
+mod bandwidth;
+mod cache;
+mod errors;
+mod faults;
+mod fragmentation;
+mod isolation;
+mod language;
+mod nccl;
+mod overhead;
+mod pcie;
+mod scheduling;
+
+use crate::failure::Failure;
+use crate::turn::{Block, Turn};
+
+/// How one metric is measured.
+pub(crate) struct Measure {
+    /// Its id in the catalogue.
+    pub(crate) id: &'static str,
+    /// How long a block of one system takes in a full run and in a quick one, start-up of processes not counted.
+    pub(crate) seconds: [f64; 2],
+    /// Which limits must be in force for it to mean anything.
+    pub(crate) needs: Needs,
+    /// What becomes of a block's value.
+    pub(crate) value: Value,
+    /// One block.
+    pub(crate) block: fn(&mut Turn<'_>) -> Result<Block, Failure>,
+}
+
+/// Limits that a metric stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// None.
+    Nothing,
+    /// That of memory.
+    Memory,
+    /// That of compute.
+    Compute,
+}
+
+/// From a block's value to the metric's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Value {
+    /// As it is: the median of the blocks.
+    Own,
+    /// As it is: the worst block counts, since one failure is one too many.
+    Worst,
+    /// Less native's.
+    LessNative,
+    /// What the compared figure lacks of native's, in percent.
+    LackPercent,
+}
+
+impl Measure {
+    /// How long a block takes.
+    pub(crate) fn block_seconds(&self, quick: bool) -> f64 {
+        self.seconds[usize::from(quick)]
+    }
+}
+
+/// All measures, in the catalogue's order.
+pub(crate) fn all() -> impl Iterator<Item = &'static Measure> {
+    [
+        overhead::MEASURES,
+        isolation::MEASURES,
+        language::MEASURES,
+        bandwidth::MEASURES,
+        cache::MEASURES,
+        pcie::MEASURES,
+        nccl::MEASURES,
+        scheduling::MEASURES,
+        fragmentation::MEASURES,
+        errors::MEASURES,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// The measure of a metric.
+pub(crate) fn find(id: &str) -> Option<&'static Measure> {
+    all().find(|measure| measure.id == id)
+}
+
+/// Ids of the metrics that stand on such a limit.
+pub(crate) fn needing(needs: Needs) -> Vec<String> {
+    all()
+        .filter(|measure| measure.needs == needs)
+        .map(|measure| measure.id.to_owned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fcsp_bench_report::catalogue;
+
+    #[test]
+    fn every_metric_of_the_catalogue_has_its_measure_in_order() {
+        let defined: Vec<&str> = catalogue::all().map(|definition| definition.id).collect();
+        let measured: Vec<&str> = all().map(|measure| measure.id).collect();
+        assert_eq!(measured, defined);
+    }
+}

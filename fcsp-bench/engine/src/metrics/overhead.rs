@@ -1,0 +1,239 @@
+//! What a system costs a program that is alone.
+
+use super::{Measure, Needs, Value};
+use crate::failure::Failure;
+use crate::figures::{geometric_mean, median, quantile};
+use crate::lab::{number, numbers};
+use crate::protocol::{Cheap, Load, Task, Way};
+use crate::system::Tenant;
+use crate::turn::{Block, Turn};
+
+pub(super) const MEASURES: &[Measure] = &[
+    measure("OH-001", [0.1, 0.03], Value::Own, launch),
+    measure("OH-002", [0.1, 0.03], Value::Own, allocation),
+    measure("OH-003", [0.1, 0.03], Value::Own, free),
+    measure("OH-004", [0.4, 0.3], Value::LessNative, context),
+    measure("OH-005", [0.1, 0.03], Value::LessNative, interception),
+    measure("OH-006", [0.3, 0.3], Value::LessNative, contention),
+    measure("OH-007", [0.1, 0.03], Value::LessNative, tracking),
+    measure("OH-008", [0.3, 0.06], Value::LessNative, limiter),
+    measure("OH-009", [0.8, 0.3], Value::LessNative, watching),
+    measure("OH-010", [0.3, 0.12], Value::LackPercent, throughput),
+];
+
+const fn measure(
+    id: &'static str,
+    seconds: [f64; 2],
+    value: Value,
+    block: fn(&mut Turn<'_>) -> Result<Block, Failure>,
+) -> Measure {
+    Measure {
+        id,
+        seconds,
+        needs: Needs::Nothing,
+        value,
+        block,
+    }
+}
+
+fn launch(turn: &mut Turn<'_>) -> Result<Block, Failure> {
+    turn.renew();
+    let count = turn.count(1_000);
+    let sparse = Task::Launch { count, busy: false };
+    let sparse = turn.solo_samples(sparse, "launch_us")?;
+    let busy = turn.solo_samples(Task::Launch { count, busy: true }, "launch_us")?;
+    Ok(Block::of(median(&sparse))
+        .with("saturated, median", median(&busy), "us")
+        .with("saturated, p95", quantile(&busy, 0.95), "us")
+        .with("saturated, p99", quantile(&busy, 0.99), "us")
+        .with_samples(sparse))
+}
+
+/// Sizes that programs ask for: small tensors to whole caches.
+const SIZES: [(u64, &str); 6] = [
+    (4 << 10, "4 KiB"),
+    (64 << 10, "64 KiB"),
+    (1 << 20, "1 MiB"),
+    (16 << 20, "16 MiB"),
+    (256 << 20, "256 MiB"),
+    (1 << 30, "1 GiB"),
+];
+
+fn allocation(turn: &mut Turn<'_>) -> Result<Block, Failure> {
+    by_size(turn, "alloc_us")
+}
+
+fn free(turn: &mut Turn<'_>) -> Result<Block, Failure> {
+    by_size(turn, "free_us")
+}
+
+fn by_size(turn: &mut Turn<'_>, name: &str) -> Result<Block, Failure> {
+    let count = turn.count(12);
+    let mut medians = Vec::new();
+    let mut block = Block::default();
+    for (bytes, size) in SIZES {
+        let task = Task::Allocate {
+            way: Way::Plain,
+            bytes,
+            count,
+        };
+        let times = turn.solo_samples(task, name)?;
+        medians.push(median(&times));
+        block = block.with(size, median(&times), "us");
+    }
+    let mean = geometric_mean(&medians);
+    Ok(Block {
+        value: mean,
+        compared: mean,
+        ..block
+    })
+}
+
+fn context(turn: &mut Turn<'_>) -> Result<Block, Failure> {
+    let tenant = turn.lab.whole();
+    let mut process = turn.lab.fresh(turn.index, &tenant)?;
+    let answer = turn.lab.make_ready(&mut process)?;
+    let whole_us = number(&answer, "open_us")?;
+    Ok(Block::of(whole_us)
+        .with("loading the driver to the context", whole_us, "us")
+        .with("the context alone", number(&answer, "context_us")?, "us"))
+}
+
+/// Cheap calls of the driver, some of which systems have reasons to see.
+const CHEAP: [(Cheap, &str); 4] = [
+    (Cheap::CtxGetDevice, "cuCtxGetDevice"),
+    (Cheap::CtxSetCurrent, "cuCtxSetCurrent"),
+    (Cheap::EventQuery, "cuEventQuery"),
+    (Cheap::StreamQuery, "cuStreamQuery"),
+];
+
+fn interception(turn: &mut Turn<'_>) -> Result<Block, Failure> {
+    turn.renew();
+    let thousands = turn.count(50);
+    let mut all = Vec::new();
+    let mut block = Block::default();
+    for (call, name) in CHEAP {
+        let times = turn.solo_samples(Task::Call { call, thousands }, "call_ns")?;
+        all.push(median(&times));
+        block = block.with(name, median(&times), "ns");
+    }
+    let mean = fcsp_measure::stats::mean(&all);
+    Ok(Block {
+        value: mean,
+        compared: mean,
+        ..block
+    })
+}
+
+/// Processes of one tenant that allocate at once.
+const TOGETHER: usize = 4;
+
+fn contention(turn: &mut Turn<'_>) -> Result<Block, Failure> {
+    let one = Tenant {
+        name: "shared".into(),
+        ..turn.lab.tenants(&[100]).remove(0)
+    };
+    let tenants = vec![one; TOGETHER];
+    let seconds = turn.seconds / 2.0;
+    let load = Load::Allocations {
+        way: Way::Pool,
+        bytes: 64 << 10,
+    };
+    let group = turn.group_of(&tenants)?;
+    let crowd = group.run(&vec![load.clone(); TOGETHER], seconds)?;
+    let mut all = Vec::new();
+    for answer in &crowd.answers {
+        all.extend_from_slice(numbers(answer, "step_us")?);
+    }
+    let alone = group.run(&[load], seconds)?;
+    let one = median(numbers(&alone.answers[0], "step_us")?);
+    let four = median(&all);
+    Ok(Block::of(four - one)
+        .comparing(four)
+        .with("one process", one, "us")
+        .with("four processes", four, "us")
+        .with("four processes, p99", quantile(&all, 0.99), "us"))
+}
+
+fn tracking(turn: &mut Turn<'_>) -> Result<Block, Failure> {
+    turn.renew();
+    let task = Task::Allocate {
+        way: Way::Pool,
+        bytes: 64 << 10,
+        count: turn.count(5_000),
+    };
+    let answer = turn.solo(task)?;
+    let (alloc, free) = (numbers(&answer, "alloc_us")?, numbers(&answer, "free_us")?);
+    let pairs: Vec<f64> = alloc.iter().zip(free).map(|(a, f)| (a + f) * 1e3).collect();
+    Ok(Block::of(median(&pairs))
+        .with("a pair", median(&pairs), "ns")
+        .with("the allocation alone", median(alloc) * 1e3, "ns"))
+}
+
+/// Between two empty kernels: they then use next to nothing of any budget.
+const SPARSE_US: f64 = 100.0;
+/// The limit of OH-008, and kernels that use half and all of it.
+const LIMIT_PERCENT: u32 = 50;
+const BUDGET_US: [(f64, f64, &str); 2] = [
+    (100.0, 400.0, "at half of the budget"),
+    (100.0, 200.0, "at all of the budget"),
+];
+
+fn limiter(turn: &mut Turn<'_>) -> Result<Block, Failure> {
+    turn.renew();
+    let count = turn.count(400);
+    let empty = Task::LaunchPaced {
+        count,
+        kernel_us: 0.0,
+        every_us: SPARSE_US,
+    };
+    let free = median(&turn.solo_samples(empty.clone(), "launch_us")?) * 1e3;
+    let mut paced = Vec::new();
+    for (kernel_us, every_us, name) in BUDGET_US {
+        let task = Task::LaunchPaced {
+            count: count / 4,
+            kernel_us,
+            every_us,
+        };
+        let unlimited = median(&turn.solo_samples(task.clone(), "launch_us")?) * 1e3;
+        paced.push((task, unlimited, name));
+    }
+    let seconds = turn.seconds;
+    let group = turn.group(&[LIMIT_PERCENT])?;
+    let limited = median(numbers(&group.ask(0, &empty, seconds)?, "launch_us")?) * 1e3;
+    let mut block = Block::of(limited - free).comparing(limited);
+    for (task, unlimited, name) in paced {
+        let limited = median(numbers(&group.ask(0, &task, seconds)?, "launch_us")?) * 1e3;
+        block = block.with(name, limited - unlimited, "ns");
+    }
+    Ok(block)
+}
+
+fn watching(turn: &mut Turn<'_>) -> Result<Block, Failure> {
+    let seconds = turn.seconds / 2.0;
+    let mut parts = Vec::new();
+    let steady = Load::Steps {
+        kernels: 4,
+        us: 200.0,
+        cpu_us: 200.0,
+        graph: false,
+    };
+    for load in [steady, Load::Idle] {
+        let shared = turn.together(&[100], &[load], seconds)?;
+        let answer = &shared.answers[0];
+        parts.push(100.0 * number(answer, "cpu_us")? / number(answer, "wall_us")?);
+    }
+    Ok(Block::of(parts[0])
+        .with("busy, the program included", parts[0], "%")
+        .with("idle, the program included", parts[1], "%"))
+}
+
+fn throughput(turn: &mut Turn<'_>) -> Result<Block, Failure> {
+    let seconds = turn.seconds;
+    let shared = turn.together(&[100], &[Load::Mixed], seconds)?;
+    let per_second = shared.rates()[0] * 1e9;
+    let steps = numbers(&shared.answers[0], "step_us")?;
+    Ok(Block::of(per_second)
+        .with("steps a second", per_second, "1/s")
+        .with("p99 of a step", quantile(steps, 0.99), "us"))
+}

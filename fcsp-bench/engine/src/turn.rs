@@ -1,0 +1,173 @@
+//! A system's turn at a metric: what a metric may ask for, and what it gives back.
+
+use crate::failure::Failure;
+use crate::lab::{Group, Lab, Shared, numbers};
+use crate::protocol::{Answer, Load, Task};
+use crate::system::{System, Tenant};
+use fcsp_bench_report::model::Series;
+use std::collections::HashMap;
+
+/// What one block of one system gave.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Block {
+    /// The metric's value in this block, before anything of native is subtracted.
+    pub(crate) value: f64,
+    /// What is divided by native's for the ratio.
+    pub(crate) compared: f64,
+    /// The samples behind the value, in the metric's unit; nothing where the blocks' values are the samples.
+    pub(crate) samples: Vec<f64>,
+    /// What else was found: name, value, unit.
+    pub(crate) details: Vec<(String, f64, &'static str)>,
+    /// Lines over time, kept of the last block.
+    pub(crate) series: Vec<Series>,
+}
+
+impl Block {
+    /// A value that is also what is compared.
+    pub(crate) fn of(value: f64) -> Self {
+        Self {
+            value,
+            compared: value,
+            ..Self::default()
+        }
+    }
+
+    /// With something else to be compared.
+    pub(crate) fn comparing(mut self, compared: f64) -> Self {
+        self.compared = compared;
+        self
+    }
+
+    /// With the samples behind it.
+    pub(crate) fn with_samples(mut self, samples: Vec<f64>) -> Self {
+        self.samples = samples;
+        self
+    }
+
+    /// With a further figure.
+    pub(crate) fn with(mut self, name: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        self.details.push((name.into(), value, unit));
+        self
+    }
+}
+
+/// Blocks that a process whose single calls are timed lives for.
+const RENEW_EVERY: u32 = 4;
+
+/// A system's turn.
+pub(crate) struct Turn<'a> {
+    /// All processes.
+    pub(crate) lab: &'a mut Lab,
+    /// Whose turn.
+    pub(crate) index: usize,
+    /// Which block.
+    pub(crate) block: u32,
+    /// Whether a fraction of the samples is wanted.
+    pub(crate) quick: bool,
+    /// How long this block may take, start-up of processes not counted.
+    pub(crate) seconds: f64,
+    /// What loads reach natively and alone, by the load and the block.
+    pub(crate) alone: &'a mut HashMap<(String, u32), f64>,
+}
+
+impl Turn<'_> {
+    /// The system.
+    pub(crate) fn system(&self) -> &System {
+        &self.lab.systems[self.index]
+    }
+
+    /// So many, or a fraction of it in a quick run.
+    pub(crate) fn count(&self, full: u32) -> u32 {
+        match self.quick {
+            true => (full / 4).max(2),
+            false => full,
+        }
+    }
+
+    /// Size of a copy over the bus. A simulated device's copies are the machine's own, which take far longer.
+    pub(crate) fn copy_bytes(&self) -> u64 {
+        match self.lab.device.simulated {
+            true => 4 << 20,
+            false => 64 << 20,
+        }
+    }
+
+    /// An error for native, which has no limits.
+    pub(crate) fn needs_limits(&self) -> Result<(), Failure> {
+        match self.system().is_native() {
+            true => Err(Failure::not_run("the device alone has no limits")),
+            false => Ok(()),
+        }
+    }
+
+    /// Gives nanoseconds that are looked for another process now and then, since where one lies in memory counts too.
+    pub(crate) fn renew(&mut self) {
+        if !self.quick && self.block > 0 && self.block.is_multiple_of(RENEW_EVERY) {
+            self.lab.drop_solo(self.index);
+        }
+    }
+
+    /// Asks the process that has the device to itself.
+    pub(crate) fn solo(&mut self, task: Task) -> Result<Answer, Failure> {
+        let seconds = self.seconds;
+        self.lab.solo(self.index, &task, seconds)
+    }
+
+    /// Asks a process that has the device to itself and may use every processor, for what has threads of its own.
+    pub(crate) fn unpinned(&mut self, task: &Task) -> Result<Answer, Failure> {
+        let seconds = self.seconds;
+        self.group(&[100])?.ask(0, task, seconds)
+    }
+
+    /// The samples that it answers with.
+    pub(crate) fn solo_samples(&mut self, task: Task, name: &str) -> Result<Vec<f64>, Failure> {
+        Ok(numbers(&self.solo(task)?, name)?.to_vec())
+    }
+
+    /// A group of tenants with that compute.
+    pub(crate) fn group(&mut self, percents: &[u32]) -> Result<&mut Group, Failure> {
+        let tenants = self.lab.tenants(percents);
+        self.group_of(&tenants)
+    }
+
+    /// A group of these tenants.
+    pub(crate) fn group_of(&mut self, tenants: &[Tenant]) -> Result<&mut Group, Failure> {
+        self.lab.group(self.index, tenants)
+    }
+
+    /// Runs a load on each of a group of tenants with that compute.
+    pub(crate) fn together(
+        &mut self,
+        percents: &[u32],
+        loads: &[Load],
+        seconds: f64,
+    ) -> Result<Shared, Failure> {
+        self.group(percents)?.run(loads, seconds)
+    }
+
+    /// What a load reaches natively and alone, in progress a nanosecond; measured once for each block, whoever asks.
+    pub(crate) fn native_alone(&mut self, load: &Load, seconds: f64) -> Result<f64, Failure> {
+        let key = (format!("{load:?}"), self.block);
+        if let Some(rate) = self.alone.get(&key) {
+            return Ok(*rate);
+        }
+        let tenants = self.lab.tenants(&[100]);
+        let result = self
+            .lab
+            .group(0, &tenants)
+            .and_then(|group| group.run(std::slice::from_ref(load), seconds));
+        if result.is_err() {
+            // It is native's, which is not whose turn it is.
+            self.lab.drop_group(0, &tenants);
+        }
+        let shared = result?;
+        let rate = shared.rates().first().copied().unwrap_or(0.0);
+        if rate <= 0.0 {
+            return Err(Failure::failed(
+                "natively and alone the load made no progress",
+            ));
+        }
+        self.alone.insert(key, rate);
+        Ok(rate)
+    }
+}

@@ -1,0 +1,307 @@
+//! Collectives between all devices of the process, by NCCL, which is opened if it is there and never linked.
+
+use super::gpu::{Gpu, load_work, stream};
+use crate::driver::{Trouble, call};
+use crate::protocol::{Answer, Collective};
+use cuda_sys::{CUcontext, CUdeviceptr, CUfunction, CUstream};
+use fcsp_measure::clock::now_ns;
+use std::ffi::{c_int, c_void};
+
+type Comm = *mut c_void;
+/// `ncclFloat` and `ncclSum` of nccl.h.
+const FLOAT: c_int = 7;
+const SUM: c_int = 0;
+/// Devices that take part: what is measured is named for two.
+const DEVICES_MAX: i32 = 2;
+
+/// Functions of nccl.h.
+struct Functions {
+    init_all: unsafe extern "C" fn(*mut Comm, c_int, *const c_int) -> c_int,
+    group_start: unsafe extern "C" fn() -> c_int,
+    group_end: unsafe extern "C" fn() -> c_int,
+    all_reduce: unsafe extern "C" fn(
+        *const c_void,
+        *mut c_void,
+        usize,
+        c_int,
+        c_int,
+        Comm,
+        CUstream,
+    ) -> c_int,
+    all_gather:
+        unsafe extern "C" fn(*const c_void, *mut c_void, usize, c_int, Comm, CUstream) -> c_int,
+    broadcast: unsafe extern "C" fn(
+        *const c_void,
+        *mut c_void,
+        usize,
+        c_int,
+        c_int,
+        Comm,
+        CUstream,
+    ) -> c_int,
+    send: unsafe extern "C" fn(*const c_void, usize, c_int, c_int, Comm, CUstream) -> c_int,
+    recv: unsafe extern "C" fn(*mut c_void, usize, c_int, c_int, Comm, CUstream) -> c_int,
+    // Last: the functions point into it.
+    _library: libloading::Library,
+}
+
+/// A device that takes part.
+struct Rank {
+    context: CUcontext,
+    stream: CUstream,
+    /// `fcsp_work` in this device's context.
+    work: CUfunction,
+    comm: Comm,
+}
+
+/// All devices of the process.
+pub(crate) struct Ring {
+    functions: Functions,
+    ranks: Vec<Rank>,
+}
+
+impl Functions {
+    fn open() -> Result<Self, Trouble> {
+        // SAFETY: loading the vendor's library runs its initializers, which is its purpose.
+        let library = unsafe { libloading::Library::new("libnccl.so.2") }.map_err(|_| {
+            Trouble::lacking("needs NCCL: put the directory of libnccl.so.2 into LD_LIBRARY_PATH")
+        })?;
+        macro_rules! get {
+            ($name:literal) => {
+                // SAFETY: the field it goes to has the type that nccl.h declares.
+                *unsafe { library.get(concat!($name, "\0").as_bytes()) }
+                    .map_err(|error| Trouble::new(format!("NCCL lacks a function: {error}")))?
+            };
+        }
+        Ok(Self {
+            init_all: get!("ncclCommInitAll"),
+            group_start: get!("ncclGroupStart"),
+            group_end: get!("ncclGroupEnd"),
+            all_reduce: get!("ncclAllReduce"),
+            all_gather: get!("ncclAllGather"),
+            broadcast: get!("ncclBroadcast"),
+            send: get!("ncclSend"),
+            recv: get!("ncclRecv"),
+            _library: library,
+        })
+    }
+}
+
+impl Ring {
+    fn open(gpu: &Gpu) -> Result<Self, Trouble> {
+        if gpu.simulated {
+            return Err(Trouble::lacking("a simulated device runs no code of NCCL"));
+        }
+        let mut count = 0;
+        // SAFETY: a live out-parameter.
+        unsafe { call!(gpu.api, device_count(&mut count)) }?;
+        if count < 2 {
+            return Err(Trouble::lacking("needs 2 GPUs"));
+        }
+        let count = count.min(DEVICES_MAX);
+        let functions = Functions::open()?;
+        let mut ranks = Vec::new();
+        for ordinal in 0..count {
+            let (mut device, mut context) = (0, std::ptr::null_mut());
+            // SAFETY: live out-parameters, an ordinal below the count; a context that was just retained.
+            unsafe {
+                call!(gpu.api, device_get(&mut device, ordinal))?;
+                call!(gpu.api, primary_ctx_retain(&mut context, device))?;
+                call!(gpu.api, ctx_set_current(context))?;
+            }
+            ranks.push(Rank {
+                context,
+                stream: stream(&gpu.api)?,
+                work: load_work(&gpu.api)?,
+                comm: std::ptr::null_mut(),
+            });
+        }
+        let ordinals: Vec<c_int> = (0..count).collect();
+        let mut comms = vec![std::ptr::null_mut(); ranks.len()];
+        // SAFETY: as many places and ordinals as the count says.
+        let status = unsafe { (functions.init_all)(comms.as_mut_ptr(), count, ordinals.as_ptr()) };
+        ok("ncclCommInitAll", status)?;
+        for (rank, comm) in ranks.iter_mut().zip(comms) {
+            rank.comm = comm;
+        }
+        Ok(Self { functions, ranks })
+    }
+
+    /// All ranks' parts of one collective.
+    fn submit(
+        &self,
+        kind: Collective,
+        words: usize,
+        buffers: &[(CUdeviceptr, CUdeviceptr)],
+    ) -> Result<(), Trouble> {
+        let f = &self.functions;
+        // SAFETY: throughout: buffers of each rank's device that are large enough, live communicators and streams, and
+        // every call between start and end of the group.
+        unsafe {
+            ok("ncclGroupStart", (f.group_start)())?;
+            for (index, (rank, buffers)) in self.ranks.iter().zip(buffers).enumerate() {
+                let (from, to) = (buffers.0 as *const c_void, buffers.1 as *mut c_void);
+                let (comm, stream) = (rank.comm, rank.stream);
+                match (kind, index) {
+                    (Collective::AllReduce, _) => ok(
+                        "ncclAllReduce",
+                        (f.all_reduce)(from, to, words, FLOAT, SUM, comm, stream),
+                    )?,
+                    (Collective::AllGather, _) => ok(
+                        "ncclAllGather",
+                        (f.all_gather)(from, to, words / self.ranks.len(), FLOAT, comm, stream),
+                    )?,
+                    (Collective::Broadcast, _) => ok(
+                        "ncclBroadcast",
+                        (f.broadcast)(from, to, words, FLOAT, 0, comm, stream),
+                    )?,
+                    (Collective::PeerToPeer, 0) => {
+                        ok("ncclSend", (f.send)(from, words, FLOAT, 1, comm, stream))?
+                    }
+                    (Collective::PeerToPeer, 1) => {
+                        ok("ncclRecv", (f.recv)(to, words, FLOAT, 0, comm, stream))?
+                    }
+                    (Collective::PeerToPeer, _) => {}
+                }
+            }
+            ok("ncclGroupEnd", (f.group_end)())
+        }
+    }
+
+    fn wait(&self, gpu: &Gpu) -> Result<(), Trouble> {
+        for rank in &self.ranks {
+            // SAFETY: a retained context.
+            unsafe { call!(gpu.api, ctx_set_current(rank.context)) }?;
+            gpu.wait(rank.stream)?;
+        }
+        Ok(())
+    }
+}
+
+fn ok(name: &str, status: c_int) -> Result<(), Trouble> {
+    match status {
+        0 => Ok(()),
+        status => Err(Trouble::new(format!("{name} failed with status {status}"))),
+    }
+}
+
+/// One collective again and again, each waited for: `collective_us`, and `devices`.
+pub(crate) fn measure(
+    gpu: &Gpu,
+    ring: &mut Option<Ring>,
+    kind: Collective,
+    bytes: u64,
+    count: u32,
+) -> Result<Answer, Trouble> {
+    let result = attempt(gpu, ring, kind, bytes, count);
+    // SAFETY: the first device's context, which all other tasks expect.
+    unsafe { call!(gpu.api, ctx_set_current(gpu.context)) }?;
+    result
+}
+
+/// A step of compute on one device, and split over two: half on each, then the sum of both parts.
+pub(crate) fn scaling(
+    gpu: &Gpu,
+    ring: &mut Option<Ring>,
+    us: f64,
+    bytes: u64,
+    count: u32,
+) -> Result<Answer, Trouble> {
+    let result = attempt_scaling(gpu, ring, us, bytes, count);
+    // SAFETY: the first device's context, which all other tasks expect.
+    unsafe { call!(gpu.api, ctx_set_current(gpu.context)) }?;
+    result
+}
+
+fn attempt_scaling(
+    gpu: &Gpu,
+    ring: &mut Option<Ring>,
+    us: f64,
+    bytes: u64,
+    count: u32,
+) -> Result<Answer, Trouble> {
+    if ring.is_none() {
+        *ring = Some(Ring::open(gpu)?);
+    }
+    let ring = ring
+        .as_ref()
+        .ok_or_else(|| Trouble::new("NCCL was opened and is not there"))?;
+    let mut buffers = Vec::new();
+    for rank in &ring.ranks {
+        // SAFETY: a retained context.
+        unsafe { call!(gpu.api, ctx_set_current(rank.context)) }?;
+        buffers.push((gpu.allocate(bytes)?, gpu.allocate(bytes)?));
+    }
+    let (whole, part) = (gpu.iters(us)?, gpu.iters(us / ring.ranks.len() as f64)?);
+    let work = |rank: &Rank, iters| -> Result<(), Trouble> {
+        // SAFETY: a retained context.
+        unsafe { call!(gpu.api, ctx_set_current(rank.context)) }?;
+        gpu.launch_in(rank.work, rank.stream, iters)
+    };
+    let mut answer = Answer::default();
+    for pass in 0..=count {
+        let began_ns = now_ns();
+        work(&ring.ranks[0], whole)?;
+        gpu.wait(ring.ranks[0].stream)?;
+        let one_ns = now_ns();
+        for rank in &ring.ranks {
+            work(rank, part)?;
+        }
+        ring.submit(Collective::AllReduce, (bytes / 4) as usize, &buffers)?;
+        ring.wait(gpu)?;
+        // The first one makes the connections.
+        if pass > 0 {
+            answer = answer
+                .with("one_us", (one_ns - began_ns) as f64 / 1e3)
+                .with("two_us", (now_ns() - one_ns) as f64 / 1e3);
+        }
+    }
+    for (rank, (from, to)) in ring.ranks.iter().zip(buffers) {
+        // SAFETY: a retained context.
+        unsafe { call!(gpu.api, ctx_set_current(rank.context)) }?;
+        gpu.free(from)?;
+        gpu.free(to)?;
+    }
+    Ok(answer)
+}
+
+fn attempt(
+    gpu: &Gpu,
+    ring: &mut Option<Ring>,
+    kind: Collective,
+    bytes: u64,
+    count: u32,
+) -> Result<Answer, Trouble> {
+    if ring.is_none() {
+        *ring = Some(Ring::open(gpu)?);
+    }
+    let ring = ring
+        .as_ref()
+        .ok_or_else(|| Trouble::new("NCCL was opened and is not there"))?;
+    let mut buffers = Vec::new();
+    for rank in &ring.ranks {
+        // SAFETY: a retained context.
+        unsafe { call!(gpu.api, ctx_set_current(rank.context)) }?;
+        buffers.push((gpu.allocate(bytes)?, gpu.allocate(bytes)?));
+    }
+    let words = (bytes / 4) as usize;
+    let mut collective_us = Vec::with_capacity(count as usize);
+    for pass in 0..=count {
+        let began_ns = now_ns();
+        ring.submit(kind, words, &buffers)?;
+        ring.wait(gpu)?;
+        // The first one makes the connections.
+        if pass > 0 {
+            collective_us.push((now_ns() - began_ns) as f64 / 1e3);
+        }
+    }
+    for (rank, (from, to)) in ring.ranks.iter().zip(buffers) {
+        // SAFETY: a retained context.
+        unsafe { call!(gpu.api, ctx_set_current(rank.context)) }?;
+        gpu.free(from)?;
+        gpu.free(to)?;
+    }
+    Ok(Answer::default()
+        .with_all("collective_us", collective_us)
+        .with("devices", ring.ranks.len() as f64))
+}

@@ -1,0 +1,43 @@
+//! Several streams of one program at once.
+
+use super::gpu::{Gpu, stream};
+use crate::driver::Trouble;
+use crate::protocol::Answer;
+use fcsp_measure::clock::now_ns;
+
+/// Kernels of few blocks on one stream, then as many on each of several: `alone_us` and `pass_us`.
+pub(crate) fn together(
+    gpu: &Gpu,
+    streams: u32,
+    kernels: u32,
+    us: f64,
+    blocks: u32,
+    count: u32,
+) -> Result<Answer, Trouble> {
+    let iters = gpu.iters(us)?;
+    let streams: Vec<_> = (0..streams)
+        .map(|_| stream(&gpu.api))
+        .collect::<Result<_, _>>()?;
+    let pass = |streams: &[cuda_sys::CUstream]| -> Result<f64, Trouble> {
+        let began_ns = now_ns();
+        for _ in 0..kernels {
+            for &stream in streams {
+                gpu.launch_work(stream, blocks, iters, 0)?;
+            }
+        }
+        gpu.synchronize()?;
+        Ok((now_ns() - began_ns) as f64 / 1e3)
+    };
+    pass(&streams)?;
+    let mut answer = Answer::default();
+    for _ in 0..count {
+        answer = answer
+            .with("alone_us", pass(&streams[..1])?)
+            .with("pass_us", pass(&streams)?);
+    }
+    for stream in streams {
+        // SAFETY: made above, nothing is under way on it.
+        unsafe { crate::driver::call!(gpu.api, stream_destroy(stream)) }?;
+    }
+    Ok(answer)
+}

@@ -1,0 +1,190 @@
+//! Figures as people read them.
+
+use crate::catalogue::{Better, Definition};
+use crate::model::{Metric, Ratio, State};
+
+/// A number with four significant digits, and thousands apart from 10,000 on.
+pub(crate) fn number(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return format!("{value}");
+    }
+    let digits = value.abs().log10().floor() as i32;
+    match digits {
+        ..-4 => format!("{value:.1e}"),
+        -4..3 => format!("{value:.0$}", (3 - digits) as usize),
+        3 => format!("{value:.0}"),
+        _ => grouped(value),
+    }
+}
+
+fn grouped(value: f64) -> String {
+    let digits = format!("{:.0}", value.abs());
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    if value < 0.0 {
+        format!("-{text}")
+    } else {
+        text
+    }
+}
+
+/// A unit as people read it: `µs`; nothing for a plain ratio.
+pub(crate) fn unit(unit: &str) -> &str {
+    match unit {
+        "us" => "µs",
+        "ratio" | "bool" => "",
+        unit => unit,
+    }
+}
+
+/// A value with its unit: `3.120 µs`, `pass`.
+pub(crate) fn value(value: f64, of: &str) -> String {
+    match (of, unit(of)) {
+        ("bool", _) if value >= 1.0 => "pass".to_owned(),
+        ("bool", _) => "fail".to_owned(),
+        (_, "") => number(value),
+        (_, "%") => format!("{} %", number(value)),
+        (_, unit) => format!("{} {unit}", number(value)),
+    }
+}
+
+/// A ratio: `×1.042`.
+pub(crate) fn ratio(ratio: f64) -> String {
+    if ratio >= 100.0 {
+        return format!("×{}", number(ratio));
+    }
+    format!("×{ratio:.3}")
+}
+
+/// The interval of a ratio: `1.031–1.050`.
+pub(crate) fn interval(ratio: &Ratio) -> String {
+    format!("{:.3}–{:.3}", ratio.low, ratio.high)
+}
+
+/// A score: `98.2`; a dash for none.
+pub(crate) fn score(score: Option<f64>) -> String {
+    score.map_or_else(|| "–".to_owned(), |it| format!("{it:.1}"))
+}
+
+/// How a measurement ended, in two words at the most, and why.
+pub(crate) fn ending(state: &State) -> (&'static str, &str) {
+    match state {
+        State::Measured => ("measured", ""),
+        State::NotRun { reason } => ("not run", reason),
+        State::NotValid { reason } => ("NOT VALID", reason),
+        State::Failed { reason } => ("FAILED", reason),
+        State::Interrupted => ("interrupted", "the run was interrupted before it"),
+    }
+}
+
+/// How a system stands against native.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The interval is on the good side of 1.
+    Better,
+    /// The ratio is within 1 % of 1, or its interval holds 1 and nothing that is beyond 5 %.
+    Alike,
+    /// Worse, by 5 % at the most.
+    Worse,
+    /// Worse by more than 5 %.
+    FarWorse,
+    /// There are too few blocks for an interval of 95 %, or it holds both 1 and what is far from it.
+    Unsure,
+}
+
+/// How a metric stands against native; nothing where it has no ratio.
+pub(crate) fn standing(definition: &Definition, metric: &Metric) -> Option<Standing> {
+    let ratio = metric.ratio?;
+    // As a cost: above 1 is worse, whichever way the metric counts.
+    let (value, low, high) = match definition.native?.better {
+        Better::Lower => (ratio.value, ratio.low, ratio.high),
+        Better::Higher | Better::Pass => (1.0 / ratio.value, 1.0 / ratio.high, 1.0 / ratio.low),
+    };
+    Some(match value {
+        _ if ratio.confidence < 0.95 => Standing::Unsure,
+        _ if low <= 1.0 && 1.0 <= high => match low >= 0.95 && high <= 1.05 {
+            true => Standing::Alike,
+            false => Standing::Unsure,
+        },
+        _ if (0.99..=1.01).contains(&value) => Standing::Alike,
+        ..1.0 => Standing::Better,
+        ..=1.05 => Standing::Worse,
+        _ => Standing::FarWorse,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue;
+
+    #[test]
+    fn numbers_have_four_digits() {
+        let seen = [
+            0.0, 0.99931, 1.5, 28.314, 2503.4, 105_612.7, -12_345.0, 0.00012, 1e-9,
+        ]
+        .map(number);
+        let wanted = [
+            "0",
+            "0.9993",
+            "1.500",
+            "28.31",
+            "2503",
+            "105,613",
+            "-12,345",
+            "0.0001200",
+            "1.0e-9",
+        ];
+        assert_eq!(seen, wanted);
+    }
+
+    #[test]
+    fn units_are_written_as_people_do() {
+        assert_eq!(value(3.12, "us"), "3.120 µs");
+        assert_eq!(value(99.5, "%"), "99.50 %");
+        assert_eq!(value(0.9993, "ratio"), "0.9993");
+        assert_eq!([value(1.0, "bool"), value(0.0, "bool")], ["pass", "fail"]);
+    }
+
+    #[test]
+    fn a_standing_is_by_the_interval_and_the_side_that_is_good() {
+        let standing = |id, ratios: &[f64]| {
+            let definition = catalogue::find(id).expect("it exists");
+            let metric = Metric::measured(definition, 1.0, &[]).with_ratios(ratios.to_vec());
+            standing(definition, &metric).expect("it has a ratio")
+        };
+        let worse = [1.1, 1.2, 1.3, 1.1, 1.2, 1.3];
+        assert_eq!(standing("OH-001", &worse), Standing::FarWorse);
+        assert_eq!(
+            standing("LLM-001", &worse),
+            Standing::Better,
+            "higher is better"
+        );
+        assert_eq!(
+            standing("OH-001", &worse[..5]),
+            Standing::Unsure,
+            "five blocks"
+        );
+        assert_eq!(
+            standing("OH-001", &[1.02, 1.03, 1.04].repeat(2)),
+            Standing::Worse
+        );
+        assert_eq!(
+            standing("OH-001", &[1.002, 1.003, 1.004].repeat(2)),
+            Standing::Alike
+        );
+        let around = [0.98, 1.02, 1.03];
+        assert_eq!(standing("OH-001", &around.repeat(2)), Standing::Alike);
+        let scattered = [0.9, 1.0, 1.3];
+        assert_eq!(standing("OH-001", &scattered.repeat(2)), Standing::Unsure);
+        assert_eq!(
+            standing("OH-001", &[0.5, 0.6, 0.7].repeat(2)),
+            Standing::Better
+        );
+    }
+}

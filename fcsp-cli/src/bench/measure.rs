@@ -1,0 +1,203 @@
+//! A run, from the command line to its files.
+
+use super::files::Files;
+use super::progress::Progress;
+use super::{PeerArg, only, parse_peer};
+use crate::exit::Outcome;
+use crate::install::Install;
+use crate::interrupt;
+use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
+use fcsp_bench::{Asked, Mode, Site, System};
+use fcsp_bench_report::model::{Report, State};
+use fcsp_bench_report::table::{self, Look};
+use fcsp_core::region;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Options of a run.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    #[command(flatten)]
+    files: Files,
+    /// Only these metrics: ids, * for anything
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    only: Vec<String>,
+    /// A fraction of the samples, in about two minutes
+    #[arg(long)]
+    quick: bool,
+    /// Which of FCSP's modes [default: all]; native always runs
+    #[arg(long, value_name = "SYSTEM", value_enum, value_delimiter = ',')]
+    system: Vec<Fcsp>,
+    /// Another system, as a file describes it
+    #[arg(long, value_name = "NAME=FILE", value_parser = parse_peer)]
+    peer: Vec<PeerArg>,
+    /// Use a simulated device: shows that everything works, and nothing about hardware
+    #[arg(long)]
+    simulated: bool,
+    /// How long a tenant may be silent before it counts as hanging
+    #[arg(long, value_name = "SECONDS", default_value_t = 12.0, value_parser = parse_patience)]
+    patience: f64,
+    /// No progress
+    #[arg(long)]
+    quiet: bool,
+}
+
+fn parse_patience(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.5..=600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("it is from 0.5 to 600 seconds".to_owned()),
+    }
+}
+
+/// A system of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Fcsp {
+    /// The device without any system; alone, nothing is compared
+    Native,
+    /// FCSP in mode strict
+    #[value(name = "fcsp-strict")]
+    Strict,
+    /// FCSP in mode balanced
+    #[value(name = "fcsp-balanced")]
+    Balanced,
+    /// FCSP in mode adaptive
+    #[value(name = "fcsp-adaptive")]
+    Adaptive,
+}
+
+/// Runs it.
+pub fn run(args: &Options) -> Result<Outcome> {
+    let chosen = only::select(&args.only)?;
+    args.files.check()?;
+    let install = Install::find()?;
+    let systems = systems(args, &install)?;
+    let scratch = Scratch::make()?;
+    let site = Site {
+        program: std::env::current_exe().context("cannot find out where this program is")?,
+        arguments: ["bench", "worker"].map(Into::into).into(),
+        simulated: match args.simulated {
+            true => Some(install.simulated_nvidia()?),
+            false => None,
+        },
+        scratch: scratch.0.clone(),
+    };
+    if let Some(library) = preloaded_everywhere() {
+        tracing::warn!(
+            "/etc/ld.so.preload names {library}, which is then in every program: native is not native"
+        );
+    }
+    interrupt::listen();
+    let mut progress = Progress::new(systems.len() + 1, args.quiet);
+    let asked = Asked {
+        site,
+        systems,
+        chosen,
+        only: args.only.clone(),
+        quick: args.quick,
+        patience: Duration::from_secs_f64(args.patience),
+        version: env!("CARGO_PKG_VERSION").into(),
+    };
+    let report = fcsp_bench::run(asked, interrupt::flag(), &mut |event| progress.show(event));
+    progress.end();
+    drop(scratch);
+    let report = match report {
+        Ok(report) => report,
+        Err(reason) => bail!(
+            "nothing could be measured: {reason}{}",
+            match args.simulated {
+                true => "",
+                false => " (fcsp doctor says what is missing; --simulated needs no device)",
+            }
+        ),
+    };
+    // First the files: somebody may have closed the terminal.
+    args.files.write(&report)?;
+    write!(
+        std::io::stdout(),
+        "{}",
+        table::render(&report, Look::of_stdout())
+    )?;
+    Ok(outcome(&report))
+}
+
+/// What the dynamic linker loads into every program of this machine.
+fn preloaded_everywhere() -> Option<String> {
+    let text = std::fs::read_to_string("/etc/ld.so.preload").ok()?;
+    text.split(|c: char| c.is_whitespace() || c == ':')
+        .find(|word| !word.is_empty())
+        .map(str::to_owned)
+}
+
+fn systems(args: &Options, install: &Install) -> Result<Vec<System>> {
+    let modes = match args.system.is_empty() {
+        true => Mode::ALL.to_vec(),
+        false => Mode::ALL
+            .into_iter()
+            .zip([Fcsp::Strict, Fcsp::Balanced, Fcsp::Adaptive])
+            .filter(|(_, named)| args.system.contains(named))
+            .map(|(mode, _)| mode)
+            .collect(),
+    };
+    let mut systems = Vec::new();
+    if !modes.is_empty() {
+        let library = install.preload_cuda()?;
+        systems.extend(modes.into_iter().map(|mode| System::fcsp(mode, &library)));
+    }
+    for peer in &args.peer {
+        let system = System::peer(&peer.name, &peer.file)
+            .with_context(|| format!("--peer {}", peer.name))?;
+        ensure!(
+            systems.iter().all(|known| known.name() != system.name()) && system.name() != "native",
+            "two systems are called {}",
+            system.name()
+        );
+        systems.push(system);
+    }
+    Ok(systems)
+}
+
+/// Something is wrong if the run ended early, a limit is not in force or a measurement failed.
+fn outcome(report: &Report) -> Outcome {
+    let bad = report.interrupted
+        || report.systems.iter().any(|system| {
+            system
+                .validity
+                .as_ref()
+                .is_some_and(|validity| !validity.holds())
+                || system
+                    .metrics
+                    .iter()
+                    .any(|metric| matches!(metric.state, State::Failed { .. }))
+        });
+    match bad {
+        true => Outcome::Bad,
+        false => Outcome::Good,
+    }
+}
+
+/// A directory in memory that is gone with the run: regions must be in memory, since devices cannot write into a file on
+/// a disk.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn make() -> Result<Self> {
+        let memory = Path::new("/dev/shm");
+        let base = match region::is_in_memory(memory) {
+            true => memory.to_owned(),
+            false => std::env::temp_dir(),
+        };
+        let path = base.join(format!("fcsp-bench-{}", std::process::id()));
+        std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!("cannot remove {}: {error}", self.0.display());
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Sanity by construction: systems of which it is known what must be found.
+
+use super::preloads::{CLAIMS, DELAYS, compile};
+use super::{alone, metric, peer, reason, report, system};
+use crate::node::stderr;
+use serde_json::Value;
+
+fn number(value: &Value) -> f64 {
+    value
+        .as_f64()
+        .unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+fn ratio(report: &Value, name: &str, id: &str) -> (f64, f64, f64) {
+    let ratio = &metric(report, name, id)["ratio"];
+    (
+        number(&ratio["low"]),
+        number(&ratio["value"]),
+        number(&ratio["high"]),
+    )
+}
+
+#[test]
+fn native_against_native_is_one_within_its_interval() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let nothing = peer(
+        directory.path(),
+        "nothing",
+        "description = \"the device alone once more\"\n",
+    );
+    let ids = [
+        "OH-001",
+        "OH-002",
+        "OH-003",
+        "OH-007",
+        "LLM-002",
+        "SCHED-002",
+    ];
+    let (_, report) = report(
+        directory.path(),
+        &[
+            "--system",
+            "native",
+            "--peer",
+            &nothing,
+            "--only",
+            &ids.join(","),
+        ],
+    );
+    for id in ids {
+        let (low, value, high) = ratio(&report, "nothing", id);
+        // Wide, because tests share this machine's processors with whatever else runs.
+        assert!(low <= 1.05 && high >= 0.95, "{id}: {low} {value} {high}");
+        assert!((value - 1.0).abs() < 0.25, "{id}: {low} {value} {high}");
+    }
+}
+
+#[test]
+fn a_system_that_only_claims_a_limit_fails_the_gate() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let library = compile(directory.path(), "claims", CLAIMS);
+    let claims = peer(
+        directory.path(),
+        "claims",
+        &format!(
+            "preload = {:?}\n[environment]\nCLAIMED_BYTES = \"{{memory_bytes}}\"\n",
+            library.display().to_string()
+        ),
+    );
+    let (output, report) = report(
+        directory.path(),
+        &[
+            "--system",
+            "fcsp-strict",
+            "--peer",
+            &claims,
+            "--only",
+            "OH-001,IS-001,IS-006,FRAG-001",
+        ],
+    );
+    let checks = system(&report, "claims")["validity"]["checks"]
+        .as_array()
+        .expect("checks");
+    let held: Vec<bool> = checks
+        .iter()
+        .map(|check| check["holds"].as_bool().expect("a bool"))
+        .collect();
+    assert_eq!(held, [true, false, false], "{checks:?}");
+    for id in ["IS-001", "IS-006", "FRAG-001"] {
+        let (state, why) = reason(&report, "claims", id);
+        assert_eq!(state, "not_valid", "{id}");
+        assert!(why.contains("it does not hold that"), "{id}: {why}");
+        assert!(metric(&report, "claims", id)["value"].is_null(), "{id}");
+    }
+    assert_eq!(metric(&report, "claims", "OH-001")["success"], true);
+    assert!(!output.status.success(), "it says that something is wrong");
+    assert!(
+        stderr(&output).contains("claims: it does not hold"),
+        "{}",
+        stderr(&output)
+    );
+
+    // The same checks hold for a system whose limits are in force.
+    let checks = &system(&report, "fcsp-strict")["validity"]["checks"];
+    for check in checks.as_array().expect("checks") {
+        assert_eq!(check["holds"], true, "{check}");
+    }
+    assert_eq!(metric(&report, "fcsp-strict", "IS-001")["success"], true);
+}
+
+#[test]
+fn a_delay_in_every_launch_is_found_in_launches_and_throughput_and_not_elsewhere() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let library = compile(directory.path(), "delays", DELAYS);
+    let delays = peer(
+        directory.path(),
+        "delays",
+        &format!("preload = {:?}\n", library.display().to_string()),
+    );
+    let (_, report) = report(
+        directory.path(),
+        &[
+            "--system",
+            "native",
+            "--peer",
+            &delays,
+            "--only",
+            "OH-001,OH-002,OH-003,OH-005,OH-007,OH-010,LLM-002,FRAG-002",
+        ],
+    );
+    let more = number(&metric(&report, "delays", "OH-001")["value"])
+        - number(&metric(&report, "native", "OH-001")["value"]);
+    assert!((1.5..3.5).contains(&more), "{more} us more a launch");
+    let (low, ..) = ratio(&report, "delays", "OH-001");
+    assert!(low > 1.3, "it is sure of it: {low}");
+    let lost = number(&metric(&report, "delays", "OH-010")["value"]);
+    assert!(lost > 5.0, "{lost} % lost");
+    for id in ["OH-002", "OH-003", "OH-005", "OH-007", "LLM-002"] {
+        let (low, value, high) = ratio(&report, "delays", id);
+        assert!(low <= 1.05 && high >= 0.95, "{id}: {low} {value} {high}");
+    }
+}
