@@ -62,6 +62,7 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     let families: &[&str] = match bench.site.vendor {
         Vendor::Nvidia => &FAMILIES,
         Vendor::Amd => &HIP_FAMILIES,
+        // Its load program takes memory in one mode only.
         Vendor::Intel => &[],
     };
     for family in families {
