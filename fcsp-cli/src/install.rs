@@ -1,7 +1,7 @@
 //! Where FCSP is installed: everything is found relative to this executable.
 //!
 //! ```text
-//! <root>/bin/fcsp, fcsp-load, fcsp-load-hip
+//! <root>/bin/fcsp, fcsp-load, fcsp-load-hip, fcsp-load-ze
 //! <root>/lib/libfcsp-cuda.so, libfcsp-hip.so, libfcsp-ze.so
 //! <root>/lib/sim/libcuda.so.1, libnvidia-ml.so.1
 //! <root>/lib/sim/amd/libamdhip64.so.5, libamdhip64.so.6, librocm_smi64.so.1, libamd_smi.so.27
@@ -12,9 +12,6 @@ use anyhow::{Context, Result, bail};
 use fcsp_backend_amd::driver;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-
-/// The kernel's drivers of Intel's GPUs.
-const INTEL_MODULES: [&str; 2] = ["/sys/module/i915", "/sys/module/xe"];
 
 /// The install tree.
 #[derive(Clone, Debug)]
@@ -50,13 +47,6 @@ impl Install {
     /// The library that is preloaded into Level Zero programs, and that their loader opens as a driver.
     pub fn preload_ze(&self) -> Result<PathBuf> {
         self.existing("lib/libfcsp-ze.so", "the preload library for Level Zero")
-    }
-
-    /// Whether there may be a device of Intel's.
-    pub fn may_have_intel() -> bool {
-        INTEL_MODULES
-            .iter()
-            .any(|module| Path::new(module).exists())
     }
 
     /// The directory of the simulated Level Zero driver.
@@ -99,6 +89,12 @@ impl Install {
     pub fn load_program_hip(&self) -> Result<PathBuf> {
         let program = self.existing("bin/fcsp-load-hip", "the load program for HIP");
         program.context("cargo xtask build makes it where hipcc is installed")
+    }
+
+    /// The load program of `fcsp demo` on Intel devices.
+    pub fn load_program_ze(&self) -> Result<PathBuf> {
+        let program = self.existing("bin/fcsp-load-ze", "the load program for Level Zero");
+        program.context("cargo xtask build makes it where libze-dev is installed")
     }
 
     fn existing(&self, relative: &str, what: &str) -> Result<PathBuf> {

@@ -158,7 +158,7 @@ pub fn prepare(
     let mut list = std::env::var_os("LD_PRELOAD");
     let simulated_amd = simulated == Some(Simulated::Amd);
     let mut libraries = install.preload_libraries(simulated_amd)?;
-    if simulated == Some(Simulated::Intel) || Install::may_have_intel() {
+    if simulated == Some(Simulated::Intel) || fcsp_backend_intel::driver::is_loaded() {
         let library = install.preload_ze()?;
         level_zero::stand_before_driver(command, &library);
         libraries.push(library);

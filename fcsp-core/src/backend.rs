@@ -155,9 +155,6 @@ pub trait GpuBackend: Send + Sync {
 
     /// Load of the device.
     fn telemetry(&self, device_id: &str) -> Result<Telemetry, BackendError>;
-
-    /// The vendor's status code for "out of device memory".
-    fn out_of_memory_code(&self) -> i64;
 }
 
 /// A queue of a vendor (CUDA or HIP stream, Level Zero queue) as the core sees it: an opaque number
@@ -183,6 +180,13 @@ pub trait StreamGate {
     /// Lets `marker` note the time once everything before it in `queue` is finished. Returns false
     /// if it could not be put there.
     fn record(&self, marker: Marker, queue: QueueId) -> bool;
+
+    /// As [`record`](Self::record), where what is to be measured is submitted to `queue` next, by the same thread and before
+    /// anything else of it. A device that is idle comes to a marker before that; where the vendor lets both go there
+    /// together, this is the place for it.
+    fn record_before(&self, marker: Marker, queue: QueueId) -> bool {
+        self.record(marker, queue)
+    }
 
     /// Device time between two recorded markers.
     fn elapsed(&self, begin: Marker, end: Marker) -> Elapsed;

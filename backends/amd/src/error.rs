@@ -1,11 +1,7 @@
-//! From AMD's status codes to [`BackendError`], and the one code that FCSP itself returns.
+//! From AMD's status codes to [`BackendError`].
 
 use fcsp_core::backend::{BackendError, Vendor};
-use hip_sys::hipError_t;
 use rocm_smi_sys::{amdsmi_status_name, amdsmi_status_t, rsmi_status_name, rsmi_status_t};
-
-/// What a HIP program sees when it passes its quota: `hipErrorOutOfMemory`.
-pub const OUT_OF_MEMORY: i64 = hipError_t::hipErrorOutOfMemory.0 as i64;
 
 /// A status code of either management library. Both have the same names under different numbers.
 pub(crate) trait Status: Copy {

@@ -82,8 +82,4 @@ impl GpuBackend for Amd {
             busy: device::busy(&*self.smi, index)?,
         })
     }
-
-    fn out_of_memory_code(&self) -> i64 {
-        error::OUT_OF_MEMORY
-    }
 }

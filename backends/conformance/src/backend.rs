@@ -34,7 +34,6 @@ pub struct User {
 pub fn run(backend: &dyn GpuBackend, options: &Options) -> Report {
     let mut report = Report::default();
     report.add("the driver's version is told", version(backend));
-    report.add("the code for a full device is not success", code(backend));
     report.add(
         "a device that is not there is an error that says so",
         unknown(backend, &options.unknown_id),
@@ -85,13 +84,6 @@ fn version(backend: &dyn GpuBackend) -> Checked {
     let (first, second) = (ask()?, ask()?);
     ensure(!first.trim().is_empty() && first == second, || {
         format!("{first:?}, then {second:?}")
-    })
-}
-
-fn code(backend: &dyn GpuBackend) -> Checked {
-    let code = backend.out_of_memory_code();
-    ensure(code != 0 && code == backend.out_of_memory_code(), || {
-        format!("{code}")
     })
 }
 

@@ -19,7 +19,6 @@ enum Fault {
     AnswersForAnything,
     EverybodyHasMemory,
     ForgetsProcesses,
-    SuccessIsOutOfMemory,
     HidesThatItIsSimulated,
 }
 
@@ -100,10 +99,6 @@ impl GpuBackend for Simulated {
             busy: Some(busy),
         })
     }
-
-    fn out_of_memory_code(&self) -> i64 {
-        i64::from(self.fault != Fault::SuccessIsOutOfMemory) * 2
-    }
 }
 
 fn failures(fault: Fault) -> Vec<&'static str> {
@@ -155,10 +150,6 @@ fn each_fault_is_found_by_the_check_that_is_named_for_it() {
         (
             Fault::ForgetsProcesses,
             "the memory of a process is told while it lives",
-        ),
-        (
-            Fault::SuccessIsOutOfMemory,
-            "the code for a full device is not success",
         ),
         (
             Fault::HidesThatItIsSimulated,

@@ -83,6 +83,12 @@ pub trait StreamDriver: Copy {
     /// Lets an event of [`marker`](Self::marker) note the time in `stream`. False if the driver refuses.
     fn record(&self, marker: Marker, stream: Self::Stream) -> bool;
 
+    /// As [`record`](Self::record), where what is to be measured goes into `stream` next, from the same thread.
+    #[inline]
+    fn record_before(&self, marker: Marker, stream: Self::Stream) -> bool {
+        self.record(marker, stream)
+    }
+
     /// Device time between two recorded events.
     fn elapsed(&self, begin: Marker, end: Marker) -> Elapsed;
 }

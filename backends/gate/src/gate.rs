@@ -124,6 +124,12 @@ impl<D: StreamDriver, S: Surroundings<D>> StreamGate for Gate<'_, D, S> {
             .within(queue, |stream| self.driver.record(marker, stream))
     }
 
+    fn record_before(&self, marker: Marker, queue: QueueId) -> bool {
+        let _held = self.surroundings.hold();
+        self.surroundings
+            .within(queue, |stream| self.driver.record_before(marker, stream))
+    }
+
     fn elapsed(&self, begin: Marker, end: Marker) -> Elapsed {
         let _held = self.surroundings.hold();
         self.driver.elapsed(begin, end)

@@ -1,10 +1,7 @@
-//! From NVIDIA's status codes to [`BackendError`], and the one code that FCSP itself returns.
+//! From NVIDIA's status codes to [`BackendError`].
 
-use cuda_sys::{CUresult, nvmlReturn_t};
+use cuda_sys::nvmlReturn_t;
 use fcsp_core::backend::{BackendError, Vendor};
-
-/// What a CUDA program sees when it passes its quota: `CUDA_ERROR_OUT_OF_MEMORY`.
-pub const OUT_OF_MEMORY: i64 = CUresult::CUDA_ERROR_OUT_OF_MEMORY.0 as i64;
 
 /// Success, or which NVML call failed and how.
 pub(crate) fn nvml(call: &'static str, status: nvmlReturn_t) -> Result<(), BackendError> {

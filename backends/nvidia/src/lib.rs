@@ -74,8 +74,4 @@ impl GpuBackend for Nvidia {
             busy: device::busy(&self.nvml, device)?,
         })
     }
-
-    fn out_of_memory_code(&self) -> i64 {
-        error::OUT_OF_MEMORY
-    }
 }

@@ -43,11 +43,6 @@ fn devices_are_listed_with_what_the_core_needs() {
             assert!(!nvidia.driver_version().expect("a version").is_empty());
             assert!(nvidia.cuda_version().expect("a version") >= 12_000);
             assert!(driver::cuda_version().expect("a version") >= 12_000);
-            assert_eq!(
-                nvidia.out_of_memory_code(),
-                2,
-                "CUDA_ERROR_OUT_OF_MEMORY in cuda.h"
-            );
         },
     );
 }

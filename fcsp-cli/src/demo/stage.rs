@@ -56,7 +56,10 @@ impl Stage {
                 install.preload_hip()?;
                 install.load_program_hip()?
             }
-            Simulated::Intel => bail!("the demo has no load program for Intel devices"),
+            Simulated::Intel => {
+                install.preload_ze()?;
+                install.load_program_ze()?
+            }
         };
         match simulated {
             Some(Simulated::Nvidia) => drop(install.simulated_nvidia()?),
@@ -183,10 +186,10 @@ fn vendor_here() -> Option<Simulated> {
         .filter_map(|(vendor, backend)| real(backend).then_some(vendor))
         .collect();
     found.sort_by_key(|vendor| *vendor as u32);
-    found.into_iter().find_map(|vendor| match vendor {
-        Vendor::Nvidia => Some(Simulated::Nvidia),
-        Vendor::Amd => Some(Simulated::Amd),
-        Vendor::Intel => None,
+    found.into_iter().next().map(|vendor| match vendor {
+        Vendor::Nvidia => Simulated::Nvidia,
+        Vendor::Amd => Simulated::Amd,
+        Vendor::Intel => Simulated::Intel,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Drivers and devices of all vendors.
 
-use super::{Check, amd, nvidia};
+use super::{Check, amd, intel, nvidia};
 use crate::install::Install;
 use crate::regions::RunDirArg;
 
@@ -19,6 +19,7 @@ pub fn checks(install: &Install, run_dir: &RunDirArg) -> Vec<Check> {
     let vendors = [
         nvidia::look(run_dir, simulated_works),
         amd::look(simulated_works),
+        intel::look(simulated_works),
     ];
     together(vendors.into(), simulated_works)
 }

@@ -16,8 +16,10 @@ pub fn checks(install: &Install, run_dir: &RunDirArg) -> Vec<Check> {
     let mut checks = vec![
         preload("CUDA preload library", install.preload_cuda()),
         preload("HIP preload library", install.preload_hip()),
+        preload("Level Zero preload library", install.preload_ze()),
         simulated("simulated NVIDIA driver", install.simulated_nvidia()),
         simulated("simulated AMD driver", install.simulated_amd()),
+        simulated("simulated Intel driver", install.simulated_intel()),
         glibc(),
         container(),
     ];

@@ -3,6 +3,7 @@
 mod amd;
 mod devices;
 mod host;
+mod intel;
 mod mps;
 mod nvidia;
 mod settings;

@@ -55,6 +55,22 @@ impl<T> std::ops::Deref for Line<T> {
     }
 }
 
+/// A word that the device writes. Some devices write 32 bits, others 64, of which the upper ones are zero.
+#[repr(C, align(8))]
+#[derive(Debug, Default)]
+pub struct DeviceWord {
+    word: AtomicU32,
+    _upper: AtomicU32,
+}
+
+impl std::ops::Deref for DeviceWord {
+    type Target = AtomicU32;
+    #[inline]
+    fn deref(&self) -> &AtomicU32 {
+        &self.word
+    }
+}
+
 /// A short UTF-8 text in the region, written once before the record that holds it is published.
 #[repr(C)]
 #[derive(Debug)]
@@ -350,7 +366,7 @@ pub struct GatePage {
     /// Segments up to this number may run. Streams wait for it on the device.
     pub grant: Line<AtomicU32>,
     /// Newest segment finished on each lane; written by the device.
-    pub done: [AtomicU32; LANES],
+    pub done: [DeviceWord; LANES],
     /// Which segments the device must come to before they are anybody's business.
     pub arrival: Line<Arrival>,
     /// The newest segments, by number modulo [`SEGMENTS`].
@@ -363,14 +379,14 @@ pub struct GatePage {
 #[derive(Debug)]
 pub struct Arrival {
     /// Newest of those segments whose gate the device has come to; written by the device.
-    pub arrived: AtomicU32,
+    pub arrived: DeviceWord,
     /// The segments, a bit each, by number modulo [`SEGMENTS`]; written by the process.
     pub awaited: AtomicU32,
     /// Newest collective that the device has come to, by the process's count while gated; written by the
     /// device.
-    pub collective_begun: AtomicU32,
+    pub collective_begun: DeviceWord,
     /// Newest collective that is over; written by the device.
-    pub collective_done: AtomicU32,
+    pub collective_done: DeviceWord,
 }
 
 /// A batch of submissions that is granted and charged as one.

@@ -337,6 +337,12 @@ fn spread_ppm(process: &ProcessView, segment: &SegmentView) -> u64 {
     u64::from(process.spread_ppm / segment.launches.max(1).isqrt())
 }
 
+/// Whether a segment's predicted length is what its submissions take by the device's own clock: each was measured, and
+/// they are alike.
+pub fn is_timed(process: &ProcessView, segment: &SegmentView) -> bool {
+    !reached(process.guessed, segment.number) && spread_ppm(process, segment) <= ERRATIC_PPM
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ use super::plan::SegmentView;
 use super::segment::{SegmentState, reached};
 use crate::failpoint::failpoint;
 use crate::futex;
-use crate::region::layout::{LANES, Segment};
+use crate::region::layout::{DeviceWord, LANES, Segment};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
 
 /// Rings a doorbell. One atomic addition, and a system call only if somebody is `asleep` on it.
@@ -123,7 +123,7 @@ pub fn end_segment(segment: &Segment, state: SegmentState) -> bool {
 }
 
 /// Reads the segment with that number, which must be published; `done` are its process's words.
-pub fn read_segment(segment: &Segment, done: &[AtomicU32; LANES], number: u32) -> SegmentView {
+pub fn read_segment(segment: &Segment, done: &[DeviceWord; LANES], number: u32) -> SegmentView {
     // Acquire pairs with the Release of the closing thread: the lanes are final.
     let state = SegmentState::from_number(segment.state.load(Ordering::Acquire));
     let lanes = segment.lanes.load(Ordering::Relaxed);

@@ -7,7 +7,7 @@ use super::handshake::{
 };
 use super::segment::{SegmentState, reached};
 use crate::failpoint::model::killed_at;
-use crate::region::layout::{LANES, Segment};
+use crate::region::layout::{DeviceWord, LANES, Segment};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use loom::sync::Arc;
 use loom::thread::{self, JoinHandle};
@@ -174,7 +174,7 @@ fn loom_all_threads_that_wait_for_room_are_woken() {
 struct Place {
     segment: Segment,
     opened: AtomicU32,
-    done: [AtomicU32; LANES],
+    done: [DeviceWord; LANES],
 }
 
 impl Default for Place {
@@ -196,7 +196,7 @@ impl Default for Place {
                 first_of_turn: short(),
             },
             opened: AtomicU32::new(0),
-            done: std::array::from_fn(|_| AtomicU32::new(0)),
+            done: std::array::from_fn(|_| DeviceWord::default()),
         }
     }
 }

@@ -90,7 +90,7 @@ impl Sampler {
     ) -> Option<SampleId> {
         let at = self.idle(gate)?;
         let pair = self.pairs[at].as_mut()?;
-        if !gate.record(pair.begin, queue) {
+        if !gate.record_before(pair.begin, queue) {
             return None;
         }
         pair.subject = subject;

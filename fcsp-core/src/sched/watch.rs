@@ -7,7 +7,8 @@
 
 use super::segment::reached;
 use crate::backend::{Elapsed, Marker, QueueId, StreamGate};
-use crate::sync::{AtomicU32, Ordering};
+use crate::region::layout::DeviceWord;
+use crate::sync::Ordering;
 
 /// Ends that can be watched at once: all lanes of two segments of a program with eight queues.
 const WATCHES: usize = 16;
@@ -57,7 +58,7 @@ impl Watches {
     }
 
     /// Writes the numbers of what is done into `done`, one word a lane. True if there was any.
-    pub fn look(&mut self, gate: &dyn StreamGate, done: &[AtomicU32]) -> bool {
+    pub fn look(&mut self, gate: &dyn StreamGate, done: &[DeviceWord]) -> bool {
         let mut any = false;
         for watch in self.watches.iter_mut().flatten() {
             let Some((number, lane)) = watch.behind else {
@@ -95,6 +96,7 @@ impl Watches {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sync::AtomicU32;
     use std::cell::{Cell, RefCell};
 
     /// Markers that pass when the test says so.
@@ -131,11 +133,11 @@ mod tests {
         }
     }
 
-    fn words() -> [AtomicU32; 2] {
-        [AtomicU32::new(0), AtomicU32::new(0)]
+    fn words() -> [DeviceWord; 2] {
+        Default::default()
     }
 
-    fn read(words: &[AtomicU32; 2]) -> [u32; 2] {
+    fn read(words: &[DeviceWord; 2]) -> [u32; 2] {
         [0, 1].map(|at: usize| words[at].load(Ordering::Relaxed))
     }
 

@@ -22,9 +22,14 @@ pub fn communicates(beginnings: &[&[u8]], name: &[u8]) -> bool {
 }
 
 /// A name as it stands in the source, up to its parameters; the name itself if it is not that of a C++
-/// function in no namespace (Itanium C++ ABI, 5.1.3: `_Z`, the length in decimal, the name).
+/// function or type in no namespace (Itanium C++ ABI, 5.1.3: `_Z`, the length in decimal, the name). SYCL calls kernels by
+/// the names of types (5.1.4.1: `_ZTS`), which may be those of functions within a function (5.1.6: a `Z` for each).
 fn source_name(name: &[u8]) -> &[u8] {
-    name.strip_prefix(b"_Z").map_or(name, |rest| {
+    let rest = name.strip_prefix(b"_ZTS").map(|rest| {
+        let within = rest.iter().take_while(|byte| **byte == b'Z').count();
+        &rest[within..]
+    });
+    rest.or(name.strip_prefix(b"_Z")).map_or(name, |rest| {
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         &rest[digits..]
     })
@@ -42,6 +47,8 @@ mod tests {
             "ccl_AllReduce_Sum_f32",
             "_Z17ccl_AllReduce_f3224cclArgsStorageILm4096EE",
             "shmem_barrier_all",
+            "_ZTS17ccl_allreduce_pcieIN4sycl3_V16detail4halfEE",
+            "_ZTSZZ15shmem_barrier_xSt10shared_ptrI4commEENKUlRT_E_clES4_E",
             "_ZN4vllm26cross_device_reduce_1stageIfLi2EEEvPNS_8RankDataE",
             "_ZN4c10d24two_shot_all_reduce_kernelIfEEvv",
         ] {
@@ -52,6 +59,8 @@ mod tests {
             "",
             "_Z",
             "_Z9my_cclKerv",
+            "_ZTS6my_ccl",
+            "_ZTSZ",
             "my_ccl_AllReduce",
             "warpAllReduce",
             "cc",

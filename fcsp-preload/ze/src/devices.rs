@@ -5,20 +5,23 @@
 
 use core::ptr;
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use fcsp_core::backend::{DeviceInfo, SharingMode, Vendor};
+use fcsp_intel_queue::Words;
 use fcsp_program::attach::fails_closed;
 use fcsp_program::device::{self, Device};
 use fcsp_program::driver::{Codes, Undescribed};
 use fcsp_program::{context, usage};
 use level_zero_sys::{
-    _ze_device_handle_t, ze_device_handle_t, ze_device_memory_properties_t, ze_device_properties_t,
-    ze_device_type_t, ze_driver_handle_t, ze_result_t, ze_structure_type_t,
+    _ze_device_handle_t, ze_command_queue_group_properties_t,
+    ze_command_queue_group_property_flag_t, ze_device_handle_t, ze_device_memory_properties_t,
+    ze_device_properties_t, ze_device_type_t, ze_driver_handle_t, ze_result_t, ze_structure_type_t,
 };
 
 use crate::driver::Ze;
 use crate::hooks::ze;
+use crate::shim;
 
 /// Handles that are known: devices and their parts.
 const HANDLES_MAX: usize = 512;
@@ -29,6 +32,8 @@ struct Known {
     handle: AtomicPtr<_ze_device_handle_t>,
     ordinal: AtomicI32,
     is_part: AtomicI32,
+    /// Which of [`WORDS`] is its driver's; none if negative.
+    words: AtomicI32,
 }
 
 static KNOWN: [Known; HANDLES_MAX] = [const {
@@ -36,10 +41,40 @@ static KNOWN: [Known; HANDLES_MAX] = [const {
         handle: AtomicPtr::new(ptr::null_mut()),
         ordinal: AtomicI32::new(0),
         is_part: AtomicI32::new(0),
+        words: AtomicI32::new(NONE),
     }
 }; HANDLES_MAX];
 /// How many of them are filled in.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// No place in a list.
+const NONE: i32 = -1;
+/// How queues of those drivers wait for words in memory and write them that have it.
+static WORDS: OnceLock<Vec<Words>> = OnceLock::new();
+
+/// How queues of drivers wait for words in memory and write them. None before a device was looked for.
+pub fn words() -> &'static [Words] {
+    WORDS.get().map_or(&[], |words| words)
+}
+
+/// How queues of a device do, if its driver has that.
+pub fn words_of(handle: ze_device_handle_t) -> Option<&'static Words> {
+    let at = known()
+        .iter()
+        .find(|it| it.handle.load(Ordering::Relaxed) == handle)?;
+    words().get(usize::try_from(at.words.load(Ordering::Relaxed)).ok()?)
+}
+
+/// What a driver has of the kind. A loader that wraps handles has other handles than its driver, which takes no other than
+/// its own: so only where we stand before the driver.
+fn words_of_driver(driver: ze_driver_handle_t) -> Option<Words> {
+    if !shim::in_use() {
+        return None;
+    }
+    let ask = ze!(zeDriverGetExtensionFunctionAddress)?;
+    // SAFETY: the driver's own function and handle.
+    unsafe { Words::find(ask, driver) }
+}
 
 fn known() -> &'static [Known] {
     // Acquire pairs with the Release in `look`: the places below the count are filled.
@@ -80,31 +115,41 @@ fn look() {
     }
     let mut count = 0;
     let mut ordinal = 0;
-    let mut add = |handle, ordinal, is_part: bool| {
+    let mut found = Vec::new();
+    let mut add = |handle, ordinal, is_part: bool, words: i32| {
         if let Some(place) = KNOWN.get(count) {
             place.handle.store(handle, Ordering::Relaxed);
             place.ordinal.store(ordinal, Ordering::Relaxed);
             place.is_part.store(is_part.into(), Ordering::Relaxed);
+            place.words.store(words, Ordering::Relaxed);
             count += 1;
         }
     };
     for driver in drivers() {
+        let words = match words_of_driver(driver) {
+            Some(words) => {
+                found.push(words);
+                found.len() as i32 - 1
+            }
+            None => NONE,
+        };
         for handle in devices_of(driver) {
             if properties(handle).is_ok_and(|it| it.type_ == ze_device_type_t::ZE_DEVICE_TYPE_GPU) {
-                add(handle, ordinal, false);
+                add(handle, ordinal, false, words);
                 parts_of(handle)
                     .into_iter()
-                    .for_each(|part| add(part, ordinal, true));
+                    .for_each(|part| add(part, ordinal, true, words));
                 ordinal += 1;
             }
         }
     }
+    let _first_to_look = WORDS.set(found);
     // Release publishes the places.
     COUNT.store(count, Ordering::Release);
 }
 
 /// Level Zero's way to return a list: asked with the room there is, it says how much of it is used.
-fn listed<T>(ask: impl FnOnce(*mut u32, *mut *mut T) -> Option<ze_result_t>) -> Vec<*mut T> {
+pub fn listed<T>(ask: impl FnOnce(*mut u32, *mut *mut T) -> Option<ze_result_t>) -> Vec<*mut T> {
     let mut count = LIST_MAX as u32;
     let mut found = vec![ptr::null_mut(); LIST_MAX];
     match ask(&mut count, found.as_mut_ptr()) {
@@ -197,8 +242,42 @@ pub fn describe(ordinal: i32, id: String) -> Result<DeviceInfo, Undescribed> {
         simulated: name.contains("simulated"),
         name,
         total_bytes: total_bytes(ordinal)?,
-        sharing: SharingMode::Exclusive,
+        sharing: sharing(ordinal),
     })
+}
+
+/// Work of several processes takes turns on a device's engine, unless this process is shown several of them.
+pub fn sharing(ordinal: i32) -> SharingMode {
+    match compute_engines(ordinal) {
+        2.. => SharingMode::Concurrent,
+        _ => SharingMode::Exclusive,
+    }
+}
+
+/// Compute engines that this process is shown of a device: the most queues that a group for computing has. One, if the
+/// driver does not say.
+fn compute_engines(ordinal: i32) -> u32 {
+    let Some(handle) = handle_of(ordinal) else {
+        return 1;
+    };
+    let mut count = LIST_MAX as u32;
+    let mut groups = [ze_command_queue_group_properties_t {
+        stype: ze_structure_type_t::ZE_STRUCTURE_TYPE_COMMAND_QUEUE_GROUP_PROPERTIES,
+        ..Default::default()
+    }; LIST_MAX];
+    let ask = ze!(zeDeviceGetCommandQueueGroupProperties);
+    // SAFETY: room for as many as the count says.
+    let result = ask.map(|ask| unsafe { ask(handle, &mut count, groups.as_mut_ptr()) });
+    if result != Some(ze_result_t::ZE_RESULT_SUCCESS) {
+        return 1;
+    }
+    let compute =
+        ze_command_queue_group_property_flag_t::ZE_COMMAND_QUEUE_GROUP_PROPERTY_FLAG_COMPUTE.0;
+    let groups = groups.iter().take(count as usize);
+    let queues = groups
+        .filter(|it| it.flags & compute != 0)
+        .map(|it| it.numQueues);
+    queues.max().unwrap_or(1)
 }
 
 /// What the device has, in all its memories.

@@ -10,7 +10,7 @@ use level_zero_sys::ze_result_t;
 
 use crate::info::sysman;
 use crate::memory::{image, physical};
-use crate::{info, kernel, launch, lists, memory, queues, shim, sync, transfer};
+use crate::{graph, info, kernel, launch, lists, memory, queues, shim, sync, transfer};
 
 /// The function of that name beneath our wrappers: the driver's, or the loader's where this library is not its driver.
 macro_rules! ze {
@@ -70,6 +70,16 @@ macro_rules! rows {
     gate zeCommandListAppendLaunchKernelIndirect => launch::indirect, "device time, or adds to the recorded cost; its size is known on the device only";
     gate zeCommandListAppendLaunchMultipleKernelsIndirect => launch::several_indirect, "device time, or adds to the recorded cost; its size is known on the device only";
 
+    gate zeCommandListCreateCloneExp => lists::clone, "has recorded what the other has";
+    gate zeCommandListUpdateMutableCommandsExp => lists::change, "the cost of the list is learnt anew";
+    gate zeCommandListUpdateMutableCommandKernelsExp => lists::change_kernels, "the cost of the list is learnt anew";
+    gate zeCommandListUpdateMutableCommandWaitEventsExp => lists::change_waits, "may wait for what FCSP cannot bring about";
+    gate zeCommandListBeginGraphCaptureExt => graph::begin, "what is appended is not submitted";
+    gate zeCommandListBeginCaptureIntoGraphExt => graph::begin_into, "what is appended is not submitted";
+    gate zeCommandListEndGraphCaptureExt => graph::end, "what is appended is submitted again";
+    gate zeCommandListAppendGraphExt => graph::launch, "device time of all that is in the graph";
+    gate zeExecutableGraphDestroyExt => graph::destroy, "its handle may come back for another graph";
+
     gate zeCommandListAppendBarrier => launch::barrier, "may wait for what FCSP cannot bring about";
     gate zeCommandListAppendMemoryRangesBarrier => launch::ranges_barrier, "may wait for what FCSP cannot bring about";
     gate zeCommandListAppendWaitOnEvents => launch::wait_on_events, "may wait for what FCSP cannot bring about";
@@ -109,8 +119,12 @@ macro_rules! rows {
     sync zeEventQueryKernelTimestampsExt => sync::event_times_ext, unless unnoticed, "programs that ask again and again wait";
     sync zeEventQueryTimestampsExp => sync::event_times, unless unnoticed, "programs that ask again and again wait";
 
+    forward zesInit, "started by ourselves: what the process uses of its devices";
+    forward zesDriverGet, "asked by ourselves: which devices there are";
+    forward zesDeviceGet, "asked by ourselves: which devices there are";
     forward zeDriverGet, "asked by ourselves: which devices there are";
     forward zeDeviceGet, "asked by ourselves: which devices there are";
+    forward zeDeviceGetCommandQueueGroupProperties, "asked by ourselves: how many engines there are";
     forward zeDeviceGetSubDevices, "asked by ourselves: which devices there are";
     forward zeMemGetAllocProperties, "asked by ourselves: where copies are between";
     forward zeEventPoolCreate, "events hold no memory worth counting; our markers are events";

@@ -4,6 +4,7 @@ use core::ffi::c_void;
 
 use fcsp_core::backend::QueueId;
 use fcsp_gate::Handle;
+use fcsp_intel_queue::bracket;
 use fcsp_program::turn::{self, Work};
 use level_zero_sys::{
     fn_types, ze_command_list_handle_t, ze_event_handle_t, ze_external_semaphore_ext_handle_t,
@@ -24,7 +25,7 @@ pub fn append(
 ) -> ze_result_t {
     let list = list.number();
     if let Some(queue) = queues::get(list) {
-        if !queue.device.producer.gated() {
+        if !queue.is_gated() {
             return call();
         }
         if wait_count > 0 {
@@ -49,6 +50,26 @@ pub fn append(
     result
 }
 
+/// Appends a kernel, which signals `signal` unless that is none and it is measured.
+fn append_kernel(
+    list: ze_command_list_handle_t,
+    wait_count: u32,
+    work: Work<impl FnOnce() -> u64>,
+    signal: ze_event_handle_t,
+    call: impl FnOnce(ze_event_handle_t) -> ze_result_t,
+) -> ze_result_t {
+    let number = list.number();
+    if !queues::get(number).is_some_and(queues::Queue::is_gated) {
+        return append(list, wait_count, work, || call(signal));
+    }
+    bracket::arm(number);
+    let result = append(list, wait_count, work, || {
+        bracket::launch(&Ze, number, signal, call)
+    });
+    bracket::disarm();
+    result
+}
+
 /// Appends what takes no time and may wait: for so many events, or for what nobody here can bring about if `stalls`.
 fn append_wait(
     list: ze_command_list_handle_t,
@@ -59,7 +80,7 @@ fn append_wait(
     let list = list.number();
     let waits = stalls || wait_count > 0;
     if let Some(queue) = queues::get(list) {
-        if waits {
+        if waits && queue.is_gated() {
             turn::follow_in::<Ze>(queue.device, QueueId(list));
             // Another process or the host may signal the events.
             turn::stall_in::<Ze>(queue.device, QueueId(list));
@@ -86,9 +107,13 @@ pub unsafe fn kernel(
 ) -> ze_result_t {
     // SAFETY: the program's own call, passed on.
     unsafe {
-        append(list, wait_count, kernel::launch(kernel, count), || {
-            real(list, kernel, count, signal, wait_count, waits)
-        })
+        append_kernel(
+            list,
+            wait_count,
+            kernel::launch(kernel, count),
+            signal,
+            |signal| real(list, kernel, count, signal, wait_count, waits),
+        )
     }
 }
 
@@ -107,9 +132,13 @@ pub unsafe fn kernel_with_parameters(
 ) -> ze_result_t {
     // SAFETY: the program's own call, passed on.
     unsafe {
-        append(list, wait_count, kernel::launch(kernel, count), || {
-            real(list, kernel, count, next, signal, wait_count, waits)
-        })
+        append_kernel(
+            list,
+            wait_count,
+            kernel::launch(kernel, count),
+            signal,
+            |signal| real(list, kernel, count, next, signal, wait_count, waits),
+        )
     }
 }
 
@@ -132,7 +161,7 @@ pub unsafe fn kernel_with_arguments(
     let group = [size.groupSizeX, size.groupSizeY, size.groupSizeZ];
     let work = kernel::launch_with(kernel, grid, group);
     // SAFETY: the program's own call, passed on.
-    append(list, wait_count, work, || unsafe {
+    append_kernel(list, wait_count, work, signal, |signal| unsafe {
         real(
             list, kernel, count, size, arguments, next, signal, wait_count, waits,
         )

@@ -12,6 +12,7 @@
 //! | `memory/` | what is allocated and freed: charged to the device that the call names |
 //! | `launch`, `transfer` | what is appended to command lists |
 //! | `lists`, `queues` | what lists have recorded, and where it is executed |
+//! | `graph` | lists that are captured, and graphs |
 //! | `kernel` | group sizes, and kernels that wait for other devices |
 //! | `sync` | what waits for the device, or asks whether it is done |
 //! | `info/` | what a program is told of the device, by the core interface and by Sysman |
@@ -27,6 +28,7 @@
 
 mod devices;
 mod driver;
+mod graph;
 mod hooks;
 mod info;
 mod kernel;

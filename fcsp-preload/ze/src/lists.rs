@@ -7,13 +7,14 @@ use fcsp_core::backend::QueueId;
 use fcsp_core::sched::class::Class;
 use fcsp_core::sched::cost::CostKey;
 use fcsp_gate::Handle;
+use fcsp_intel_queue::bracket;
 use fcsp_program::driver::Transfers;
 use fcsp_program::transfer::RUN;
 use fcsp_program::turn::{self, Of, Work};
 use level_zero_sys::{
     fn_types, ze_command_list_desc_t, ze_command_list_handle_t, ze_command_queue_desc_t,
     ze_command_queue_handle_t, ze_context_handle_t, ze_device_handle_t, ze_event_handle_t,
-    ze_fence_handle_t, ze_result_t,
+    ze_fence_handle_t, ze_kernel_handle_t, ze_mutable_commands_exp_desc_t, ze_result_t,
 };
 
 use crate::devices;
@@ -70,6 +71,23 @@ impl List {
         self.guess_ns.store(0, Ordering::Relaxed);
         self.works.store(false, Ordering::Relaxed);
         self.waits.store(false, Ordering::Relaxed);
+    }
+
+    /// Another list with the same in it.
+    fn copied(&self) -> Self {
+        let copy = Self::new(self.context);
+        let guess_ns = self.guess_ns.load(Ordering::Relaxed);
+        copy.record(guess_ns, self.works.load(Ordering::Relaxed));
+        if self.waits.load(Ordering::Relaxed) {
+            copy.record_wait();
+        }
+        copy
+    }
+
+    /// What it recorded was changed: it takes as long as before, until it is measured again.
+    fn changed(&self) {
+        let recording = RECORDINGS.fetch_add(1, Ordering::Relaxed);
+        self.recording.store(recording, Ordering::Relaxed);
     }
 
     /// Something was recorded that may take so long; `works` if that is more than a small copy or fill.
@@ -133,7 +151,7 @@ unsafe fn execute_in(
     lists: *const ze_command_list_handle_t,
     call: impl FnOnce() -> ze_result_t,
 ) -> ze_result_t {
-    let Some(on) = queues::get(queue).filter(|it| it.device.producer.gated()) else {
+    let Some(on) = queues::get(queue).filter(|it| it.is_gated()) else {
         return call();
     };
     // SAFETY: by the caller's contract.
@@ -169,9 +187,18 @@ pub unsafe fn execute(
 ) -> ze_result_t {
     // SAFETY: the program's own call, passed on.
     unsafe {
-        execute_in(queue.number(), count, lists, || {
-            real(queue, count, lists, fence)
-        })
+        let number = queue.number();
+        if !queues::get(number).is_some_and(Queue::is_gated) {
+            return real(queue, count, lists, fence);
+        }
+        bracket::arm(number);
+        let result = execute_in(number, count, lists, || {
+            bracket::execute(&Ze, number, count, lists, |count, lists| {
+                real(queue, count, lists, fence)
+            })
+        });
+        bracket::disarm();
+        result
     }
 }
 
@@ -295,6 +322,78 @@ pub unsafe fn reset(
     result
 }
 
+/// # Safety
+///
+/// As `zeCommandListCreateCloneExp`.
+pub unsafe fn clone(
+    real: fn_types::zeCommandListCreateCloneExp,
+    list: ze_command_list_handle_t,
+    copy: *mut ze_command_list_handle_t,
+) -> ze_result_t {
+    // SAFETY: the program's own call, passed on.
+    let result = unsafe { real(list, copy) };
+    if result == ze_result_t::ZE_RESULT_SUCCESS
+        && let Some(list) = get(list.number())
+    {
+        // SAFETY: the driver wrote the handle.
+        LISTS.insert(unsafe { *copy }.number(), list.copied());
+    }
+    result
+}
+
+fn changed(list: ze_command_list_handle_t, result: ze_result_t) -> ze_result_t {
+    if result == ze_result_t::ZE_RESULT_SUCCESS
+        && let Some(list) = get(list.number())
+    {
+        list.changed();
+    }
+    result
+}
+
+/// # Safety
+///
+/// As `zeCommandListUpdateMutableCommandsExp`.
+pub unsafe fn change(
+    real: fn_types::zeCommandListUpdateMutableCommandsExp,
+    list: ze_command_list_handle_t,
+    desc: *const ze_mutable_commands_exp_desc_t,
+) -> ze_result_t {
+    // SAFETY: the program's own call, passed on.
+    changed(list, unsafe { real(list, desc) })
+}
+
+/// # Safety
+///
+/// As `zeCommandListUpdateMutableCommandKernelsExp`.
+pub unsafe fn change_kernels(
+    real: fn_types::zeCommandListUpdateMutableCommandKernelsExp,
+    list: ze_command_list_handle_t,
+    count: u32,
+    commands: *mut u64,
+    kernels: *mut ze_kernel_handle_t,
+) -> ze_result_t {
+    // SAFETY: the program's own call, passed on.
+    changed(list, unsafe { real(list, count, commands, kernels) })
+}
+
+/// # Safety
+///
+/// As `zeCommandListUpdateMutableCommandWaitEventsExp`.
+pub unsafe fn change_waits(
+    real: fn_types::zeCommandListUpdateMutableCommandWaitEventsExp,
+    list: ze_command_list_handle_t,
+    command: u64,
+    count: u32,
+    waits: *mut ze_event_handle_t,
+) -> ze_result_t {
+    // SAFETY: the program's own call, passed on.
+    let result = unsafe { real(list, command, count, waits) };
+    if let Some(list) = get(list.number()).filter(|_| count > 0) {
+        list.record_wait();
+    }
+    result
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -315,5 +414,22 @@ mod tests {
         other.reset();
         assert_ne!(both.mixed, sum(&[&one, &other]).mixed, "recorded anew");
         assert!(!sum(&[&other]).works);
+    }
+
+    #[test]
+    fn a_copy_costs_as_much_and_what_was_changed_is_measured_again() {
+        let sum = |list: &List| Sum::default().with(list);
+        let list = List::new(16);
+        list.record(7_000, true);
+        list.record_wait();
+        let (copy, before) = (list.copied(), sum(&list));
+        assert_eq!(
+            (sum(&copy).guess_ns, sum(&copy).works, sum(&copy).waits),
+            (7_000, true, true)
+        );
+        assert_ne!(sum(&copy).mixed, before.mixed);
+        list.changed();
+        assert_eq!(sum(&list).guess_ns, 7_000);
+        assert_ne!(sum(&list).mixed, before.mixed);
     }
 }

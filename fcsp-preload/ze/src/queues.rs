@@ -1,14 +1,17 @@
-//! Which queues there are: command queues and immediate lists, by their handles, with their device, context and clock.
+//! Which queues there are: command queues and immediate lists, by their handles, with what is known of each.
+
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use fcsp_core::backend::QueueId;
 use fcsp_core::ledger::live::{Live, LiveMap};
 use fcsp_gate::Handle;
+use fcsp_intel_queue::{Clock, Target};
 use fcsp_program::device::Device;
 use fcsp_program::queue::gate;
 use fcsp_program::turn;
 use level_zero_sys::{
-    fn_types, ze_command_queue_desc_t, ze_command_queue_handle_t, ze_command_queue_mode_t,
-    ze_context_handle_t, ze_device_handle_t, ze_result_t,
+    fn_types, ze_command_queue_desc_t, ze_command_queue_handle_t, ze_context_handle_t,
+    ze_device_handle_t, ze_result_t,
 };
 
 use crate::devices;
@@ -61,89 +64,14 @@ impl<T> Book<T> {
     }
 }
 
-/// How a device counts time in events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Clock {
-    ticks_per_s: u64,
-    valid_bits: u32,
-}
-
-impl Clock {
-    fn of(device: ze_device_handle_t) -> Self {
-        match devices::properties(device) {
-            Ok(it) => Self {
-                ticks_per_s: it.timerResolution.max(1),
-                valid_bits: it.kernelTimestampValidBits.clamp(1, 64),
-            },
-            Err(_) => Self {
-                ticks_per_s: 1_000_000_000,
-                valid_bits: 64,
-            },
-        }
-    }
-
-    /// Nanoseconds from one reading to a later one; the counter may have begun anew between them.
-    pub fn ns_between(self, from: u64, to: u64) -> u64 {
-        let mask = u64::MAX >> (64 - self.valid_bits);
-        let ticks = u128::from(to.wrapping_sub(from) & mask);
-        u64::try_from(ticks * 1_000_000_000 / u128::from(self.ticks_per_s)).unwrap_or(u64::MAX)
-    }
-}
-
-/// What a marker for a queue must suit.
-#[derive(Clone, Copy, Debug)]
-pub struct Target {
-    context: u64,
-    device: u64,
-    /// Which of the device's engines.
-    pub group: u32,
-    /// Whether the queue is an immediate list.
-    pub is_immediate: bool,
-    /// Its device's.
-    pub clock: Clock,
-}
-
-impl Target {
-    fn new(
-        context: ze_context_handle_t,
-        device: ze_device_handle_t,
-        group: u32,
-        is_immediate: bool,
-    ) -> Self {
-        Self {
-            context: context.number(),
-            device: device.number(),
-            group,
-            is_immediate,
-            clock: Clock::of(device),
-        }
-    }
-
-    /// The context.
-    pub fn context(&self) -> ze_context_handle_t {
-        Handle::from_number(self.context)
-    }
-
-    /// The device.
-    pub fn device(&self) -> ze_device_handle_t {
-        Handle::from_number(self.device)
-    }
-
-    /// Whether what was made for this serves the other.
-    pub fn takes_those_of(&self, other: &Self) -> bool {
-        let key = |it: &Self| (it.context, it.device, it.is_immediate, it.group);
-        key(self) == key(other)
-    }
-}
-
 /// A command queue or an immediate list.
 pub struct Queue {
     /// Its device.
     pub device: &'static Device,
-    /// What its markers must suit.
+    /// What is known of it.
     target: Target,
-    /// Each submission waits until it is done.
-    pub is_synchronous: bool,
+    /// What is appended to it goes into a graph.
+    captures: AtomicBool,
 }
 
 static QUEUES: Book<Queue> = Book::new();
@@ -154,9 +82,10 @@ pub fn get(handle: u64) -> Option<&'static Queue> {
     QUEUES.get(handle)
 }
 
-/// What a marker for the queue with that handle must suit.
+/// What is known of the queue with that handle, if what is put into it is submitted.
 pub fn target(handle: u64) -> Option<Target> {
-    Some(get(handle)?.target)
+    let queue = get(handle)?;
+    (!queue.captures()).then_some(queue.target)
 }
 
 impl Queue {
@@ -175,24 +104,42 @@ impl Queue {
         // SAFETY: by the caller's contract.
         let desc = unsafe { &*desc };
         if let Some(on) = devices::limited(device) {
+            let clock = Clock::of(devices::properties(device).ok().as_ref());
+            let words = devices::words_of(device);
             let queue = Self {
                 device: on,
-                target: Target::new(context, device, desc.ordinal, is_immediate),
-                is_synchronous: desc.mode
-                    == ze_command_queue_mode_t::ZE_COMMAND_QUEUE_MODE_SYNCHRONOUS,
+                target: Target::new(context, device, desc, is_immediate, clock, words),
+                captures: AtomicBool::new(false),
             };
             QUEUES.insert(handle, queue);
         }
     }
 
+    /// Whether what is submitted to it now forms segments.
+    #[inline]
+    pub fn is_gated(&self) -> bool {
+        self.device.producer.gated() && !self.captures()
+    }
+
+    // Relaxed: who appends to a list orders that after what was appended before.
+
+    fn captures(&self) -> bool {
+        self.captures.load(Ordering::Relaxed)
+    }
+
+    /// What is appended to it goes into a graph from now on, or no longer.
+    pub fn set_captures(&self, captures: bool) {
+        self.captures.store(captures, Ordering::Relaxed);
+    }
+
     /// Its context, as a number.
     pub fn context(&self) -> u64 {
-        self.target.context
+        self.target.context().number()
     }
 
     /// After a submission: where it has waited, the scheduler is told.
     pub fn submitted(&self, result: ze_result_t) -> ze_result_t {
-        if self.is_synchronous && self.device.producer.gated() {
+        if self.target.is_synchronous && self.device.producer.gated() {
             turn::about_to_wait::<Ze>();
             return turn::waited::<Ze>(result);
         }
@@ -252,16 +199,6 @@ pub unsafe fn destroy(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn time_goes_on_where_a_counter_begins_anew() {
-        let clock = Clock {
-            ticks_per_s: 12_500_000,
-            valid_bits: 32,
-        };
-        assert_eq!(clock.ns_between(100, 200), 8_000);
-        assert_eq!(clock.ns_between(u64::from(u32::MAX) - 49, 50), 8_000);
-    }
 
     #[test]
     fn a_book_gives_what_was_entered_last() {

@@ -51,7 +51,7 @@ fn move_bytes(
 ) -> ze_result_t {
     let handle = list.number();
     let context = match queues::get(handle) {
-        Some(queue) if !queue.device.producer.gated() => return call(),
+        Some(queue) if !queue.is_gated() => return call(),
         Some(queue) => queue.context(),
         None => match lists::get(handle) {
             Some(list) => list.context,

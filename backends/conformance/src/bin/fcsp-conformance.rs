@@ -3,18 +3,20 @@
 //! be opened.
 
 use fcsp_conformance::backend::{Options, run};
-use fcsp_conformance::{Report, cuda, hip};
+use fcsp_conformance::{Report, cuda, hip, ze};
 use fcsp_core::backend::{BackendError, GpuBackend, Vendor, open_all};
 use std::process::ExitCode;
 
 // Backends register themselves, if they are linked.
 use fcsp_backend_amd as _;
+use fcsp_backend_intel as _;
 use fcsp_backend_nvidia as _;
 
 fn unknown_id(vendor: Vendor) -> &'static str {
     match vendor {
         Vendor::Nvidia => "GPU-00000000-0000-0000-0000-000000000000",
-        Vendor::Amd | Vendor::Intel => "ffff:ff:1f.7",
+        Vendor::Amd => "ffff:ff:1f.7",
+        Vendor::Intel => "ffffffff-ffff-ffff-ffff-ffffffffffff",
     }
 }
 
@@ -65,8 +67,7 @@ fn check_gates(vendor: Vendor) -> bool {
     let found = match vendor {
         Vendor::Nvidia => cuda::run(),
         Vendor::Amd => hip::run(),
-        // It has no backend yet.
-        Vendor::Intel => return true,
+        Vendor::Intel => ze::run(),
     };
     match found {
         Ok(found) => found.iter().fold(true, |passed, one| {

@@ -31,7 +31,7 @@ pub mod ipc;
 pub mod launch;
 pub mod memory;
 pub mod module;
-mod pinning;
+pub mod pinning;
 pub mod pool;
 mod pool_chunks;
 pub mod profile;

@@ -2,7 +2,7 @@
 
 use crate::event::{Event, timestamps};
 use crate::launch::Launch;
-use fcsp_sim::{Effect, Op, now_ns};
+use fcsp_sim::{Effect, Gate, Op, Width, now_ns};
 use fcsp_sim_driver::transfer::Transfer;
 use level_zero_sys::ze_kernel_timestamp_result_t;
 use std::sync::Arc;
@@ -36,6 +36,15 @@ pub enum Action {
     },
     /// Resets an event.
     Reset(Arc<Event>),
+    /// Waits for a word in memory.
+    Wait(Gate),
+    /// Writes a word of 64 bits.
+    Write {
+        /// Where to.
+        address: u64,
+        /// What.
+        value: u64,
+    },
     /// Writes the device's time.
     Timestamp {
         /// Where to.
@@ -71,6 +80,12 @@ impl Action {
                 });
             }
             Self::Reset(event) => ops.push(event.write(0)),
+            Self::Wait(gate) => ops.push(Op::Wait(*gate)),
+            Self::Write { address, value } => ops.push(Op::Write {
+                address: *address,
+                width: Width::Bits64,
+                value: *value,
+            }),
             Self::Timestamp { target } => {
                 let target = *target as *mut u64;
                 let address = target.expose_provenance();

@@ -21,10 +21,38 @@ const DEVICE_ID: u32 = 0x0bda;
 pub const COMPUTE: u32 = 0;
 /// See [`COMPUTE`].
 pub const COPY: u32 = 1;
-/// Queues of each group.
-pub const GROUP_QUEUES: [u32; 2] = [4, 1];
+/// Groups of queues.
+pub const GROUPS: u32 = 2;
+/// Compute engines that a device has at most.
+const COMPUTE_ENGINES_MAX: u32 = 4;
+/// How many of them a program is shown, of each device: `0:4,1:2`.
+const COMPUTE_ENGINES: &str = "ZEX_NUMBER_OF_CCS";
 /// Longest pattern of a fill.
 pub const FILL_PATTERN_BYTES_MAX: usize = 128;
+
+/// Compute engines that the program is shown of the device with that number: one, where it does not ask for more.
+pub fn compute_engines(ordinal: usize) -> u32 {
+    let asked = std::env::var(COMPUTE_ENGINES).unwrap_or_default();
+    engines_of(&asked, ordinal)
+}
+
+fn engines_of(asked: &str, ordinal: usize) -> u32 {
+    let of = |entry: &str| {
+        let (device, count) = entry.trim().split_once(':')?;
+        (device.parse() == Ok(ordinal)).then(|| count.parse().ok())?
+    };
+    let asked: Option<u32> = asked.split(',').find_map(of);
+    asked.unwrap_or(1).clamp(1, COMPUTE_ENGINES_MAX)
+}
+
+/// Queues of a group; nothing if there is no such group.
+pub fn queues_of(gpu: &Gpu, group: u32) -> Option<u32> {
+    match group {
+        COMPUTE => Some(compute_engines(gpu.ordinal)),
+        COPY => Some(1),
+        _ => None,
+    }
+}
 
 /// The device of a handle.
 pub fn gpu(device: ze_device_handle_t) -> Result<&'static Gpu, ze_result_t> {
@@ -145,15 +173,13 @@ pub unsafe fn queue_groups(
     count: *mut u32,
     properties: *mut ze_command_queue_group_properties_t,
 ) -> Outcome {
-    gpu(device)?;
+    let gpu = gpu(device)?;
     use ze_command_queue_group_property_flag_t as F;
     let compute = F::ZE_COMMAND_QUEUE_GROUP_PROPERTY_FLAG_COMPUTE.0;
     let copy = F::ZE_COMMAND_QUEUE_GROUP_PROPERTY_FLAG_COPY.0;
     let cooperative = F::ZE_COMMAND_QUEUE_GROUP_PROPERTY_FLAG_COOPERATIVE_KERNELS.0;
-    let groups = [
-        (compute | copy | cooperative, GROUP_QUEUES[COMPUTE as usize]),
-        (copy, GROUP_QUEUES[COPY as usize]),
-    ];
+    let groups = [(compute | copy | cooperative, COMPUTE), (copy, COPY)]
+        .map(|(flags, group)| (flags, queues_of(gpu, group).unwrap_or(0)));
     // SAFETY: the same contract.
     unsafe {
         list(count, properties, &groups, |p, (flags, queues)| {
@@ -294,5 +320,17 @@ pub unsafe fn global_timestamps(
     unsafe {
         put(host, now_ns)?;
         put(on_device, now_ns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_shown_the_engines_that_it_asks_for() {
+        assert_eq!([0, 1].map(|at| engines_of("1:4,0:2", at)), [2, 4]);
+        assert_eq!(engines_of("", 0), 1);
+        assert_eq!(engines_of("0:9", 0), COMPUTE_ENGINES_MAX);
     }
 }

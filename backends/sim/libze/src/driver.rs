@@ -1,6 +1,7 @@
 //! The driver as a whole: initialization, the devices it found, versions, fork.
 
 use crate::border::{self, Outcome, at, list, put, rc, read, require};
+use crate::device::compute_engines;
 use crate::handles::{DRIVER, number, numbered};
 use fcsp_sim::calibration::INTEL_CONTEXT_OVERHEAD_BYTES;
 use fcsp_sim::{Arena, Config, DEVICES_MAX, Device, Queues, Vendor};
@@ -117,7 +118,9 @@ pub fn start() -> Outcome {
     if GPUS.get().is_some() {
         return Ok(());
     }
-    let config = Config::of(Vendor::Intel);
+    let mut config = Config::of(Vendor::Intel);
+    // Each engine works for another process.
+    config.mps = (0..config.devices as usize).any(|at| compute_engines(at) > 1);
     let mask = std::env::var("ZE_AFFINITY_MASK").ok();
     let mut gpus = Vec::new();
     for index in (0..config.devices).filter(|index| visible(mask.as_deref(), *index)) {
@@ -223,7 +226,7 @@ pub unsafe fn extensions(
     unsafe { list(count, out, &[] as &[()], |_, ()| {}) }
 }
 
-/// `zeDriverGetExtensionFunctionAddress`: what is in no table is nowhere.
+/// `zeDriverGetExtensionFunctionAddress`: what is in a table, and what Intel's driver has beyond.
 pub unsafe fn extension_function(
     driver: ze_driver_handle_t,
     name: *const c_char,
@@ -233,9 +236,13 @@ pub unsafe fn extension_function(
     require(!name.is_null() && !address.is_null(), rc::NULL_POINTER)?;
     // SAFETY: a text that ends with a NUL, by the caller's contract.
     let name = unsafe { std::ffi::CStr::from_ptr(name) };
-    let found = name
-        .to_str()
-        .map_or(std::ptr::null(), crate::functions::address);
+    let found = name.to_str().map_or(std::ptr::null(), |name| {
+        let found = crate::functions::address(name);
+        match found.is_null() {
+            true => crate::extension::address(name),
+            false => found,
+        }
+    });
     require(!found.is_null(), rc::INVALID_ARGUMENT)?;
     // SAFETY: checked above.
     unsafe { put(address, found.cast_mut()) }

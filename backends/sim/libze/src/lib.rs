@@ -28,6 +28,7 @@ mod copy;
 mod device;
 mod driver;
 mod event;
+mod extension;
 mod fence;
 mod functions;
 mod handles;

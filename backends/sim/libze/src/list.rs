@@ -2,7 +2,7 @@
 
 use crate::border::{Outcome, put, rc, read, require};
 use crate::command::{Action, Command};
-use crate::device::{self, GROUP_QUEUES};
+use crate::device::{self, GROUPS};
 use crate::driver::Gpu;
 use crate::event::events;
 use crate::handles::{CONTEXTS, EVENTS, LISTS, get, take};
@@ -98,10 +98,7 @@ pub unsafe fn create(
     require(!place.is_null(), rc::NULL_POINTER)?;
     // SAFETY: the caller's descriptor.
     let ordinal = unsafe { read(desc) }?.commandQueueGroupOrdinal;
-    require(
-        (ordinal as usize) < GROUP_QUEUES.len(),
-        rc::INVALID_ARGUMENT,
-    )?;
+    require(ordinal < GROUPS, rc::INVALID_ARGUMENT)?;
     let list = List {
         gpu,
         context: context.expose_provenance(),

@@ -3,7 +3,7 @@
 use crate::border::{Outcome, put, rc, read, require};
 use crate::command::Command;
 use crate::context::Context;
-use crate::device::{self, GROUP_QUEUES};
+use crate::device;
 use crate::driver::Gpu;
 use crate::event::wait_until;
 use crate::handles::{CONTEXTS, FENCES, LISTS, QUEUES, get, take};
@@ -30,8 +30,7 @@ impl Queue {
         gpu: &'static Gpu,
         desc: &ze_command_queue_desc_t,
     ) -> Result<Self, ze_result_t> {
-        let queues_in_group = GROUP_QUEUES.get(desc.ordinal as usize);
-        let queues_in_group = *queues_in_group.ok_or(rc::INVALID_ARGUMENT)?;
+        let queues_in_group = device::queues_of(gpu, desc.ordinal).ok_or(rc::INVALID_ARGUMENT)?;
         require(desc.index < queues_in_group, rc::INVALID_ARGUMENT)?;
         let queues = gpu.queues()?;
         Ok(Self {

@@ -4,7 +4,7 @@
 //! no temperature, no fan.
 
 use crate::border::{Outcome, at, list, put, put_text, rc, require};
-use crate::device::describe;
+use crate::device::{compute_engines, describe};
 use crate::driver::{Gpu, gpus, start};
 use crate::handles::{DEVICE, DRIVER, ENGINE, MEMORY_MODULE, number, numbered};
 use fcsp_sim::now_ns;
@@ -27,6 +27,17 @@ fn gpu_of<H>(kind: usize, handle: *mut H) -> Result<&'static Gpu, ze_result_t> {
     check()?;
     let gpu = gpus().get(number(kind, handle)?);
     gpu.ok_or(rc::INVALID_ARGUMENT)
+}
+
+/// Handles of engines of one device: all in one, and each compute engine.
+const ENGINES: usize = 8;
+
+/// The device of an engine, and which of its engines it is.
+fn engine_of(engine: zes_engine_handle_t) -> Result<(&'static Gpu, usize), ze_result_t> {
+    check()?;
+    let number = number(ENGINE, engine)?;
+    let gpu = gpus().get(number / ENGINES).ok_or(rc::INVALID_ARGUMENT)?;
+    Ok((gpu, number % ENGINES))
 }
 
 fn gpu(device: zes_device_handle_t) -> Result<&'static Gpu, ze_result_t> {
@@ -198,7 +209,7 @@ pub unsafe fn memory_state(module: zes_mem_handle_t, state: *mut zes_mem_state_t
     Ok(())
 }
 
-/// `zesDeviceEnumEngineGroups`: all engines in one.
+/// `zesDeviceEnumEngineGroups`: all engines in one, and each compute engine.
 pub unsafe fn engines(
     device: zes_device_handle_t,
     count: *mut u32,
@@ -207,8 +218,9 @@ pub unsafe fn engines(
     let gpu = gpu(device)?;
     // SAFETY: the same contract.
     unsafe {
-        list(count, engines, &[gpu], |place, gpu| {
-            *place = numbered(ENGINE, gpu.ordinal)
+        let all: Vec<u32> = (0..=compute_engines(gpu.ordinal)).collect();
+        list(count, engines, &all, |place, engine| {
+            *place = numbered(ENGINE, gpu.ordinal * ENGINES + *engine as usize)
         })
     }
 }
@@ -218,20 +230,23 @@ pub unsafe fn engine_properties(
     engine: zes_engine_handle_t,
     properties: *mut zes_engine_properties_t,
 ) -> Outcome {
-    gpu_of(ENGINE, engine)?;
+    let (_, which) = engine_of(engine)?;
     // SAFETY: the caller's structure.
     let p = unsafe { at(properties) }?;
-    p.type_ = zes_engine_group_t::ZES_ENGINE_GROUP_ALL;
+    p.type_ = match which {
+        0 => zes_engine_group_t::ZES_ENGINE_GROUP_ALL,
+        _ => zes_engine_group_t::ZES_ENGINE_GROUP_COMPUTE_SINGLE,
+    };
     (p.onSubdevice, p.subdeviceId) = (0, 0);
     Ok(())
 }
 
-/// `zesEngineGetActivity`, in microseconds.
+/// `zesEngineGetActivity`, in microseconds: an engine is busy when the device is.
 pub unsafe fn engine_activity(
     engine: zes_engine_handle_t,
     stats: *mut zes_engine_stats_t,
 ) -> Outcome {
-    let gpu = gpu_of(ENGINE, engine)?;
+    let (gpu, _) = engine_of(engine)?;
     let stats_now = zes_engine_stats_t {
         activeTime: gpu.device.busy_ns() / 1000,
         timestamp: now_ns() / 1000,

@@ -134,6 +134,14 @@ fn appends_to_immediate_lists_submit() {
     passes(&mut program.command());
 }
 
+#[test]
+fn queues_wait_for_words_in_memory_and_write_them() {
+    let Some(program) = Program::build("waits", true) else {
+        return;
+    };
+    passes(follow_handles(&mut program.command()));
+}
+
 /// A compiler for OpenCL C and what turns its output into SPIR-V, of one version of LLVM.
 fn opencl_to_spirv(source: &Path, to: &Path) -> Option<()> {
     let quiet = |name: &str| {

@@ -39,6 +39,8 @@
 //! has only the fields of that version: fill those whose [`Entry::since`] is not above it, and touch nothing else.
 #![no_std]
 
+pub mod intel;
+
 #[rustfmt::skip]
 #[allow(
     missing_docs,

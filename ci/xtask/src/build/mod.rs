@@ -4,6 +4,7 @@
 //! target/fcsp/bin/fcsp                     the command line
 //! target/fcsp/bin/fcsp-load, fcsp-hw       load programs and hardware suites
 //! target/fcsp/bin/fcsp-load-hip            the load program for AMD devices, where hipcc is installed
+//! target/fcsp/bin/fcsp-load-ze, -ze-opened the load program for Intel devices, where libze-dev is installed
 //! target/fcsp/bin/fcsp-conformance         checks of backends and gates
 //! target/fcsp/lib/libfcsp-cuda.so          the CUDA preload library
 //! target/fcsp/lib/libfcsp-hip.so           the HIP preload library
@@ -18,6 +19,7 @@
 
 mod hip;
 mod library;
+mod ze;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -194,6 +196,7 @@ pub fn run(args: &Args) -> Result<()> {
         install(&workspace::root().join(file), &tree.join(to))?;
     }
     hip::load_program(&tree)?;
+    ze::load_program(&tree)?;
     println!("installed in {}", tree.display());
     Ok(())
 }

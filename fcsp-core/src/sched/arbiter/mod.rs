@@ -56,6 +56,8 @@ struct Turn {
     started_ns: u64,
     /// Device time up to here has been charged.
     charged_to_ns: u64,
+    /// What was charged up to here is for what has finished.
+    settled_to_ns: u64,
     /// When the oldest unfinished segment of the turn could begin, as far as it was looked at.
     segment_started_ns: u64,
     /// When that segment had not begun yet.
@@ -63,6 +65,8 @@ struct Turn {
     /// When it was last looked at.
     looked_ns: u64,
     span: Span,
+    /// Somebody else had work while that segment was looked at.
+    is_contended: bool,
     first_segment: bool,
     /// The end of the first segment is looked for closely: it tells what the hand-over costs.
     measures_handover: bool,
@@ -80,6 +84,7 @@ impl Turn {
             tenant: process.tenant,
             started_ns: now,
             charged_to_ns: now,
+            settled_to_ns: now,
             segment_started_ns: now,
             segment_waited_ns: now,
             looked_ns: now,
@@ -87,6 +92,7 @@ impl Turn {
                 since_ns: now,
                 ..Span::default()
             },
+            is_contended: false,
             first_segment: false,
             measures_handover: false,
             budget_ns: 0,

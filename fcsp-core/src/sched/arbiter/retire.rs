@@ -3,7 +3,7 @@
 use super::ahead::take_back;
 use super::judge::{Case, Verdict};
 use super::{Arbiter, Span, Turn};
-use crate::sched::account::ProcessAccount;
+use crate::sched::account::{ProcessAccount, is_timed};
 use crate::sched::clock::us;
 use crate::sched::plan::{Plan, ProcessView, Retire, SegmentRef, SegmentView, View};
 use crate::sched::segment::{SegmentState, reached};
@@ -29,7 +29,9 @@ impl Arbiter {
             .any(|p| p.slot != turn.slot && p.has_work());
         let before = plan.retire.len();
         let mut given_up = false;
-        let mut work_ns = 0;
+        // What is over now takes so long by the device's own clock; nothing if that is not known of all of it.
+        let (mut work_ns, mut timed_ns) = (0, Some(0));
+        turn.is_contended |= others_wait;
         // Of what is over now: when it began, and its predicted length.
         let (mut began_ns, mut over_ns, mut with_gaps) = (now, 0, false);
         for segment in process.granted_segments() {
@@ -69,6 +71,15 @@ impl Arbiter {
                     }
                 }
             }
+            let is_timed =
+                verdict == Verdict::Finished && segment.done && is_timed(process, segment);
+            // Complete before it began, it kept the device busy until now.
+            let takes_ns = match turn.has_gaps(now, account, segment) {
+                true => segment.predicted_ns,
+                false => now.saturating_sub(turn.segment_started_ns),
+            };
+            let takes_ns = takes_ns + turn.handover_left_ns();
+            timed_ns = timed_ns.map(|sum: u64| sum + takes_ns).filter(|_| is_timed);
             if is_front && verdict != Verdict::Ended {
                 began_ns = turn.segment_started_ns + turn.handover_left_ns();
             }
@@ -86,7 +97,10 @@ impl Arbiter {
             });
             turn.begins_next(now, gapless);
         }
+        let mut idle_ns = 0;
         if plan.retire.len() > before {
+            idle_ns = turn.settle(now, timed_ns);
+            turn.is_contended = others_wait;
             if with_gaps {
                 account.learn_bound(over_ns, now.saturating_sub(began_ns));
             }
@@ -96,6 +110,7 @@ impl Arbiter {
         turn.looked_ns = now;
         if let Some(tenant) = self.tenants.get_mut(&turn.tenant) {
             tenant.work_ns += work_ns;
+            tenant.refund(idle_ns);
         }
     }
 
@@ -162,6 +177,15 @@ impl Turn {
         let running = now.saturating_sub(self.segment_started_ns);
         let complete_ns = segment.submitted_ns.saturating_sub(self.segment_started_ns);
         running == 0 || complete_ns > running / 8
+    }
+
+    /// How long the device waited for the program, or was done before anybody looked, since something was retired last, as
+    /// far as nobody was kept from it: that is not to be paid for. `timed_ns` is what was retired now.
+    fn settle(&mut self, now: u64, timed_ns: Option<u64>) -> u64 {
+        let elapsed_ns = now.saturating_sub(self.settled_to_ns);
+        self.settled_to_ns = now;
+        let timed_ns = timed_ns.filter(|_| !self.is_contended);
+        timed_ns.map_or(0, |timed_ns| elapsed_ns.saturating_sub(timed_ns))
     }
 
     /// A segment is over; the next one could begin at any time up to now. `gapless` if its time on the

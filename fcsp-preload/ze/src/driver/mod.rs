@@ -1,14 +1,13 @@
-//! What the rest of the library asks of the driver ([`fcsp_program::driver`]), by the functions beneath it: [`Ze`].
+//! What the rest of the library asks of the driver ([`fcsp_program::driver`]), by the functions beneath it: [`Ze`]. What
+//! the gate asks is in [`gate`].
 
-pub mod markers;
+mod gate;
 
-use core::ffi::c_void;
 use core::sync::atomic::Ordering;
 
-use fcsp_core::backend::{DeviceInfo, Elapsed, Marker, SharingMode, Vendor};
-use fcsp_core::region::Attachment;
-use fcsp_core::region::layout::GatePage;
-use fcsp_gate::{Handle, NotMapped, StreamDriver};
+use fcsp_core::backend::{DeviceInfo, SharingMode, Vendor};
+use fcsp_core::region::{Attachment, sharing};
+use fcsp_intel_queue::Streams;
 use fcsp_preload::log;
 use fcsp_program::device::{Device, attached_at};
 use fcsp_program::driver::{
@@ -24,46 +23,9 @@ use crate::info::sysman;
 #[derive(Clone, Copy, Debug)]
 pub struct Ze;
 
-/// A command queue or an immediate list, by its handle.
-pub type Queue = *mut c_void;
-
-/// Its queues, as the gate uses them. They wait on no memory, so threads wait, and write none, so markers tell what is
-/// done.
-#[derive(Clone, Copy, Debug)]
-pub struct Streams;
-
-impl StreamDriver for Streams {
-    type Stream = Queue;
-    type Code = ze_result_t;
-
-    fn map_page(&self, _: &'static GatePage) -> Option<Result<u64, NotMapped<ze_result_t>>> {
-        None
-    }
-
-    fn wait_value(&self, _: Queue, _: u64, _: u32) -> bool {
-        false
-    }
-
-    fn write_value(&self, _: Queue, _: u64, _: u32) -> bool {
-        false
-    }
-
-    fn marker(&self) -> Option<Marker> {
-        markers::new()
-    }
-
-    fn record(&self, marker: Marker, queue: Queue) -> bool {
-        markers::record(marker, queue.number()).is_some()
-    }
-
-    fn elapsed(&self, begin: Marker, end: Marker) -> Elapsed {
-        markers::elapsed(begin, end)
-    }
-}
-
 impl Codes for Ze {
-    type Streams = Streams;
-    const STREAMS: Streams = Streams;
+    type Streams = Streams<Self>;
+    const STREAMS: Self::Streams = Streams(Self);
     const SUCCESS: ze_result_t = ze_result_t::ZE_RESULT_SUCCESS;
     const NOT_READY: ze_result_t = ze_result_t::ZE_RESULT_NOT_READY;
     const OUT_OF_MEMORY: ze_result_t = ze_result_t::ZE_RESULT_ERROR_OUT_OF_DEVICE_MEMORY;
@@ -91,13 +53,15 @@ impl Devices for Ze {
         devices::total_bytes(ordinal).ok()
     }
 
-    /// Work of several processes takes turns on a device's engine.
-    fn sharing_mode(_ordinal: i32) -> SharingMode {
-        SharingMode::Exclusive
+    fn sharing_mode(ordinal: i32) -> SharingMode {
+        devices::sharing(ordinal)
     }
 
-    fn tell_sharing(_attachment: &Attachment, id: &str) {
-        log::debug!("programs on {id} take turns");
+    fn tell_sharing(attachment: &Attachment, id: &str) {
+        match sharing::in_force(attachment.region().layout()).0 {
+            SharingMode::Exclusive => log::debug!("programs on {id} take turns"),
+            SharingMode::Concurrent => log::debug!("programs on {id} can run side by side"),
+        }
     }
 
     /// What a driver takes for a process it keeps.
@@ -113,8 +77,8 @@ impl Devices for Ze {
 impl Queues for Ze {
     type CaptureMode = ();
 
-    /// Kernels of oneCCL are not known by name yet.
-    const COLLECTIVES: &[&[u8]] = &[];
+    /// oneCCL, and its barrier between devices, whose kernel has no name of its own.
+    const COLLECTIVES: &[&[u8]] = &[b"oneccl_", b"invoke_barrier"];
 }
 
 impl Transfers for Ze {
@@ -155,7 +119,7 @@ impl Meter for Ze {
     }
 
     fn shows_process(_device: &Device) -> bool {
-        sysman::is_enabled()
+        sysman::is_there()
     }
 }
 

@@ -4,6 +4,8 @@
 //! A program begins with Sysman by `zesInit`, or together with the core interface where `ZES_ENABLE_SYSMAN` says so. The
 //! first gives handles of its own, the second those of the core interface; both tell devices by the same identity.
 
+use std::sync::OnceLock;
+
 use fcsp_core::ledger::live::{Live, LiveMap};
 use fcsp_gate::Handle;
 use fcsp_program::info::lists::whole;
@@ -13,9 +15,10 @@ use level_zero_sys::{
     zes_mem_properties_t, zes_mem_state_t, zes_process_state_t, zes_structure_type_t,
 };
 
-use crate::devices::{handle_of, id, properties, uuid_text};
+use crate::devices::{handle_of, id, listed, properties, uuid_text};
 use crate::driver::Ze;
 use crate::hooks::ze;
+use crate::shim;
 
 const SUCCESS: ze_result_t = ze_result_t::ZE_RESULT_SUCCESS;
 
@@ -24,18 +27,53 @@ const DEVICES_MAX: i32 = 64;
 const MEMORIES_MAX: usize = 64;
 
 /// Whether Sysman came with the core interface, so that questions of ours change nothing for the program.
-pub fn is_enabled() -> bool {
+fn came_with_core() -> bool {
     std::env::var_os("ZES_ENABLE_SYSMAN").is_some_and(|value| value == "1")
+}
+
+/// Devices of Sysman's, started by us or by the program beside the core interface. None before somebody has asked, or
+/// where that cannot be.
+static BY_ITSELF: OnceLock<Vec<Managed>> = OnceLock::new();
+
+/// Whether Sysman answers us.
+pub fn is_there() -> bool {
+    came_with_core() || BY_ITSELF.get().is_some_and(|devices| !devices.is_empty())
+}
+
+/// Starts Sysman beside the core interface. Only in the driver, where it changes nothing for the program: in the loader it
+/// would decide which way the program's own questions go.
+fn started_by_itself() -> Vec<Managed> {
+    if !shim::in_use() {
+        return Vec::new();
+    }
+    // SAFETY: no flags are defined.
+    let started = ze!(zesInit).map(|init| unsafe { init(0) });
+    if started != Some(SUCCESS) {
+        return Vec::new();
+    }
+    // SAFETY: room for as many as the count says, in both.
+    let drivers = listed(|count, list| Some(unsafe { ze!(zesDriverGet)?(count, list) }));
+    let devices = drivers.into_iter().flat_map(|driver| {
+        // SAFETY: as above.
+        listed(|count, list| Some(unsafe { ze!(zesDeviceGet)?(driver, count, list) }))
+    });
+    devices.map(|device| Managed(device.number())).collect()
 }
 
 /// A device of Sysman's, by its handle.
 #[derive(Clone, Copy, Debug)]
 pub struct Managed(u64);
 
-/// The device with that identity, where Sysman came with the core interface, whose handles it shares.
+/// The device with that identity. Where Sysman came with the core interface both share their handles; else it is started,
+/// which may take milliseconds.
 pub fn managed(wanted: &str) -> Option<Managed> {
+    if !came_with_core() {
+        let all = BY_ITSELF.get_or_init(started_by_itself);
+        let is_wanted =
+            |it: &&Managed| id_of(Handle::from_number(it.0)).is_some_and(|id| id == wanted);
+        return all.iter().find(is_wanted).copied();
+    }
     (0..DEVICES_MAX)
-        .filter(|_| is_enabled())
         .map_while(|ordinal| Some((ordinal, handle_of(ordinal)?)))
         .find(|(ordinal, _)| id(*ordinal).is_ok_and(|id| id == wanted))
         .map(|(_, handle)| Managed(handle.number()))
@@ -60,16 +98,24 @@ pub fn process_bytes(device: Managed) -> Option<u64> {
     own.map(|it| it.memSize).reduce(|sum, bytes| sum + bytes)
 }
 
-/// The view of a device of Sysman's.
-fn view_of(device: zes_device_handle_t) -> Option<View> {
+/// What Sysman says of a device.
+fn described(device: zes_device_handle_t) -> Option<zes_device_properties_t> {
     let mut described = zes_device_properties_t {
         stype: zes_structure_type_t::ZES_STRUCTURE_TYPE_DEVICE_PROPERTIES,
         ..Default::default()
     };
     // SAFETY: the driver writes one structure, or fails.
-    if unsafe { ze!(zesDeviceGetProperties)?(device, &mut described) } != SUCCESS {
-        return None;
-    }
+    let result = unsafe { ze!(zesDeviceGetProperties)?(device, &mut described) };
+    (result == SUCCESS).then_some(described)
+}
+
+fn id_of(device: zes_device_handle_t) -> Option<String> {
+    Some(uuid_text(&described(device)?.core.uuid.id))
+}
+
+/// The view of a device of Sysman's.
+fn view_of(device: zes_device_handle_t) -> Option<View> {
+    let described = described(device)?;
     let id = uuid_text(&described.core.uuid.id);
     tenant::view_of::<Ze>(&id, || {
         // The number it has in the core interface, if the program has begun with that; else settings by number hold for

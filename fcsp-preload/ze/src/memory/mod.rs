@@ -20,7 +20,7 @@ use level_zero_sys::{
 };
 
 use crate::devices;
-use crate::driver::{Ze, markers};
+use crate::driver::Ze;
 
 /// What device memory is given out in. Not measured on all devices: Intel's discrete ones have pages of 64 KiB.
 const PAGE_BYTES: u64 = 64 << 10;
@@ -184,7 +184,7 @@ pub unsafe fn end_context(
     real: fn_types::zeContextDestroy,
     context: ze_context_handle_t,
 ) -> ze_result_t {
-    markers::forget(context);
+    fcsp_intel_queue::forget_context(&Ze, context);
     // SAFETY: the program's own call, passed on.
     unsafe { real(context) }
 }

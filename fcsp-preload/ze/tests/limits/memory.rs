@@ -24,6 +24,17 @@ fn a_loader_that_wraps_handles_changes_nothing() {
 }
 
 #[test]
+fn sysman_that_was_started_by_itself_tells_the_quota_too() {
+    for way in WAYS {
+        let Some(node) = Node::new() else { return };
+        let mut command = node.command(&node.build("managed"), way);
+        let said = node.passes(command.env_remove("ZES_ENABLE_SYSMAN"));
+        println!("{way:?}: {said}");
+        assert!(["as the core\n", "no zesInit\n"].contains(&said.as_str()));
+    }
+}
+
+#[test]
 fn memory_of_another_process_is_charged_once() {
     for way in WAYS {
         let Some(node) = Node::new() else { return };

@@ -8,6 +8,12 @@ use std::process::Stdio;
 
 /// A tenant with half of the device and never more.
 const STRICT: [(&str, &str); 2] = [("BUD_SM_LIMIT", "50"), ("BUD_ISOLATION_MODE", "strict")];
+/// What is charged at most for what ran, percent, and how often that is tried. On a machine with nothing else to do it is
+/// 102 to 110; what threads of a busy machine are late by counts as work where a segment was complete before it began. A
+/// simulated driver without optimization takes longer to be told of a list than to execute it, which its device's clock
+/// shows.
+const CHARGED_MOST_PERCENT: u64 = if cfg!(debug_assertions) { 1000 } else { 200 };
+const TRIES: usize = 5;
 /// Device time of each kernel of the program.
 const KERNEL_NS: u64 = 10_000;
 
@@ -41,16 +47,23 @@ fn charged(way: Way, executions: u64, appends: u64) -> Option<(u64, u64)> {
 #[test]
 fn a_list_is_charged_each_time_it_is_executed() {
     const EXECUTIONS: u64 = 10_000;
+    const RAN_NS: u64 = EXECUTIONS * KERNEL_NS;
     for way in WAYS {
-        let Some((launches, device_ns)) = charged(way, EXECUTIONS, 0) else {
-            return;
-        };
-        println!("{way:?}: {launches} launches, {device_ns} ns");
-        assert_eq!(launches, EXECUTIONS, "{way:?}");
-        assert!(
-            device_ns >= EXECUTIONS * KERNEL_NS * 9 / 10,
-            "{way:?}: {device_ns}"
-        );
+        let mut seen = Vec::new();
+        // Threads of a busy machine are late, and what was not measured yet is charged by the clock.
+        while !seen
+            .iter()
+            .any(|ns| *ns <= RAN_NS / 100 * CHARGED_MOST_PERCENT)
+        {
+            assert!(seen.len() < TRIES, "{way:?}: {seen:?} for {RAN_NS}");
+            let Some((launches, device_ns)) = charged(way, EXECUTIONS, 0) else {
+                return;
+            };
+            println!("{way:?}: {launches} launches, {device_ns} ns");
+            assert_eq!(launches, EXECUTIONS, "{way:?}");
+            assert!(device_ns >= RAN_NS * 9 / 10, "{way:?}: {device_ns}");
+            seen.push(device_ns);
+        }
     }
 }
 
@@ -68,4 +81,38 @@ fn each_append_to_an_immediate_list_goes_through_the_gate() {
             "{way:?}: {device_ns}"
         );
     }
+}
+
+/// On the simulated driver, two shared cores of a virtual machine, November 2026: 303 ns a call without the library,
+/// 308 by the shim's tables, 325 with both ways in; the least of twelve runs of 100,000 each.
+#[test]
+fn an_append_that_nobody_holds_back_costs_little_more() {
+    const ADDED_MOST_NS: f64 = 50.0;
+    // As many as it takes on a busy machine.
+    const RUNS: usize = 60;
+    if cfg!(debug_assertions) {
+        return eprintln!("skipped: what code costs without optimization says nothing");
+    }
+    let Some(node) = Node::new() else { return };
+    let program = node.build("append");
+    let run = |way| {
+        let mut command = node.command(&program, way);
+        command
+            .env_remove("ZE_ENABLE_VALIDATION_LAYER")
+            .env_remove("ZE_ENABLE_PARAMETER_VALIDATION");
+        let said = node.passes(command.arg("100000"));
+        said.trim().parse::<f64>().expect("a number") / 10.0
+    };
+    let mut least = [f64::INFINITY; 2];
+    for _ in 0..RUNS {
+        for (least, way) in least.iter_mut().zip([Way::Neither, Way::Both]) {
+            *least = least.min(run(way));
+        }
+        if least[1] - least[0] <= ADDED_MOST_NS {
+            break;
+        }
+    }
+    let added = least[1] - least[0];
+    println!("{least:?} ns: {added:.1} ns more");
+    assert!(added <= ADDED_MOST_NS, "{least:?}");
 }

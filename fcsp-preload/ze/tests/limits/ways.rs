@@ -28,6 +28,24 @@ fn a_loader_that_was_opened_finds_the_limited_device() {
 }
 
 #[test]
+fn what_is_nobodys_business_is_the_drivers_own_function() {
+    let Some(node) = Node::new() else { return };
+    let [ours, driver] = Node::libraries();
+    let mut command = node.command(&node.build("tables"), crate::support::Way::Shim);
+    let said = node.passes(command.args([&ours, &driver]));
+    let mut numbers = said
+        .split_whitespace()
+        .map(|it| it.parse::<u32>().expect("a number"));
+    let [all, replaced, lost, is_own] = [(); 4].map(|()| numbers.next().expect("four numbers"));
+    println!("{replaced} of {all} functions are replaced");
+    assert!(
+        replaced > 20 && replaced < all / 2 + 10,
+        "{replaced} of {all}"
+    );
+    assert_eq!((lost, is_own), (0, 1));
+}
+
+#[test]
 fn without_a_driver_there_is_none() {
     let Some(node) = Node::new() else { return };
     let program = node.build_simulators("opened");

@@ -73,6 +73,11 @@ impl Node {
         Some(Self { directory })
     }
 
+    /// This library, and the simulated driver.
+    pub fn libraries() -> [PathBuf; 2] {
+        ["libfcsp_ze.so", "libfcsp_sim_ze.so"].map(|name| libraries().join(name))
+    }
+
     /// Where programs on it agree.
     pub fn run_dir(&self) -> &Path {
         self.directory.path()
@@ -105,10 +110,7 @@ impl Node {
 
     /// A program whose calls come in that way, not started yet.
     pub fn command(&self, program: &Path, way: Way) -> Command {
-        let (ours, driver) = (
-            libraries().join("libfcsp_ze.so"),
-            libraries().join("libfcsp_sim_ze.so"),
-        );
+        let [ours, driver] = Self::libraries();
         let mut command = Command::new(program);
         command
             .env("ZE_ENABLE_ALT_DRIVERS", &driver)

@@ -126,10 +126,15 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         eprintln!("{}: {}", suite.name, suite.about);
         let began = Instant::now();
         let mut result = SuiteResult::default();
-        if suite.hip || options.vendor == Vendor::Nvidia {
+        let can = match options.vendor {
+            Vendor::Nvidia => true,
+            Vendor::Amd => suite.hip,
+            Vendor::Intel => suite.ze,
+        };
+        if can {
             result.attempt("the suite", |result| (suite.run)(&bench, result));
         } else {
-            let reason = "not run: it needs what fcsp-load-hip or AMD's devices do not have";
+            let reason = "not run: it needs what the vendor's load program or devices do not have";
             result.row(Row::skipped(suite.about, reason));
         }
         matrix.judge(device, suite.name, &mut result);

@@ -17,6 +17,8 @@ pub enum Vendor {
     Nvidia,
     /// AMD's, by `fcsp-load-hip`, which has some of its modes.
     Amd,
+    /// Intel's, by `fcsp-load-ze`, which has the same.
+    Intel,
 }
 
 /// Paths of one run of the harness. Scratch space goes when this does.
@@ -75,7 +77,7 @@ impl Site {
             ensure!(
                 file.exists(),
                 "{} is missing; build the install tree with `cargo xtask build` (which needs hipcc for \
-                 programs on AMD devices), or name one with --install",
+                 programs on AMD devices, and libze-dev for those on Intel devices), or name one with --install",
                 file.display()
             );
         }
@@ -92,6 +94,7 @@ impl Site {
         self.install.join(match self.vendor {
             Vendor::Nvidia => "bin/fcsp-load",
             Vendor::Amd => "bin/fcsp-load-hip",
+            Vendor::Intel => "bin/fcsp-load-ze",
         })
     }
 
@@ -107,7 +110,8 @@ impl Site {
             let name = key.to_string_lossy();
             let limit = name.starts_with("BUD_") || name.starts_with("FCSP_");
             // What configures the simulated device or the log is the user's to say.
-            let kept = name.starts_with("FCSP_SIM_") || name == "FCSP_LOG" || name == "FCSP_TUNE";
+            let kept = name.starts_with("FCSP_SIM_")
+                || ["FCSP_LOG", "FCSP_TUNE", "FCSP_ZE_GATE"].contains(&&*name);
             if (limit && !kept) || name == "LD_PRELOAD" {
                 command.env_remove(&key);
             }
@@ -120,11 +124,22 @@ impl Site {
         }
     }
 
+    /// Puts FCSP between a program and the driver.
+    pub fn enforce(&self, command: &mut Command) {
+        let library = self.preload();
+        command.env("LD_PRELOAD", &library);
+        if self.vendor == Vendor::Intel {
+            // The loader opens it in the place of the driver, for programs that have a loader of their own.
+            command.env("ZE_ENABLE_ALT_DRIVERS", &library);
+        }
+    }
+
     /// The preload library.
-    pub fn preload(&self) -> PathBuf {
+    fn preload(&self) -> PathBuf {
         self.install.join(match self.vendor {
             Vendor::Nvidia => "lib/libfcsp-cuda.so",
             Vendor::Amd => "lib/libfcsp-hip.so",
+            Vendor::Intel => "lib/libfcsp-ze.so",
         })
     }
 
@@ -132,6 +147,7 @@ impl Site {
         self.simulated_drivers().join(match self.vendor {
             Vendor::Nvidia => "libcuda.so.1",
             Vendor::Amd => "libamdhip64.so.5",
+            Vendor::Intel => "libze_intel_gpu.so.1",
         })
     }
 
@@ -140,6 +156,7 @@ impl Site {
         self.install.join(match self.vendor {
             Vendor::Nvidia => "lib/sim",
             Vendor::Amd => "lib/sim/amd",
+            Vendor::Intel => "lib/sim/intel",
         })
     }
 

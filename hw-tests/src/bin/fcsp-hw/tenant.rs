@@ -94,7 +94,7 @@ impl Tenant {
         command.args(&self.command[1..]);
         site.only_given_variables(&mut command);
         if let Sharing::Fcsp(limits) = &self.sharing {
-            command.env("LD_PRELOAD", site.preload());
+            site.enforce(&mut command);
             command.env("FCSP_RUN_DIR", run_dir);
             command.env("FCSP_TENANT", &self.name);
             command.env("BUD_ISOLATION_MODE", limits.isolation);

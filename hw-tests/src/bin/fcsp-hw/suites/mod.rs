@@ -48,6 +48,8 @@ pub struct Suite {
     pub on_request: bool,
     /// Whether it can be run on AMD's devices.
     pub hip: bool,
+    /// Whether it can be run with the load program for Level Zero.
+    pub ze: bool,
 }
 
 impl Suite {
@@ -64,12 +66,18 @@ impl Suite {
             cases: Vec::new,
             on_request: false,
             hip: false,
+            ze: false,
         }
     }
 
     /// The same, on AMD's devices as well.
     const fn and_hip(self) -> Self {
         Self { hip: true, ..self }
+    }
+
+    /// The same, with the load program for Level Zero as well.
+    const fn and_ze(self) -> Self {
+        Self { ze: true, ..self }
     }
 
     /// The same, only if it is named.
@@ -88,7 +96,8 @@ pub const ALL: &[Suite] = &[
         "do saturating tenants get what they are entitled to, every second?",
         shares::uniform,
     )
-    .and_hip(),
+    .and_hip()
+    .and_ze(),
     Suite::whole(
         "streams",
         "also with mixed kernels on every kind of stream, and with every way to submit work?",
@@ -124,7 +133,8 @@ pub const ALL: &[Suite] = &[
         "does a strict tenant alone get exactly its share, smoothly?",
         strict::run,
     )
-    .and_hip(),
+    .and_hip()
+    .and_ze(),
     Suite::whole(
         "alone",
         "does one active tenant of three get the whole device?",
@@ -161,6 +171,7 @@ pub const ALL: &[Suite] = &[
         kill::run,
     )
     .and_hip()
+    .and_ze()
     .and_hip(),
     Suite::whole(
         "overhead",
@@ -208,6 +219,7 @@ pub const ALL: &[Suite] = &[
         cases: together::names,
         on_request: true,
         hip: false,
+        ze: false,
     },
     Suite::whole(
         "two-jobs",
@@ -223,6 +235,7 @@ pub const ALL: &[Suite] = &[
         cases: frameworks::names,
         on_request: true,
         hip: true,
+        ze: false,
     },
     Suite {
         name: "programs",
@@ -231,5 +244,6 @@ pub const ALL: &[Suite] = &[
         cases: programs::names,
         on_request: true,
         hip: false,
+        ze: false,
     },
 ];
