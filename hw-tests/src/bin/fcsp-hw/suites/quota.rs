@@ -62,6 +62,7 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     let families: &[&str] = match bench.site.vendor {
         Vendor::Nvidia => &FAMILIES,
         Vendor::Amd => &HIP_FAMILIES,
+        Vendor::Intel => &[],
     };
     for family in families {
         result.attempt(family, |result| race_of(bench, family, result));

@@ -71,6 +71,7 @@ fn families(bench: &Bench, result: &mut SuiteResult) {
         ],
         // It has no others.
         Vendor::Amd => &[&SATURATE_GRAPH_UPDATE],
+        Vendor::Intel => &[],
     };
     // A simulated device moves memory with the processors that it and its programs run on.
     let memory: &[&Program] = match (bench.site.simulated, bench.site.vendor) {
