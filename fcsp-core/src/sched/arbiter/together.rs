@@ -251,7 +251,7 @@ impl Arbiter {
                 self.together.enter(Phase::Watched, now);
             }
             Phase::Watched if counted_ns >= WATCH_NS => {
-                self.together.in_turns = self.owed_by_turns(now);
+                self.together.in_turns = self.owed_by_turns(now, self.per_second(now));
                 if self.is_to_be_tried(view) {
                     self.together.enter(Phase::Trial, now);
                 } else {
@@ -288,6 +288,9 @@ impl Arbiter {
                 self.together.enter(Phase::Watched, now);
             }
             Phase::Together if counted_ns >= CHECK_NS => {
+                // Who had little to do while turns were watched may have more now.
+                let in_turns = std::mem::take(&mut self.together.in_turns);
+                self.together.in_turns = self.owed_by_turns(now, in_turns);
                 if self.all_have(now, CLEARLY_LESS_MILLI) {
                     self.check_later(now);
                 } else {
@@ -392,9 +395,9 @@ impl Arbiter {
 
     /// What turns give each per second: what they were seen to give, but no less than its share of the time for which a tenant
     /// had more work waiting, unless it feels every delay: then its work is what it could prepare.
-    fn owed_by_turns(&self, now: u64) -> Work {
+    fn owed_by_turns(&self, now: u64, seen: Work) -> Work {
         let counted_ns = now.saturating_sub(self.together.counted_from_ns).max(1);
-        let (mut owed, backlog) = (self.per_second(now), self.backlog());
+        let (mut owed, backlog) = (seen, self.backlog());
         for (index, share_ppm) in &self.together.cast {
             let mut processes = self.processes.values().filter(|it| it.tenant == *index);
             if processes.any(ProcessAccount::interactive) {
