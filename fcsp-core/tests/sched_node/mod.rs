@@ -108,7 +108,11 @@ impl StreamGate for Queue {
     }
 
     fn write(&self, _: QueueId, word: &AtomicU32, value: u32) -> bool {
-        let lane = self.page.done.iter().position(|it| std::ptr::eq(it, word));
+        let lane = self
+            .page
+            .done
+            .iter()
+            .position(|it| std::ptr::eq(&**it, word));
         self.push(WRITE, lane.expect("a done word"), value, 0);
         true
     }

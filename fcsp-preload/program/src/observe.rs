@@ -51,6 +51,8 @@ fn start_others<D: Driver>(device: &'static Device, attachment: &'static Attachm
     let run = move || {
         observer::prepare_thread();
         attachment.settle();
+        // Where nobody competes for the device nobody looks: what the dead held would be missing until somebody needs it.
+        reclaim_dead(attachment.region());
         if let Some(run_dir) = attachment.region().path().parent() {
             policy_watch::start(run_dir);
         }
@@ -78,6 +80,17 @@ fn tuning() -> Tuning {
     })
 }
 
+/// Gives back what dead processes held.
+fn reclaim_dead(region: &Region) {
+    match reclaim::reclaim_dead(region) {
+        Ok(r) if r.slots > 0 => {
+            log::info!("reclaimed {} bytes of {} dead processes", r.bytes, r.slots)
+        }
+        Ok(_) => {}
+        Err(error) => log::warn!("what dead processes held is not reclaimed: {error}"),
+    }
+}
+
 struct RegionPeers {
     region: &'static Region,
     gang: Gang<'static>,
@@ -93,13 +106,7 @@ impl Peers for RegionPeers {
     }
 
     fn reclaim_dead(&self) {
-        match reclaim::reclaim_dead(self.region) {
-            Ok(r) if r.slots > 0 => {
-                log::info!("reclaimed {} bytes of {} dead processes", r.bytes, r.slots)
-            }
-            Ok(_) => {}
-            Err(error) => log::warn!("what dead processes held is not reclaimed: {error}"),
-        }
+        reclaim_dead(self.region);
     }
 
     fn look_around(&self, view: &mut View, now_ns: u64) {

@@ -11,6 +11,7 @@ mod arrays;
 mod code;
 mod contexts;
 mod graphs;
+mod killed;
 mod legacy;
 mod linear;
 mod management;

@@ -1,11 +1,11 @@
-//! The bars on a simulated Intel device, by a real program: hw-tests/ze/load.cpp, by each way in which programs come to Level
-//! Zero, under the preload library. And a node with devices of three vendors. Simulated, so it says nothing about any vendor's
-//! timing.
+//! The bars on simulated devices of vendors whose programs need a compiler of their own (`hw-tests/hip`, `hw-tests/ze`), under
+//! the preload libraries; and a node with devices of all vendors. Simulated, so it says nothing about any vendor's timing.
 //!
-//! The bounds of shares are loose, because these tests run on whatever machine builds FCSP, beside whatever it builds:
+//! The bounds of shares of Intel and of three vendors are loose, because these tests run on whatever machine builds FCSP, beside whatever it builds:
 //! what a busy machine spoils is measured again, twice at most. Quotas are exact.
 
-mod bars;
+mod amd;
+mod intel;
 mod mixed;
 mod node;
 

@@ -1,50 +1,27 @@
-//! The bars on a simulated AMD device, by a real program: hw-tests/hip/load.cpp, compiled by hipcc, under the HIP preload
-//! library. And a node with devices of two vendors. Simulated, so it says nothing about any vendor's timing.
+//! AMD: `hw-tests/hip/load.cpp`, compiled by hipcc.
 //!
 //! Shares are held to a point of the device over ten seconds; half a point is what they vary by on a machine with two
 //! processors (see POINTS). What a busy machine spoils is measured again, twice at most. Quotas are exact.
 
-mod node;
-
+use crate::node::{GIB, Node, Program, Vendor, percent};
+use crate::{alone, eventually};
 use fcsp_hw_tests::clock::{NS_PER_S, now_ns};
 use fcsp_hw_tests::ledger::SharedLedger;
 use fcsp_hw_tests::record::Outcome;
-use node::{GIB, Node, Program, Vendor, percent};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-const TRIES: u32 = 3;
 /// The bar: points of share.
 const POINTS: f64 = 1.0;
 /// For how long programs run whose shares are judged. All but the first second and the last quarter of one counts.
 const SECONDS: f64 = 11.25;
 
-/// One test at a time: each keeps the device's processors busy.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A node, or nothing with a word about it where programs cannot be compiled.
 fn node() -> Option<Node> {
-    let node = Node::new();
+    let node = Node::with(Vendor::Amd);
     if node.is_none() {
         fcsp_skipped::skip("hipcc is not installed (Debian: apt-get install hipcc)");
     }
     node
-}
-
-/// Measures until nothing is amiss, a few times at most.
-fn eventually(measure: impl Fn() -> Vec<String>) {
-    let mut seen = Vec::new();
-    for _ in 0..TRIES {
-        let amiss = measure();
-        if amiss.is_empty() {
-            return;
-        }
-        seen.push(amiss);
-    }
-    panic!("{seen:#?}");
 }
 
 /// Kinds of device memory.
@@ -123,7 +100,7 @@ fn a_quarter_and_the_rest(policy: &str, quarter: Saturating, rest: Saturating) {
         return;
     };
     eventually(|| {
-        let node = Node::new().expect("hipcc was there");
+        let node = Node::with(Vendor::Amd).expect("hipcc was there");
         let file = node.run_dir.path().join("policy.toml");
         std::fs::write(&file, policy).expect("room for it");
         let file = file.to_str().expect("UTF-8");
@@ -301,9 +278,9 @@ fn on_a_node_with_devices_of_two_vendors_each_tenant_gets_what_one_file_says() {
         return;
     };
     eventually(|| {
-        let node = Node::new().expect("hipcc was there");
+        let node = Node::with(Vendor::Amd).expect("hipcc was there");
         let policy = node.run_dir.path().join("policy.toml");
-        std::fs::write(&policy, mixed_policy(&node.amd_device())).expect("room for it");
+        std::fs::write(&policy, mixed_policy(&node.device_of(Vendor::Amd))).expect("room for it");
         let from_file = ["--policy", policy.to_str().expect("UTF-8")];
         // More than any of them may have.
         let hold = [("bytes", (10 * GIB).to_string())];
