@@ -191,24 +191,22 @@ fn expected<D: Driver>(device: &Device) -> Expected {
 }
 
 /// Charges what a context is expected to take, before it is made. False if that is known and does not
-/// fit into the quota. Of a guess, what fits is charged; the measurement corrects it.
+/// fit into the quota.
 pub fn reserve_context<D: Driver>(device: &Device) -> bool {
-    let charged_bytes = match expected::<D>(device) {
-        Expected::Guess(bytes) => device.ledger().reserve_up_to(bytes),
-        Expected::Measured(bytes) => {
-            if device.attachment.reserve(bytes).is_err() {
-                log::error!(
-                    "a context on {} takes {bytes} bytes, more than the quota has left; raise the memory quota",
-                    device.id
-                );
-                return false;
-            }
-            bytes
+    let expected = expected::<D>(device);
+    let (Expected::Measured(bytes) | Expected::Guess(bytes)) = expected;
+    if device.attachment.reserve(bytes).is_err() {
+        if matches!(expected, Expected::Measured(_)) {
+            log::error!(
+                "a context on {} takes {bytes} bytes, more than the quota has left; raise the memory quota",
+                device.id
+            );
+            return false;
         }
-    };
-    device
-        .overhead_bytes
-        .fetch_add(charged_bytes, Ordering::AcqRel);
+        // Only a guess: charge it, and let the measurement correct it.
+        device.ledger().adjust(bytes as i64);
+    }
+    device.overhead_bytes.fetch_add(bytes, Ordering::AcqRel);
     true
 }
 

@@ -24,7 +24,8 @@
 //!
 //! On a device that runs one process at a time, to run at once means that its driver slices time among them. That is
 //! better than turns only where programs do not ask for the whole device: turns then make one wait for another that is
-//! not ready. So it is tried only while turns leave a good part of the device unused ([`BUSY_MILLI`]).
+//! not ready. So it is tried only while turns leave a good part of the device unused ([`BUSY_MILLI`]), and somebody waits
+//! for its results: to those that never do a turn that comes later is no loss.
 
 use std::collections::BTreeMap;
 
@@ -305,7 +306,8 @@ impl Arbiter {
     fn is_to_be_tried(&self, view: &View) -> bool {
         let in_turns = || self.together.in_turns.values();
         let is_left = in_turns().sum::<u64>() / 1_000_000 < BUSY_MILLI;
-        in_turns().all(|work| *work > 0) && (view.sharing == SharingMode::Concurrent || is_left)
+        let slices_help = is_left && self.of_cast().any(ProcessAccount::waits);
+        in_turns().all(|work| *work > 0) && (view.sharing == SharingMode::Concurrent || slices_help)
     }
 
     /// Who is to be held back after a trial in which somebody has less; `None` where that would not do.
@@ -499,11 +501,15 @@ impl Arbiter {
         longest.unwrap_or(0).max(BATCH_NS_MIN)
     }
 
-    /// Whether all processes of the tenants at work wait for what they submit.
-    fn all_wait(&self) -> bool {
+    /// Processes of the tenants at work.
+    fn of_cast(&self) -> impl Iterator<Item = &ProcessAccount> {
         let cast = &self.together.cast;
         let is_in = |it: &&ProcessAccount| cast.iter().any(|(index, _)| *index == it.tenant);
-        let mut processes = self.processes.values().filter(is_in);
-        processes.all(ProcessAccount::interactive)
+        self.processes.values().filter(is_in)
+    }
+
+    /// Whether all processes of the tenants at work wait for what they submit.
+    fn all_wait(&self) -> bool {
+        self.of_cast().all(ProcessAccount::interactive)
     }
 }
