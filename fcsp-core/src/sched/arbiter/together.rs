@@ -360,7 +360,7 @@ impl Arbiter {
     /// all the same.
     fn cast(&self, now: u64, view: &View) -> Option<Cast> {
         // Jobs that span devices have their turns on all of them at once.
-        let may_slice = view.may_slice && view.lead == Lead::Nobody;
+        let may_slice = self.tuning.slices && view.may_slice && view.lead == Lead::Nobody;
         if view.sharing != SharingMode::Concurrent && !may_slice {
             return None;
         }

@@ -205,7 +205,8 @@ fn in_turns_and_sliced(cast: &[Kind; 2], wake_latency_us: u64) -> [Vec<f64>; 2] 
         steps(Node::new(&programs), wake_latency_us)[0]
     });
     [Sharing::Exclusive, Sharing::Auto].map(|sharing| {
-        let node = Node::new(&cast.clone().map(|kind| (balanced(50), kind)));
+        let mut node = Node::new(&cast.clone().map(|kind| (balanced(50), kind)));
+        node.try_slices();
         node.want(sharing);
         let steps = steps(node, wake_latency_us);
         let of_alone: Vec<f64> = steps.iter().zip(alone).map(|(it, of)| it / of).collect();
@@ -250,6 +251,7 @@ fn programs_that_fill_a_device_take_turns() {
     for (one, other) in [(DECODER, saturate()), (DECODE, saturate())] {
         let programs = [(balanced(50), one), (balanced(50), other)];
         let mut node = Node::new(&programs);
+        node.try_slices();
         node.run(ms(500));
         let looks = (0..300).filter(|_| {
             node.run(ms(10));
