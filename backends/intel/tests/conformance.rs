@@ -21,7 +21,7 @@ fn the_backend_conforms_on_simulated_devices() {
         &variables,
         || {
             let Some(program) = Program::start() else {
-                return eprintln!("skipped: the Level Zero loader is missing (libze1)");
+                return fcsp_skipped::skip("the Level Zero loader is missing (libze1)");
             };
             let bytes_min = program.allocate(1 << 20);
             let intel = Intel::open().expect("the simulated driver");

@@ -9,7 +9,7 @@ use fcsp_conformance::{Found, Outcome};
 fn run() -> Option<Vec<Found>> {
     match fcsp_conformance::ze::run() {
         Err(error) if error.contains("libze_loader") => {
-            eprintln!("skipped: {error}");
+            fcsp_skipped::skip(error);
             None
         }
         found => Some(found.expect("the simulated driver")),

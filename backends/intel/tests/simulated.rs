@@ -12,7 +12,7 @@ use program::Program;
 /// The backend, in a process that has begun with Level Zero.
 fn both() -> Option<(Program, Intel)> {
     let Some(program) = Program::start() else {
-        eprintln!("skipped: the Level Zero loader is missing (libze1)");
+        fcsp_skipped::skip("the Level Zero loader is missing (libze1)");
         return None;
     };
     Some((program, Intel::open().expect("the simulated driver")))
@@ -120,7 +120,7 @@ fn it_registers_itself_and_starts_sysman_by_itself() {
                 .expect("registered");
             match backend {
                 Err(BackendError::NoLibrary { reason, .. }) if reason.contains("libze_loader") => {
-                    eprintln!("skipped: {reason}");
+                    fcsp_skipped::skip(reason);
                 }
                 backend => {
                     let devices = backend.and_then(|backend| backend.devices());

@@ -10,9 +10,12 @@ use std::time::{Duration, Instant};
 fn node(way: Way) -> Option<Node> {
     let node = Node::with_way(Vendor::Intel, way);
     if node.is_none() {
-        eprintln!(
-            "{way:?}: skipped: the Level Zero loader and its headers are missing (Debian: apt-get install libze-dev)"
-        );
+        fcsp_skipped::skip(match way {
+            Way::Static => "FCSP_ZE_STATIC_DIR names no static loader",
+            _ => {
+                "the Level Zero loader and its headers are missing (Debian: apt-get install libze-dev)"
+            }
+        });
     }
     node
 }
