@@ -1,7 +1,7 @@
 //! The program, over the simulated libraries of the install tree.
 
+use fcsp_conformance::simulated::tree_with;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Runs `fcsp-conformance` over the simulated libraries, with a device of its own. The run directory
@@ -18,20 +18,16 @@ fn conformance(run_dir: &str) -> Output {
 
 /// Of all vendors, as `LD_LIBRARY_PATH` wants it.
 fn simulated_libraries() -> OsString {
-    let tree = match std::env::var_os("FCSP_INSTALL") {
-        Some(tree) => PathBuf::from(tree),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/fcsp"),
-    };
-    let libraries = ["lib/sim", "lib/sim/amd", "lib/sim/intel"].map(|it| tree.join(it));
-    let drivers = ["libcuda.so.1", "libamdhip64.so.6", "libze_intel_gpu.so.1"];
-    for (directory, driver) in libraries.iter().zip(drivers) {
-        assert!(
-            directory.join(driver).exists(),
-            "{} has no simulated driver: cargo xtask build makes it",
-            directory.display()
-        );
-    }
-    std::env::join_paths(libraries).expect("no colon in the path")
+    let drivers = [
+        "libcuda.so.1",
+        "amd/libamdhip64.so.6",
+        "intel/libze_intel_gpu.so.1",
+    ];
+    let directories = drivers.map(|driver| {
+        let path = tree_with(driver).join("lib/sim").join(driver);
+        path.parent().expect("in a directory").to_owned()
+    });
+    std::env::join_paths(directories).expect("no colon in the path")
 }
 
 #[test]
