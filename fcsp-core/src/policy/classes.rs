@@ -6,7 +6,7 @@
 use super::ValueError;
 use super::decimal::Decimal;
 use crate::region::layout::RegionLayout;
-use crate::sched::class::{CLASSES, Class};
+use crate::sched::class::{CLASSES, Class, EVEN_MILLI};
 use crate::sync::Ordering::Relaxed;
 use serde::Deserialize;
 use std::fmt;
@@ -18,7 +18,7 @@ pub struct ClassWeight(u32);
 
 impl ClassWeight {
     /// As much as without a policy.
-    pub const ONE: Self = Self(1_000);
+    pub const ONE: Self = Self(EVEN_MILLI);
     /// The least and the most: beyond it one tenant would hardly ever run beside another.
     const RANGE_MILLI: std::ops::RangeInclusive<u64> = 100..=10_000;
 

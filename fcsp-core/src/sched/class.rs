@@ -9,6 +9,9 @@ use std::fmt;
 /// Places for classes in the region; a power of two, so that none is out of bounds.
 pub const CLASSES: usize = 8;
 
+/// Weight of a class that counts as it is, thousandths.
+pub const EVEN_MILLI: u32 = 1_000;
+
 /// Why the device is kept busy.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -87,7 +87,7 @@ pub struct ProcessView {
     /// The device runs work of it, or of its tenant on a device that follows this one, that other devices take
     /// part in.
     pub in_collective: bool,
-    /// Expected device time of what it submitted so far, by class, nanoseconds.
+    /// Expected device time of what it submitted so far, by class, nanoseconds; zeros unless classes have weights.
     pub classes_ns: [u64; CLASSES],
     /// Segments after `retired`, oldest first.
     pub segments: Vec<SegmentView>,

@@ -1,6 +1,7 @@
 //! Between the region and the arbiter: reads what the processes tell, writes what was decided.
 
 use super::arbiter::Arbiter;
+use super::class::CLASSES;
 use super::clock::{ms, us};
 use super::handshake::{end_segment, read_segment, wake_sleepers};
 use super::plan::{Plan, ProcessView, TenantView, View};
@@ -33,6 +34,7 @@ pub fn read(region: &RegionLayout, view: &mut View, now_ns: u64) {
     for (weight, word) in view.class_weights_milli.iter_mut().zip(weights) {
         *weight = word.load(Ordering::Relaxed);
     }
+    let weights_classes = view.weights_classes();
     view.tenants.clear();
     view.processes.clear();
     for (index, tenant) in live_tenants(region) {
@@ -51,7 +53,12 @@ pub fn read(region: &RegionLayout, view: &mut View, now_ns: u64) {
         view.tenants.push(TenantView { index, promise });
     }
     for found in live_slots(region) {
-        view.processes.push(read_process(found, now_ns));
+        let words = &found.slot.classes_ns;
+        let mut process = read_process(found, now_ns);
+        if weights_classes {
+            process.classes_ns = std::array::from_fn(|at| words[at].load(Ordering::Relaxed));
+        }
+        view.processes.push(process);
     }
 }
 
@@ -129,7 +136,7 @@ fn read_process(found: SlotRef<'_>, now_ns: u64) -> ProcessView {
         has_peers_at_work: false,
         in_collective: in_collective(page),
         partition_percent: slot.partition_percent.load(Ordering::Relaxed),
-        classes_ns: std::array::from_fn(|at| slot.classes_ns[at].load(Ordering::Relaxed)),
+        classes_ns: [0; CLASSES],
         segments,
     }
 }

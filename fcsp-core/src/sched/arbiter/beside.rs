@@ -22,14 +22,10 @@ impl Arbiter {
                 }
                 continue;
             }
+            self.count(now, process, plan);
             match self.together.trim(process.tenant) {
-                None => self.run_freely(now, process, plan),
-                Some(_) => {
-                    self.count(now, process, plan);
-                    if let Some(trim) = self.together.trim(process.tenant) {
-                        trim.grant(process, plan);
-                    }
-                }
+                Some(trim) => trim.grant(process, plan),
+                None => grant_ahead(process, plan),
             }
         }
     }

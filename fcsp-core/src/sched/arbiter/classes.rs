@@ -4,14 +4,12 @@
 use std::collections::BTreeMap;
 
 use super::Arbiter;
-use crate::sched::class::CLASSES;
+use crate::sched::class::{CLASSES, EVEN_MILLI};
 use crate::sched::clock::ms;
 use crate::sched::plan::View;
 
 /// How often what was submitted is looked at: some rounds, so that each has a step of most programs.
 const EVERY_NS: u64 = ms(100);
-/// A weight of 1.
-pub(super) const EVEN_MILLI: u32 = 1_000;
 
 /// What was submitted, as far as it was looked at.
 #[derive(Debug, Default)]
@@ -31,8 +29,7 @@ impl Arbiter {
 
     /// Looks at what was submitted since, if classes have weights and it is time.
     pub(super) fn mix(&mut self, now: u64, view: &View) {
-        let is_even = |weight: &u32| matches!(*weight, 0 | EVEN_MILLI);
-        if view.class_weights_milli.iter().all(is_even) {
+        if !view.weights_classes() {
             self.mixes = Mixes::default();
             return;
         }
@@ -51,12 +48,8 @@ impl Arbiter {
             let (sum, weighted) = since.entry(process.tenant).or_default();
             for (at, total_ns) in process.classes_ns.iter().enumerate() {
                 let ns = u128::from(total_ns.saturating_sub(before_ns[at]));
-                let weight = match view.class_weights_milli[at] {
-                    0 => EVEN_MILLI,
-                    weight => weight,
-                };
                 *sum += ns;
-                *weighted += ns * u128::from(weight);
+                *weighted += ns * u128::from(view.weight_milli(at));
             }
         }
         self.mixes.seen = seen;

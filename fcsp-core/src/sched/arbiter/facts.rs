@@ -1,10 +1,24 @@
 //! What follows from a view, and from a plan as far as it is made.
 
 use crate::policy::Mode;
+use crate::sched::class::{CLASSES, EVEN_MILLI};
 use crate::sched::plan::{Plan, ProcessView, SegmentView, View};
 use crate::sched::segment::{SegmentState, reached};
 
 impl View {
+    /// What a nanosecond of the class at that place counts, thousandths.
+    pub(in crate::sched) fn weight_milli(&self, place: usize) -> u32 {
+        match self.class_weights_milli[place] {
+            0 => EVEN_MILLI,
+            weight => weight,
+        }
+    }
+
+    /// Whether a class counts more or less than others.
+    pub(in crate::sched) fn weights_classes(&self) -> bool {
+        (0..CLASSES).any(|place| self.weight_milli(place) != EVEN_MILLI)
+    }
+
     /// The process in that slot.
     pub fn process(&self, slot: usize) -> Option<&ProcessView> {
         self.processes.iter().find(|p| p.slot == slot)

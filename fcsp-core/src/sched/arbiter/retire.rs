@@ -48,6 +48,7 @@ impl Arbiter {
             }
             .judge();
             let is_front = plan.retire.len() == before;
+            let has_gaps = turn.has_gaps(now, account, segment);
             let mut gapless = None;
             match verdict {
                 Verdict::Pending => break,
@@ -62,7 +63,6 @@ impl Arbiter {
                         self.tuning
                             .learn_habits(now, turn, account, process, segment);
                         let measured = reached(segment.number, process.guessed.wrapping_add(1));
-                        let has_gaps = turn.has_gaps(now, account, segment);
                         gapless = Some(segment).filter(|_| measured && !has_gaps);
                         if measured {
                             over_ns += segment.predicted_ns;
@@ -74,7 +74,7 @@ impl Arbiter {
             let is_timed =
                 verdict == Verdict::Finished && segment.done && is_timed(process, segment);
             // Complete before it began, it kept the device busy until now.
-            let takes_ns = match turn.has_gaps(now, account, segment) {
+            let takes_ns = match has_gaps {
                 true => segment.predicted_ns,
                 false => now.saturating_sub(turn.segment_started_ns),
             };

@@ -312,22 +312,10 @@ impl Arbiter {
 
     /// Who is to be held back after a trial in which somebody has less; `None` where that would not do.
     fn trimmed(&self, now: u64) -> Option<Trim> {
-        let elapsed_ns = now.saturating_sub(self.together.since_ns).max(1);
-        let work = self.work();
-        let free: Work = work
-            .iter()
-            .map(|(tenant, done_ns)| {
-                let before_ns = self
-                    .together
-                    .at_entry
-                    .get(tenant)
-                    .copied()
-                    .unwrap_or(*done_ns);
-                let done_ns = u128::from(done_ns.saturating_sub(before_ns));
-                let per_second = done_ns * 1_000_000_000 / u128::from(elapsed_ns);
-                (*tenant, per_second as u64)
-            })
-            .collect();
+        let Together {
+            at_entry, since_ns, ..
+        } = &self.together;
+        let free = self.per_second_since(at_entry, *since_ns, now);
         let in_turns = &self.together.in_turns;
         let sum = |work: &Work| work.values().sum::<u64>();
         let has_less = |tenant: &usize| free.get(tenant) < in_turns.get(tenant);
@@ -336,7 +324,7 @@ impl Arbiter {
             .values()
             .any(|it| has_less(&it.tenant) && it.waits());
         let is_worth = sum(&free) * 1_000 >= sum(in_turns) * TRIM_MILLI;
-        (is_worth && !feels_it).then(|| Trim::new(now, in_turns, &free, work))
+        (is_worth && !feels_it).then(|| Trim::new(now, in_turns, &free, self.work()))
     }
 
     /// Everybody has as much as it should.
@@ -418,14 +406,26 @@ impl Arbiter {
         owed
     }
 
-    /// Work of each in this phase, per second.
+    /// Work of each in this phase, as far as it is counted, per second.
     fn per_second(&self, now: u64) -> Work {
-        let counted_ns = now.saturating_sub(self.together.counted_from_ns).max(1);
+        let Together {
+            begun,
+            counted_from_ns,
+            ..
+        } = &self.together;
+        self.per_second_since(begun, *counted_from_ns, now)
+    }
+
+    /// Work of each since `since_ns`, when it was `before`, per second.
+    fn per_second_since(&self, before: &Work, since_ns: u64, now: u64) -> Work {
+        let elapsed_ns = now.saturating_sub(since_ns).max(1);
         let rate = |(index, work_ns): (usize, u64)| {
-            let before = self.together.begun.get(&index).copied().unwrap_or(work_ns);
-            let done_ns = work_ns.saturating_sub(before);
-            let rate = u128::from(done_ns) * 1_000_000_000 / u128::from(counted_ns);
-            (index, rate as u64)
+            let before_ns = before.get(&index).copied().unwrap_or(work_ns);
+            let done_ns = u128::from(work_ns.saturating_sub(before_ns));
+            (
+                index,
+                (done_ns * 1_000_000_000 / u128::from(elapsed_ns)) as u64,
+            )
         };
         self.work().into_iter().map(rate).collect()
     }
