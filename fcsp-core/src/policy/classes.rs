@@ -5,6 +5,7 @@
 
 use super::ValueError;
 use super::decimal::Decimal;
+use super::mode::text_or_number;
 use crate::region::layout::RegionLayout;
 use crate::sched::class::{CLASSES, Class, EVEN_MILLI};
 use crate::sync::Ordering::Relaxed;
@@ -50,32 +51,7 @@ impl FromStr for ClassWeight {
     }
 }
 
-impl<'de> Deserialize<'de> for ClassWeight {
-    /// A number, or a string that holds one.
-    fn deserialize<D: serde::Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl serde::de::Visitor<'_> for Visitor {
-            type Value = ClassWeight;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number from 0.1 to 10")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ClassWeight, E> {
-                text.parse().map_err(E::custom)
-            }
-
-            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<ClassWeight, E> {
-                self.visit_str(&number.to_string())
-            }
-
-            fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<ClassWeight, E> {
-                self.visit_str(&number.to_string())
-            }
-        }
-        source.deserialize_any(Visitor)
-    }
-}
+text_or_number!(ClassWeight, decimal, "a number from 0.1 to 10");
 
 /// `[classes]`: what is left out counts once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -1,6 +1,7 @@
 //! An amount of device memory.
 
 use super::decimal::Decimal;
+use super::mode::text_or_number;
 use super::{Share, ValueError};
 use std::fmt;
 use std::str::FromStr;
@@ -131,28 +132,11 @@ pub fn show_bytes(bytes: u64) -> String {
     }
 }
 
-impl<'de> serde::Deserialize<'de> for MemoryAmount {
-    /// A string, or a whole number of bytes.
-    fn deserialize<D: serde::Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl serde::de::Visitor<'_> for Visitor {
-            type Value = MemoryAmount;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an amount of memory such as \"8G\", \"50%\" or a number of bytes")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<MemoryAmount, E> {
-                text.parse().map_err(E::custom)
-            }
-
-            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<MemoryAmount, E> {
-                self.visit_str(&number.to_string())
-            }
-        }
-        source.deserialize_any(Visitor)
-    }
-}
+text_or_number!(
+    MemoryAmount,
+    whole,
+    "an amount of memory such as \"8G\", \"50%\" or a number of bytes"
+);
 
 #[cfg(test)]
 mod tests {

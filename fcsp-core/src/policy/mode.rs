@@ -172,6 +172,48 @@ macro_rules! words {
 
 pub(super) use words;
 
+/// Reads a type that is written as text from a string or from a number: a whole one, or a decimal one too. The last
+/// argument says what is expected, as `format!` takes it.
+macro_rules! text_or_number {
+    ($type:ty, whole, $($expects:tt)+) => {
+        text_or_number!(@ $type, {}, $($expects)+);
+    };
+    ($type:ty, decimal, $($expects:tt)+) => {
+        text_or_number!(@ $type, {
+            fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<$type, E> {
+                self.visit_str(&number.to_string())
+            }
+        }, $($expects)+);
+    };
+    (@ $type:ty, {$($decimal:item)*}, $($expects:tt)+) => {
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+                struct Visitor;
+                impl serde::de::Visitor<'_> for Visitor {
+                    type Value = $type;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        write!(f, $($expects)+)
+                    }
+
+                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$type, E> {
+                        text.parse().map_err(E::custom)
+                    }
+
+                    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<$type, E> {
+                        self.visit_str(&number.to_string())
+                    }
+
+                    $($decimal)*
+                }
+                source.deserialize_any(Visitor)
+            }
+        }
+    };
+}
+
+pub(super) use text_or_number;
+
 words!(Mode, "an isolation mode");
 words!(MemoryMode, "a memory mode");
 words!(Fail, "a way to fail");

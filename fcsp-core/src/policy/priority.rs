@@ -5,7 +5,7 @@
 //! shares. As everywhere, zero in the region is the default.
 
 use super::ValueError;
-use super::mode::words;
+use super::mode::{text_or_number, words};
 use super::nearest::hint;
 use std::fmt;
 use std::str::FromStr;
@@ -164,32 +164,7 @@ impl FromStr for Weight {
     }
 }
 
-impl<'de> serde::Deserialize<'de> for Weight {
-    /// A number, or a string that holds one.
-    fn deserialize<D: serde::Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl serde::de::Visitor<'_> for Visitor {
-            type Value = Weight;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "a whole number from 1 to {}", Weight::MAX)
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Weight, E> {
-                text.parse().map_err(E::custom)
-            }
-
-            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Weight, E> {
-                self.visit_str(&number.to_string())
-            }
-
-            fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Weight, E> {
-                self.visit_str(&number.to_string())
-            }
-        }
-        source.deserialize_any(Visitor)
-    }
-}
+text_or_number!(Weight, decimal, "a whole number from 1 to {}", Weight::MAX);
 
 #[cfg(test)]
 mod tests {

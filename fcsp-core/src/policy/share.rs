@@ -2,6 +2,7 @@
 
 use super::ValueError;
 use super::decimal::Decimal;
+use super::mode::text_or_number;
 use std::fmt;
 use std::str::FromStr;
 
@@ -116,32 +117,8 @@ impl fmt::Display for Share {
     }
 }
 
-impl<'de> serde::Deserialize<'de> for Share {
-    /// A string, or a number that is then a percentage.
-    fn deserialize<D: serde::Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl serde::de::Visitor<'_> for Visitor {
-            type Value = Share;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a percentage such as \"25%\" or 25")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Share, E> {
-                text.parse().map_err(E::custom)
-            }
-
-            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Share, E> {
-                self.visit_str(&number.to_string())
-            }
-
-            fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Share, E> {
-                self.visit_str(&number.to_string())
-            }
-        }
-        source.deserialize_any(Visitor)
-    }
-}
+// A number is a percentage.
+text_or_number!(Share, decimal, "a percentage such as \"25%\" or 25");
 
 #[cfg(test)]
 mod tests {
