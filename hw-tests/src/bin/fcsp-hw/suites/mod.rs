@@ -164,15 +164,14 @@ pub const ALL: &[Suite] = &[
         cpu::run,
     )
     .and_hip(),
-    Suite::whole("quota", "is the memory quota ever exceeded?", quota::run),
+    Suite::whole("quota", "is the memory quota ever exceeded?", quota::run).and_hip(),
     Suite::whole(
         "kill",
         "how soon do the others have what a killed tenant held?",
         kill::run,
     )
     .and_hip()
-    .and_ze()
-    .and_hip(),
+    .and_ze(),
     Suite::whole(
         "overhead",
         "what does FCSP add to single calls?",
