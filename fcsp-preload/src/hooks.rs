@@ -250,20 +250,32 @@ macro_rules! __hook_wrapper {
             }
             // A handler whose signature is not the header's does not compile.
             const HANDLER: unsafe fn(unsafe extern "C" fn($($ty),*) -> $result, $($ty),*) -> $result = $handler;
-            let Some(driver) = $real::$name.get() else { return $absent };
-            if $real::passed() || $crate::__hook_unless!($($fast)?) {
-                // SAFETY: the program's own call, passed on.
-                return unsafe { driver($($argument),*) };
+            /// All but the fast path. A function of its own, which takes the wrapper's arguments where they are: so the
+            /// wrapper saves nothing, and its fast path is two loads, two comparisons and a jump.
+            #[inline(never)]
+            unsafe extern "C" fn handled($($argument: $ty),*) -> $result {
+                let Some(driver) = $real::$name.get() else { return $absent };
+                if $real::passed() || $crate::__hook_unless!($($fast)?) {
+                    // SAFETY: the program's own call, passed on.
+                    return unsafe { driver($($argument),*) };
+                }
+                $crate::border::cross(
+                    $crate::__hook_verb!($verb),
+                    ::core::stringify!($name),
+                    $failed,
+                    // SAFETY: the program's own arguments, and the driver's function for them.
+                    move || unsafe { HANDLER(noted, $($argument),*) },
+                    // SAFETY: the program's own call, passed on.
+                    move || unsafe { driver($($argument),*) },
+                )
             }
-            $crate::border::cross(
-                $crate::__hook_verb!($verb),
-                ::core::stringify!($name),
-                $failed,
-                // SAFETY: the program's own arguments, and the driver's function for them.
-                move || unsafe { HANDLER(noted, $($argument),*) },
-                // SAFETY: the program's own call, passed on.
-                move || unsafe { driver($($argument),*) },
-            )
+            // One call, so that it is a jump.
+            let next = match $real::passed() || $crate::__hook_unless!($($fast)?) {
+                true => $real::$name.known().unwrap_or(handled),
+                false => handled,
+            };
+            // SAFETY: the program's own call, passed on.
+            unsafe { next($($argument),*) }
         }}
     };
 }

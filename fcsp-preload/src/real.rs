@@ -168,6 +168,16 @@ impl<F: Copy> Real<F> {
             .map(|address| unsafe { core::mem::transmute_copy::<*mut c_void, F>(&address) })
     }
 
+    /// The driver's function, if it was looked up before.
+    #[inline(always)]
+    pub fn known(&self) -> Option<F> {
+        // Relaxed: as in `RealSymbol::address`.
+        let address = self.symbol.address.load(Ordering::Relaxed);
+        // SAFETY: as in `get`.
+        (address.addr() > ABSENT)
+            .then(|| unsafe { core::mem::transmute_copy::<*mut c_void, F>(&address) })
+    }
+
     /// The same entry point without its type.
     pub const fn symbol(&self) -> &RealSymbol {
         &self.symbol

@@ -7,7 +7,7 @@
 
 use core::ffi::{c_char, c_void};
 
-use fcsp_program::device::all_pass;
+use fcsp_program::device::passes;
 use fcsp_program::waiting::{nothing_to_do, unnoticed};
 use hip_sys::hipError_t;
 use rocm_smi_sys::{amdsmi_status_t, rsmi_status_t};
@@ -95,23 +95,23 @@ fcsp_preload::hooks! {
     virtualize hipGetLastError => errors::take, "our own calls leave no trace in it";
     virtualize hipPeekAtLastError => errors::peek, "our own calls leave no trace in it";
 
-    gate hipLaunchKernel => launch::kernel::<false>, unless all_pass, "device time";
-    gate hipLaunchKernel_spt => launch::kernel::<true>, unless all_pass, "device time";
-    gate hipModuleLaunchKernel => launch::module_kernel, unless all_pass, "device time";
-    gate hipExtLaunchKernel => launch::ext_kernel, unless all_pass, "device time";
-    gate hipExtModuleLaunchKernel => launch::ext_module_kernel, unless all_pass, "device time";
-    gate hipHccModuleLaunchKernel => launch::hcc_module_kernel, unless all_pass, "device time";
-    gate _Z24hipExtModuleLaunchKernelP18ihipModuleSymbol_tjjjjjjmP12ihipStream_tPPvS4_P11ihipEvent_tS6_j => launch::ext_module_kernel, unless all_pass, "device time";
-    gate _Z24hipHccModuleLaunchKernelP18ihipModuleSymbol_tjjjjjjmP12ihipStream_tPPvS4_P11ihipEvent_tS6_ => launch::hcc_module_kernel, unless all_pass, "device time";
-    gate hipLaunchCooperativeKernel => launch::cooperative::<false>, unless all_pass, "device time";
-    gate hipLaunchCooperativeKernel_spt => launch::cooperative::<true>, unless all_pass, "device time";
-    gate hipModuleLaunchCooperativeKernel => launch::module_cooperative, unless all_pass, "device time";
-    gate hipLaunchCooperativeKernelMultiDevice => launch::multi_device, unless all_pass, "device time on one device; on several a collective, which is not held back";
-    gate hipExtLaunchMultiKernelMultiDevice => launch::multi_device, unless all_pass, "device time on one device; on several a collective, which is not held back";
-    gate hipModuleLaunchCooperativeKernelMultiDevice => launch::module_multi_device, unless all_pass, "device time on one device; on several a collective, which is not held back";
-    gate hipLaunchByPtr => launch::by_pointer, unless all_pass, "device time of a launch that was configured before";
-    gate hipGraphLaunch => launch::graph::<false>, unless all_pass, "device time of a whole graph";
-    gate hipGraphLaunch_spt => launch::graph::<true>, unless all_pass, "device time of a whole graph";
+    gate hipLaunchKernel => launch::kernel::<false>, unless passes, "device time";
+    gate hipLaunchKernel_spt => launch::kernel::<true>, unless passes, "device time";
+    gate hipModuleLaunchKernel => launch::module_kernel, unless passes, "device time";
+    gate hipExtLaunchKernel => launch::ext_kernel, unless passes, "device time";
+    gate hipExtModuleLaunchKernel => launch::ext_module_kernel, unless passes, "device time";
+    gate hipHccModuleLaunchKernel => launch::hcc_module_kernel, unless passes, "device time";
+    gate _Z24hipExtModuleLaunchKernelP18ihipModuleSymbol_tjjjjjjmP12ihipStream_tPPvS4_P11ihipEvent_tS6_j => launch::ext_module_kernel, unless passes, "device time";
+    gate _Z24hipHccModuleLaunchKernelP18ihipModuleSymbol_tjjjjjjmP12ihipStream_tPPvS4_P11ihipEvent_tS6_ => launch::hcc_module_kernel, unless passes, "device time";
+    gate hipLaunchCooperativeKernel => launch::cooperative::<false>, unless passes, "device time";
+    gate hipLaunchCooperativeKernel_spt => launch::cooperative::<true>, unless passes, "device time";
+    gate hipModuleLaunchCooperativeKernel => launch::module_cooperative, unless passes, "device time";
+    gate hipLaunchCooperativeKernelMultiDevice => launch::multi_device, unless passes, "device time on one device; on several a collective, which is not held back";
+    gate hipExtLaunchMultiKernelMultiDevice => launch::multi_device, unless passes, "device time on one device; on several a collective, which is not held back";
+    gate hipModuleLaunchCooperativeKernelMultiDevice => launch::module_multi_device, unless passes, "device time on one device; on several a collective, which is not held back";
+    gate hipLaunchByPtr => launch::by_pointer, unless passes, "device time of a launch that was configured before";
+    gate hipGraphLaunch => launch::graph::<false>, unless passes, "device time of a whole graph";
+    gate hipGraphLaunch_spt => launch::graph::<true>, unless passes, "device time of a whole graph";
 
     gate hipModuleGetFunction => communication::function, "communication kernels are known by name";
 
@@ -128,24 +128,24 @@ fcsp_preload::hooks! {
     gate hipGraphExecNodeSetParams => graph::set_node, "the graph's cost is learnt anew";
     gate hipGraphNodeSetEnabled => graph::enable, "the graph's cost is learnt anew";
 
-    gate hipMemset => transfer::fill::linear::<false>, unless all_pass, "a large fill takes device time";
-    gate hipMemset_spt => transfer::fill::linear::<true>, unless all_pass, "a large fill takes device time";
-    gate hipMemsetAsync => transfer::fill::linear_async::<false>, unless all_pass, "a large fill takes device time";
-    gate hipMemsetAsync_spt => transfer::fill::linear_async::<true>, unless all_pass, "a large fill takes device time";
-    gate hipMemsetD8 => transfer::fill::d8::<false>, unless all_pass, "a large fill takes device time";
-    gate hipMemsetD8Async => transfer::fill::d8_async::<false>, unless all_pass, "a large fill takes device time";
-    gate hipMemsetD16 => transfer::fill::d16::<false>, unless all_pass, "a large fill takes device time";
-    gate hipMemsetD16Async => transfer::fill::d16_async::<false>, unless all_pass, "a large fill takes device time";
-    gate hipMemsetD32 => transfer::fill::d32::<false>, unless all_pass, "a large fill takes device time";
-    gate hipMemsetD32Async => transfer::fill::d32_async::<false>, unless all_pass, "a large fill takes device time";
-    gate hipMemset2D => transfer::fill::flat::<false>, unless all_pass, "a large fill takes device time";
-    gate hipMemset2D_spt => transfer::fill::flat::<true>, unless all_pass, "a large fill takes device time";
-    gate hipMemset2DAsync => transfer::fill::flat_async::<false>, unless all_pass, "a large fill takes device time";
-    gate hipMemset2DAsync_spt => transfer::fill::flat_async::<true>, unless all_pass, "a large fill takes device time";
-    gate hipMemset3D => transfer::fill::deep::<false>, unless all_pass, "a large fill takes device time";
-    gate hipMemset3D_spt => transfer::fill::deep::<true>, unless all_pass, "a large fill takes device time";
-    gate hipMemset3DAsync => transfer::fill::deep_async::<false>, unless all_pass, "a large fill takes device time";
-    gate hipMemset3DAsync_spt => transfer::fill::deep_async::<true>, unless all_pass, "a large fill takes device time";
+    gate hipMemset => transfer::fill::linear::<false>, unless passes, "a large fill takes device time";
+    gate hipMemset_spt => transfer::fill::linear::<true>, unless passes, "a large fill takes device time";
+    gate hipMemsetAsync => transfer::fill::linear_async::<false>, unless passes, "a large fill takes device time";
+    gate hipMemsetAsync_spt => transfer::fill::linear_async::<true>, unless passes, "a large fill takes device time";
+    gate hipMemsetD8 => transfer::fill::d8::<false>, unless passes, "a large fill takes device time";
+    gate hipMemsetD8Async => transfer::fill::d8_async::<false>, unless passes, "a large fill takes device time";
+    gate hipMemsetD16 => transfer::fill::d16::<false>, unless passes, "a large fill takes device time";
+    gate hipMemsetD16Async => transfer::fill::d16_async::<false>, unless passes, "a large fill takes device time";
+    gate hipMemsetD32 => transfer::fill::d32::<false>, unless passes, "a large fill takes device time";
+    gate hipMemsetD32Async => transfer::fill::d32_async::<false>, unless passes, "a large fill takes device time";
+    gate hipMemset2D => transfer::fill::flat::<false>, unless passes, "a large fill takes device time";
+    gate hipMemset2D_spt => transfer::fill::flat::<true>, unless passes, "a large fill takes device time";
+    gate hipMemset2DAsync => transfer::fill::flat_async::<false>, unless passes, "a large fill takes device time";
+    gate hipMemset2DAsync_spt => transfer::fill::flat_async::<true>, unless passes, "a large fill takes device time";
+    gate hipMemset3D => transfer::fill::deep::<false>, unless passes, "a large fill takes device time";
+    gate hipMemset3D_spt => transfer::fill::deep::<true>, unless passes, "a large fill takes device time";
+    gate hipMemset3DAsync => transfer::fill::deep_async::<false>, unless passes, "a large fill takes device time";
+    gate hipMemset3DAsync_spt => transfer::fill::deep_async::<true>, unless passes, "a large fill takes device time";
 
     gate hipMemcpy => transfer::copy::any::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
     gate hipMemcpy_spt => transfer::copy::any::<true>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
@@ -201,12 +201,12 @@ fcsp_preload::hooks! {
     gate hipDrvMemcpy3D => transfer::copy::driver_deep::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
     gate hipDrvMemcpy3DAsync => transfer::copy::driver_deep_async::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
 
-    gate hipStreamWaitValue32 => order::wait_value_32, unless all_pass, "waits for what others write: the segment before it ends, the next is granted when the device is there";
-    gate hipStreamWaitValue64 => order::wait_value_64, unless all_pass, "waits for what others write: the segment before it ends, the next is granted when the device is there";
-    gate hipStreamBatchMemOp => order::batch, unless all_pass, "waits for what others write: the segment before it ends, the next is granted when the device is there";
-    gate hipWaitExternalSemaphoresAsync => order::wait_semaphores, unless all_pass, "waits for what others write: the segment before it ends, the next is granted when the device is there";
-    gate hipStreamWaitEvent => order::wait_event::<false>, unless all_pass, "the event may stand behind something that others end";
-    gate hipStreamWaitEvent_spt => order::wait_event::<true>, unless all_pass, "the event may stand behind something that others end";
+    gate hipStreamWaitValue32 => order::wait_value_32, unless passes, "waits for what others write: the segment before it ends, the next is granted when the device is there";
+    gate hipStreamWaitValue64 => order::wait_value_64, unless passes, "waits for what others write: the segment before it ends, the next is granted when the device is there";
+    gate hipStreamBatchMemOp => order::batch, unless passes, "waits for what others write: the segment before it ends, the next is granted when the device is there";
+    gate hipWaitExternalSemaphoresAsync => order::wait_semaphores, unless passes, "waits for what others write: the segment before it ends, the next is granted when the device is there";
+    gate hipStreamWaitEvent => order::wait_event::<false>, unless passes, "the event may stand behind something that others end";
+    gate hipStreamWaitEvent_spt => order::wait_event::<true>, unless passes, "the event may stand behind something that others end";
 
     gate hipStreamBeginCapture => capture::begin, "what is captured is not gated";
     gate hipStreamBeginCapture_spt => capture::begin, "what is captured is not gated";
@@ -264,8 +264,8 @@ fcsp_preload::hooks! {
     absent hipError_t::hipErrorNotFound;
     failed hipError_t::hipErrorUnknown;
 
-    gate hipLaunchKernelExC => launch::kernel_ex, unless all_pass, "device time";
-    gate hipDrvLaunchKernelEx => launch::module_kernel_ex, unless all_pass, "device time";
+    gate hipLaunchKernelExC => launch::kernel_ex, unless passes, "device time";
+    gate hipDrvLaunchKernelEx => launch::module_kernel_ex, unless passes, "device time";
     virtualize hipGetDriverEntryPoint => procaddr::entry_point, "hands out our wrappers";
     virtualize hipGetDriverEntryPoint_spt => procaddr::entry_point, "hands out our wrappers";
     account hipModuleLoadFatBinary => memory::code::load_data, "code and its variables take memory, which is reconciled";
@@ -274,12 +274,12 @@ fcsp_preload::hooks! {
     account hipLibraryUnload => communication::unload_library, "gives back what code took";
     gate hipMemcpy3DPeer => transfer::copy::deep_peer::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
     gate hipMemcpy3DPeerAsync => transfer::copy::deep_peer_async::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
-    gate hipMemsetD2D8 => transfer::fill::d2d8::<false>, unless all_pass, "a large fill takes device time";
-    gate hipMemsetD2D8Async => transfer::fill::d2d8_async::<false>, unless all_pass, "a large fill takes device time";
-    gate hipMemsetD2D16 => transfer::fill::d2d16::<false>, unless all_pass, "a large fill takes device time";
-    gate hipMemsetD2D16Async => transfer::fill::d2d16_async::<false>, unless all_pass, "a large fill takes device time";
-    gate hipMemsetD2D32 => transfer::fill::d2d32::<false>, unless all_pass, "a large fill takes device time";
-    gate hipMemsetD2D32Async => transfer::fill::d2d32_async::<false>, unless all_pass, "a large fill takes device time";
+    gate hipMemsetD2D8 => transfer::fill::d2d8::<false>, unless passes, "a large fill takes device time";
+    gate hipMemsetD2D8Async => transfer::fill::d2d8_async::<false>, unless passes, "a large fill takes device time";
+    gate hipMemsetD2D16 => transfer::fill::d2d16::<false>, unless passes, "a large fill takes device time";
+    gate hipMemsetD2D16Async => transfer::fill::d2d16_async::<false>, unless passes, "a large fill takes device time";
+    gate hipMemsetD2D32 => transfer::fill::d2d32::<false>, unless passes, "a large fill takes device time";
+    gate hipMemsetD2D32Async => transfer::fill::d2d32_async::<false>, unless passes, "a large fill takes device time";
 }
 
 fcsp_preload::hooks! {

@@ -1,7 +1,7 @@
 //! Launch handlers: work that takes device time.
 //!
 //! While nobody else is active these are not reached: the wrapper's fast path
-//! ([`fcsp_program::device::all_pass`]) goes straight to the driver. What is launched while its stream is being
+//! ([`fcsp_program::device::passes`]) goes straight to the driver. What is launched while its stream is being
 //! captured is not gated; the launch of the graph is.
 //!
 //! A kernel is known by a handle of a module, or by the address of the function that the compiler made for it in the

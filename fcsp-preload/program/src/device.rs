@@ -6,7 +6,7 @@
 //! open: the program runs unlimited and the log says why, unless the policy demands otherwise.
 
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::Mutex;
 
 use fcsp_core::ledger::Ledger;
@@ -86,14 +86,24 @@ static DEVICES: [AtomicPtr<Device>; DEVICES_MAX] =
 /// the first of them, in one line of the cache.
 #[repr(C, align(64))]
 struct Attached {
+    /// Where [`passes`] looks.
+    gated: AtomicPtr<AtomicU32>,
     count: AtomicUsize,
     devices: [AtomicPtr<Device>; DEVICES_MAX],
 }
 
 static ATTACHED: Attached = Attached {
+    gated: AtomicPtr::new(ask()),
     count: AtomicUsize::new(0),
     devices: [const { AtomicPtr::new(ptr::null_mut()) }; DEVICES_MAX],
 };
+
+/// Where a process that uses not just one device looks: whether it passes takes more than one word to say.
+const fn ask() -> *mut AtomicU32 {
+    static NOT_ZERO: AtomicU32 = AtomicU32::new(1);
+    (&raw const NOT_ZERO).cast_mut()
+}
+
 /// Held while a device is attached. Not a mutex: a fork must be able to clear it in the child.
 static ATTACHING: AtomicBool = AtomicBool::new(false);
 static WATCHES_FORKS: AtomicBool = AtomicBool::new(false);
@@ -113,8 +123,18 @@ pub fn attached() -> impl Iterator<Item = &'static Device> {
         .map(|place| unsafe { &*place.load(Ordering::Relaxed) })
 }
 
-/// True if every device of this process lets submissions pass: the fast path of a launch. A process
-/// without a device has none to pass to, so its first launch takes the slow path.
+/// True if the process uses one device, which lets submissions pass: the fast path of a launch. A process
+/// without a device has none to pass to, so its first launch takes the slow path, and one of several asks
+/// [`all_pass`] there.
+#[inline(always)]
+pub fn passes() -> bool {
+    // Acquire pairs with the Release in `publish`. SAFETY: a static, or a word of a device's, which live for ever.
+    let gated = unsafe { &*ATTACHED.gated.load(Ordering::Acquire) };
+    // Relaxed: as in `Producer::gated`.
+    gated.load(Ordering::Relaxed) == 0
+}
+
+/// True if there are devices and each of them lets submissions pass.
 #[inline]
 pub fn all_pass() -> bool {
     // Acquire pairs with the Release in `publish`: the places below `count` are filled.
@@ -234,9 +254,13 @@ pub fn attach<D: Driver>(ordinal: i32) -> Result<&'static Device, Unattached> {
 }
 
 fn publish(place: &AtomicPtr<Device>, device: &'static Device) {
+    let gated = ptr::from_ref(device.producer.gated_word()).cast_mut();
     let device = ptr::from_ref(device).cast_mut();
     let count = ATTACHED.count.load(Ordering::Relaxed);
     ATTACHED.devices[count].store(device, Ordering::Relaxed);
+    // Release: what the word is in was made before.
+    let word = if count == 0 { gated } else { ask() };
+    ATTACHED.gated.store(word, Ordering::Release);
     // Release publishes the place, and the device in it.
     ATTACHED.count.store(count + 1, Ordering::Release);
     place.store(device, Ordering::Release);
@@ -264,6 +288,7 @@ impl Drop for Attaching {
 /// In the child of a fork: the parent's slots are not ours, and its observers did not come along.
 fn forget_all() {
     let count = ATTACHED.count.swap(0, Ordering::AcqRel);
+    ATTACHED.gated.store(ask(), Ordering::Release);
     for place in &ATTACHED.devices[..count] {
         // SAFETY: as in `attached`.
         let device = unsafe { &*place.swap(ptr::null_mut(), Ordering::AcqRel) };

@@ -49,6 +49,10 @@ static STALLS: AtomicBool = AtomicBool::new(false);
 pub fn gated<D: Driver, const PER_THREAD: bool>(
     stream: StreamOf<D>,
 ) -> Option<(&'static Device, QueueId)> {
+    // Of several devices one is found only by asking the driver.
+    if !device::is_only::<D>() && device::all_pass() {
+        return None;
+    }
     let device = device::current::<D>().filter(|device| device.producer.gated())?;
     if capture::captures::<D, PER_THREAD>(stream) {
         return None;

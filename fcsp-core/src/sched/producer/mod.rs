@@ -37,7 +37,7 @@ use super::watch::Watches;
 use crate::backend::{QueueId, StreamGate};
 use crate::failpoint::failpoint;
 use crate::region::layout::{GatePage, Header, RegionLayout, SEGMENTS, Segment, Slot, SlotPages};
-use crate::sync::{Ordering, ThreadId};
+use crate::sync::{AtomicU32, Ordering, ThreadId};
 
 /// Segments a process may be ahead of the device. A thread that wants more waits.
 pub const AHEAD: u32 = 24;
@@ -193,6 +193,11 @@ impl Producer {
     /// Allocates what the first submissions would have to otherwise. For a thread that nobody waits for.
     pub fn prepare(&self) {
         self.costs.prepare();
+    }
+
+    /// Where it says whether submissions form segments now: zero while they do not.
+    pub fn gated_word(&self) -> &'static AtomicU32 {
+        &self.slot.gate.gated
     }
 
     /// Whether submissions form segments now: the one word an uncontended submission reads.
