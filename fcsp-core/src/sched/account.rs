@@ -178,6 +178,8 @@ pub struct ProcessAccount {
     pub spans: bool,
     /// Of what it submitted since it last waited, in segments that are over.
     batch: Batch,
+    /// Batches that ended in a wait.
+    pub batches: u64,
     /// When it last had nothing left to run.
     pub drained_ns: u64,
     synced_seen: u32,
@@ -269,6 +271,7 @@ impl ProcessAccount {
             self.batch = Batch::default();
         }
         let waited = ended && !is_long;
+        self.batches += u64::from(waited);
         if !throttled {
             self.fill_ns = blend(self.fill_ns, fill_ns);
         }
@@ -308,6 +311,11 @@ impl ProcessAccount {
     /// True for a program that hardly ever waits for what it submits, nor for its turn.
     pub fn never_waits(&self) -> bool {
         self.sync_milli < 100 && !self.threads_wait
+    }
+
+    /// What the program itself takes for `batches`: to think, and to submit.
+    pub fn own_ns(&self, batches: u64) -> u64 {
+        batches * (self.think_ns + self.fill_ns)
     }
 
     /// True for a program that submits again within `think_ns_max` of its last result, all at once.

@@ -43,9 +43,6 @@ pub struct Tuning {
     pub sleep_ns_max: u64,
     /// Segments granted beyond the running one while nobody else waits.
     pub ahead: u32,
-    /// Whether the driver's time slices are tried on devices that run one process at a time. Nobody has measured yet whether
-    /// that is any better there, so it is not, but for `FCSP_TUNE=slices=1`.
-    pub slices: bool,
 }
 
 impl Default for Tuning {
@@ -68,7 +65,6 @@ impl Default for Tuning {
             poll_ns: us(10),
             sleep_ns_max: ms(8),
             ahead: 2,
-            slices: false,
         }
     }
 }
@@ -89,10 +85,6 @@ impl Tuning {
                 return Err(format!("{pair:?} is not name=microseconds"));
             };
             let field = match name {
-                "slices" => {
-                    tuning.slices = value != 0;
-                    continue;
-                }
                 "cycle" => &mut tuning.cycle_ns,
                 "cycle_waiting" => &mut tuning.cycle_ns_waiting,
                 "turn_min" => &mut tuning.turn_ns_min,
@@ -123,7 +115,6 @@ mod tests {
 
     #[test]
     fn pairs_replace_defaults() {
-        assert!(Tuning::parse("slices=1").unwrap().slices);
         let tuning = Tuning::parse("cycle=30000,poll=5").unwrap();
         assert_eq!(
             (tuning.cycle_ns, tuning.poll_ns, tuning.quiet_ns),

@@ -24,8 +24,9 @@
 //!
 //! On a device that runs one process at a time, to run at once means that its driver slices time among them. That is
 //! better than turns only where programs do not ask for the whole device: turns then make one wait for another that is
-//! not ready. So it is tried only while turns leave a good part of the device unused ([`BUSY_MILLI`]), and somebody waits
-//! for its results: to those that never do a turn that comes later is no loss.
+//! not ready. So it is tried only while turns leave a good part of the device unused ([`BUSY_MILLI`]) and somebody who waits
+//! for its results is slowed down by them ([`AT_PACE_MILLI`]): to those that never wait a turn that comes later is no loss,
+//! and a trial costs those who do some steps.
 
 use std::collections::BTreeMap;
 
@@ -80,6 +81,9 @@ const TRIM_NS: u64 = ms(400);
 /// From this part of the device on, in thousandths, that work takes in turns, a driver that slices time has nothing to
 /// gain: hand-overs and what lies between kernels take most of the rest.
 const BUSY_MILLI: u64 = 850;
+/// A program that waits for its results and spends this part of the time with what it does itself has nothing to gain,
+/// thousandths.
+const AT_PACE_MILLI: u64 = 900;
 /// Part of its share that a tenant whose work always waits gets done in turns where nothing disturbs them, thousandths: the rest
 /// are hand-overs.
 const TURNS_MILLI: u64 = 950;
@@ -120,6 +124,8 @@ pub(super) struct Together {
     /// When counting began in this phase; 0 while the phase settles.
     counted_from_ns: u64,
     begun: Work,
+    /// How many batches each process had done then, by its slot.
+    batches: Work,
     /// For how long each had had more work waiting then.
     backlog: Work,
     /// What turns gave, per second, or what they owe.
@@ -253,7 +259,7 @@ impl Arbiter {
             }
             Phase::Watched if counted_ns >= WATCH_NS => {
                 self.together.in_turns = self.owed_by_turns(now, self.per_second(now));
-                if self.is_to_be_tried(view) {
+                if self.is_to_be_tried(now, view) {
                     self.together.enter(Phase::Trial, now);
                 } else {
                     self.together.fail(now);
@@ -303,11 +309,23 @@ impl Arbiter {
     }
 
     /// Whether running at once may be better than the turns that were watched.
-    fn is_to_be_tried(&self, view: &View) -> bool {
+    fn is_to_be_tried(&self, now: u64, view: &View) -> bool {
         let in_turns = || self.together.in_turns.values();
         let is_left = in_turns().sum::<u64>() / 1_000_000 < BUSY_MILLI;
-        let slices_help = is_left && self.of_cast().any(ProcessAccount::waits);
-        in_turns().all(|work| *work > 0) && (view.sharing == SharingMode::Concurrent || slices_help)
+        let slices_help = || is_left && self.somebody_is_slowed(now);
+        in_turns().all(|work| *work > 0)
+            && (view.sharing == SharingMode::Concurrent || slices_help())
+    }
+
+    /// Whether a program that feels every delay was kept from its own pace since counting began.
+    fn somebody_is_slowed(&self, now: u64) -> bool {
+        let counted_ns = now.saturating_sub(self.together.counted_from_ns);
+        let is_slowed = |(slot, it): (&usize, &ProcessAccount)| {
+            let begun = self.together.batches.get(slot).copied();
+            let done = it.batches - begun.unwrap_or(it.batches);
+            it.interactive() && it.own_ns(done) * 1_000 < counted_ns * AT_PACE_MILLI
+        };
+        self.of_cast().any(is_slowed)
     }
 
     /// Who is to be held back after a trial in which somebody has less; `None` where that would not do.
@@ -340,6 +358,8 @@ impl Arbiter {
     fn count_from(&mut self, now: u64) {
         self.together.counted_from_ns = now;
         self.together.begun = self.work();
+        let batches = self.of_cast().map(|(slot, it)| (*slot, it.batches));
+        self.together.batches = batches.collect();
         self.together.backlog = self.backlog();
     }
 
@@ -348,7 +368,7 @@ impl Arbiter {
     /// all the same.
     fn cast(&self, now: u64, view: &View) -> Option<Cast> {
         // Jobs that span devices have their turns on all of them at once.
-        let may_slice = self.tuning.slices && view.may_slice && view.lead == Lead::Nobody;
+        let may_slice = view.may_slice && view.lead == Lead::Nobody;
         if view.sharing != SharingMode::Concurrent && !may_slice {
             return None;
         }
@@ -501,15 +521,15 @@ impl Arbiter {
         longest.unwrap_or(0).max(BATCH_NS_MIN)
     }
 
-    /// Processes of the tenants at work.
-    fn of_cast(&self) -> impl Iterator<Item = &ProcessAccount> {
+    /// Processes of the tenants at work, by their slots.
+    fn of_cast(&self) -> impl Iterator<Item = (&usize, &ProcessAccount)> {
         let cast = &self.together.cast;
-        let is_in = |it: &&ProcessAccount| cast.iter().any(|(index, _)| *index == it.tenant);
-        self.processes.values().filter(is_in)
+        let is_in = |it: &ProcessAccount| cast.iter().any(|(index, _)| *index == it.tenant);
+        self.processes.iter().filter(move |(_, it)| is_in(it))
     }
 
     /// Whether all processes of the tenants at work wait for what they submit.
     fn all_wait(&self) -> bool {
-        self.of_cast().all(ProcessAccount::interactive)
+        self.of_cast().all(|(_, it)| it.interactive())
     }
 }

@@ -226,15 +226,6 @@ impl Node {
         self.region.slots[program].slot.classes_ns[class.place()].load(Ordering::Relaxed)
     }
 
-    /// Lets the driver's time slices be tried.
-    pub fn try_slices(&mut self) {
-        let slices = true;
-        self.arbiter = Arbiter::new(Tuning {
-            slices,
-            ..Tuning::default()
-        });
-    }
-
     /// What the operator wants of the device.
     pub fn want(&self, sharing: Sharing) {
         crate::region::sharing::want(self.region, sharing);

@@ -205,8 +205,7 @@ fn in_turns_and_sliced(cast: &[Kind; 2], wake_latency_us: u64) -> [Vec<f64>; 2] 
         steps(Node::new(&programs), wake_latency_us)[0]
     });
     [Sharing::Exclusive, Sharing::Auto].map(|sharing| {
-        let mut node = Node::new(&cast.clone().map(|kind| (balanced(50), kind)));
-        node.try_slices();
+        let node = Node::new(&cast.clone().map(|kind| (balanced(50), kind)));
         node.want(sharing);
         let steps = steps(node, wake_latency_us);
         let of_alone: Vec<f64> = steps.iter().zip(alone).map(|(it, of)| it / of).collect();
@@ -215,7 +214,7 @@ fn in_turns_and_sliced(cast: &[Kind; 2], wake_latency_us: u64) -> [Vec<f64>; 2] 
     })
 }
 
-/// It is tried now and then, which costs somebody a step.
+/// Where everybody keeps its pace in turns, nothing is tried.
 #[test]
 fn turns_stay_where_time_slices_are_no_better() {
     for cast in [
@@ -224,7 +223,7 @@ fn turns_stay_where_time_slices_are_no_better() {
         [DECODER, DECODER],
     ] {
         let [in_turns, sliced] = in_turns_and_sliced(&cast, 10);
-        let no_less = |(had, has): (&f64, &f64)| *has >= had - 0.03;
+        let no_less = |(had, has): (&f64, &f64)| *has >= had - 0.01;
         assert!(
             in_turns.iter().zip(&sliced).all(no_less),
             "{in_turns:.3?}, {sliced:.3?}"
@@ -232,11 +231,11 @@ fn turns_stay_where_time_slices_are_no_better() {
     }
 }
 
-/// A host on which it takes 0.3 ms until the arbiter looks hands over so late that programs with little to do are better
+/// A host on which it takes 0.6 ms until the arbiter looks hands over so late that programs with little to do are better
 /// off with the driver.
 #[test]
 fn programs_that_do_not_fill_a_device_are_left_to_its_driver_where_that_is_better() {
-    let [in_turns, sliced] = in_turns_and_sliced(&[DECODE_SLOWLY, DECODE_SLOWLY], 300);
+    let [in_turns, sliced] = in_turns_and_sliced(&[DECODE_SLOWLY, DECODE_SLOWLY], 600);
     let sum = |of_alone: &[f64]| of_alone.iter().sum::<f64>();
     assert!(
         sum(&sliced) >= sum(&in_turns) + 0.05,
@@ -251,7 +250,6 @@ fn programs_that_fill_a_device_take_turns() {
     for (one, other) in [(DECODER, saturate()), (DECODE, saturate())] {
         let programs = [(balanced(50), one), (balanced(50), other)];
         let mut node = Node::new(&programs);
-        node.try_slices();
         node.run(ms(500));
         let looks = (0..300).filter(|_| {
             node.run(ms(10));
