@@ -261,7 +261,7 @@ class Profiler:
 
 
 class ResNet:
-    """Inference with a well-known net."""
+    """Inference with a well-known net, in batches that keep the device busier than the processor."""
 
     def prepare(self):
         found = version()
@@ -269,7 +269,7 @@ class ResNet:
 
         torch.manual_seed(3)
         self.model = torchvision.models.resnet50(weights=None).eval().requires_grad_(False).to(DEVICE)
-        self.images = nets.seeded(1, 32, 3, 224, 224).to(DEVICE)
+        self.images = nets.seeded(1, 128, 3, 224, 224).to(DEVICE)
         return f"{found}, torchvision {torchvision.__version__}"
 
     def step(self):

@@ -28,14 +28,15 @@ const LAUNCHES: Program = Program {
         "--turns",
     ],
 };
-const PAIRS: usize = 2;
+const PAIRS: usize = 6;
+const PAIRS_QUICK: usize = 2;
 const ADDED_NS_MAX: f64 = 100.0;
 
-/// Two pairs, each with a neighbour of its own.
+/// Several pairs, each with a neighbour of its own.
 pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     let mut added = Added::default();
     let mut handoffs = Vec::new();
-    for pair in 0..PAIRS {
+    for pair in 0..bench.either(PAIRS, PAIRS_QUICK) {
         let cpu = last_cpu().to_string();
         let command = bench.bare_command(&LAUNCHES, FOR_EVER_S, &["--cpu", &cpu]);
         let neighbour = bench.bare_command(&SATURATE, FOR_EVER_S, &["--sample-ms", "0"]);

@@ -2,7 +2,7 @@
 //!
 //! A native and a preloaded process live beside each other and take turns of a few milliseconds on
 //! one CPU. Each turn of one is compared with the turn of the other beside it, so a drift of the
-//! CPU's speed, which is larger than what is looked for, meets both. Seven pairs of processes, since
+//! CPU's speed, which is larger than what is looked for, meets both. Many pairs of processes, since
 //! where a process happens to lie in memory counts too.
 
 use anyhow::{Context, Result, bail};
@@ -23,7 +23,8 @@ const OVERHEAD: Program = Program {
     name: "overhead",
     args: &["overhead", "--sample-ms", "0"],
 };
-const PAIRS: usize = 7;
+const PAIRS: usize = 15;
+const PAIRS_QUICK: usize = 7;
 const QUOTA_BYTES: u64 = 8 << 30;
 
 /// What each pair found for one call: medians over its turns.
@@ -44,10 +45,10 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     Ok(())
 }
 
-/// Seven pairs, and refusals, which a native process does not have.
+/// Many pairs, and refusals, which a native process does not have.
 fn alone(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     let mut calls: BTreeMap<String, Added> = BTreeMap::new();
-    for pair in 0..PAIRS {
+    for pair in 0..bench.either(PAIRS, PAIRS_QUICK) {
         for (call, turns) in run_pair(bench, pair)? {
             calls.entry(call).or_default().extend(&turns);
         }
