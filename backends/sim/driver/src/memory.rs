@@ -6,7 +6,7 @@
 use crate::border::{Outcome, put, put_optional, rc, require};
 use crate::capture;
 use crate::context::{CONTEXTS, Context, cpu_cost, current};
-use crate::driver::Gpu;
+use crate::driver::{Gpu, profile};
 use crate::types::*;
 use fcsp_sim::Ranges;
 use std::ffi::c_uint;
@@ -109,7 +109,7 @@ pub fn physical_bytes(bytes: u64) -> u64 {
     let page = if bytes > LARGE_PAGE_BYTES / 2 {
         LARGE_PAGE_BYTES
     } else {
-        ALIGN_BYTES
+        profile().page_bytes
     };
     bytes.checked_next_multiple_of(page).unwrap_or(u64::MAX)
 }
@@ -188,7 +188,7 @@ pub unsafe fn alloc_pitch(
     require(matches!(element_bytes, 4 | 8 | 16), rc::INVALID_VALUE)?;
     capture::forbid_unsafe_call()?;
     let context = current()?;
-    let row_bytes = width_bytes.checked_next_multiple_of(ALIGN_BYTES as usize);
+    let row_bytes = width_bytes.checked_next_multiple_of(profile().pitch_bytes as usize);
     let row_bytes = row_bytes.ok_or(rc::OUT_OF_MEMORY)?;
     let bytes = row_bytes.checked_mul(height).ok_or(rc::OUT_OF_MEMORY)?;
     let base = allocate(&context, bytes as u64, ALIGN_BYTES, Kind::Device)?;

@@ -9,6 +9,10 @@ pub struct Profile {
     pub library: &'static str,
     /// Device memory a context takes before anything is allocated.
     pub context_bytes: u64,
+    /// Small allocations take multiples of this, larger ones of 2 MiB.
+    pub page_bytes: u64,
+    /// Rows of pitched memory begin at multiples of this.
+    pub pitch_bytes: u64,
     /// Multiprocessors or compute units.
     pub multiprocessors: u32,
     /// Threads each of them can hold.

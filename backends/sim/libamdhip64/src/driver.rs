@@ -18,6 +18,8 @@ pub const COMPUTE_UNITS: u32 = 104;
 static MI210: Profile = Profile {
     library: "libamdhip64",
     context_bytes: AMD_CONTEXT_OVERHEAD_BYTES,
+    page_bytes: 4096,
+    pitch_bytes: 256,
     multiprocessors: COMPUTE_UNITS,
     threads_per_multiprocessor: 2048,
     shared_bytes_max: 65_536,

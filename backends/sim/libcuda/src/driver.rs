@@ -17,6 +17,8 @@ pub const DRIVER_VERSION: c_int = 13000;
 static H200: Profile = Profile {
     library: "libcuda",
     context_bytes: CONTEXT_OVERHEAD_BYTES,
+    page_bytes: 512,
+    pitch_bytes: 512,
     multiprocessors: 132,
     threads_per_multiprocessor: 2048,
     shared_bytes_max: 232_448,

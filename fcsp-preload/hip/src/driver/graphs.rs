@@ -13,7 +13,7 @@ use crate::driver::Hip;
 use crate::driver::gate::succeeded;
 use crate::errors::quietly;
 use crate::hooks::hip;
-use crate::memory::pages;
+use crate::memory::blocks;
 
 /// Graphs within graphs that are looked into.
 const DEPTH_MAX: usize = 16;
@@ -79,7 +79,7 @@ fn of_node(node: hipGraphNode_t, depth: usize, each: &mut dyn FnMut(i32, u64)) -
         let result = unsafe { hip::hipGraphMemAllocNodeGetParams.get()?(node, &mut params) };
         let location = params.poolProps.location;
         if succeeded(result) && location.type_ == hipMemLocationType::hipMemLocationTypeDevice {
-            each(location.id, pages(params.bytesize as u64));
+            each(location.id, blocks(params.bytesize as u64));
         }
     }
     Some(())

@@ -21,19 +21,23 @@ use hip_sys::{fn_types, hipDeviceptr_t, hipError_t, hipExtent, hipPitchedPtr};
 use crate::context::{taking, used};
 use crate::driver::Hip;
 
-/// What the kernel driver gives memory in. That larger allocations are aligned to more is reconciled.
-const PAGE_BYTES: u64 = 4 << 10;
 /// Rows of pitched memory begin at multiples of this. Not measured; what it misses is reconciled.
 const PITCH_BYTES: u64 = 256;
 
-/// What the driver takes for `bytes`, as far as is known. What small allocations share a page with is left to
-/// [`fcsp_program::usage`].
-pub fn pages(bytes: u64) -> u64 {
-    if bytes <= PAGE_BYTES / 2 {
-        return bytes;
-    }
+/// What the driver takes for `bytes`, before it is asked. ROCr rounds every allocation up to pages, and takes
+/// device memory from the kernel in whole blocks of 2 MiB, of which small allocations share one
+/// (`MemoryRegion::AllocateImpl` and `BlockAllocator::alloc` in ROCr's amd_memory_region.cpp, 2024; not measured). That
+/// blocks are not full is left to [`fcsp_program::usage`].
+pub fn blocks(bytes: u64) -> u64 {
+    const PAGE_BYTES: u64 = 4 << 10;
+    const BLOCK_BYTES: u64 = 2 << 20;
+    let unit_bytes = if bytes <= BLOCK_BYTES / 2 {
+        PAGE_BYTES
+    } else {
+        BLOCK_BYTES
+    };
     bytes
-        .checked_next_multiple_of(PAGE_BYTES)
+        .checked_next_multiple_of(unit_bytes)
         .unwrap_or(u64::MAX)
 }
 
@@ -56,7 +60,7 @@ unsafe fn at_address<T>(
 ) -> hipError_t {
     taking(|| {
         // SAFETY: by the caller's contract.
-        unsafe { memory::at_address::<Hip, _>(address, pages(bytes), || NO_CONTEXT, allocate) }
+        unsafe { memory::at_address::<Hip, _>(address, blocks(bytes), || NO_CONTEXT, allocate) }
     })
 }
 
@@ -163,4 +167,19 @@ pub unsafe fn free(real: fn_types::hipFree, ptr: *mut c_void) -> hipError_t {
         return taking(call);
     }
     plain_free::<Hip>(ptr.number(), call)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_allocations_take_pages_and_large_ones_blocks() {
+        assert_eq!(blocks(0), 0);
+        assert_eq!(blocks(1), 4 << 10);
+        assert_eq!(blocks(1 << 20), 1 << 20);
+        assert_eq!(blocks((1 << 20) + 1), 2 << 20);
+        assert_eq!(blocks(5 << 20), 6 << 20);
+        assert_eq!(blocks(u64::MAX), u64::MAX);
+    }
 }
