@@ -33,8 +33,9 @@ impl Arbiter {
             .filter(|ns| *ns != 0);
         let (sum_ns, count) = measured.fold((0, 0), |(sum, count), ns| (sum + ns, count + 1));
         self.handover_ns = u64::checked_div(sum_ns, count).unwrap_or(0);
-        self.tenants
-            .retain(|index, _| view.tenants.iter().any(|t| t.index == *index));
+        let is_there = |index: usize| view.tenants.iter().any(|t| t.index == index);
+        self.tenants.retain(|index, _| is_there(*index));
+        self.together.forget(is_there);
         for tenant in &view.tenants {
             self.tenants
                 .entry(tenant.index)
@@ -78,6 +79,10 @@ impl Arbiter {
                     account.vtime_ns = account.vtime_ns.max(least);
                 }
                 account.had_work = works;
+                if of_it().next().is_none() {
+                    // It does not pause: all its processes are gone, and what was theirs is the others' at once.
+                    account.active_ns = 0;
+                }
                 account.note_backlog(now, backlogged);
             }
         }

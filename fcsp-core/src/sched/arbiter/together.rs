@@ -18,7 +18,7 @@
 //!
 //! A program that waits for its results feels a trial at once, so a trial ends as soon as somebody is clearly
 //! behind; otherwise it lasts until what everybody got can be told from noise. One that failed is made again later, each time after twice the time, and what somebody had beyond its share in
-//! it is paid back in the turns that follow. What succeeded ends when the tenants at work or their shares
+//! it is paid back in the turns that follow. That it failed is remembered while others come and go. What succeeded ends when the tenants at work or their shares
 //! change, when somebody has clearly less than it had in turns, and after [`TOGETHER_NS`] to see what turns
 //! would give now.
 //!
@@ -87,6 +87,8 @@ const AT_PACE_MILLI: u64 = 900;
 /// Part of its share that a tenant whose work always waits gets done in turns where nothing disturbs them, thousandths: the rest
 /// are hand-overs.
 const TURNS_MILLI: u64 = 950;
+/// Casts of which it is known that running together failed, at most.
+const FAILED_MAX: usize = 8;
 /// How often to look while programs run together: segments are retired then, and their makers need room.
 const LOOK_NS: u64 = ms(1);
 
@@ -108,15 +110,23 @@ pub(super) enum Phase {
     Together,
 }
 
+/// When a trial may be made again; zero if none failed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Backoff {
+    /// Not before then.
+    until_ns: u64,
+    ns: u64,
+}
+
 /// What is known of running together.
 #[derive(Debug, Default)]
 pub(super) struct Together {
     phase: Phase,
     since_ns: u64,
-    /// Not before then.
-    retry_at_ns: u64,
-    backoff_ns: u64,
+    backoff: Backoff,
     cast: Cast,
+    /// Others that failed, the newest first: who comes and goes does not have those that stay tried again each time.
+    failed: Vec<(Cast, Backoff)>,
     /// What had been done when the phase began.
     at_entry: Work,
     /// Until when programs that run together pass untouched.
@@ -193,9 +203,41 @@ impl Together {
     }
 
     fn fail(&mut self, now: u64) {
-        self.backoff_ns = (2 * self.backoff_ns).clamp(RETRY_NS_MIN, RETRY_NS_MAX);
-        self.retry_at_ns = now + self.backoff_ns;
+        let ns = (2 * self.backoff.ns).clamp(RETRY_NS_MIN, RETRY_NS_MAX);
+        self.backoff = Backoff {
+            until_ns: now + ns,
+            ns,
+        };
         self.enter(Phase::Turns, now);
+    }
+
+    /// Others are at work from now on.
+    fn change(&mut self, now: u64, cast: Cast, sharing: SharingMode) {
+        let mut failed = std::mem::take(&mut self.failed);
+        let known = failed.iter().position(|(it, _)| *it == cast);
+        let known = known.map(|at| failed.remove(at).1);
+        if self.backoff.ns != 0 {
+            failed.insert(0, (std::mem::take(&mut self.cast), self.backoff));
+            failed.truncate(FAILED_MAX);
+        }
+        *self = Self {
+            cast,
+            failed,
+            since_ns: now,
+            ..Self::default()
+        };
+        match known {
+            Some(backoff) => self.backoff = backoff,
+            None if sharing == SharingMode::Concurrent => self.enter(Phase::Watched, now),
+            // What turns give is well known first: there is less to gain.
+            None => self.backoff.until_ns = now + RETRY_NS_MIN,
+        }
+    }
+
+    /// Forgets what failed with tenants that are not there any more: their numbers will be others'.
+    pub(super) fn forget(&mut self, is_there: impl Fn(usize) -> bool) {
+        self.failed
+            .retain(|(cast, _)| cast.iter().all(|(tenant, _)| is_there(*tenant)));
     }
 }
 
@@ -232,17 +274,7 @@ impl Arbiter {
     /// Goes on to the next phase if its time has come.
     fn follow(&mut self, now: u64, cast: Cast, view: &View) {
         if cast != self.together.cast {
-            self.together = Together {
-                cast,
-                since_ns: now,
-                ..Together::default()
-            };
-            if view.sharing == SharingMode::Concurrent {
-                self.together.enter(Phase::Watched, now);
-            } else {
-                // What turns give is well known first: there is less to gain.
-                self.together.retry_at_ns = now + RETRY_NS_MIN;
-            }
+            self.together.change(now, cast, view.sharing);
         }
         let elapsed_ns = now.saturating_sub(self.together.since_ns);
         let settled_at_ns = self.together.since_ns.max(self.together.free_until_ns) + SETTLE_NS;
@@ -254,7 +286,7 @@ impl Arbiter {
             from => now.saturating_sub(from),
         };
         match self.together.phase {
-            Phase::Turns if now >= self.together.retry_at_ns => {
+            Phase::Turns if now >= self.together.backoff.until_ns => {
                 self.together.enter(Phase::Watched, now);
             }
             Phase::Watched if counted_ns >= WATCH_NS => {
@@ -275,7 +307,7 @@ impl Arbiter {
             Phase::Trimmed if elapsed_ns < TRIM_NS => self.together.counted_from_ns = 0,
             Phase::Trimmed if counted_ns >= CHECK_NS => {
                 if self.is_better(now, view) {
-                    self.together.backoff_ns = 0;
+                    self.together.backoff = Backoff::default();
                     self.together.enter(Phase::Together, now);
                     self.count_from(now);
                 } else {
@@ -284,7 +316,7 @@ impl Arbiter {
             }
             Phase::Trial if counted_ns >= TRIAL_NS && self.can_tell(counted_ns) => {
                 if self.is_better(now, view) {
-                    self.together.backoff_ns = 0;
+                    self.together.backoff = Backoff::default();
                     self.together.enter(Phase::Together, now);
                     self.check_later(now);
                 } else {

@@ -51,6 +51,11 @@ impl Queue {
         self.ops.borrow().len()
     }
 
+    /// Its process is gone, and with it what has not begun.
+    pub fn clear(&self) {
+        self.ops.borrow_mut().clear();
+    }
+
     /// Runs everything that needs no device; gives the length of what is at the front, if it can run.
     fn front(&self) -> Option<u64> {
         let mut ops = self.ops.borrow_mut();

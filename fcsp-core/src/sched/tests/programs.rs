@@ -290,6 +290,16 @@ impl Node {
             .load(Ordering::Relaxed)
     }
 
+    /// Ends a program's process from without: the observer does not show it any more, and its tenant stays until
+    /// somebody gives back what it held.
+    pub fn kill(&mut self, program: usize) {
+        self.programs[program].until_ns = 0;
+        self.programs[program].queue.clear();
+        let slot = &self.region.slots[program].slot;
+        slot.state.store(SlotState::Free as u32, Ordering::Relaxed);
+        self.region.header.slots_used[0].fetch_and(!(1 << program), Ordering::Relaxed);
+    }
+
     /// Tenant whose turn it is.
     pub fn turn_of(&self) -> Option<usize> {
         // A program's place is its slot and its tenant.

@@ -149,6 +149,35 @@ fn together_ends_with_the_neighbour_and_begins_again_with_the_next() {
     assert!(alone[0] >= 0.99, "{alone:.3?}");
 }
 
+/// Whether turns are watched when one of three is killed, or a trial is on, or has just failed.
+#[test]
+fn the_others_have_what_a_killed_program_held_at_once() {
+    const WINDOW_NS: u64 = ms(4);
+    let of_two = |node: &mut Node| node.run(WINDOW_NS)[..2].iter().sum::<u64>();
+    for slower_percent in [100, 200] {
+        for beside_ms in (100..900).step_by(37) {
+            let programs = [33, 33, 34].map(|percent| (balanced(percent), saturate()));
+            let mut node = Node::concurrent(slower_percent, &programs);
+            node.programs[2].from_ns = ms(1_000);
+            node.run(ms(700));
+            let mut before: Vec<u64> = (0..75).map(|_| of_two(&mut node)).collect();
+            before.sort_unstable();
+            node.run(ms(beside_ms));
+            node.kill(2);
+            let after: Vec<u64> = (0..75).map(|_| of_two(&mut node)).collect();
+            let is_full = |ns: &u64| *ns * 4 >= before[before.len() / 2] * 3;
+            // Another trial may begin later: for 60 ms they have everything.
+            let resumed = after.windows(15).position(|it| it.iter().all(is_full));
+            let resumed = resumed.unwrap_or(after.len());
+            println!(
+                "simulated: each {slower_percent} % slower beside the others, one of three is killed after {beside_ms} ms: \
+                 {resumed} windows of 4 ms"
+            );
+            assert!(resumed <= 2, "{after:?}");
+        }
+    }
+}
+
 #[test]
 fn a_device_that_runs_one_at_a_time_is_never_tried() {
     let programs = [(balanced(25), saturate()), (balanced(75), saturate())];
