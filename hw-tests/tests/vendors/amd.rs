@@ -92,9 +92,13 @@ type Saturating<'a> = &'a [(&'a str, &'a str)];
 /// Kernels on a stream of the program's own.
 const KERNELS: Saturating = &[("kernel-us", "250")];
 
-/// Two tenants with a quarter and three quarters get that, of these programs, which run side by side or in turns as the policy
-/// says.
+/// Two tenants with a quarter and three quarters get that.
 fn a_quarter_and_the_rest(policy: &str, quarter: Saturating, rest: Saturating) {
+    a_part_and_the_rest(policy, 25, quarter, rest);
+}
+
+/// Two tenants get the percentage and the rest, of these programs, which run side by side or in turns as the policy says.
+fn a_part_and_the_rest(policy: &str, part: u32, one: Saturating, rest: Saturating) {
     let _alone = alone();
     let Some(_) = node() else {
         return;
@@ -112,13 +116,14 @@ fn a_quarter_and_the_rest(policy: &str, quarter: Saturating, rest: Saturating) {
             let more: Vec<_> = more.collect();
             node.start(Vendor::Amd, tenant, &limits, ("saturate", SECONDS), &more)
         };
-        let mut programs = vec![start("a", "25%", quarter), start("b", "75%", rest)];
+        let [a, b] = [part, 100 - part].map(|part| format!("{part}%"));
+        let mut programs = vec![start("a", &a, one), start("b", &b, rest)];
         let span = Program::begin_together(&mut programs);
         let [a, b] = [0, 1].map(|which| programs[which].work(span.1));
         let got = percent(&a, &b, span);
-        eprintln!("25/75, {quarter:?} beside {rest:?}, {policy:?}: {got:.2} %");
-        let amiss = (got - 25.0).abs() > POINTS;
-        let said = format!("25/75, {quarter:?} beside {rest:?}: {got:.2} %");
+        let said = format!("{part} %, {one:?} beside {rest:?}, {policy:?}: {got:.2} %");
+        eprintln!("{said}");
+        let amiss = (got - f64::from(part)).abs() > POINTS;
         amiss.then_some(said).into_iter().collect()
     });
 }
@@ -144,16 +149,22 @@ fn so_do_programs_on_default_streams() {
     a_quarter_and_the_rest(SIDE_BY_SIDE, legacy, own);
 }
 
+const CHANGED_GRAPHS: Saturating = &[("kernel-us", "100"), ("api", "graph-update")];
+const GRAPHS: Saturating = &[
+    ("kernel-us", "50"),
+    ("api", "graph"),
+    ("graph-kernels", "40"),
+    ("stream", "default"),
+];
+
 #[test]
 fn so_do_programs_that_launch_graphs() {
-    let changed = &[("kernel-us", "100"), ("api", "graph-update")];
-    let graphs = &[
-        ("kernel-us", "50"),
-        ("api", "graph"),
-        ("graph-kernels", "40"),
-        ("stream", "default"),
-    ];
-    a_quarter_and_the_rest(SIDE_BY_SIDE, changed, graphs);
+    a_quarter_and_the_rest(SIDE_BY_SIDE, CHANGED_GRAPHS, GRAPHS);
+}
+
+#[test]
+fn halves_are_halves_where_one_changes_its_graphs() {
+    a_part_and_the_rest(SIDE_BY_SIDE, 50, CHANGED_GRAPHS, GRAPHS);
 }
 
 #[test]
