@@ -61,6 +61,8 @@ pub struct RealSymbol {
     library: &'static Library,
     /// Null until looked up; `ABSENT` when the loaded library has no such function.
     address: AtomicPtr<c_void>,
+    /// What a lookup finds, where calls go past it. Null where they do not.
+    exported: AtomicPtr<c_void>,
 }
 
 /// No function lives at address 1.
@@ -78,12 +80,24 @@ impl RealSymbol {
         self.address.store(address, Ordering::Relaxed);
     }
 
+    /// Has calls go to `address`, which is what the exported function hands them on to. Lookups of the name find what they
+    /// found before.
+    pub fn calls_go_to(&self, address: *mut c_void) {
+        if let Some(exported) = self.address_if_loaded() {
+            // Relaxed: both are addresses of code that is mapped already, and a thread that sees one of the two only
+            // calls the same function.
+            self.exported.store(exported, Ordering::Relaxed);
+        }
+        self.address.store(address, Ordering::Relaxed);
+    }
+
     /// Names an entry point without its type.
     pub const fn new(name: &'static CStr, library: &'static Library) -> Self {
         Self {
             name,
             library,
             address: AtomicPtr::new(ptr::null_mut()),
+            exported: AtomicPtr::new(ptr::null_mut()),
         }
     }
 
@@ -99,9 +113,13 @@ impl RealSymbol {
         }
     }
 
-    /// The address if the program has loaded the library already. Never loads it.
+    /// What a lookup of the name finds if the program has loaded the library already. Never loads it.
     #[inline]
     pub fn address_if_loaded(&self) -> Option<*mut c_void> {
+        let exported = self.exported.load(Ordering::Relaxed);
+        if !exported.is_null() {
+            return Some(exported);
+        }
         let address = self.address.load(Ordering::Relaxed);
         if address.addr() > ABSENT {
             Some(address)
@@ -203,6 +221,22 @@ mod tests {
             ABS.symbol().address(),
             "cached"
         );
+    }
+
+    #[test]
+    fn calls_go_past_what_lookups_find() {
+        // SAFETY: the C library's declaration of `labs`, and of the function below.
+        static LABS: Real<unsafe extern "C" fn(i64) -> i64> = unsafe { Real::new(c"labs", &LIBC) };
+        unsafe extern "C" fn twice(number: i64) -> i64 {
+            2 * number
+        }
+        let exported = LABS.symbol().address_if_loaded();
+        assert!(exported.is_some());
+        LABS.symbol().calls_go_to(twice as *mut c_void);
+        let called = LABS.get().expect("set");
+        // SAFETY: the function above.
+        assert_eq!(unsafe { called(-4) }, -8);
+        assert_eq!(LABS.symbol().address_if_loaded(), exported);
     }
 
     #[test]

@@ -63,6 +63,17 @@ fn find(name: &CStr) -> Option<*mut c_void> {
     })
 }
 
+/// Whether two addresses lie in one loaded object.
+pub fn in_one_object(one: *const c_void, other: *const c_void) -> bool {
+    elf::visit(|object| {
+        if object.contains(one) {
+            return ControlFlow::Break(object.contains(other));
+        }
+        ControlFlow::Continue(())
+    })
+    .unwrap_or(false)
+}
+
 /// The C library's `dlsym`.
 pub fn real_dlsym() -> Option<DlSym> {
     // SAFETY: the C library's declaration of `dlsym`.
@@ -133,6 +144,15 @@ mod tests {
             DLOPEN.address().map(|f| f.addr()),
             Some(libc::dlopen as *const () as usize)
         );
+    }
+
+    #[test]
+    fn functions_of_one_library_lie_in_one_object() {
+        let (open, close) = (libc::dlopen as *const (), libc::dlclose as *const ());
+        assert!(in_one_object(open.cast(), close.cast()));
+        let ours = in_one_object as *const ();
+        assert!(!in_one_object(ours.cast(), open.cast()));
+        assert!(!in_one_object(ptr::null(), open.cast()));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! libfcsp-hip.so: the HIP preload library.
 //!
-//! `hooks` says which calls are intercepted, and `procaddr` answers the driver's own symbol lookup. The handlers:
+//! `hooks` says which calls are intercepted, `procaddr` answers the driver's own symbol lookup, and `dispatch` stands in
+//! the table that its exported functions go through. The handlers:
 //!
 //! | | |
 //! |---|---|
@@ -18,6 +19,7 @@
 mod capture;
 mod communication;
 mod context;
+mod dispatch;
 mod driver;
 mod errors;
 mod graph;

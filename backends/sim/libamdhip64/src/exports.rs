@@ -20,20 +20,29 @@ use fcsp_sim_driver::{
 
 macro_rules! exports {
     ($($verb:ident $name:ident => $handler:path;)*) => {
-        $(hip_sys::signature::$name! { export, $verb $handler; })*
+        /// What the functions do, behind the dispatch table.
+        mod own {
+            use super::*;
+            $(hip_sys::signature::$name! { own, $verb $handler; })*
+        }
+
+        $(hip_sys::signature::$name! { export, ; })*
 
         /// The name of every exported function.
         pub const NAMES: &[&str] = &[$(stringify!($name)),*];
+
+        /// What stands in the dispatch table for a function of ours, if nobody wraps it.
+        pub fn own(name: &str) -> Option<*mut ()> {
+            match name {
+                $(stringify!($name) => Some(own::$name as *mut ()),)*
+                _ => None,
+            }
+        }
     };
 }
 
-macro_rules! export {
+macro_rules! own {
     (plain $handler:path; fn $name:ident($($arg:ident: $ty:ty),*) -> $ret:ty) => {
-        /// The library's function of this name; the handler says what it does here.
-        ///
-        /// # Safety
-        /// As hip_runtime_api.h demands.
-        #[cfg_attr(not(test), unsafe(no_mangle))]
         #[allow(non_snake_case, unused_unsafe)]
         pub unsafe extern "C" fn $name($($arg: $ty),*) -> $ret {
             // SAFETY: the caller's contract is the handler's.
@@ -41,6 +50,16 @@ macro_rules! export {
         }
     };
     ($verb:ident $handler:path; fn $name:ident($($arg:ident: $ty:ty),*) -> $ret:ty) => {
+        #[allow(non_snake_case, clippy::too_many_arguments)]
+        pub unsafe extern "C" fn $name($($arg: $ty),*) -> $ret {
+            // SAFETY: the caller's contract is the handler's.
+            crate::border::$verb(|| unsafe { $handler($(crate::border::Pass::pass($arg)),*) })
+        }
+    };
+}
+
+macro_rules! export {
+    (; fn $name:ident($($arg:ident: $ty:ty),*) -> $ret:ty) => {
         /// The library's function of this name; the handler says what it does here.
         ///
         /// # Safety
@@ -48,8 +67,15 @@ macro_rules! export {
         #[cfg_attr(not(test), unsafe(no_mangle))]
         #[allow(non_snake_case, clippy::too_many_arguments)]
         pub unsafe extern "C" fn $name($($arg: $ty),*) -> $ret {
-            // SAFETY: the caller's contract is the handler's.
-            crate::border::$verb(|| unsafe { $handler($(crate::border::Pass::pass($arg)),*) })
+            const PLACE: Option<usize> = hip_sys::dispatch::place(stringify!($name));
+            let own: unsafe extern "C" fn($($ty),*) -> $ret = own::$name;
+            let function = match PLACE.and_then(crate::dispatch::function) {
+                // SAFETY: what stands in the table for a function is of its type.
+                Some(function) => unsafe { std::mem::transmute::<*mut (), unsafe extern "C" fn($($ty),*) -> $ret>(function) },
+                None => own,
+            };
+            // SAFETY: the caller's contract is the function's.
+            unsafe { function($($arg),*) }
         }
     };
 }

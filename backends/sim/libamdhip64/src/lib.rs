@@ -4,7 +4,7 @@
 //! real libraries export. Everything it reports is simulated and says so; kernels compute nothing but the counter of
 //! `fcsp_work`, and their code objects are read for names and sizes of arguments only.
 //!
-//! The path of a call: [`exports`] (C symbol) → [`border`] (device there? context current? no panic) → a handler in one of
+//! The path of a call: [`exports`] (C symbol) → [`dispatch`] (since version 6, a table that tools edit) → [`border`] (device there? context current? no panic) → a handler in one of
 //! the files below, or in `fcsp-sim-driver` → the model's queues. Where the real library calls a function that it exports,
 //! so does this one, through the linkage table ([`own`]): an interposer sees such a call again.
 
@@ -18,6 +18,7 @@ mod border;
 mod code_object;
 mod copy;
 mod device;
+mod dispatch;
 mod driver;
 pub mod exports;
 mod graph;

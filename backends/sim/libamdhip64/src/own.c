@@ -39,3 +39,16 @@ int fcsp_own_hipModuleLaunchKernel(void *function, unsigned gx, unsigned gy, uns
                                    unsigned bz, unsigned shared, void *stream, void **params, void **extra) {
     return hipModuleLaunchKernel(function, gx, gy, gz, bx, by, bz, shared, stream, params, extra);
 }
+
+/* Weak, where the real library is linked to librocprofiler-register: there is none beside this one. */
+#pragma weak rocprofiler_register_library_api_table
+unsigned rocprofiler_register_library_api_table(const char *, unsigned (*)(void), unsigned, void **, unsigned long,
+                                                unsigned long *);
+
+static unsigned version(void) { return 10000 * FCSP_SIM_HIP_MAJOR; }
+
+void fcsp_own_register(void *table) {
+    unsigned long identifier = 0;
+    if (rocprofiler_register_library_api_table)
+        rocprofiler_register_library_api_table("hip", version, version(), &table, 1, &identifier);
+}

@@ -20,6 +20,23 @@ pub fn major() -> c_int {
     6
 }
 
+/// Hands the dispatch table over, if somebody takes it.
+///
+/// # Safety
+/// A table as the real library's, which may be written to.
+pub unsafe fn register(table: *mut c_void) {
+    #[cfg(not(test))]
+    {
+        unsafe extern "C" {
+            fn fcsp_own_register(table: *mut c_void);
+        }
+        // SAFETY: the same contract.
+        unsafe { fcsp_own_register(table) };
+    }
+    #[cfg(test)]
+    let _ = table;
+}
+
 macro_rules! own_calls {
     ($($(#[$doc:meta])* $name:ident = $symbol:ident($($arg:ident: $ty:ty),*);)*) => {
         #[cfg(not(test))]

@@ -40,6 +40,8 @@ pub mod v5 {
 pub use generated::hip_signatures::fn_types;
 pub use generated::hip_signatures::signature;
 
+pub mod dispatch;
+
 /// The null stream, which waits for the streams that did not ask to be left alone.
 pub const HIP_STREAM_NULL: hipStream_t = core::ptr::null_mut();
 

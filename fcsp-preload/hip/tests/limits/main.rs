@@ -6,6 +6,7 @@
 mod support;
 
 mod compiled;
+mod dispatch;
 mod info;
 mod management;
 mod memory;
