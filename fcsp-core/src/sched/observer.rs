@@ -159,8 +159,12 @@ fn arbitrate(region: &RegionLayout, me: usize, peers: &dyn Peers, bench: &Bench,
         }
         view::read(region, &mut view, now);
         peers.look_around(&mut view, now);
+        let there = view.processes.len();
         view.processes
             .retain(|process| !peers.is_suspect(process.slot));
+        // Those that stay may give no reason to look again, and what the dead held is to be given back.
+        let for_the_dead_ns =
+            (view.processes.len() < there).then_some(peers_probed_ns + PEERS_PROBE_NS);
         let traced = Step::begin(region, now, seen, nap, &arbiter);
         let plan = arbiter.step(now, &view);
         if let Some(step) = traced {
@@ -178,7 +182,8 @@ fn arbitrate(region: &RegionLayout, me: usize, peers: &dyn Peers, bench: &Bench,
                 peers.ring_followers();
             }
         }
-        let wake_ns = view::wake_ns(plan.wake_ns, &view, now);
+        let planned_ns = plan.wake_ns.into_iter().chain(for_the_dead_ns).min();
+        let wake_ns = view::wake_ns(planned_ns, &view, now);
         nap = Some(Nap {
             seen,
             wake_ns,
@@ -255,5 +260,59 @@ fn go_first() {
         };
         // Where it is refused the thread is only later.
         libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::region::layout::SlotState;
+
+    /// The process in slot 1 is gone, as far as its futex tells, and never certainly.
+    #[derive(Default)]
+    struct OneGone {
+        looks: AtomicU32,
+    }
+
+    impl Peers for OneGone {
+        fn is_suspect(&self, slot: usize) -> bool {
+            slot == 1
+        }
+
+        fn is_dead(&self, _: usize) -> bool {
+            false
+        }
+
+        fn reclaim_dead(&self) {
+            self.looks.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn look_around(&self, _: &mut View, _: u64) {}
+
+        fn ring_followers(&self) {}
+    }
+
+    #[test]
+    fn the_dead_are_looked_for_again_while_nobody_works() {
+        // SAFETY: a zeroed region is a valid empty one.
+        let region: &'static RegionLayout = unsafe { Box::leak(Box::new_zeroed().assume_init()) };
+        for slot in 0..2 {
+            let state = &region.slots[slot].slot.state;
+            state.store(SlotState::Live as u32, Ordering::Relaxed);
+            region.header.slots_used.0[0].fetch_or(1 << slot, Ordering::Relaxed);
+        }
+        let (peers, bench) = (OneGone::default(), Bench::default());
+        std::thread::scope(|scope| {
+            scope.spawn(|| run(region, 0, &peers, &bench, &Tuning::default()));
+            let waited = std::time::Instant::now();
+            while peers.looks.load(Ordering::Relaxed) < 3
+                && waited.elapsed() < Duration::from_secs(5)
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            bench.stop();
+            super::super::producer::ring(&region.header);
+        });
+        assert!(peers.looks.load(Ordering::Relaxed) >= 3);
     }
 }
