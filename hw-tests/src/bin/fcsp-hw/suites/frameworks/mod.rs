@@ -125,11 +125,10 @@ fn run_batch(
     scripts: &Path,
     result: &mut SuiteResult,
 ) -> Result<()> {
-    let run_dir = bench.site.fresh_run_dir()?;
-    let mut witness = Witness::start(bench, &run_dir)?;
+    let mut witness = Witness::start(bench, &bench.site.fresh_run_dir()?)?;
     let mut trials = Vec::new();
     for case in batch {
-        trials.push(Trial::start(bench, case, scripts, &run_dir)?);
+        trials.push(Trial::start(bench, case, scripts)?);
     }
     for trial in &mut trials {
         trial.open();
@@ -138,11 +137,9 @@ fn run_batch(
         trial.compare();
         trial.race(bench, scripts);
     }
-    if trials.iter().any(Trial::goes_on) {
-        let neighbour = Neighbour::start(bench, &run_dir)?;
-        for trial in &mut trials {
-            trial.compare_beside();
-        }
+    for trial in trials.iter_mut().filter(|it| it.goes_on()) {
+        let neighbour = Neighbour::start(bench, trial.run_dir())?;
+        trial.compare_beside();
         drop(neighbour);
     }
     for trial in &mut trials {

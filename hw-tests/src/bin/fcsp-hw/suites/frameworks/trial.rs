@@ -7,7 +7,7 @@ use anyhow::{Context, Error, Result};
 use fcsp_hw_tests::clock::now_ns;
 use serde_json::{Value, json};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::actor::Actor;
 use super::cases::{Case, Speed};
@@ -47,6 +47,8 @@ struct Both {
 /// A case on its way.
 pub struct Trial<'a> {
     case: &'a Case,
+    /// Of its own: beside tenants that worked a moment ago it would be kept within their reach, which costs something.
+    run_dir: PathBuf,
     running: Option<Both>,
     rows: Vec<Row>,
     details: Vec<Value>,
@@ -54,14 +56,16 @@ pub struct Trial<'a> {
 
 impl<'a> Trial<'a> {
     /// Starts both programs, and waits for neither.
-    pub fn start(bench: &Bench, case: &'a Case, scripts: &Path, run_dir: &Path) -> Result<Self> {
+    pub fn start(bench: &Bench, case: &'a Case, scripts: &Path) -> Result<Self> {
+        let run_dir = bench.site.fresh_run_dir()?;
         Ok(Self {
             case,
             running: Some(Both {
-                native: Some(Actor::start(bench, case, false, scripts, run_dir)?),
-                fcsp: Actor::start(bench, case, true, scripts, run_dir)?,
+                native: Some(Actor::start(bench, case, false, scripts, &run_dir)?),
+                fcsp: Actor::start(bench, case, true, scripts, &run_dir)?,
                 expected: Vec::new(),
             }),
+            run_dir,
             rows: Vec::new(),
             details: Vec::new(),
         })
@@ -70,6 +74,11 @@ impl<'a> Trial<'a> {
     /// Whether it still goes on.
     pub fn goes_on(&self) -> bool {
         self.running.is_some()
+    }
+
+    /// Where a neighbour of the program under FCSP belongs.
+    pub fn run_dir(&self) -> &Path {
+        &self.run_dir
     }
 
     /// Whether it asks about memory.

@@ -60,8 +60,7 @@ fn carry_out(fault: Option<&Fault>) -> (Vec<Verdict>, String) {
         answer_within: Duration::from_millis(500),
         ..Case::new("fake", "Fake", "case.sh", &[])
     };
-    let run_dir = bench.site.fresh_run_dir().expect("a directory");
-    let mut trial = Trial::start(&bench, &case, dir.path(), &run_dir).expect("a shell");
+    let mut trial = Trial::start(&bench, &case, dir.path()).expect("a shell");
     trial.open();
     trial.compare();
     trial.race(&bench, dir.path());
