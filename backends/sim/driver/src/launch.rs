@@ -3,6 +3,8 @@
 //! `fcsp_sim::work` says what kernels do and how long they take. Here one more is known by its name:
 //! `ncclDevKernel_Simulated(u64 mine, u64 theirs, u32 n)`, a rank's part of a collective: before it runs it writes `n` to
 //! the first word and waits until the second has come to it.
+//!
+//! Which set `fcsp_chase` read last is known for each process, so that a cache is simulated for it and for nobody else.
 
 use crate::border::{Outcome, rc, require};
 use crate::context::cpu_cost;
@@ -12,10 +14,11 @@ use crate::memory;
 use crate::module::{FUNCTIONS, Function};
 use crate::stream::resolve;
 use crate::types::*;
-use fcsp_sim::work::{self, Counted};
+use fcsp_sim::work::{self, Counted, Reads};
 use fcsp_sim::{Comparison, Effect, Gate, Op, Width};
 use std::ffi::{c_uint, c_void};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a launch does, arguments read.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +27,10 @@ pub struct Kernel {
     pub duration_ns: u64,
     /// Counter to add to, and what.
     pub count: Option<(u64, u64)>,
+    /// For `fcsp_stamped`: where it writes when it began and when it ended.
+    pub stamps: Option<u64>,
+    /// For `fcsp_chase`: where it writes, for how many blocks, and what.
+    pub reads: Option<(u64, u64, Reads)>,
     /// For a rank's part of a collective: word to write, word to wait for, value.
     pub meeting: Option<(u64, u64, u32)>,
     /// Handle of the function.
@@ -57,15 +64,43 @@ impl Kernel {
                 mask: u64::MAX,
             }));
         }
-        let effect = match self.count {
-            Some((address, add)) => Effect::AddU64 { address, add },
-            None => Effect::None,
+        if let Some(address) = self.stamps {
+            // Takes no time, and is done when the device has come to this program.
+            ops.push(Op::Work {
+                duration_ns: 0,
+                effect: Effect::Stamp { address },
+            });
+        }
+        let effect = match (self.count, self.stamps, self.reads) {
+            (Some((address, add)), ..) => Effect::AddU64 { address, add },
+            (_, Some(address), _) => Effect::Stamp {
+                address: address + 8,
+            },
+            (.., Some((address, blocks, reads))) => {
+                Effect::Run(Box::new(move || write_reads(address, blocks, reads)))
+            }
+            _ => Effect::None,
         };
         ops.push(Op::Work {
             duration_ns: self.duration_ns,
             effect,
         });
         ops
+    }
+}
+
+/// Words of a block of `fcsp_chase`.
+const CHASE_WORDS: u64 = 4;
+
+/// What each block of `fcsp_chase` writes: cycles, reads and hits. The fourth word stays as it is.
+fn write_reads(address: u64, blocks: u64, reads: Reads) {
+    for block in 0..blocks {
+        let words = [reads.count * reads.cycles, reads.count, reads.hits];
+        for (place, word) in words.into_iter().enumerate() {
+            let at = address + 8 * (CHASE_WORDS * block + place as u64);
+            // SAFETY: `prepare` found that all words are the program's, which keeps them until the kernel is done.
+            unsafe { AtomicU64::from_ptr(at as *mut u64) }.store(word, Ordering::Release);
+        }
     }
 }
 
@@ -144,6 +179,8 @@ pub unsafe fn prepare(
     let mut kernel = Kernel {
         duration_ns: 0,
         count: None,
+        stamps: None,
+        reads: None,
         meeting: None,
         function: handle as u64,
         grid,
@@ -160,6 +197,25 @@ pub unsafe fn prepare(
             require(known, rc::ILLEGAL_ADDRESS)?;
             kernel.count = Some((counter, add));
         }
+    } else if function.name.as_bytes() == b"fcsp_stamped" {
+        // SAFETY: the same contract.
+        let (iterations, words) = unsafe { stamped_arguments(&function, params, extra) }?;
+        require(are_words(words, 2), rc::ILLEGAL_ADDRESS)?;
+        kernel.duration_ns = Counted::Work.duration_ns(iterations, 0);
+        kernel.stamps = Some(words);
+    } else if function.name.as_bytes() == b"fcsp_chase" {
+        // SAFETY: the same contract.
+        let (set, hops, hit_cycles, words) = unsafe { chase_arguments(&function, params, extra) }?;
+        let blocks = u64::from(grid[0]);
+        require(
+            are_words(words, CHASE_WORDS * blocks) && memory::contains(set, 1),
+            rc::ILLEGAL_ADDRESS,
+        )?;
+        // Only which set was read last is shared; nothing is published with it.
+        let before = LAST_SET.swap(set, Ordering::Relaxed);
+        let reads = Reads::of(set, before, hops, hit_cycles);
+        kernel.duration_ns = reads.duration_ns();
+        kernel.reads = Some((words, blocks, reads));
     } else {
         kernel.duration_ns = modelled_ns(grid, block);
     }
@@ -171,6 +227,46 @@ pub unsafe fn prepare(
         kernel.meeting = Some(meeting);
     }
     Ok(kernel)
+}
+
+/// The set that this process read last.
+static LAST_SET: AtomicU64 = AtomicU64::new(0);
+
+/// Whether that many words of 64 bits from there on are the program's.
+fn are_words(address: u64, count: u64) -> bool {
+    address.is_multiple_of(8) && memory::contains(address, 8 * count)
+}
+
+unsafe fn stamped_arguments(
+    function: &Arc<Function>,
+    params: *mut *mut c_void,
+    extra: *mut *mut c_void,
+) -> Result<(u32, u64), Failure> {
+    // SAFETY: the same contract throughout.
+    unsafe {
+        let buffer = packed(extra)?;
+        Ok((
+            u32::from_ne_bytes(argument(function, 0, params, buffer)?),
+            u64::from_ne_bytes(argument(function, 1, params, buffer)?),
+        ))
+    }
+}
+
+unsafe fn chase_arguments(
+    function: &Arc<Function>,
+    params: *mut *mut c_void,
+    extra: *mut *mut c_void,
+) -> Result<(u64, u32, u32, u64), Failure> {
+    // SAFETY: the same contract throughout.
+    unsafe {
+        let buffer = packed(extra)?;
+        Ok((
+            u64::from_ne_bytes(argument(function, 0, params, buffer)?),
+            u32::from_ne_bytes(argument(function, 1, params, buffer)?),
+            u32::from_ne_bytes(argument(function, 2, params, buffer)?),
+            u64::from_ne_bytes(argument(function, 3, params, buffer)?),
+        ))
+    }
 }
 
 unsafe fn meeting_arguments(

@@ -63,6 +63,66 @@ fn a_reading_kernel_takes_the_time_that_it_credits() {
 }
 
 #[test]
+fn a_stamped_kernel_notes_when_it_began_and_ended() {
+    let (cuda, _alone) = driver();
+    let stamped = cuda.kernel(c"fcsp_stamped");
+    let words = cuda.pinned(32);
+    let own = stream(cuda, 1);
+    for place in 0..2 {
+        // 100,000 rounds of 10 ns.
+        let (mut rounds, mut address) = (100_000_u32, words + 16 * place);
+        let mut params: [*mut c_void; 2] = [(&raw mut rounds).cast(), (&raw mut address).cast()];
+        let params = params.as_mut_ptr();
+        ok!(
+            cuda,
+            cuLaunchKernel(stamped, 132, 1, 1, 256, 1, 1, 0, own, params, null_mut())
+        );
+    }
+    ok!(cuda, cuCtxSynchronize());
+    let [first, ended, second, last] = [0, 8, 16, 24].map(|at| count(words + at));
+    assert!(
+        (980_000..=1_020_000).contains(&(ended - first)),
+        "{first} {ended}"
+    );
+    assert!(
+        (980_000..=1_020_000).contains(&(last - second)),
+        "{second} {last}"
+    );
+    assert_eq!(ended, second, "nothing is between them");
+}
+
+#[test]
+fn a_set_that_was_read_before_is_in_the_cache() {
+    let (cuda, _alone) = driver();
+    let chase = cuda.kernel(c"fcsp_chase");
+    let (words, sets) = (cuda.pinned(64), [cuda.pinned(128), cuda.pinned(128)]);
+    let own = stream(cuda, 1);
+    let read = |set: u64| {
+        let (mut set, mut hops, mut hit_cycles, mut address) = (set, 500_u32, 400_u32, words);
+        let mut params: [*mut c_void; 4] = [
+            (&raw mut set).cast(),
+            (&raw mut hops).cast(),
+            (&raw mut hit_cycles).cast(),
+            (&raw mut address).cast(),
+        ];
+        let params = params.as_mut_ptr();
+        ok!(
+            cuda,
+            cuLaunchKernel(chase, 2, 1, 1, 1, 1, 1, 0, own, params, null_mut())
+        );
+        ok!(cuda, cuCtxSynchronize());
+        let blocks = [0, 32].map(|block| [0, 8, 16].map(|at| count(words + block + at)));
+        assert_eq!(blocks[0], blocks[1]);
+        assert_eq!(blocks[0][1], 500);
+        blocks[0]
+    };
+    let [from_memory, from_cache] = [read(sets[0]), read(sets[0])];
+    assert_eq!((from_memory[2], from_cache[2]), (0, 500));
+    assert!(from_memory[0] > from_cache[0]);
+    assert_eq!(read(sets[1])[2], 0, "another set is not in it");
+}
+
+#[test]
 fn an_updated_graph_does_what_the_other_does() {
     let (cuda, _alone) = driver();
     let work = cuda.kernel(c"fcsp_work");

@@ -50,6 +50,12 @@ pub const UTILIZATION_PERIOD_NS: u64 = 250_000_000;
 /// Device time of one iteration of the `fcsp_work` kernel.
 pub const SIM_NS_PER_ITER: u64 = 10;
 
+/// Cycles of a read that depends on the one before: from the L2 cache, and from memory. Assumed, not measured.
+pub const READ_CYCLES: [u64; 2] = [270, 640];
+
+/// Cycles of a multiprocessor's clock in a microsecond (1.98 GHz, the H200's highest).
+pub const CYCLES_PER_US: u64 = 1_980;
+
 /// Operations a stream takes before the thread that submits waits.
 pub const STREAM_DEPTH: u64 = 1024;
 

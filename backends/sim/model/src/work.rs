@@ -2,10 +2,16 @@
 //!
 //! `fcsp_work(u32 iters, u64 counter, u64 add)` takes `iters` times [`SIM_NS_PER_ITER`] and then adds `add` to the
 //! counter, unless its address is 0. So does `fcsp_read`, whose first parameters are the same; it takes `add`
-//! nanoseconds. Any other kernel takes `FCSP_SIM_KERNEL_NS`, else 2 µs plus 5 µs for every wave of threads that the
+//! nanoseconds.
+//!
+//! `fcsp_stamped(u32 iters, u64 words)` takes as long as `fcsp_work`, and writes when it began and when it ended to two
+//! words. `fcsp_chase(u64 set, u32 hops, u32 hit_cycles, u64 words)` takes as long as [`Reads`] says, and writes for each
+//! block how many cycles its reads took together, how many there were, and how many of them took `hit_cycles` or less.
+//!
+//! Any other kernel takes `FCSP_SIM_KERNEL_NS`, else 2 µs plus 5 µs for every wave of threads that the
 //! device holds at once, and computes nothing.
 
-use crate::calibration::SIM_NS_PER_ITER;
+use crate::calibration::{CYCLES_PER_US, READ_CYCLES, SIM_NS_PER_ITER};
 use crate::config::Config;
 
 const KERNEL_NS_BASE: u64 = 2_000;
@@ -36,6 +42,40 @@ impl Counted {
             Self::Work => u64::from(iters) * SIM_NS_PER_ITER,
             Self::Read => add,
         }
+    }
+}
+
+/// The reads of a block of `fcsp_chase`: from memory where the program read another set before, else from the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reads {
+    /// How many.
+    pub count: u64,
+    /// Cycles of each.
+    pub cycles: u64,
+    /// How many count as hits.
+    pub hits: u64,
+}
+
+impl Reads {
+    /// So many of a set, where the set of `before` was read last.
+    pub fn of(set: u64, before: u64, hops: u32, hit_cycles: u32) -> Self {
+        let cycles = READ_CYCLES[usize::from(set != before)];
+        let count = u64::from(hops);
+        let hits = if cycles <= u64::from(hit_cycles) {
+            count
+        } else {
+            0
+        };
+        Self {
+            count,
+            cycles,
+            hits,
+        }
+    }
+
+    /// Device time.
+    pub fn duration_ns(self) -> u64 {
+        self.count * self.cycles * 1_000 / CYCLES_PER_US
     }
 }
 

@@ -18,6 +18,8 @@ pub const PTX: &CStr = c".version 6.0
 .address_size 64
 .visible .entry fcsp_work(.param .u32 iters, .param .u64 counter, .param .u64 add) { ret; }
 .visible .entry fcsp_read(.param .u32 iters, .param .u64 counter, .param .u64 add, .param .u64 from, .param .u64 mask) { ret; }
+.visible .entry fcsp_stamped(.param .u32 iters, .param .u64 words) { ret; }
+.visible .entry fcsp_chase(.param .u64 set, .param .u32 hops, .param .u32 hit_cycles, .param .u64 words) { ret; }
 .visible .entry other(.param .u64 x) { ret; }
 .visible .entry ncclDevKernel_Simulated(.param .u64 mine, .param .u64 theirs, .param .u32 n) { ret; }
 .visible .global .align 8 .u64 total;

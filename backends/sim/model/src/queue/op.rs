@@ -14,13 +14,18 @@ pub enum Effect {
         /// What to add.
         add: u64,
     },
+    /// Writes when it was done into a 64-bit word: the device's clock, which is `CLOCK_MONOTONIC` in nanoseconds.
+    Stamp {
+        /// Address of the word, a multiple of 8.
+        address: u64,
+    },
     /// Anything else. Runs on whichever thread notices; must not call into the queues.
     Run(Box<dyn FnOnce() + Send>),
 }
 
 impl Effect {
-    /// Does it.
-    pub(super) fn apply(self) {
+    /// Does it. `done_ns` is when the operation was done.
+    pub(super) fn apply(self, done_ns: u64) {
         match self {
             Self::None => {}
             Self::AddU64 { address, add } => {
@@ -29,6 +34,7 @@ impl Effect {
                 // Release: results written before by this process are visible with the count.
                 counter.fetch_add(add, Release);
             }
+            Self::Stamp { address } => write_word(address, Width::Bits64, done_ns),
             Self::Run(run) => run(),
         }
     }

@@ -68,7 +68,7 @@ impl State {
             let Some(node) = self.nodes.pop_front() else {
                 break;
             };
-            node.effect.apply();
+            node.effect.apply(end_ns);
             self.complete(node.stream, end_ns);
             for follower in node.followers {
                 self.follow(follower, end_ns);
@@ -94,7 +94,7 @@ impl State {
                     event.time_ns = time_ns;
                 }
             }
-            Follow::Effect(effect) => effect.apply(),
+            Follow::Effect(effect) => effect.apply(time_ns),
             Follow::Write {
                 address,
                 width,

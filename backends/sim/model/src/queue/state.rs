@@ -347,7 +347,8 @@ impl State {
     /// Lets go of every gate, write and count on memory that is about to disappear.
     pub(super) fn forget_memory(&mut self, range: std::ops::Range<u64>) {
         let drop_count = |effect: &mut Effect| {
-            if matches!(effect, Effect::AddU64 { address, .. } if range.contains(address)) {
+            if matches!(effect, Effect::AddU64 { address, .. } | Effect::Stamp { address } if range.contains(address))
+            {
                 *effect = Effect::None;
             }
         };
