@@ -77,6 +77,16 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
+    fn numbers_of_every_size_can_be_shown_together(exponents in prop::collection::vec(-300..300i32, 2..12)) {
+        let numbers: Vec<f64> = exponents.iter().map(|it| 10f64.powi(*it)).collect();
+        let mut report = small();
+        for metric in report.systems.iter_mut().flat_map(|it| &mut it.metrics) {
+            spoil(metric, &numbers);
+        }
+        show(&Report::parse(report.to_json().as_bytes()).expect("all numbers are finite"));
+    }
+
+    #[test]
     fn any_numbers_can_be_shown(numbers in prop::collection::vec(number(), 1..12)) {
         let mut report = small();
         for metric in report.systems.iter_mut().flat_map(|it| &mut it.metrics) {

@@ -13,6 +13,9 @@ pub(super) struct Scale {
 /// Above this ratio of the ends an axis is logarithmic, if it can be.
 const LOG_FROM: f64 = 20.0;
 
+/// Decades that have a line of their own.
+const DECADES_MAX: usize = 8;
+
 /// The largest number that is drawn; room beside it must still be a number.
 const LARGEST: f64 = 1e300;
 
@@ -71,7 +74,9 @@ impl Scale {
 
     fn along(&self, value: f64) -> f64 {
         if self.log {
-            (value.max(f64::MIN_POSITIVE) / self.from).ln() / (self.to / self.from).ln()
+            // Not logarithms of quotients, which more than 308 decades are too many for.
+            let (from, to) = (self.from.ln(), self.to.ln());
+            (value.max(f64::MIN_POSITIVE).ln() - from) / (to - from)
         } else {
             (value - self.from) / (self.to - self.from)
         }
@@ -96,8 +101,11 @@ impl Scale {
             } else {
                 &[1.0, 3.0]
             };
-            let all =
-                decades.flat_map(|power| per_decade.iter().map(move |it| it * 10f64.powi(power)));
+            // Of very many decades some.
+            let step = (decades.clone().count() / DECADES_MAX).max(1);
+            let all = decades
+                .step_by(step)
+                .flat_map(|power| per_decade.iter().map(move |it| it * 10f64.powi(power)));
             return all.filter(|it| self.holds(*it)).collect();
         }
         let span = self.to - self.from;
@@ -160,6 +168,19 @@ mod tests {
         );
         let scale = Scale::log(1.0, 100.0, 0.0, 100.0);
         assert!((scale.at(10.0) - 50.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn an_axis_from_next_to_nothing_to_next_to_everything_has_places_and_few_lines() {
+        let scale = Scale::around([1e-200, 1.0, 1e200], 0.0, 100.0);
+        let places = [1e-200, 1.0, 1e200, f64::MAX, f64::INFINITY, 0.0].map(|it| scale.at(it));
+        assert!(
+            places.iter().all(|it| (0.0..=100.0).contains(it)),
+            "{places:?}"
+        );
+        assert!((places[1] - 50.0).abs() < 0.1, "{places:?}");
+        let lines = scale.ticks().len();
+        assert!((3..=2 * DECADES_MAX).contains(&lines), "{lines}");
     }
 
     #[test]
