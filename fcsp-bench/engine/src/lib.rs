@@ -24,5 +24,5 @@ mod turn;
 mod worker;
 
 pub use run::{Asked, Event, planned_seconds, run};
-pub use system::{Mode, Peer, PeerError, Priority, Site, System, Tenant};
+pub use system::{Libraries, Mode, Peer, PeerError, Priority, Site, System, Tenant};
 pub use worker::serve;

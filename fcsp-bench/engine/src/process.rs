@@ -23,6 +23,9 @@ pub(crate) struct Process {
     child: Child,
     stdin: Option<ChildStdin>,
     answers: Receiver<String>,
+    /// Whether an answer to the last task is to come, and how many to earlier ones that nobody waited for.
+    awaited: bool,
+    stale: u32,
     complaints: Arc<Mutex<Vec<u8>>>,
 }
 
@@ -75,6 +78,8 @@ impl Process {
             stdin: child.stdin.take(),
             child,
             answers,
+            awaited: false,
+            stale: 0,
             complaints,
         })
     }
@@ -84,6 +89,9 @@ impl Process {
         let mut line = serde_json::to_string(task)
             .map_err(|error| Failure::failed(format!("a task cannot be written: {error}")))?;
         line.push('\n');
+        // An answer comes for each task. Who gave up on one must not take it for that to the next.
+        self.stale += u32::from(self.awaited);
+        self.awaited = true;
         let sent = match &mut self.stdin {
             Some(stdin) => stdin.write_all(line.as_bytes()),
             None => Err(std::io::ErrorKind::BrokenPipe.into()),
@@ -105,7 +113,9 @@ impl Process {
             match self.answers.recv_timeout(LOOK_EVERY) {
                 // What a library prints before the worker begins is no answer.
                 Ok(line) if !line.starts_with('{') => {}
+                Ok(_) if self.stale > 0 => self.stale -= 1,
                 Ok(line) => {
+                    self.awaited = false;
                     let answer: Answer = serde_json::from_str(&line).map_err(|error| {
                         Failure::failed(format!("{} gave no sense: {error}", self.name))
                     })?;
@@ -233,6 +243,18 @@ mod tests {
             ask(&mut process, 5_000).expect("it answers").numbers["a"],
             [1.0]
         );
+    }
+
+    #[test]
+    fn an_answer_that_nobody_waited_for_is_not_taken_for_the_next() {
+        let mut process = shell(
+            "n=0; while read task; do n=$((n+1)); echo \"{\\\"numbers\\\":{\\\"a\\\":[$n]}}\"; done",
+        );
+        process.send(&Task::Describe).expect("it reads");
+        for number in [2.0, 3.0] {
+            let answer = ask(&mut process, 5_000).expect("it answers");
+            assert_eq!(answer.numbers["a"], [number]);
+        }
     }
 
     #[test]

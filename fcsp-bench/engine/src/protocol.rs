@@ -184,14 +184,21 @@ pub(crate) enum Task {
         /// Moment to end at.
         to_ns: u64,
     },
-    /// Reads that depend on each other: `read_cycles` for each chase.
+    /// Reads that depend on each other: for each kernel `read_cycles` of a read on average and `hit_percent`, the part that
+    /// the cache served; `hit_cycles`, and where that was found out `cache_cycles` and `memory_cycles` of a read.
     Chase {
         /// Size of the set.
         bytes: u64,
-        /// Reads of a chase.
-        hops: u32,
-        /// Chases.
+        /// Times that each kernel reads all of it.
+        passes: u32,
+        /// Kernels.
         count: u32,
+        /// Cycles of a read that the cache served, at most; 0 to find it out.
+        hit_cycles: u32,
+        /// Pause before each kernel, after another one that brings the set into the cache; 0 for neither.
+        pause_us: f64,
+        /// Moment after which nothing counts, however few kernels there were; 0 for none.
+        until_ns: u64,
     },
     /// Allocate and free so often: `alloc_us`, `free_us`.
     Allocate {
@@ -231,10 +238,13 @@ pub(crate) enum Task {
         /// How much.
         bytes: u64,
     },
-    /// A load between two moments; progress as points, `cpu_ms`, `step_us` for loads that wait.
-    Run {
+    /// Get what a load needs: memory, a graph.
+    Prepare {
         /// What.
         load: Load,
+    },
+    /// The load that was prepared between two moments; progress as points, `cpu_us`, `step_us` for loads that wait.
+    Run {
         /// Moment of the shared clock to begin at; 0 is now.
         from_ns: u64,
         /// Moment to end at.

@@ -84,12 +84,14 @@ pub enum Event<'a> {
 
 /// Start-up of a run, and of each system with its groups of tenants.
 const STARTUP_SECONDS: f64 = 2.0;
-const SYSTEM_SECONDS: f64 = 3.0;
+const SYSTEM_SECONDS: f64 = 2.0;
 /// What a block costs beyond its own time: messages, waits for the last kernel.
-const BLOCK_SECONDS: f64 = 0.03;
+const BLOCK_SECONDS: f64 = 0.015;
 /// A metric that takes so much longer than planned is cut short once it has enough blocks for an interval.
 const OVERTIME: f64 = 2.0;
 const BLOCKS_MIN: usize = 6;
+/// A quick run that would take longer has fewer blocks of what is left.
+const QUICK_SECONDS_MAX: f64 = 120.0;
 
 /// How long a run should take with so many systems, native included, and devices.
 pub fn planned_seconds(
@@ -110,8 +112,7 @@ pub fn planned_seconds(
 fn can_run(definition: &Definition, devices: u32) -> bool {
     !definition.needs.iter().any(|need| match need {
         Need::Gpus(count) => *count > devices,
-        Need::Counters => true,
-        Need::Nccl => false,
+        Need::Nccl | Need::Cublas => false,
     })
 }
 
@@ -156,6 +157,8 @@ pub fn run(
         found: lab.systems.iter().map(|_| Found::default()).collect(),
         lab,
         asked,
+        began,
+        alone: HashMap::new(),
         ended: None,
     };
     run.check(tell);
@@ -220,13 +223,19 @@ struct Run {
     lab: Lab,
     asked: Asked,
     found: Vec<Found>,
+    began: Instant,
+    /// What loads reach natively and alone, by the load and the block.
+    alone: HashMap<(String, u32), f64>,
     ended: Option<Ended>,
 }
 
 impl Run {
     fn check(&mut self, tell: &mut dyn FnMut(Event<'_>)) {
-        // Native is the first, and has no limits.
+        // Native is the first.
         for system in 1..self.lab.systems.len() {
+            if self.lab.systems[system].is_native() {
+                continue;
+            }
             let name = self.lab.systems[system].name().to_owned();
             tell(Event::Checks { system: &name });
             match gate::check(&mut self.lab, system, self.asked.quick) {
@@ -284,7 +293,9 @@ impl Run {
         let seconds = measure.block_seconds(quick);
         let planned = f64::from(blocks) * (seconds + BLOCK_SECONDS) * count as f64;
         let began = Instant::now();
-        let mut alone = HashMap::new();
+        if !quick {
+            self.alone.clear();
+        }
         let mut taken: Vec<Taken> = (0..count).map(|_| Taken::default()).collect();
         for (system, taken) in taken.iter_mut().enumerate() {
             taken.failure = self.not_valid(system, definition.id);
@@ -293,7 +304,9 @@ impl Run {
             let enough = taken.iter().all(|taken| {
                 taken.failure.is_some() || taken.blocks.len() >= BLOCKS_MIN.min(blocks as usize)
             });
-            if enough && began.elapsed().as_secs_f64() > OVERTIME * planned {
+            let slow = began.elapsed().as_secs_f64() > OVERTIME * planned;
+            let ends = self.began.elapsed().as_secs_f64() + later_seconds * count as f64;
+            if (enough && slow) || (quick && block > 0 && ends > QUICK_SECONDS_MAX) {
                 break;
             }
             for turn in 0..count {
@@ -319,7 +332,7 @@ impl Run {
                     block,
                     quick,
                     seconds,
-                    alone: &mut alone,
+                    alone: &mut self.alone,
                 });
                 self.found[system].seconds += began.elapsed().as_secs_f64();
                 let hung = matches!(result, Err(Failure::Hung(_)));

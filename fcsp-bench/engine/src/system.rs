@@ -19,6 +19,17 @@ pub struct Site {
     pub simulated: Option<PathBuf>,
     /// A directory in memory that is the run's own.
     pub scratch: PathBuf,
+    /// Files of the vendor's libraries, where they are to be opened by name.
+    pub libraries: Libraries,
+}
+
+/// The vendor's libraries that some metrics need. Those that are not named are looked for where the dynamic linker looks.
+#[derive(Clone, Debug, Default)]
+pub struct Libraries {
+    /// NCCL, for collectives.
+    pub nccl: Option<PathBuf>,
+    /// cuBLAS, for matrix products.
+    pub cublas: Option<PathBuf>,
 }
 
 /// A system.
@@ -31,7 +42,12 @@ pub struct System {
 #[derive(Clone, Debug)]
 enum How {
     Native,
-    Fcsp { library: PathBuf, mode: Mode },
+    /// Native under another name, which shows what the measurement itself does.
+    Again,
+    Fcsp {
+        library: PathBuf,
+        mode: Mode,
+    },
     Peer(Peer),
 }
 
@@ -170,6 +186,14 @@ impl System {
         }
     }
 
+    /// The device without any system once more, measured as if it were one: every ratio should be 1.
+    pub fn native_again() -> Self {
+        Self {
+            name: "native-again".into(),
+            how: How::Again,
+        }
+    }
+
     /// FCSP, with its preload library.
     pub fn fcsp(mode: Mode, library: &Path) -> Self {
         Self {
@@ -225,13 +249,13 @@ impl System {
         match self.how {
             How::Native => SystemKind::Native,
             How::Fcsp { .. } => SystemKind::Fcsp,
-            How::Peer(_) => SystemKind::Peer,
+            How::Again | How::Peer(_) => SystemKind::Peer,
         }
     }
 
-    /// Whether it is none.
+    /// Whether it is none, so that there are no limits.
     pub(crate) fn is_native(&self) -> bool {
-        matches!(self.how, How::Native)
+        matches!(self.how, How::Native | How::Again)
     }
 
     /// Whether it is FCSP, whose tenants' limits can be changed while they run.
@@ -242,7 +266,7 @@ impl System {
     /// Whether a lone tenant has no more than its limit.
     pub(crate) fn has_hard_limit(&self) -> bool {
         match &self.how {
-            How::Native => false,
+            How::Native | How::Again => false,
             How::Fcsp { mode, .. } => *mode == Mode::Strict,
             How::Peer(peer) => peer.hard_limit,
         }
@@ -252,6 +276,7 @@ impl System {
     pub(crate) fn description(&self) -> String {
         match &self.how {
             How::Native => "the driver alone, no limits".into(),
+            How::Again => "the driver alone once more: every ratio should be 1".into(),
             How::Fcsp { mode, .. } => match mode {
                 Mode::Strict => "nobody has more than the limit".into(),
                 Mode::Balanced => "a lone tenant may have the whole device".into(),
@@ -272,6 +297,15 @@ impl System {
         }
         // What is preloaded into the run itself is no part of any system.
         command.env_remove("LD_PRELOAD");
+        let libraries = &site.libraries;
+        for (variable, file) in [
+            ("FCSP_BENCH_NCCL", &libraries.nccl),
+            ("FCSP_BENCH_CUBLAS", &libraries.cublas),
+        ] {
+            if let Some(file) = file {
+                command.env(variable, file);
+            }
+        }
         if let Some(driver) = &site.simulated {
             let mut path = driver.clone().into_os_string();
             if let Some(rest) = std::env::var_os("LD_LIBRARY_PATH").filter(|rest| !rest.is_empty())
@@ -285,7 +319,7 @@ impl System {
             command.env("FCSP_SIM_CPU_COST", "1");
         }
         match &self.how {
-            How::Native => {}
+            How::Native | How::Again => {}
             How::Fcsp { library, mode } => {
                 command
                     .env("LD_PRELOAD", library)
@@ -410,6 +444,7 @@ mod tests {
             arguments: Vec::new(),
             simulated: None,
             scratch: directory.path().into(),
+            libraries: Libraries::default(),
         };
         let tenant = Tenant {
             name: "a".into(),

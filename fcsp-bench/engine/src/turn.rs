@@ -54,6 +54,9 @@ impl Block {
 /// Blocks that a process whose single calls are timed lives for.
 const RENEW_EVERY: u32 = 4;
 
+/// How long a library may take to find all devices and the ways between them.
+const LIBRARY_SECONDS: f64 = 60.0;
+
 /// A system's turn.
 pub(crate) struct Turn<'a> {
     /// All processes.
@@ -113,9 +116,10 @@ impl Turn<'_> {
         self.lab.solo(self.index, &task, seconds)
     }
 
-    /// Asks a process that has the device to itself and may use every processor, for what has threads of its own.
+    /// Asks a process that has the device to itself and may use every processor, for what has threads of its own: a library
+    /// that takes its time when it is opened.
     pub(crate) fn unpinned(&mut self, task: &Task) -> Result<Answer, Failure> {
-        let seconds = self.seconds;
+        let seconds = self.seconds + LIBRARY_SECONDS;
         self.group(&[100])?.ask(0, task, seconds)
     }
 
@@ -135,17 +139,27 @@ impl Turn<'_> {
         self.lab.group(self.index, tenants)
     }
 
-    /// Runs a load on each of a group of tenants with that compute.
+    /// Runs a load on each of a group of tenants with that compute; in a quick run once for each block, whatever metric asks.
     pub(crate) fn together(
         &mut self,
         percents: &[u32],
         loads: &[Load],
         seconds: f64,
     ) -> Result<Shared, Failure> {
-        self.group(percents)?.run(loads, seconds)
+        if !self.quick {
+            return self.group(percents)?.run(loads, seconds);
+        }
+        let key = format!("{} {} {percents:?} {loads:?}", self.index, self.block);
+        if let Some(shared) = self.lab.kept.get(&key) {
+            return Ok(shared.clone());
+        }
+        let shared = self.group(percents)?.run(loads, seconds)?;
+        self.lab.kept.insert(key, shared.clone());
+        Ok(shared)
     }
 
-    /// What a load reaches natively and alone, in progress a nanosecond; measured once for each block, whoever asks.
+    /// What a load reaches natively and alone, in progress a nanosecond; measured once for each block, whichever system asks,
+    /// and in a quick run whatever metric.
     pub(crate) fn native_alone(&mut self, load: &Load, seconds: f64) -> Result<f64, Failure> {
         let key = (format!("{load:?}"), self.block);
         if let Some(rate) = self.alone.get(&key) {

@@ -1,6 +1,6 @@
 //! A report as a table for other programs: a line for each metric of each system.
 
-use crate::catalogue::{self, Better};
+use crate::catalogue::{self, Better, Goal};
 use crate::figures;
 use crate::model::{Metric, Report, System};
 use crate::scores;
@@ -34,6 +34,7 @@ struct Line<'a> {
     ratio_blocks: Option<u32>,
     score_native: Option<f64>,
     score_ideal: Option<f64>,
+    goal: Option<f64>,
     simulated: bool,
     device: &'a str,
     driver: &'a str,
@@ -95,6 +96,7 @@ fn line<'a>(
         ratio_blocks: ratio.map(|it| it.blocks),
         score_native: score.native,
         score_ideal: score.ideal,
+        goal: definition.and_then(Goal::of).map(|it| it.bound),
         simulated: report.simulated,
         device: &report.gpu.name,
         driver: &report.gpu.driver,

@@ -166,9 +166,14 @@ mod tests {
             "higher is better"
         );
         assert_eq!(
-            standing("OH-001", &worse[..5]),
+            standing("OH-001", &worse[..2]),
             Standing::Unsure,
-            "five blocks"
+            "two blocks"
+        );
+        assert_eq!(
+            standing("OH-001", &worse[..5]),
+            Standing::FarWorse,
+            "five blocks, if they are normal"
         );
         assert_eq!(
             standing("OH-001", &[1.02, 1.03, 1.04].repeat(2)),

@@ -1,7 +1,7 @@
 //! From samples to what a report keeps of them.
 
 use crate::model::{Ratio, SAMPLES_KEPT, Stats};
-use fcsp_measure::stats::{mean, median, median_interval, quantile_sorted};
+use fcsp_measure::stats::{log_mean_interval, mean, median, median_interval, quantile_sorted};
 
 impl Stats {
     /// The summary of samples, in any order; `None` where there is none. Samples that are no finite numbers are left out,
@@ -43,8 +43,17 @@ pub fn thin(samples: &[f64]) -> Vec<f64> {
 
 impl Ratio {
     /// The median of `ratios`, one for each block, with its confidence interval; `None` for none.
+    ///
+    /// With fewer blocks than an interval without assumptions takes, it is Student's for their logarithms.
     pub fn of_blocks(ratios: &[f64]) -> Option<Self> {
-        let interval = median_interval(ratios)?;
+        let mut interval = median_interval(ratios)?;
+        if let Some((low, high)) = log_mean_interval(ratios).filter(|_| interval.confidence < 0.95)
+        {
+            // A median far from the mean is within all the same.
+            interval.low = low.min(interval.median);
+            interval.high = high.max(interval.median);
+            interval.confidence = 0.95;
+        }
         Some(Self {
             value: interval.median,
             low: interval.low,

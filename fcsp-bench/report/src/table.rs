@@ -1,9 +1,9 @@
 //! A report for a terminal: what was found of every metric, as wide as the terminal is, and what was not found and why.
 
-use crate::catalogue::{self, Better, Category, Definition};
+use crate::catalogue::{self, Better, Category, Definition, Goal};
 use crate::figures::{self, Standing};
 use crate::grid::{Cell, Grid, Tone};
-use crate::model::{Metric, Report, State, System};
+use crate::model::{Metric, Report, State, System, SystemKind};
 use crate::scores::{self, Scores};
 use std::fmt::Write;
 use std::io::IsTerminal;
@@ -54,6 +54,7 @@ pub fn render(report: &Report, look: Look) -> String {
     for category in Category::ALL {
         text.push_str(&category_table(report, category, look));
     }
+    text.push_str(&goals(report, look));
     text.push_str(&missing(report, look));
     if is_unsure(report) {
         let note = format!(
@@ -296,6 +297,67 @@ fn cell(definition: &Definition, metric: &Metric, detail: Detail) -> Cell {
         return cell;
     }
     cell.and(format!(" ({})", figures::interval(&ratio)), Tone::Faint)
+}
+
+/// FCSP's goals and what it reached of them; nothing where none of them was measured.
+fn goals(report: &Report, look: Look) -> String {
+    let all: Vec<&System> = report
+        .systems
+        .iter()
+        .filter(|it| it.kind == SystemKind::Fcsp)
+        .collect();
+    let rows: Vec<(&Goal, &Definition)> = catalogue::GOALS
+        .iter()
+        .filter_map(|goal| Some((goal, catalogue::find(goal.id)?)))
+        .filter(|(goal, _)| all.iter().any(|system| find(system, goal.id).is_some()))
+        .collect();
+    if all.is_empty() || rows.is_empty() {
+        return String::new();
+    }
+    let build = |systems: &[&System], detail| {
+        // What was published stands there where there is room.
+        let fixed = if detail == Detail::Interval { 4 } else { 3 };
+        let mut grid = Grid::new(fixed);
+        let titles = ["", "Goals of FCSP", "goal", "published"];
+        let names = systems.iter().map(|it| it.system_name.as_str());
+        grid.row(
+            titles
+                .into_iter()
+                .take(fixed)
+                .chain(names)
+                .map(|it| Cell::of(it, Tone::Strong))
+                .collect(),
+        );
+        for (goal, definition) in &rows {
+            let published = goal.published_text(definition);
+            let mut row = vec![
+                Cell::of(definition.id, Tone::Plain),
+                Cell::of(definition.name, Tone::Plain),
+                Cell::of(goal.short(definition), Tone::Plain),
+                Cell::of(published.unwrap_or_else(|| "–".to_owned()), Tone::Faint),
+            ];
+            row.truncate(fixed);
+            row.extend(
+                systems
+                    .iter()
+                    .map(|system| reached(goal, definition, system)),
+            );
+            grid.row(row);
+        }
+        grid
+    };
+    side_by_side(&all, build, look)
+}
+
+/// What a system reached of a goal.
+fn reached(goal: &Goal, definition: &Definition, system: &System) -> Cell {
+    match find(system, goal.id).and_then(|it| it.value) {
+        Some(value) if goal.is_met(definition, value) => {
+            Cell::of(figures::number(value), Tone::Plain).and(" met", Tone::Good)
+        }
+        Some(value) => Cell::of(figures::number(value), Tone::Plain).and(" not met", Tone::Warning),
+        None => Cell::of("–", Tone::Faint),
+    }
 }
 
 /// What has no value and why, and which limits do not hold.

@@ -8,7 +8,7 @@ use crate::install::Install;
 use crate::interrupt;
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
-use fcsp_bench::{Asked, Mode, Site, System};
+use fcsp_bench::{Asked, Libraries, Mode, Site, System};
 use fcsp_bench_report::model::{Report, State};
 use fcsp_bench_report::table::{self, Look};
 use fcsp_core::region;
@@ -30,9 +30,18 @@ pub struct Options {
     /// Which of FCSP's modes [default: all]; native always runs
     #[arg(long, value_name = "SYSTEM", value_enum, value_delimiter = ',')]
     system: Vec<Fcsp>,
+    /// Also the device without any system once more, as native-again: says which of its ratios are not 1, which all should be
+    #[arg(long)]
+    aa: bool,
     /// Another system, as a file describes it
     #[arg(long, value_name = "NAME=FILE", value_parser = parse_peer)]
     peer: Vec<PeerArg>,
+    /// NCCL's libnccl.so.2, for metrics between devices [default: where the dynamic linker finds it]
+    #[arg(long, value_name = "FILE", value_parser = existing, env = "FCSP_BENCH_NCCL")]
+    nccl: Option<PathBuf>,
+    /// cuBLAS's libcublas.so, for LLM-008 [default: where the dynamic linker finds it]
+    #[arg(long, value_name = "FILE", value_parser = existing, env = "FCSP_BENCH_CUBLAS")]
+    cublas: Option<PathBuf>,
     /// Use a simulated device: shows that everything works, and nothing about hardware
     #[arg(long)]
     simulated: bool,
@@ -42,6 +51,11 @@ pub struct Options {
     /// No progress
     #[arg(long)]
     quiet: bool,
+}
+
+/// A file that is there, by a path that holds wherever a tenant runs.
+fn existing(text: &str) -> Result<PathBuf, String> {
+    std::fs::canonicalize(text).map_err(|error| error.to_string())
 }
 
 fn parse_patience(text: &str) -> Result<f64, String> {
@@ -82,6 +96,10 @@ pub fn run(args: &Options) -> Result<Outcome> {
             false => None,
         },
         scratch: scratch.0.clone(),
+        libraries: Libraries {
+            nccl: args.nccl.clone(),
+            cublas: args.cublas.clone(),
+        },
     };
     if let Some(library) = preloaded_everywhere() {
         tracing::warn!(
@@ -119,7 +137,41 @@ pub fn run(args: &Options) -> Result<Outcome> {
         "{}",
         table::render(&report, Look::of_stdout())
     )?;
+    if args.aa {
+        write!(std::io::stdout(), "\n{}\n", sanity(&report))?;
+    }
     Ok(outcome(&report))
+}
+
+/// What native against native came to.
+fn sanity(report: &Report) -> String {
+    let again = report
+        .systems
+        .iter()
+        .filter(|it| it.system_name == System::native_again().name())
+        .flat_map(|it| &it.metrics);
+    let ratios: Vec<_> = again
+        .filter_map(|metric| Some((metric.id.as_str(), metric.ratio?)))
+        .collect();
+    let off: Vec<String> = ratios
+        .iter()
+        .filter(|(_, ratio)| ratio.low > 1.0 || ratio.high < 1.0)
+        .map(|(id, ratio)| {
+            format!(
+                "{id} ({:.3}, {:.3} to {:.3})",
+                ratio.value, ratio.low, ratio.high
+            )
+        })
+        .collect();
+    let held = ratios.len() - off.len();
+    let others = match off.is_empty() {
+        true => String::new(),
+        false => format!("; not those of {}", off.join(", ")),
+    };
+    format!(
+        "Native against native: {held} of {} intervals hold 1{others}. By chance 1 in 20 does not.",
+        ratios.len()
+    )
 }
 
 /// What the dynamic linker loads into every program of this machine.
@@ -144,6 +196,9 @@ fn systems(args: &Options, install: &Install) -> Result<Vec<System>> {
     if !modes.is_empty() {
         let library = install.preload_cuda()?;
         systems.extend(modes.into_iter().map(|mode| System::fcsp(mode, &library)));
+    }
+    if args.aa {
+        systems.push(System::native_again());
     }
     for peer in &args.peer {
         let system = System::peer(&peer.name, &peer.file)

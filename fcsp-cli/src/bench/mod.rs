@@ -25,6 +25,7 @@ Examples:
   fcsp bench --quick --html report.html
   fcsp bench --only 'OH-*,IS-008' --system fcsp-strict --json result.json
   fcsp bench --peer other=other.toml                another system beside them
+  fcsp bench --aa --system native                   how far this machine can be trusted: native against native
   fcsp bench --simulated --quick                    no GPU needed; shows the machinery only
   fcsp bench list                                   what is measured
   fcsp bench compare before.json after.json

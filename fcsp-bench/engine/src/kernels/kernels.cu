@@ -5,8 +5,8 @@
 // kernel was preempted. A kernel that is counted credits `add` to a word of pinned host memory once its first block is
 // done; in a grid of one wave nearly all others are done with it.
 //
-// Simulated devices know `fcsp_work` and `fcsp_read` by their names and parameters. They run the others for a time that
-// follows from the number of threads, and compute nothing.
+// Simulated devices know `fcsp_work`, `fcsp_read`, `fcsp_stamped` and `fcsp_chase` by their names and parameters. They run the
+// others for a time that follows from the number of threads, and compute nothing.
 
 __device__ void credit(unsigned long long *counter, unsigned long long add) {
     if (threadIdx.x == 0 && blockIdx.x == 0 && counter) {
@@ -52,29 +52,36 @@ extern "C" __global__ void fcsp_read(unsigned iters, unsigned long long *counter
     credit(counter, add);
 }
 
-// Reads that depend on each other: one thread follows `hops` pointers (places of 128 bytes) through `set`, and adds up the
-// cycles of each read. A read during which the kernel was preempted takes longer than any cache or memory and is left out.
-// `out` gets the cycles and the number of reads.
+// Reads that depend on each other: each block follows `hops` pointers (places of 128 bytes) through its own part of `set`,
+// and adds up the cycles of each read. A read during which the kernel was preempted takes longer than any cache or memory
+// and is left out. A block has four words of `out`: the cycles, the number of reads, how many of them took `hit_cycles` or
+// less, and the place where it begins and where it ended.
 #define LINE_WORDS 32
 #define CYCLES_MAX 20000
-extern "C" __global__ void fcsp_chase(const unsigned *set, unsigned hops, unsigned long long *out) {
-    unsigned place = 0;
-    unsigned long long cycles = 0, reads = 0;
+extern "C" __global__ void fcsp_chase(const unsigned *set, unsigned hops, unsigned hit_cycles, unsigned long long *out) {
+    unsigned long long *mine = out + 4ull * blockIdx.x;
+    unsigned place = (unsigned)mine[3];
+    unsigned long long cycles = 0, reads = 0, hits = 0;
     for (unsigned hop = 0; hop < hops; ++hop) {
         const long long began = clock64();
-        place = __ldcg(set + (unsigned long long)place * LINE_WORDS);
+        // Past the first-level cache, which no two programs share.
+        const unsigned next = __ldcg(set + (unsigned long long)place * LINE_WORDS);
         // Never so, but known only once the read is there; the clock is not read before.
-        if (place == 0xffffffffu) {
+        if (next == 0xffffffffu) {
             break;
         }
+        place = next;
         const long long took = clock64() - began;
         if (took < CYCLES_MAX) {
             cycles += took;
             reads += 1;
+            hits += took <= hit_cycles;
         }
     }
-    out[0] = cycles;
-    out[1] = reads;
+    mine[0] = cycles;
+    mine[1] = reads;
+    mine[2] = hits;
+    mine[3] = place;
 }
 
 // As fcsp_work, and its first thread notes when it began and ended by the device's clock, in nanoseconds.

@@ -8,10 +8,10 @@ use crate::turn::{Block, Turn};
 use fcsp_measure::stats::jain_weighted;
 
 pub(super) const MEASURES: &[Measure] = &[
-    measure("BW-001", [0.7, 0.4], isolation),
-    measure("BW-002", [0.6, 0.15], fairness),
-    measure("BW-003", [0.7, 0.4], saturation),
-    measure("BW-004", [0.6, 0.4], interference),
+    measure("BW-001", [0.7, 0.2], isolation),
+    measure("BW-002", [0.6, 0.1], fairness),
+    measure("BW-003", [0.7, 0.01], saturation),
+    measure("BW-004", [0.6, 0.2], interference),
 ];
 
 const fn measure(

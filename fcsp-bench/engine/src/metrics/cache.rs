@@ -3,40 +3,31 @@
 use super::{Measure, Needs, Value};
 use crate::failure::Failure;
 use crate::figures::median;
-use crate::lab::numbers;
-use crate::protocol::{Load, Task};
+use crate::lab::{number, numbers};
+use crate::protocol::{Answer, Load, Task};
 use crate::turn::{Block, Turn};
 use fcsp_measure::clock::now_ns;
+use fcsp_measure::stats::mean;
 
 pub(super) const MEASURES: &[Measure] = &[
-    measure("CACHE-001", [0.05, 0.01], Value::Own, counters),
-    measure("CACHE-002", [0.05, 0.01], Value::Own, counters),
-    measure("CACHE-003", [0.5, 0.3], Value::Own, collision),
-    measure("CACHE-004", [0.5, 0.2], Value::Own, contention),
+    measure("CACHE-001", [0.5, 0.12], hits),
+    measure("CACHE-002", [0.5, 0.15], evictions),
+    measure("CACHE-003", [0.7, 0.2], collision),
+    measure("CACHE-004", [0.5, 0.12], contention),
 ];
 
 const fn measure(
     id: &'static str,
     seconds: [f64; 2],
-    value: Value,
     block: fn(&mut Turn<'_>) -> Result<Block, Failure>,
 ) -> Measure {
     Measure {
         id,
         seconds,
         needs: Needs::Compute,
-        value,
+        value: Value::Own,
         block,
     }
-}
-
-/// What would be needed is not asked for: reading counters takes the vendor's profiling library and, on most machines, the
-/// administrator.
-fn counters(_turn: &mut Turn<'_>) -> Result<Block, Failure> {
-    Err(Failure::not_run(
-        "needs permission to read performance counters, and fcsp bench cannot read them yet; what neighbours do to the \
-         cache is in CACHE-003 and CACHE-004 by time",
-    ))
 }
 
 /// A set of that part of the cache, in whole lines.
@@ -49,15 +40,108 @@ fn set(turn: &Turn<'_>, percent: u64) -> Result<u64, Failure> {
     }
 }
 
+/// Part of the cache that the tenant's set has where it must fit, in percent.
+const SET_PERCENT: u64 = 25;
+/// How long the neighbour has between two passes of the tenant's.
+const PAUSE_US: f64 = 5_000.0;
+
+/// The tenant's chase: alone, which finds out what a hit is, and beside a neighbour for the whole time.
+struct Chased {
+    alone: Answer,
+    beside: Answer,
+}
+
+fn chased(
+    turn: &mut Turn<'_>,
+    neighbour: Load,
+    passes: u32,
+    count: u32,
+    pause_us: f64,
+) -> Result<Chased, Failure> {
+    let bytes = set(turn, SET_PERCENT)?;
+    let seconds = turn.seconds;
+    let count = turn.count(count);
+    let chase = |hit_cycles, until_ns| Task::Chase {
+        bytes,
+        passes,
+        count,
+        hit_cycles,
+        pause_us,
+        until_ns,
+    };
+    let group = turn.group(&[50, 50])?;
+    let alone = group.ask(0, &chase(0, 0), seconds)?;
+    let hit_cycles = number(&alone, "hit_cycles")? as u32;
+    let to_ns = now_ns() + (seconds * 1e9) as u64;
+    group.begin(1, neighbour, to_ns)?;
+    let beside = group.ask(0, &chase(hit_cycles, to_ns), seconds);
+    group.finish(1, seconds)?;
+    Ok(Chased {
+        alone,
+        beside: beside?,
+    })
+}
+
+/// A neighbour that fills memory as large as the cache.
+fn storm(turn: &Turn<'_>) -> Load {
+    Load::Inside {
+        bytes: turn.lab.device.cache_bytes.max(1 << 20),
+        fill: true,
+    }
+}
+
+/// A figure of each kernel; an error where there was none.
+fn of_kernels<'a>(answer: &'a Answer, name: &str) -> Result<&'a [f64], Failure> {
+    match numbers(answer, name)? {
+        [] => Err(Failure::failed(
+            "the tenant did not come to read its set once, or every read was interrupted",
+        )),
+        values => Ok(values),
+    }
+}
+
+fn hits(turn: &mut Turn<'_>) -> Result<Block, Failure> {
+    let neighbour = storm(turn);
+    let chased = chased(turn, neighbour, 4, 20, 0.0)?;
+    let alone = mean(of_kernels(&chased.alone, "hit_percent")?);
+    Ok(Block::of(mean(of_kernels(&chased.beside, "hit_percent")?))
+        .with("alone", alone, "%")
+        .with(
+            "a read from the cache",
+            number(&chased.alone, "cache_cycles")?,
+            "cycles",
+        )
+        .with(
+            "a read from memory",
+            number(&chased.alone, "memory_cycles")?,
+            "cycles",
+        ))
+}
+
+fn evictions(turn: &mut Turn<'_>) -> Result<Block, Failure> {
+    let neighbour = storm(turn);
+    let chased = chased(turn, neighbour, 1, 20, PAUSE_US)?;
+    let misses =
+        |answer| -> Result<f64, Failure> { Ok(100.0 - median(of_kernels(answer, "hit_percent")?)) };
+    let (alone, beside) = (misses(&chased.alone)?, misses(&chased.beside)?);
+    Ok(Block::of((beside - alone).max(0.0))
+        .comparing(beside)
+        .with("alone", alone, "%")
+        .with("beside the neighbour", beside, "%"))
+}
+
+/// Parts of the cache of the sets that fit together, and of those that do not, in percent.
+const SETS_PERCENT: [u64; 2] = [10, 60];
+
 fn collision(turn: &mut Turn<'_>) -> Result<Block, Failure> {
-    let seconds = turn.seconds / 2.0;
-    let mut rates = Vec::new();
-    // Both sets of the first fit together, those of the second do not.
-    for percent in [10, 60] {
+    let seconds = turn.seconds / (2.0 * SETS_PERCENT.len() as f64);
+    let (mut rates, mut alone) = (Vec::new(), Vec::new());
+    for percent in SETS_PERCENT {
         let load = Load::Read {
             buffer_bytes: set(turn, percent)?,
             pass_bytes: 256 << 20,
         };
+        alone.push(turn.native_alone(&load, seconds)?);
         rates.push(
             turn.together(&[50, 50], &[load.clone(), load], seconds)?
                 .rates()[0],
@@ -66,34 +150,21 @@ fn collision(turn: &mut Turn<'_>) -> Result<Block, Failure> {
     if rates[0] <= 0.0 {
         return Err(Failure::failed("the tenant read nothing"));
     }
-    Ok(Block::of(100.0 * (1.0 - rates[1] / rates[0]))
+    // A large set may be read more slowly by a lone program too.
+    let kept = rates[1] / rates[0] / (alone[1] / alone[0]);
+    Ok(Block::of((100.0 * (1.0 - kept)).max(0.0))
         .comparing(rates[1])
         .with("sets that fit", rates[0], "GB/s")
-        .with("sets that do not fit", rates[1], "GB/s"))
+        .with("sets that do not fit", rates[1], "GB/s")
+        .with("natively alone, the small set", alone[0], "GB/s")
+        .with("natively alone, the large set", alone[1], "GB/s"))
 }
 
 fn contention(turn: &mut Turn<'_>) -> Result<Block, Failure> {
-    let (bytes, cache) = (set(turn, 25)?, turn.lab.device.cache_bytes);
-    let seconds = turn.seconds;
-    let count = turn.count(200);
-    let group = turn.group(&[50, 50])?;
-    let chase = Task::Chase {
-        bytes,
-        hops: 2_000,
-        count,
-    };
-    let alone = median(numbers(&group.ask(0, &chase, seconds)?, "read_cycles")?);
-    let storm = Load::Inside {
-        bytes: cache.max(1 << 20),
-        fill: true,
-    };
-    group.begin(1, storm, now_ns() + (seconds * 1e9) as u64)?;
-    let beside = group.ask(0, &chase, seconds + 5.0);
-    group.finish(1, seconds)?;
-    let beside = median(numbers(&beside?, "read_cycles")?);
-    if alone <= 0.0 {
-        return Err(Failure::failed("every read was interrupted"));
-    }
+    let neighbour = storm(turn);
+    let chased = chased(turn, neighbour, 2, 40, 0.0)?;
+    let alone = median(of_kernels(&chased.alone, "read_cycles")?);
+    let beside = median(of_kernels(&chased.beside, "read_cycles")?);
     Ok(Block::of(100.0 * (beside - alone) / alone)
         .comparing(beside)
         .with("alone", alone, "cycles")

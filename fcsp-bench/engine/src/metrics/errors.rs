@@ -10,9 +10,15 @@ use fcsp_measure::stats::mean;
 use std::time::Duration;
 
 pub(super) const MEASURES: &[Measure] = &[
-    measure("ERR-001", [0.5, 0.3], Needs::Nothing, Value::Own, detection),
-    measure("ERR-002", [2.0, 1.0], Needs::Nothing, Value::Own, recovery),
-    measure("ERR-003", [0.3, 0.1], Needs::Nothing, Value::Worst, grace),
+    measure(
+        "ERR-001",
+        [0.5, 0.12],
+        Needs::Nothing,
+        Value::Own,
+        detection,
+    ),
+    measure("ERR-002", [2.0, 0.36], Needs::Nothing, Value::Own, recovery),
+    measure("ERR-003", [0.3, 0.05], Needs::Nothing, Value::Worst, grace),
 ];
 
 const fn measure(

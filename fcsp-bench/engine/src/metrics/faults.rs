@@ -16,7 +16,7 @@ const FREE_AGAIN_WITHIN_NS: u64 = 5 * NS_PER_S;
 
 /// In turn an illegal access, a kill inside an allocation and one inside a launch.
 pub(super) fn faults(turn: &mut Turn<'_>) -> Result<Block, Failure> {
-    let seconds = (turn.seconds / 3.0).max(0.8);
+    let seconds = (turn.seconds / 3.0).max(0.5);
     let tenants = turn.lab.tenants(&[50, 50]);
     let mut seen = Vec::new();
     let mut random = Random::new(u64::from(turn.block) + 1);

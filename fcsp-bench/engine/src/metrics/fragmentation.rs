@@ -16,7 +16,7 @@ pub(super) const MEASURES: &[Measure] = &[
 const fn measure(id: &'static str, block: fn(&mut Turn<'_>) -> Result<Block, Failure>) -> Measure {
     Measure {
         id,
-        seconds: [0.2, 0.06],
+        seconds: [0.2, 0.04],
         needs: Needs::Memory,
         value: Value::Own,
         block,

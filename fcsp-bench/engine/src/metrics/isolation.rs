@@ -20,39 +20,39 @@ pub(super) const MEASURES: &[Measure] = &[
         Value::Worst,
         limit_accuracy,
     ),
-    measure("IS-002", [0.1, 0.03], Needs::Memory, Value::Own, refusal),
+    measure("IS-002", [0.1, 0.02], Needs::Memory, Value::Own, refusal),
     measure(
         "IS-003",
-        [1.0, 0.6],
+        [1.0, 0.3],
         Needs::Compute,
         Value::Own,
         compute_accuracy,
     ),
-    measure("IS-004", [1.2, 1.2], Needs::Compute, Value::Own, response),
+    measure("IS-004", [1.2, 0.9], Needs::Compute, Value::Own, response),
     measure(
         "IS-005",
-        [1.0, 0.5],
+        [1.0, 0.4],
         Needs::Nothing,
         Value::Worst,
         memory_isolation,
     ),
     measure(
         "IS-006",
-        [1.0, 0.6],
+        [1.0, 0.3],
         Needs::Compute,
         Value::Own,
         compute_isolation,
     ),
     measure(
         "IS-007",
-        [0.9, 0.6],
+        [0.9, 0.38],
         Needs::Compute,
         Value::Own,
         consistency,
     ),
-    measure("IS-008", [0.8, 0.3], Needs::Compute, Value::Own, fairness),
-    measure("IS-009", [0.5, 0.6], Needs::Compute, Value::Own, noise),
-    measure("IS-010", [4.0, 2.4], Needs::Nothing, Value::Worst, faults),
+    measure("IS-008", [0.8, 0.1], Needs::Compute, Value::Own, fairness),
+    measure("IS-009", [0.5, 0.28], Needs::Compute, Value::Own, noise),
+    measure("IS-010", [4.0, 1.5], Needs::Nothing, Value::Worst, faults),
 ];
 
 const fn measure(
@@ -372,7 +372,8 @@ fn compute_isolation(turn: &mut Turn<'_>) -> Result<Block, Failure> {
 }
 
 fn consistency(turn: &mut Turn<'_>) -> Result<Block, Failure> {
-    let seconds = turn.seconds.max(0.6);
+    // Three windows at least.
+    let seconds = turn.seconds.max(0.38);
     let steps = Load::Steps {
         kernels: 10,
         us: 100.0,

@@ -10,14 +10,14 @@ use fcsp_measure::stats::{cv, mean};
 
 pub(super) const MEASURES: &[Measure] = &[
     measure("LLM-001", [0.15, 0.03], Needs::Nothing, attention),
-    measure("LLM-002", [0.3, 0.06], Needs::Nothing, cache),
-    measure("LLM-003", [0.25, 0.05], Needs::Nothing, batches),
-    measure("LLM-004", [0.4, 0.1], Needs::Nothing, tokens),
-    measure("LLM-005", [0.15, 0.03], Needs::Nothing, pool),
+    measure("LLM-002", [0.3, 0.04], Needs::Nothing, cache),
+    measure("LLM-003", [0.25, 0.03], Needs::Nothing, batches),
+    measure("LLM-004", [0.4, 0.06], Needs::Nothing, tokens),
+    measure("LLM-005", [0.15, 0.02], Needs::Nothing, pool),
     measure("LLM-006", [0.15, 0.03], Needs::Nothing, streams),
     measure("LLM-007", [0.1, 0.03], Needs::Nothing, large),
     measure("LLM-008", [0.15, 0.03], Needs::Nothing, precision),
-    measure("LLM-009", [0.5, 0.3], Needs::Compute, dynamic),
+    measure("LLM-009", [0.5, 0.2], Needs::Compute, dynamic),
     measure("LLM-010", [0.3, 0.1], Needs::Nothing, devices),
 ];
 
@@ -228,7 +228,7 @@ fn precision(turn: &mut Turn<'_>) -> Result<Block, Failure> {
 }
 
 fn dynamic(turn: &mut Turn<'_>) -> Result<Block, Failure> {
-    let seconds = turn.seconds.max(0.3);
+    let seconds = turn.seconds.max(0.2);
     let loads = [
         Load::Batches {
             us: 25.0,

@@ -9,16 +9,16 @@ use crate::system::Tenant;
 use crate::turn::{Block, Turn};
 
 pub(super) const MEASURES: &[Measure] = &[
-    measure("OH-001", [0.1, 0.03], Value::Own, launch),
+    measure("OH-001", [0.1, 0.015], Value::Own, launch),
     measure("OH-002", [0.1, 0.03], Value::Own, allocation),
     measure("OH-003", [0.1, 0.03], Value::Own, free),
-    measure("OH-004", [0.4, 0.3], Value::LessNative, context),
-    measure("OH-005", [0.1, 0.03], Value::LessNative, interception),
-    measure("OH-006", [0.3, 0.3], Value::LessNative, contention),
-    measure("OH-007", [0.1, 0.03], Value::LessNative, tracking),
+    measure("OH-004", [0.4, 0.18], Value::LessNative, context),
+    measure("OH-005", [0.1, 0.02], Value::LessNative, interception),
+    measure("OH-006", [0.3, 0.2], Value::LessNative, contention),
+    measure("OH-007", [0.1, 0.015], Value::LessNative, tracking),
     measure("OH-008", [0.3, 0.06], Value::LessNative, limiter),
-    measure("OH-009", [0.8, 0.3], Value::LessNative, watching),
-    measure("OH-010", [0.3, 0.12], Value::LackPercent, throughput),
+    measure("OH-009", [0.8, 0.2], Value::LessNative, watching),
+    measure("OH-010", [0.3, 0.1], Value::LackPercent, throughput),
 ];
 
 const fn measure(

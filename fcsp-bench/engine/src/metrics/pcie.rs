@@ -9,8 +9,8 @@ use crate::turn::{Block, Turn};
 pub(super) const MEASURES: &[Measure] = &[
     measure("PCIE-001", [0.1, 0.03], Needs::Nothing, to_device),
     measure("PCIE-002", [0.1, 0.03], Needs::Nothing, to_host),
-    measure("PCIE-003", [0.4, 0.3], Needs::Nothing, contention),
-    measure("PCIE-004", [0.2, 0.06], Needs::Nothing, pinned),
+    measure("PCIE-003", [0.4, 0.1], Needs::Nothing, contention),
+    measure("PCIE-004", [0.2, 0.04], Needs::Nothing, pinned),
 ];
 
 const fn measure(

@@ -10,10 +10,10 @@ use crate::turn::{Block, Turn};
 use fcsp_measure::clock::now_ns;
 
 pub(super) const MEASURES: &[Measure] = &[
-    measure("SCHED-001", [0.5, 0.3], Needs::Nothing, hand_over),
-    measure("SCHED-002", [0.1, 0.03], Needs::Nothing, begin),
-    measure("SCHED-003", [0.5, 0.2], Needs::Compute, streams),
-    measure("SCHED-004", [0.7, 0.3], Needs::Nothing, arrival),
+    measure("SCHED-001", [0.5, 0.15], Needs::Nothing, hand_over),
+    measure("SCHED-002", [0.1, 0.02], Needs::Nothing, begin),
+    measure("SCHED-003", [0.5, 0.12], Needs::Compute, streams),
+    measure("SCHED-004", [0.7, 0.15], Needs::Nothing, arrival),
 ];
 
 const fn measure(
@@ -31,12 +31,18 @@ const fn measure(
     }
 }
 
+/// Length of a kernel: what is not known of the window's ends is at most one of them.
+const STAMPED_US: f64 = 200.0;
+/// Hand-overs that a gap is told from, and how much of the time may seem to be used twice before tenants run side by side.
+const HAND_OVERS_MIN: usize = 3;
+const TWICE_MAX: f64 = 0.05;
+
 fn hand_over(turn: &mut Turn<'_>) -> Result<Block, Failure> {
-    let seconds = turn.seconds.max(0.3);
+    let seconds = turn.seconds.max(0.2);
     let group = turn.group(&[50, 50])?;
     let from_ns = now_ns() + 30_000_000;
     let task = Task::Stamped {
-        kernel_us: 500.0,
+        kernel_us: STAMPED_US,
         from_ns,
         to_ns: from_ns + (seconds * 1e9) as u64,
     };
@@ -48,45 +54,113 @@ fn hand_over(turn: &mut Turn<'_>) -> Result<Block, Failure> {
     // Both answers are taken, so that none is left for the next task.
     for member in 0..2 {
         match group.finish(member, seconds) {
-            Ok(answer) => stamps.extend(answer.points.iter().map(|&(from, to)| (from, to, member))),
+            Ok(answer) => stamps.push(answer.points),
             Err(error) => failure = Some(error),
         }
     }
     if let Some(error) = failure {
         return Err(error);
     }
-    let (within, between) = gaps(stamps);
-    if between.len() < 3 {
+    let found = hand_overs(&stamps)
+        .ok_or_else(|| Failure::failed("the two tenants' kernels never ran in the same time"))?;
+    if found.lost < -TWICE_MAX {
         return Err(Failure::not_run(
-            "the two tenants' kernels ran at the same time, so nothing is handed over",
+            "the two tenants' kernels ran side by side, so nothing is handed over",
         ));
     }
-    let (within, gap) = (median(&within), median(&between));
-    Ok(Block::of(gap - within)
-        .comparing(gap.max(0.001))
-        .with("hand-overs", between.len() as f64, "")
-        .with("between two kernels of one", within, "us")
-        .with("at a hand-over", gap, "us")
-        .with("at a hand-over, p99", quantile(&between, 0.99), "us"))
+    if found.count < HAND_OVERS_MIN {
+        return Err(Failure::failed(format!(
+            "the device was handed over {} times, which is too seldom to tell anything",
+            found.count
+        )));
+    }
+    Ok(Block::of(found.gap_us)
+        .comparing(found.gap_us.max(0.1))
+        .with("hand-overs", found.count as f64, "")
+        .with("of the time, for hand-overs", 100.0 * found.lost, "%")
+        .with("a kernel with its gap", found.period_us, "us"))
 }
 
-/// Gaps between two kernels of one tenant, and at hand-overs, in microseconds. A kernel that was interrupted is itself a
-/// hand-over there and back, whose gaps are not between kernels: kernels that overlap are left out.
-fn gaps(mut stamps: Vec<(u64, u64, usize)>) -> (Vec<f64>, Vec<f64>) {
-    stamps.retain(|stamp| stamp.1 > stamp.0 && stamp.0 > 0);
-    stamps.sort_unstable();
-    let (mut within, mut between) = (Vec::new(), Vec::new());
-    for pair in stamps.windows(2) {
-        let (before, after) = (pair[0], pair[1]);
-        let Some(gap) = after.0.checked_sub(before.1) else {
-            continue;
-        };
-        match before.2 == after.2 {
-            true => within.push(gap as f64 / 1e3),
-            false => between.push(gap as f64 / 1e3),
+/// What hand-overs between tenants took.
+struct HandOvers {
+    count: usize,
+    /// Of the device's time while all tenants had work, the part in which none of it was done.
+    lost: f64,
+    /// That time for each hand-over.
+    gap_us: f64,
+    /// From the beginning of a kernel to the next of the same tenant.
+    period_us: f64,
+}
+
+/// Finds them in the beginnings and ends of all tenants' kernels, which have one length.
+///
+/// A tenant may be interrupted within a kernel, and what it does of it after that is not seen. So the gaps are not looked
+/// for; the time is counted that the work does not explain.
+fn hand_overs(stamps: &[Vec<(u64, u64)>]) -> Option<HandOvers> {
+    // An end comes before a beginning at the same time.
+    let mut events: Vec<(u64, bool, usize)> = Vec::new();
+    let mut kernels = Vec::new();
+    for (tenant, stamps) in stamps.iter().enumerate() {
+        for &(begin, end) in stamps.iter().filter(|it| it.0 > 0 && it.1 > it.0) {
+            events.extend([(begin, true, tenant), (end, false, tenant)]);
+            kernels.push((tenant, begin, end));
         }
     }
-    (within, between)
+    events.sort_unstable();
+    kernels.sort_unstable();
+    // While every tenant has work.
+    let of = |tenant: usize| kernels.iter().filter(move |it| it.0 == tenant);
+    let from_ns = (0..stamps.len())
+        .map(|it| of(it).map(|it| it.1).min())
+        .max()??;
+    let to_ns = (0..stamps.len())
+        .map(|it| of(it).map(|it| it.2).max())
+        .reduce(|a, b| Some(a?.min(b?)))??;
+    if to_ns <= from_ns {
+        return None;
+    }
+    let others_between = |tenant: usize, from: u64, to: u64| {
+        let at = events.partition_point(|event| event.0 < from);
+        let upto = events[at..].iter().take_while(|event| event.0 <= to);
+        upto.into_iter().any(|event| event.2 != tenant)
+    };
+    let periods: Vec<f64> = kernels
+        .windows(2)
+        .filter(|pair| pair[0].0 == pair[1].0)
+        .filter(|pair| !others_between(pair[0].0, pair[0].1, pair[1].1))
+        .map(|pair| (pair[1].1 - pair[0].1) as f64)
+        .collect();
+    let Some(period_ns) = fcsp_measure::stats::median(&periods) else {
+        // Neither is ever seen alone.
+        return Some(HandOvers {
+            count: 0,
+            lost: -1.0,
+            gap_us: 0.0,
+            period_us: 0.0,
+        });
+    };
+    let work: f64 = kernels
+        .iter()
+        .map(|&(_, begin, end)| match (begin >= from_ns, end <= to_ns) {
+            (true, true) => 1.0,
+            _ if end <= from_ns || begin >= to_ns => 0.0,
+            // Nobody knows how much of it lies outside.
+            _ => 0.5,
+        })
+        .sum();
+    let within = events
+        .iter()
+        .filter(|event| (from_ns..=to_ns).contains(&event.0));
+    let owners: Vec<usize> = within.map(|event| event.2).collect();
+    let count = owners.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    let whole_ns = (to_ns - from_ns) as f64;
+    let lost_ns = whole_ns - work * period_ns;
+    Some(HandOvers {
+        count,
+        lost: lost_ns / whole_ns,
+        gap_us: lost_ns / count.max(1) as f64 / 1e3,
+        period_us: period_ns / 1e3,
+    })
 }
 
 fn begin(turn: &mut Turn<'_>) -> Result<Block, Failure> {
@@ -169,20 +243,60 @@ fn arrival(turn: &mut Turn<'_>) -> Result<Block, Failure> {
 mod tests {
     use super::*;
 
+    /// Two tenants that take turns of that length; what each notes. Where they are interrupted within a kernel, they go on
+    /// with it in their next turn.
+    fn turns(slice_ns: u64, gap_ns: u64, kernel_ns: u64, interrupts: bool) -> Vec<Vec<(u64, u64)>> {
+        let mut stamps = vec![Vec::new(), Vec::new()];
+        let mut open: [Option<(u64, u64)>; 2] = [None, None];
+        let mut now = 1_000;
+        for turn in 0..100 {
+            let tenant = turn % 2;
+            let ends = now + slice_ns;
+            loop {
+                let (begin, done) = open[tenant].take().unwrap_or((now, 0));
+                let left = kernel_ns - done;
+                if now + left > ends {
+                    match interrupts {
+                        true => open[tenant] = Some((begin, done + ends - now)),
+                        // It has not begun.
+                        false => now = now.min(ends),
+                    }
+                    break;
+                }
+                now += left;
+                stamps[tenant].push((begin, now));
+            }
+            now = match interrupts {
+                true => ends,
+                false => now,
+            } + gap_ns;
+        }
+        stamps
+    }
+
     #[test]
-    fn gaps_within_a_tenant_and_at_hand_overs_are_told_apart() {
-        let stamps = vec![
-            (1_000, 2_000, 0),
-            (2_010, 3_000, 0),
-            (13_000, 14_000, 1),
-            // Interrupted: it lies around the next.
-            (20_000, 40_000, 1),
-            (30_000, 31_000, 0),
-            // Never ran.
-            (0, 0, 1),
-        ];
-        let (within, between) = gaps(stamps);
-        assert_eq!(within, [0.01, 6.0]);
-        assert_eq!(between, [10.0]);
+    fn what_a_hand_over_takes_is_found_whether_kernels_are_interrupted_or_not() {
+        for (gap_ns, interrupts) in [(233_000, true), (100_000, false), (0, true), (0, false)] {
+            let stamps = turns(2_150_000, gap_ns, 200_000, interrupts);
+            let found = hand_overs(&stamps).expect("both ran");
+            let wanted = gap_ns as f64 / 1e3;
+            assert!(
+                (found.gap_us - wanted).abs() < 4.0,
+                "{} of {wanted} us, {} times",
+                found.gap_us,
+                found.count
+            );
+            assert!((95..=99).contains(&found.count), "{}", found.count);
+        }
+    }
+
+    #[test]
+    fn tenants_side_by_side_hand_nothing_over() {
+        let kernels =
+            |from: u64| (0..100).map(move |it| (from + it * 1_000, from + it * 1_000 + 990));
+        let stamps = [kernels(1_000).collect(), kernels(1_500).collect()];
+        let found = hand_overs(&stamps).expect("both ran");
+        assert!(found.lost < -TWICE_MAX, "{}", found.lost);
+        assert!(hand_overs(&[vec![(1, 2)], vec![]]).is_none());
     }
 }

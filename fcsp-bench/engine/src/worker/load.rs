@@ -30,10 +30,20 @@ const BATCHES: [(u32, &str); 4] = [
     (32, "size_32"),
 ];
 
-/// Runs it.
-pub(crate) fn run(gpu: &Gpu, load: &Load, from_ns: u64, to_ns: u64) -> Result<Answer, Trouble> {
-    let mut ready = Ready::prepare(gpu, load)?;
+/// Gets everything that it needs, and waits until that is there.
+pub(crate) fn prepare(gpu: &Gpu, load: &Load) -> Result<Ready, Trouble> {
+    let ready = Ready::prepare(gpu, load)?;
     gpu.synchronize()?;
+    Ok(ready)
+}
+
+/// Runs what was prepared.
+pub(crate) fn run(
+    gpu: &Gpu,
+    mut ready: Ready,
+    from_ns: u64,
+    to_ns: u64,
+) -> Result<Answer, Trouble> {
     sleep_until_ns(from_ns);
     let cpu_ns = cpu_ns();
     let began_ns = now_ns();
@@ -116,8 +126,8 @@ impl Steps {
 }
 
 /// A load with all that it needs.
-struct Ready<'a> {
-    load: &'a Load,
+pub(crate) struct Ready {
+    load: Load,
     buffer: Option<CUdeviceptr>,
     other: Option<CUdeviceptr>,
     graph: Option<CUgraphExec>,
@@ -125,10 +135,10 @@ struct Ready<'a> {
     counts_bytes_by_time: bool,
 }
 
-impl<'a> Ready<'a> {
-    fn prepare(gpu: &Gpu, load: &'a Load) -> Result<Self, Trouble> {
+impl Ready {
+    fn prepare(gpu: &Gpu, load: &Load) -> Result<Self, Trouble> {
         let mut ready = Self {
-            load,
+            load: load.clone(),
             buffer: None,
             other: None,
             graph: None,
@@ -180,7 +190,7 @@ impl<'a> Ready<'a> {
     /// Works until then; the lengths of steps.
     fn go(&mut self, gpu: &Gpu, to_ns: u64) -> Result<Steps, Trouble> {
         let mut steps = Steps::default();
-        match *self.load {
+        match self.load {
             Load::Kernels { us } => {
                 let iters = gpu.iters(us)?;
                 let nominal_ns = (us * 1e3) as u64;

@@ -4,6 +4,7 @@
 //! answer; only a fault that takes the process with it does not, which the run then sees.
 
 mod calls;
+mod chase;
 mod copies;
 mod device_clock;
 mod events;
@@ -11,6 +12,7 @@ mod faults;
 mod fragments;
 mod gpu;
 mod language;
+mod libraries;
 mod load;
 mod memory;
 mod nccl;
@@ -67,6 +69,7 @@ fn private_stdout() -> std::io::Result<std::fs::File> {
 struct Worker {
     gpu: Option<Gpu>,
     marked: Option<sharing::Marked>,
+    ready: Option<load::Ready>,
     nccl: Option<nccl::Ring>,
     products: Option<products::Library>,
 }
@@ -115,7 +118,24 @@ impl Worker {
                 from_ns,
                 to_ns,
             } => device_clock::stamped(gpu, *kernel_us, *from_ns, *to_ns),
-            Task::Chase { bytes, hops, count } => device_clock::chase(gpu, *bytes, *hops, *count),
+            Task::Chase {
+                bytes,
+                passes,
+                count,
+                hit_cycles,
+                pause_us,
+                until_ns,
+            } => chase::measure(
+                gpu,
+                chase::Asked {
+                    bytes: *bytes,
+                    passes: *passes,
+                    count: *count,
+                    hit_cycles: *hit_cycles,
+                    pause_us: *pause_us,
+                    until_ns: *until_ns,
+                },
+            ),
             Task::Call { call, thousands } => calls::cheap(gpu, *call, *thousands),
             Task::Allocate { way, bytes, count } => memory::allocate(gpu, *way, *bytes, *count),
             Task::Fill { way, most_bytes } => memory::fill(gpu, *way, *most_bytes),
@@ -137,11 +157,14 @@ impl Worker {
                 count,
                 held_max,
             } => memory::cache_trace(gpu, *way, *block_bytes, *count, *held_max),
-            Task::Run {
-                load,
-                from_ns,
-                to_ns,
-            } => load::run(gpu, load, *from_ns, *to_ns),
+            Task::Prepare { load } => {
+                self.ready = Some(load::prepare(gpu, load)?);
+                Ok(Answer::default())
+            }
+            Task::Run { from_ns, to_ns } => match self.ready.take() {
+                Some(ready) => load::run(gpu, ready, *from_ns, *to_ns),
+                None => Err(Trouble::new("no load was prepared")),
+            },
             Task::Attention { heads, rows, count } => {
                 language::attention(gpu, *heads, *rows, *count)
             }

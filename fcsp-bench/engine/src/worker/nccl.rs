@@ -1,6 +1,7 @@
 //! Collectives between all devices of the process, by NCCL, which is opened if it is there and never linked.
 
 use super::gpu::{Gpu, load_work, stream};
+use super::libraries;
 use crate::driver::{Trouble, call};
 use crate::protocol::{Answer, Collective};
 use cuda_sys::{CUcontext, CUdeviceptr, CUfunction, CUstream};
@@ -54,6 +55,23 @@ struct Rank {
     comm: Comm,
 }
 
+/// What a rank sends from and receives in.
+type Buffers = (CUdeviceptr, CUdeviceptr);
+
+impl Rank {
+    /// Makes its device's context current.
+    fn enter(&self, gpu: &Gpu) -> Result<(), Trouble> {
+        // SAFETY: a retained context.
+        unsafe { call!(gpu.api, ctx_set_current(self.context)) }
+    }
+
+    /// Launches work that fills its device.
+    fn work(&self, gpu: &Gpu, iters: u32) -> Result<(), Trouble> {
+        self.enter(gpu)?;
+        gpu.launch_in(self.work, self.stream, iters)
+    }
+}
+
 /// All devices of the process.
 pub(crate) struct Ring {
     functions: Functions,
@@ -61,11 +79,8 @@ pub(crate) struct Ring {
 }
 
 impl Functions {
-    fn open() -> Result<Self, Trouble> {
-        // SAFETY: loading the vendor's library runs its initializers, which is its purpose.
-        let library = unsafe { libloading::Library::new("libnccl.so.2") }.map_err(|_| {
-            Trouble::lacking("needs NCCL: put the directory of libnccl.so.2 into LD_LIBRARY_PATH")
-        })?;
+    fn open(gpu: &Gpu) -> Result<Self, Trouble> {
+        let library = libraries::NCCL.open(gpu.simulated)?;
         macro_rules! get {
             ($name:literal) => {
                 // SAFETY: the field it goes to has the type that nccl.h declares.
@@ -89,9 +104,6 @@ impl Functions {
 
 impl Ring {
     fn open(gpu: &Gpu) -> Result<Self, Trouble> {
-        if gpu.simulated {
-            return Err(Trouble::lacking("a simulated device runs no code of NCCL"));
-        }
         let mut count = 0;
         // SAFETY: a live out-parameter.
         unsafe { call!(gpu.api, device_count(&mut count)) }?;
@@ -99,7 +111,7 @@ impl Ring {
             return Err(Trouble::lacking("needs 2 GPUs"));
         }
         let count = count.min(DEVICES_MAX);
-        let functions = Functions::open()?;
+        let functions = Functions::open(gpu)?;
         let mut ranks = Vec::new();
         for ordinal in 0..count {
             let (mut device, mut context) = (0, std::ptr::null_mut());
@@ -128,12 +140,7 @@ impl Ring {
     }
 
     /// All ranks' parts of one collective.
-    fn submit(
-        &self,
-        kind: Collective,
-        words: usize,
-        buffers: &[(CUdeviceptr, CUdeviceptr)],
-    ) -> Result<(), Trouble> {
+    fn submit(&self, kind: Collective, words: usize, buffers: &[Buffers]) -> Result<(), Trouble> {
         let f = &self.functions;
         // SAFETY: throughout: buffers of each rank's device that are large enough, live communicators and streams, and
         // every call between start and end of the group.
@@ -168,10 +175,17 @@ impl Ring {
         }
     }
 
-    fn wait(&self, gpu: &Gpu) -> Result<(), Trouble> {
+    /// One collective, until every rank's part is done.
+    fn collect(
+        &self,
+        gpu: &Gpu,
+        kind: Collective,
+        bytes: u64,
+        buffers: &[Buffers],
+    ) -> Result<(), Trouble> {
+        self.submit(kind, (bytes / 4) as usize, buffers)?;
         for rank in &self.ranks {
-            // SAFETY: a retained context.
-            unsafe { call!(gpu.api, ctx_set_current(rank.context)) }?;
+            rank.enter(gpu)?;
             gpu.wait(rank.stream)?;
         }
         Ok(())
@@ -193,10 +207,20 @@ pub(crate) fn measure(
     bytes: u64,
     count: u32,
 ) -> Result<Answer, Trouble> {
-    let result = attempt(gpu, ring, kind, bytes, count);
-    // SAFETY: the first device's context, which all other tasks expect.
-    unsafe { call!(gpu.api, ctx_set_current(gpu.context)) }?;
-    result
+    on_all(gpu, ring, bytes, |ring, buffers| {
+        let mut collective_us = Vec::with_capacity(count as usize);
+        for pass in 0..=count {
+            let began_ns = now_ns();
+            ring.collect(gpu, kind, bytes, buffers)?;
+            // The first one makes the connections.
+            if pass > 0 {
+                collective_us.push((now_ns() - began_ns) as f64 / 1e3);
+            }
+        }
+        Ok(Answer::default()
+            .with_all("collective_us", collective_us)
+            .with("devices", ring.ranks.len() as f64))
+    })
 }
 
 /// A step of compute on one device, and split over two: half on each, then the sum of both parts.
@@ -207,101 +231,58 @@ pub(crate) fn scaling(
     bytes: u64,
     count: u32,
 ) -> Result<Answer, Trouble> {
-    let result = attempt_scaling(gpu, ring, us, bytes, count);
-    // SAFETY: the first device's context, which all other tasks expect.
+    on_all(gpu, ring, bytes, |ring, buffers| {
+        let (whole, part) = (gpu.iters(us)?, gpu.iters(us / ring.ranks.len() as f64)?);
+        let mut answer = Answer::default();
+        for pass in 0..=count {
+            let began_ns = now_ns();
+            ring.ranks[0].work(gpu, whole)?;
+            gpu.wait(ring.ranks[0].stream)?;
+            let one_ns = now_ns();
+            for rank in &ring.ranks {
+                rank.work(gpu, part)?;
+            }
+            ring.collect(gpu, Collective::AllReduce, bytes, buffers)?;
+            // The first one makes the connections.
+            if pass > 0 {
+                answer = answer
+                    .with("one_us", (one_ns - began_ns) as f64 / 1e3)
+                    .with("two_us", (now_ns() - one_ns) as f64 / 1e3);
+            }
+        }
+        Ok(answer)
+    })
+}
+
+/// Does something with all devices and two buffers of that size on each. Afterwards the first device's context is current
+/// again, which all other tasks expect, and the buffers are gone.
+fn on_all(
+    gpu: &Gpu,
+    ring: &mut Option<Ring>,
+    bytes: u64,
+    act: impl FnOnce(&Ring, &[Buffers]) -> Result<Answer, Trouble>,
+) -> Result<Answer, Trouble> {
+    let result = (|| {
+        if ring.is_none() {
+            *ring = Some(Ring::open(gpu)?);
+        }
+        let ring = ring
+            .as_ref()
+            .ok_or_else(|| Trouble::new("NCCL was opened and is not there"))?;
+        let mut buffers = Vec::new();
+        for rank in &ring.ranks {
+            rank.enter(gpu)?;
+            buffers.push((gpu.allocate(bytes)?, gpu.allocate(bytes)?));
+        }
+        let answer = act(ring, &buffers)?;
+        for (rank, (from, to)) in ring.ranks.iter().zip(buffers) {
+            rank.enter(gpu)?;
+            gpu.free(from)?;
+            gpu.free(to)?;
+        }
+        Ok(answer)
+    })();
+    // SAFETY: a retained context.
     unsafe { call!(gpu.api, ctx_set_current(gpu.context)) }?;
     result
-}
-
-fn attempt_scaling(
-    gpu: &Gpu,
-    ring: &mut Option<Ring>,
-    us: f64,
-    bytes: u64,
-    count: u32,
-) -> Result<Answer, Trouble> {
-    if ring.is_none() {
-        *ring = Some(Ring::open(gpu)?);
-    }
-    let ring = ring
-        .as_ref()
-        .ok_or_else(|| Trouble::new("NCCL was opened and is not there"))?;
-    let mut buffers = Vec::new();
-    for rank in &ring.ranks {
-        // SAFETY: a retained context.
-        unsafe { call!(gpu.api, ctx_set_current(rank.context)) }?;
-        buffers.push((gpu.allocate(bytes)?, gpu.allocate(bytes)?));
-    }
-    let (whole, part) = (gpu.iters(us)?, gpu.iters(us / ring.ranks.len() as f64)?);
-    let work = |rank: &Rank, iters| -> Result<(), Trouble> {
-        // SAFETY: a retained context.
-        unsafe { call!(gpu.api, ctx_set_current(rank.context)) }?;
-        gpu.launch_in(rank.work, rank.stream, iters)
-    };
-    let mut answer = Answer::default();
-    for pass in 0..=count {
-        let began_ns = now_ns();
-        work(&ring.ranks[0], whole)?;
-        gpu.wait(ring.ranks[0].stream)?;
-        let one_ns = now_ns();
-        for rank in &ring.ranks {
-            work(rank, part)?;
-        }
-        ring.submit(Collective::AllReduce, (bytes / 4) as usize, &buffers)?;
-        ring.wait(gpu)?;
-        // The first one makes the connections.
-        if pass > 0 {
-            answer = answer
-                .with("one_us", (one_ns - began_ns) as f64 / 1e3)
-                .with("two_us", (now_ns() - one_ns) as f64 / 1e3);
-        }
-    }
-    for (rank, (from, to)) in ring.ranks.iter().zip(buffers) {
-        // SAFETY: a retained context.
-        unsafe { call!(gpu.api, ctx_set_current(rank.context)) }?;
-        gpu.free(from)?;
-        gpu.free(to)?;
-    }
-    Ok(answer)
-}
-
-fn attempt(
-    gpu: &Gpu,
-    ring: &mut Option<Ring>,
-    kind: Collective,
-    bytes: u64,
-    count: u32,
-) -> Result<Answer, Trouble> {
-    if ring.is_none() {
-        *ring = Some(Ring::open(gpu)?);
-    }
-    let ring = ring
-        .as_ref()
-        .ok_or_else(|| Trouble::new("NCCL was opened and is not there"))?;
-    let mut buffers = Vec::new();
-    for rank in &ring.ranks {
-        // SAFETY: a retained context.
-        unsafe { call!(gpu.api, ctx_set_current(rank.context)) }?;
-        buffers.push((gpu.allocate(bytes)?, gpu.allocate(bytes)?));
-    }
-    let words = (bytes / 4) as usize;
-    let mut collective_us = Vec::with_capacity(count as usize);
-    for pass in 0..=count {
-        let began_ns = now_ns();
-        ring.submit(kind, words, &buffers)?;
-        ring.wait(gpu)?;
-        // The first one makes the connections.
-        if pass > 0 {
-            collective_us.push((now_ns() - began_ns) as f64 / 1e3);
-        }
-    }
-    for (rank, (from, to)) in ring.ranks.iter().zip(buffers) {
-        // SAFETY: a retained context.
-        unsafe { call!(gpu.api, ctx_set_current(rank.context)) }?;
-        gpu.free(from)?;
-        gpu.free(to)?;
-    }
-    Ok(Answer::default()
-        .with_all("collective_us", collective_us)
-        .with("devices", ring.ranks.len() as f64))
 }

@@ -1,14 +1,13 @@
 //! Matrix products by the vendor's library, which is opened if it is there and never linked.
 
 use super::gpu::Gpu;
+use super::libraries;
 use crate::driver::{Trouble, call};
 use crate::protocol::Answer;
 use cuda_sys::{CUdeviceptr, CUstream};
 use fcsp_measure::clock::now_ns;
 use std::ffi::{c_int, c_void};
 
-/// Names it has, newest first.
-const NAMES: [&str; 3] = ["libcublas.so.13", "libcublas.so.12", "libcublas.so.11"];
 /// `CUDA_R_32F` and `CUDA_R_16F` of library_types.h.
 const SINGLE: c_int = 0;
 const HALF: c_int = 2;
@@ -54,20 +53,7 @@ pub(crate) struct Library {
 
 impl Library {
     fn open(gpu: &Gpu) -> Result<Self, Trouble> {
-        if gpu.simulated {
-            return Err(Trouble::lacking(
-                "a simulated device runs no code of cuBLAS",
-            ));
-        }
-        // SAFETY: loading the vendor's library runs its initializers, which is its purpose.
-        let library = NAMES
-            .iter()
-            .find_map(|name| unsafe { libloading::Library::new(name) }.ok())
-            .ok_or_else(|| {
-                Trouble::lacking(
-                    "needs cuBLAS: put the directory of libcublas.so into LD_LIBRARY_PATH",
-                )
-            })?;
+        let library = libraries::CUBLAS.open(gpu.simulated)?;
         let lacks =
             |error: libloading::Error| Trouble::new(format!("cuBLAS lacks a function: {error}"));
         // SAFETY: the types are those of cublas_api.h.

@@ -38,6 +38,27 @@ pub fn median_interval(values: &[f64]) -> Option<MedianInterval> {
     })
 }
 
+/// Student's t for 95 % on both sides, by degrees of freedom from 1 (Conover 1999, table A21).
+const STUDENT: [f64; 4] = [12.706, 4.303, 3.182, 2.776];
+
+/// The interval of 95 % of the geometric mean of 2 to 5 values: Student's for the mean of their logarithms, which must be
+/// normally distributed for it to hold. For so few there is none without such an assumption, and with more
+/// [`median_interval`] needs none. `None` for other counts, and where a value is not above 0 or not finite.
+pub fn log_mean_interval(values: &[f64]) -> Option<(f64, f64)> {
+    let degrees = values.len().checked_sub(1)?;
+    let factor = STUDENT.get(degrees.checked_sub(1)?)?;
+    if values.iter().any(|it| *it <= 0.0 || !it.is_finite()) {
+        return None;
+    }
+    let logs: Vec<f64> = values.iter().map(|it| it.ln()).collect();
+    let count = logs.len() as f64;
+    let mean = logs.iter().sum::<f64>() / count;
+    let squares: f64 = logs.iter().map(|it| (it - mean).powi(2)).sum();
+    let half = factor * (squares / degrees as f64 / count).sqrt();
+    let (low, high) = ((mean - half).exp(), (mean + half).exp());
+    (low.is_finite() && high.is_finite()).then_some((low, high))
+}
+
 /// The largest rank, from 1, that gives [`CONFIDENCE`], and what it really gives.
 fn rank_of_interval(n: usize) -> (usize, f64) {
     // ln of the probability that exactly `below` of n are below the median; 2^-n itself underflows from some 1,000 on.
@@ -88,6 +109,30 @@ mod tests {
             (7.0, 7.0, 7.0, 0.0)
         );
         assert_eq!(median_interval(&[]), None);
+    }
+
+    #[test]
+    fn few_values_have_an_interval_if_their_logarithms_are_normal() {
+        let (low, high) = log_mean_interval(&[0.99, 1.0, 1.01]).expect("three");
+        // ln 1.01 is 0.00995: 4.303 * 0.01 / sqrt 3.
+        assert!(
+            (low - 0.9755).abs() < 5e-4 && (high - 1.0251).abs() < 5e-4,
+            "{low} {high}"
+        );
+        assert_eq!(log_mean_interval(&[1.0]), None);
+        assert_eq!(log_mean_interval(&[1.0; 6]), None);
+        assert_eq!(log_mean_interval(&[1.0, 0.0, 2.0]), None);
+        let mut random = Random::new(9);
+        let mut normal = || (0..12).map(|_| uniform(&mut random)).sum::<f64>() - 6.0;
+        for count in 2..=5 {
+            const TRIALS: usize = 4_000;
+            let held = (0..TRIALS).filter(|_| {
+                let values: Vec<f64> = (0..count).map(|_| (0.1 * normal()).exp()).collect();
+                log_mean_interval(&values).is_some_and(|(low, high)| low <= 1.0 && 1.0 <= high)
+            });
+            let part = held.count() as f64 / TRIALS as f64;
+            assert!((part - 0.95).abs() < 0.015, "{count}: {part}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod rank;
 mod windows;
 
 pub use fairness::{cv, jain_weighted, mean, share_error_points};
-pub use interval::{MedianInterval, median_interval};
+pub use interval::{MedianInterval, log_mean_interval, median_interval};
 pub use quantile::{Quantiles, median, median_error, quantile_sorted};
 pub use rank::{RANK_TEST_MIN, adjusted, rank_test};
 pub use windows::{Cumulative, shares_per_window};

@@ -15,7 +15,7 @@ pub(super) const METRICS: &[Definition] = &[
             least, in percent.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 1,
+            quick_blocks: 3,
             per_block: 2,
             of: "groups for 230 ms",
         },
@@ -39,7 +39,7 @@ pub(super) const METRICS: &[Definition] = &[
             Jain's index of bytes over limit.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 1,
+            quick_blocks: 3,
             per_block: 1,
             of: "spans of 600 ms",
         },
@@ -63,7 +63,7 @@ pub(super) const METRICS: &[Definition] = &[
             is the lesser total over native's alone; each total stands beside it.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 1,
+            quick_blocks: 3,
             per_block: 2,
             of: "groups for 230 ms",
         },
@@ -90,7 +90,7 @@ pub(super) const METRICS: &[Definition] = &[
             percent; never below 0; the value is that of the worse neighbour.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 1,
+            quick_blocks: 3,
             per_block: 2,
             of: "neighbours for 200 ms",
         },

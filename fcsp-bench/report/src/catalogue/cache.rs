@@ -1,6 +1,6 @@
 //! The L2 cache among tenants.
 
-use super::{Against, Better, Category, Definition, Ideal, Need, Plan};
+use super::{Against, Better, Category, Definition, Ideal, Plan};
 
 pub(super) const METRICS: &[Definition] = &[
     Definition {
@@ -10,24 +10,26 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Higher,
         measures: "How many of a tenant's reads the L2 cache serves beside a neighbour.",
-        how: "A tenant with half of the device reads a working set of a quarter of the L2 cache again and again, \
-            beside a neighbour that streams. The device's own counters of the tenant's kernels give hits over \
-            reads.",
+        how: "A tenant with half of the device reads a working set of a quarter of the L2 cache again and again, a \
+            chain of dependent reads on each multiprocessor, beside a neighbour that fills memory as large as the \
+            cache. Each read is timed by the device's clock inside the kernel. The tenant first finds out, alone, \
+            what a read from the cache and one from memory take; less than the middle of both is a hit. That takes no \
+            permission, which the device's performance counters would. The value is hits over reads; reads during \
+            which the kernel was interrupted (over 20,000 cycles) are left out.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 1,
+            quick_blocks: 3,
             per_block: 20,
             of: "kernels",
         },
-        differs: "The public suite guesses from timings of one process. Where counters may not be read, this is not \
-            run.",
+        differs: "The public suite times whole copies of one process and has a constant for what a miss costs.",
         native: Some(Against {
             of: "the hit rate",
             better: Better::Higher,
         }),
         ideal: Ideal::Value(100.0),
         ideal_reason: "The set fits into the tenant's part, and partitions have their own parts.",
-        needs: &[Need::Counters],
+        needs: &[],
     },
     Definition {
         id: "CACHE-002",
@@ -36,12 +38,12 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Lower,
         measures: "How much of a tenant's working set neighbours push out.",
-        how: "The tenant of CACHE-001 reads its set, the neighbour has a turn, the tenant reads it once more: \
-            misses of that pass over its reads, in percent, by the device's own counters, less the same without \
-            a neighbour.",
+        how: "The tenant of CACHE-001 reads its set, does nothing for 5 ms, which the neighbour has, and reads it once \
+            more: misses of that pass over its reads, in percent, told by time as in CACHE-001, less the same without \
+            a neighbour; never below 0.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 1,
+            quick_blocks: 3,
             per_block: 20,
             of: "passes",
         },
@@ -52,7 +54,7 @@ pub(super) const METRICS: &[Definition] = &[
         }),
         ideal: Ideal::NothingOf { whole: 100.0 },
         ideal_reason: "A neighbour cannot push anything out of another partition's part.",
-        needs: &[Need::Counters],
+        needs: &[],
     },
     Definition {
         id: "CACHE-003",
@@ -61,14 +63,15 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Lower,
         measures: "How much slower a tenant is because a neighbour's working set and its own do not both fit.",
-        how: "A tenant with half of the device reads a set of 60 % of the L2 cache for 250 ms; so does a \
-            neighbour. What its rate lacks of the same pair with sets of 10 %, where both fit, in percent; \
-            so that what turns cost cancels.",
+        how: "A tenant with half of the device reads a set of 60 % of the L2 cache for 180 ms; so does a \
+            neighbour. What its rate lacks of the same pair with sets of 10 %, where both fit, in percent, \
+            beyond what a lone program natively lacks with the larger set; so that what turns cost cancels, and what \
+            the cache itself does with large sets. Never below 0.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 1,
+            quick_blocks: 3,
             per_block: 2,
-            of: "pairs for 250 ms",
+            of: "pairs for 180 ms",
         },
         differs: "The public suite's two sets belong to one process.",
         native: Some(Against {
@@ -86,15 +89,14 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Lower,
         measures: "How much longer a dependent read takes beside a neighbour that is hard on the cache.",
-        how: "A tenant chases pointers through a set of a quarter of the L2 cache, each read timed by the \
-            device's clock inside the kernel, beside a neighbour that fills memory as large as the cache. \
-            The median read less the same without a neighbour, in percent of that. Reads during which the \
-            kernel was interrupted (over 20,000 cycles) are left out.",
+        how: "The reads of CACHE-001, beside the same neighbour: the median kernel's mean read less the same without a \
+            neighbour, in percent of that. Reads during which the kernel was interrupted (over 20,000 cycles) are \
+            left out.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 1,
-            per_block: 200,
-            of: "chases",
+            quick_blocks: 3,
+            per_block: 40,
+            of: "kernels",
         },
         differs: "Streams of one process there.",
         native: Some(Against {

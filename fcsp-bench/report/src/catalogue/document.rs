@@ -1,6 +1,6 @@
 //! The catalogue as a document: `docs/metrics.md`.
 
-use super::{Better, Category, Definition, Ideal};
+use super::{Better, Category, Definition, Goal, Ideal};
 use std::fmt::Write;
 
 const HEAD: &str = "\
@@ -15,12 +15,15 @@ something else than they name, so each metric says how ours differs. Rules for a
 - **Paired.** A run measures native and every system in blocks that take turns, so that a drift of clock or temperature meets
   all alike. The ratio to native is the median of the ratios of the n-th block of a system to the n-th of native, with the
   exact distribution-free interval of a median for 95 % confidence (Le Boudec, *Performance Evaluation of Computer and
-  Communication Systems*, 2010, theorem 2.1).
+  Communication Systems*, 2010, theorem 2.1). That takes 6 blocks. A quick run has as few as 3 of some metrics; their interval
+  is Student's for the mean of the logarithms of the ratios, which assumes that these are normally distributed.
 - **Tenants are processes** with limits of their own. Neighbours saturate. Faults are real faults.
 - **Validity first.** Before anything is measured, the limits of a system are shown to be in force. Where they are not, what
   depends on them is `not valid` instead of a number.
 - **Nothing is hidden.** What failed or is not valid counts as 0 and is named. What cannot be measured on a machine is `not run`,
   with what it needs, and counts nowhere.
+- **Goal** is what FCSP sets out to reach. What was published for such a system before stands beside it, and may have been
+  measured in another way.
 - **Ideal** is what hardware partitions (MIG) give by definition. It is no measurement; where partitions exist they are measured
   as a system of their own.
 ";
@@ -75,6 +78,16 @@ fn section(text: &mut String, metric: &Definition) {
         "{} × {} {}; {} × in a quick run",
         plan.blocks, plan.per_block, plan.of, plan.quick_blocks
     );
+    let goal = match Goal::of(metric) {
+        Some(goal) => {
+            let published = match goal.published_text(metric) {
+                Some(published) => format!("; {published} was published before"),
+                None => String::new(),
+            };
+            format!("- Goal: {}{published}.\n", goal.text(metric))
+        }
+        None => String::new(),
+    };
     let needs = match needs(metric) {
         needs if needs.is_empty() => needs,
         needs => format!("- Needs {needs}.\n"),
@@ -82,7 +95,7 @@ fn section(text: &mut String, metric: &Definition) {
     write!(
         text,
         "\n### {id} {name}\n\n{measures} In {unit}, {better} is better.\n\n\
-        - How: {how}\n- How much: {amount}.\n- Against native: {compared}.\n- Ideal: {ideal}. {reason}\n- Public suite: {differs}\n{needs}",
+        - How: {how}\n- How much: {amount}.\n- Against native: {compared}.\n- Ideal: {ideal}. {reason}\n{goal}- Public suite: {differs}\n{needs}",
         id = metric.id,
         name = metric.name,
         measures = metric.measures,

@@ -14,7 +14,7 @@ pub(super) const METRICS: &[Definition] = &[
             synchronizes: from launch to the error.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 1,
+            quick_blocks: 3,
             per_block: 1,
             of: "faults",
         },
@@ -39,7 +39,7 @@ pub(super) const METRICS: &[Definition] = &[
             kernel. Less the same after an orderly end.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 1,
+            quick_blocks: 3,
             per_block: 2,
             of: "faults",
         },
@@ -65,7 +65,7 @@ pub(super) const METRICS: &[Definition] = &[
             value is how many of all do, in the worst block.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 2,
+            quick_blocks: 3,
             per_block: 6,
             of: "ways to run out",
         },

@@ -15,7 +15,7 @@ pub(super) const METRICS: &[Definition] = &[
             allocation up to what it freed that succeeds. The value is 100 x (1 - largest / freed).",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 2,
+            quick_blocks: 3,
             per_block: 1,
             of: "bisections",
         },
@@ -39,7 +39,7 @@ pub(super) const METRICS: &[Definition] = &[
             before any were made.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 2,
+            quick_blocks: 3,
             per_block: 24,
             of: "allocations",
         },
@@ -64,7 +64,7 @@ pub(super) const METRICS: &[Definition] = &[
             in percent of what it got when it was new: what is missing has been lost or is still charged.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 2,
+            quick_blocks: 3,
             per_block: 1,
             of: "refills",
         },

@@ -137,7 +137,7 @@ pub(super) const METRICS: &[Definition] = &[
             value is the least of all, in percent. Natively the same processes without limits.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 1,
+            quick_blocks: 3,
             per_block: 3,
             of: "groups for 250 ms",
         },
@@ -162,7 +162,7 @@ pub(super) const METRICS: &[Definition] = &[
             0.9 s; p99 of a step stands beside it.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 1,
+            quick_blocks: 3,
             per_block: 1,
             of: "spans of 900 ms",
         },
@@ -189,7 +189,7 @@ pub(super) const METRICS: &[Definition] = &[
             gives.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 1,
+            quick_blocks: 3,
             per_block: 1,
             of: "spans of 800 ms",
         },
@@ -216,7 +216,7 @@ pub(super) const METRICS: &[Definition] = &[
             of the worst neighbour; each stands beside it.",
         plan: Plan {
             blocks: 30,
-            quick_blocks: 1,
+            quick_blocks: 3,
             per_block: 4,
             of: "neighbours for 120 ms",
         },

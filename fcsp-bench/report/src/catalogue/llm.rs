@@ -67,7 +67,7 @@ pub(super) const METRICS: &[Definition] = &[
             kernel only; what a system does to it is the ratio.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 2,
+            quick_blocks: 3,
             per_block: 48,
             of: "steps",
         },
@@ -95,7 +95,7 @@ pub(super) const METRICS: &[Definition] = &[
             it.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 2,
+            quick_blocks: 3,
             per_block: 64,
             of: "tokens",
         },
@@ -206,7 +206,7 @@ pub(super) const METRICS: &[Definition] = &[
         }),
         ideal: Ideal::LikeNative,
         ideal_reason: "A partition has its tensor cores.",
-        needs: &[],
+        needs: &[Need::Cublas],
     },
     Definition {
         id: "LLM-009",
@@ -220,7 +220,7 @@ pub(super) const METRICS: &[Definition] = &[
             coefficient of variation within each size, averaged over sizes.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 1,
+            quick_blocks: 3,
             per_block: 1,
             of: "spans of 500 ms",
         },
@@ -246,7 +246,7 @@ pub(super) const METRICS: &[Definition] = &[
             devices over one.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 2,
+            quick_blocks: 3,
             per_block: 50,
             of: "steps",
         },

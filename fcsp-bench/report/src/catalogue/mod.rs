@@ -8,6 +8,7 @@ mod cache;
 pub(crate) mod document;
 mod errors;
 mod fragmentation;
+mod goal;
 mod isolation;
 mod llm;
 mod nccl;
@@ -16,6 +17,7 @@ mod pcie;
 mod scheduling;
 
 pub use document::document;
+pub use goal::{GOALS, Goal};
 
 use std::fmt;
 
@@ -58,8 +60,8 @@ pub struct Definition {
 pub struct Plan {
     /// Blocks of each system in a full run.
     pub blocks: u32,
-    /// Blocks of each system in a quick one. With fewer than 6 no interval of 95 % exists, and the report says how sure
-    /// its own is: where tenants work together, two minutes are too short for more.
+    /// Blocks of each system in a quick one: at least 3 where there is a ratio, since two minutes are too short for more where
+    /// tenants work together. With fewer than 6 the interval assumes that the logarithms of ratios are normally distributed.
     pub quick_blocks: u32,
     /// Samples in each block.
     pub per_block: u32,
@@ -114,18 +116,18 @@ pub enum Ideal {
 pub enum Need {
     /// That many devices in one host.
     Gpus(u32),
-    /// Permission to read the device's performance counters.
-    Counters,
     /// The NCCL library.
     Nccl,
+    /// The cuBLAS library.
+    Cublas,
 }
 
 impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Self::Gpus(count) => write!(f, "{count} GPUs"),
-            Self::Counters => write!(f, "permission to read performance counters"),
-            Self::Nccl => write!(f, "NCCL (libnccl.so.2)"),
+            Self::Nccl => write!(f, "NCCL (libnccl.so.2, `--nccl`)"),
+            Self::Cublas => write!(f, "cuBLAS (libcublas.so, `--cublas`)"),
         }
     }
 }
@@ -400,7 +402,7 @@ mod tests {
         for metric in all().filter(|it| it.native.is_some()) {
             let plan = metric.plan;
             assert!(
-                plan.quick_blocks >= 1 && plan.quick_blocks <= plan.blocks,
+                plan.quick_blocks >= 3 && plan.quick_blocks <= plan.blocks,
                 "{}",
                 metric.id
             );

@@ -15,7 +15,7 @@ pub(super) const METRICS: &[Definition] = &[
             stand beside it.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 2,
+            quick_blocks: 3,
             per_block: 100,
             of: "collectives",
         },
@@ -38,7 +38,7 @@ pub(super) const METRICS: &[Definition] = &[
         how: "As NCCL-001. Bus bandwidth as NCCL's own tests define it: bytes over time, times (n - 1)/n.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 2,
+            quick_blocks: 3,
             per_block: 20,
             of: "collectives",
         },
@@ -62,7 +62,7 @@ pub(super) const METRICS: &[Definition] = &[
             `ncclRecv`), timed from the call until it is known to be done.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 2,
+            quick_blocks: 3,
             per_block: 20,
             of: "copies",
         },
@@ -85,7 +85,7 @@ pub(super) const METRICS: &[Definition] = &[
         how: "As NCCL-002; a broadcast's bus bandwidth is bytes over time.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 2,
+            quick_blocks: 3,
             per_block: 20,
             of: "collectives",
         },

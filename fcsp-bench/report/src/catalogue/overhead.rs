@@ -94,7 +94,7 @@ pub(super) const METRICS: &[Definition] = &[
             system's time less native's; it can be below 0. Both whole times stand beside it.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 1,
+            quick_blocks: 3,
             per_block: 1,
             of: "processes",
         },
@@ -151,7 +151,7 @@ pub(super) const METRICS: &[Definition] = &[
             four, less native's rise: what is left is the system's own waiting.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 1,
+            quick_blocks: 3,
             per_block: 2,
             of: "spans of 150 ms",
         },
@@ -207,7 +207,7 @@ pub(super) const METRICS: &[Definition] = &[
             beside it.",
         plan: Plan {
             blocks: 10,
-            quick_blocks: 2,
+            quick_blocks: 3,
             per_block: 400,
             of: "launches",
         },
@@ -234,7 +234,7 @@ pub(super) const METRICS: &[Definition] = &[
             one stands beside it. What a system's daemons take is not in it.",
         plan: Plan {
             blocks: 6,
-            quick_blocks: 1,
+            quick_blocks: 3,
             per_block: 2,
             of: "spans of 400 ms",
         },
@@ -260,7 +260,7 @@ pub(super) const METRICS: &[Definition] = &[
             where it is faster.",
         plan: Plan {
             blocks: 12,
-            quick_blocks: 2,
+            quick_blocks: 3,
             per_block: 1,
             of: "spans of 300 ms",
         },

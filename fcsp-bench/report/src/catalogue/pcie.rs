@@ -62,7 +62,7 @@ pub(super) const METRICS: &[Definition] = &[
             0.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 1,
+            quick_blocks: 3,
             per_block: 1,
             of: "spans of 200 ms",
         },
@@ -86,7 +86,7 @@ pub(super) const METRICS: &[Definition] = &[
             stand beside it.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 2,
+            quick_blocks: 3,
             per_block: 10,
             of: "copies of each kind",
         },

@@ -11,17 +11,18 @@ pub(super) const METRICS: &[Definition] = &[
         better: Better::Lower,
         measures: "How long the device does nothing when it goes from one tenant to another.",
         how: "Two tenants with equal limits run saturating kernels that note when they begin and end by the \
-            device's clock. The value is the median gap between the last kernel of one and the first of the \
-            other, less the median gap between two kernels of one. Natively the driver's own time slices.",
+            device's clock, of 200 us each. The time while both have work, less that of all kernels with the gaps that \
+            follow each other within a tenant, over the number of times that the device went from one to the other: so \
+            a tenant may be interrupted within a kernel, as it is natively by the driver's time slices.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 1,
+            quick_blocks: 3,
             per_block: 100,
             of: "hand-overs",
         },
         differs: "The public suite times switching of streams in one process, where no context changes.",
         native: Some(Against {
-            of: "the gap at a hand-over",
+            of: "the time of a hand-over",
             better: Better::Lower,
         }),
         ideal: Ideal::Nothing { half_at: 250.0 },
@@ -66,7 +67,7 @@ pub(super) const METRICS: &[Definition] = &[
             is the throughput of eight over eight times that of one, in percent, and 100 at the most.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 1,
+            quick_blocks: 3,
             per_block: 5,
             of: "rounds",
         },
@@ -92,7 +93,7 @@ pub(super) const METRICS: &[Definition] = &[
             stand beside it. Systems without priorities give both equal ones. Natively: two processes.",
         plan: Plan {
             blocks: 8,
-            quick_blocks: 1,
+            quick_blocks: 3,
             per_block: 24,
             of: "arrivals",
         },

@@ -3,9 +3,9 @@
 use super::charts::{distribution, forest, lines};
 use super::summary::{arrow, ratio_chip};
 use super::{definitions, find, key, markdown};
-use crate::catalogue::{Better, Category, Definition, Ideal, document};
+use crate::catalogue::{Better, Category, Definition, Goal, Ideal, document};
 use crate::figures;
-use crate::model::{Metric, Report, State, System};
+use crate::model::{Metric, Report, State, System, SystemKind};
 use crate::scores::{Score, Scores};
 use maud::{Markup, html};
 
@@ -55,7 +55,7 @@ fn article(report: &Report, scores: &[Scores], definition: &Definition) -> Marku
         article id=(definition.id) {
             header {
                 h3 { span class="id" { (definition.id) } (definition.name) }
-                span class="direction" { (document::unit(definition)) " " (arrow(definition.better)) " · ideal " (document::ideal(definition)) }
+                span class="direction" { (document::unit(definition)) " " (arrow(definition.better)) " · ideal " (document::ideal(definition)) @if let Some(goal) = Goal::of(definition) { " · goal " (goal.text(definition)) } }
             }
             (markdown(definition.measures))
             @if any_value && definition.better != Better::Pass { (charts_of(definition, &parts)) }
@@ -131,7 +131,7 @@ fn figures_of(definition: &Definition, parts: &[Part]) -> Markup {
                         tr {
                             th scope="row" { (key(part.index)) (part.system.system_name) }
                             @if let Some(value) = part.metric.value {
-                                td class="overall" { (value_of(definition, value)) }
+                                td class="overall" { (value_of(definition, value)) (goal_of(definition, part, value)) }
                                 @if spread { (spread_of(part.metric)) }
                                 @if ratio { (ratio_of(definition, part)) }
                             } @else {
@@ -161,6 +161,17 @@ fn value_of(definition: &Definition, value: f64) -> Markup {
             span class="badge good" { "✓ pass" }
         } @else {
             span class="badge bad" { "✕ fail" }
+        }
+    }
+}
+
+/// Whether FCSP's goal was reached, where the system is FCSP.
+fn goal_of(definition: &Definition, part: &Part, value: f64) -> Markup {
+    let goal = Goal::of(definition).filter(|_| part.system.kind == SystemKind::Fcsp);
+    html! {
+        @if let Some(goal) = goal {
+            @if goal.is_met(definition, value) { " " span class="badge good" { "✓ goal" } }
+            @else { " " span class="badge" { "✕ goal" } }
         }
     }
 }
@@ -238,6 +249,9 @@ fn how(definition: &Definition) -> Markup {
                     dt { "Against native" } dd { (against.of) "; " (document::better(against.better)) " is better." }
                 }
                 dt { "Ideal" } dd { (markdown(definition.ideal_reason)) }
+                @if let Some(goal) = Goal::of(definition) {
+                    dt { "Goal" } dd { "FCSP's own: " (goal.text(definition)) "." @if let Some(published) = goal.published_text(definition) { " Published for such a system before: " (published) "." } }
+                }
                 dt { "Public suite" } dd { (markdown(definition.differs)) }
             }
         }

@@ -3,6 +3,7 @@
 //! Systems that are broken in known ways are made here: small libraries that stand before the driver (`preloads`), which
 //! the run is given as peers.
 
+mod libraries;
 mod preloads;
 mod sanity;
 mod trouble;
@@ -38,10 +39,16 @@ fn bench(arguments: &[&str]) -> Command {
 
 /// A quick run on the simulated device with further arguments; what it wrote as JSON.
 fn report(directory: &Path, arguments: &[&str]) -> (Output, Value) {
+    report_of(directory, arguments, &[])
+}
+
+/// The same with variables.
+fn report_of(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> (Output, Value) {
     let json = directory.join("result.json");
     let output = bench(&["--simulated", "--quick", "--json"])
         .arg(&json)
         .args(arguments)
+        .envs(variables.iter().copied())
         .output()
         .expect("fcsp starts");
     let text = std::fs::read(&json)
