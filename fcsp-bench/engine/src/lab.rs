@@ -35,6 +35,8 @@ pub(crate) struct Device {
     pub(crate) count: u32,
     /// Memory of the first.
     pub(crate) total_bytes: u64,
+    /// In use on the first before the run, a context of its own not counted.
+    pub(crate) others_bytes: u64,
     /// Multiprocessors of the first.
     pub(crate) multiprocessors: u32,
     /// Compute capability.
@@ -470,6 +472,8 @@ fn describe(answer: &Answer) -> Result<Device, Failure> {
         name,
         count: number(answer, "devices")? as u32,
         total_bytes: number(answer, "total_bytes")? as u64,
+        others_bytes: ((number(answer, "total_bytes")? - number(answer, "free_bytes")?) as u64)
+            .saturating_sub(CONTEXT_BYTES),
         multiprocessors: number(answer, "multiprocessors")? as u32,
         capability: format!("{}.{}", number(answer, "major")?, number(answer, "minor")?),
         cuda: format!("{}.{}", cuda / 1000, cuda % 1000 / 10),

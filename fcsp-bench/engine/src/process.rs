@@ -16,6 +16,10 @@ const COMPLAINTS_KEPT: usize = 2_000;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long a process that closed its pipe may take to be gone.
 const GONE_WITHIN: Duration = Duration::from_millis(500);
+/// How long a killed process may take to be gone: the driver gives its memory back first. Once one took longer, which is in
+/// the kernel then, with a device that does not answer, the others are waited for only so long.
+const DEAD_WITHIN: Duration = Duration::from_secs(30);
+const DEAD_WITHIN_AFTER: Duration = Duration::from_secs(1);
 
 /// A running worker. It and all its children end with this value.
 pub(crate) struct Process {
@@ -152,14 +156,20 @@ impl Process {
         self.receive(within, stop)
     }
 
-    /// Ends it with SIGKILL, wherever it is, and all that it started; when that was over.
+    /// Ends it with SIGKILL, wherever it is, and all that it started, and waits until it is gone; but not for ever.
     pub(crate) fn kill(&mut self) {
         self.stdin = None;
         let group = self.child.id() as libc::pid_t;
         // SAFETY: no memory is involved. The group is the child's own; its number is not reused before it is waited for.
         unsafe { libc::kill(-group, libc::SIGKILL) };
-        // It is waited for once at the latest here; a second time the status is known already.
-        let _status = self.child.wait();
+        static STUCK: AtomicBool = AtomicBool::new(false);
+        let within = match STUCK.load(Ordering::Relaxed) {
+            true => DEAD_WITHIN_AFTER,
+            false => DEAD_WITHIN,
+        };
+        if self.end(within).is_none() {
+            STUCK.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Lets it end by itself, which closing its pipe asks for, and waits for that.
@@ -203,6 +213,48 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// From now on what a worker started and left behind becomes a child of this process, for [`end_strays`] to find.
+pub(crate) fn adopt_strays() {
+    // SAFETY: no memory is involved. Where it is refused strays are init's, as without it.
+    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
+}
+
+/// Ends every child of this process that is left: what workers started in a session of its own, so that it did not end with
+/// their process group. To be called once all workers are gone.
+pub(crate) fn end_strays() {
+    let deadline = Instant::now() + GONE_WITHIN;
+    loop {
+        let strays = children();
+        if strays.is_empty() || Instant::now() > deadline {
+            return;
+        }
+        for stray in strays {
+            // SAFETY: no memory is involved; a child that is not waited for yet keeps its number.
+            unsafe {
+                libc::kill(stray, libc::SIGKILL);
+                libc::waitpid(stray, std::ptr::null_mut(), libc::WNOHANG);
+            }
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Children of all threads of this process.
+fn children() -> Vec<libc::pid_t> {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten();
+    let lists = tasks.flatten().filter_map(|task| {
+        // A thread that has ended meanwhile has none.
+        std::fs::read_to_string(task.path().join("children")).ok()
+    });
+    lists
+        .flat_map(|list| {
+            list.split_whitespace()
+                .filter_map(|pid| pid.parse().ok())
+                .collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 fn keep_last(mut stderr: impl Read, kept: &Mutex<Vec<u8>>) {

@@ -6,6 +6,7 @@ use crate::gate;
 use crate::host;
 use crate::lab::Lab;
 use crate::metrics::{self, Measure};
+use crate::process;
 use crate::system::{Site, System};
 use crate::turn::Turn;
 use fcsp_bench_report::catalogue::{Definition, Need};
@@ -42,6 +43,11 @@ pub enum Event<'a> {
         device: &'a str,
         /// How long all of it should take.
         seconds: f64,
+    },
+    /// Somebody else holds that much of the device's memory, and may use the device too.
+    Crowded {
+        /// How much.
+        bytes: u64,
     },
     /// A system's limits are checked.
     Checks {
@@ -90,6 +96,8 @@ const BLOCK_SECONDS: f64 = 0.015;
 /// A metric that takes so much longer than planned is cut short once it has enough blocks for an interval.
 const OVERTIME: f64 = 2.0;
 const BLOCKS_MIN: usize = 6;
+/// What is in use before anything runs and is nobody's: the driver's own.
+const OTHERS_BYTES_MAX: u64 = 1 << 30;
 /// A quick run that would take longer has fewer blocks of what is left.
 const QUICK_SECONDS_MAX: f64 = 120.0;
 
@@ -146,6 +154,7 @@ pub fn run(
     let mut systems = vec![System::native()];
     systems.extend(asked.systems.iter().cloned());
     let count = systems.len();
+    process::adopt_strays();
     let lab = Lab::open(asked.site.clone(), systems, asked.patience, stop)
         .map_err(|failure| failure.to_string())?;
     let seconds = planned_seconds(&asked.chosen, count, lab.device.count, asked.quick);
@@ -153,6 +162,11 @@ pub fn run(
         device: &lab.device.name,
         seconds,
     });
+    if lab.device.others_bytes > OTHERS_BYTES_MAX {
+        tell(Event::Crowded {
+            bytes: lab.device.others_bytes,
+        });
+    }
     let mut run = Run {
         found: lab.systems.iter().map(|_| Found::default()).collect(),
         lab,
@@ -170,13 +184,15 @@ pub fn run(
         ended,
         ..
     } = run;
-    let device = &lab.device;
+    let device = lab.device.clone();
     let systems = lab
         .systems
         .iter()
         .zip(found)
         .map(|(system, found)| found.into_system(system, &asked, ended.as_ref(), started))
         .collect();
+    drop(lab);
+    process::end_strays();
     Ok(Report {
         format: FORMAT,
         fcsp_version: asked.version.clone(),

@@ -297,6 +297,10 @@ impl System {
         }
         // What is preloaded into the run itself is no part of any system.
         command.env_remove("LD_PRELOAD");
+        if std::env::var_os("CUDA_CACHE_PATH").is_none() {
+            // Kernels are compiled for the device once, wherever the user's home is and whether it can be written.
+            command.env("CUDA_CACHE_PATH", site.scratch.join("compiled"));
+        }
         let libraries = &site.libraries;
         for (variable, file) in [
             ("FCSP_BENCH_NCCL", &libraries.nccl),

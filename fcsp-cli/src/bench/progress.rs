@@ -44,6 +44,10 @@ impl Progress {
                 self.say(&format!("On {device}; this takes about {}.", span(seconds)));
                 self.bar.set_prefix(format!("{} left", span(seconds)));
             }
+            Event::Crowded { bytes } => self.warn(&format!(
+                "{:.1} GiB of the device's memory are in use before anything runs: whoever has them may be in every figure.",
+                bytes as f64 / f64::from(1 << 30)
+            )),
             Event::Checks { system } => {
                 self.bar
                     .set_message(format!("Are the limits of {system} in force?"));

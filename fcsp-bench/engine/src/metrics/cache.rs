@@ -59,7 +59,8 @@ fn chased(
     pause_us: f64,
 ) -> Result<Chased, Failure> {
     let bytes = set(turn, SET_PERCENT)?;
-    let seconds = turn.seconds;
+    // Several turns of both.
+    let seconds = turn.seconds.max(0.2);
     let count = turn.count(count);
     let chase = |hit_cycles, until_ns| Task::Chase {
         bytes,

@@ -39,12 +39,18 @@ pub(crate) struct Asked {
     pub(crate) until_ns: u64,
 }
 
-/// Does it.
-pub(crate) fn measure(gpu: &Gpu, asked: Asked) -> Result<Answer, Trouble> {
-    let set = Set::prepare(gpu, asked.bytes)?;
-    let result = set.measure(gpu, asked);
-    set.close(gpu)?;
-    result
+/// Does it. The set is kept for the next time, so that none is made while a neighbour works.
+pub(crate) fn measure(gpu: &Gpu, kept: &mut Option<Set>, asked: Asked) -> Result<Answer, Trouble> {
+    if let Some(other) = kept.take_if(|set| set.bytes != asked.bytes) {
+        other.close(gpu)?;
+    }
+    if kept.is_none() {
+        *kept = Some(Set::prepare(gpu, asked.bytes)?);
+    }
+    match kept {
+        Some(set) => set.measure(gpu, asked),
+        None => Err(Trouble::new("the set was made and is not there")),
+    }
 }
 
 /// What a kernel's reads were like.
@@ -64,7 +70,9 @@ impl Seen {
 
 /// A set in the device's memory, in parts: one for each block of the kernel, each a cycle through all of its places in an
 /// order that no prefetcher knows.
-struct Set {
+pub(crate) struct Set {
+    /// As it was asked for.
+    bytes: u64,
     device: CUdeviceptr,
     /// Places of a part.
     hops: u32,
@@ -108,6 +116,7 @@ impl Set {
             }
         }
         Ok(Self {
+            bytes,
             device,
             hops: hops as u32,
             parts: parts as u32,
@@ -196,9 +205,11 @@ impl Set {
 
     /// Fills much more memory than the cache holds.
     fn flush(&self, gpu: &Gpu) -> Result<(), Trouble> {
-        // Its memory is the machine's, and what it has of a cache forgets a set that is new.
         if gpu.simulated {
-            return Ok(());
+            // Its memory is the machine's, and what it has of a cache forgets a set when another one is read.
+            let other = Self::prepare(gpu, 2 * LINE_BYTES)?;
+            other.read(gpu, 1, 0)?;
+            return other.close(gpu);
         }
         let cache = attribute(
             &gpu.api,

@@ -69,6 +69,7 @@ fn private_stdout() -> std::io::Result<std::fs::File> {
 struct Worker {
     gpu: Option<Gpu>,
     marked: Option<sharing::Marked>,
+    set: Option<chase::Set>,
     ready: Option<load::Ready>,
     nccl: Option<nccl::Ring>,
     products: Option<products::Library>,
@@ -127,6 +128,7 @@ impl Worker {
                 until_ns,
             } => chase::measure(
                 gpu,
+                &mut self.set,
                 chase::Asked {
                     bytes: *bytes,
                     passes: *passes,

@@ -70,6 +70,16 @@ void *dlsym(void *from, const char *name) {
 }
 "#;
 
+/// Starts a process in a session of its own with every tenant, which does not end with it.
+pub const STRAYS: &str = r#"
+__attribute__((constructor)) static void begin(void) {
+    if (fork() == 0) {
+        setsid();
+        for (;;) pause();
+    }
+}
+"#;
+
 /// Compiles one.
 pub fn compile(directory: &Path, name: &str, body: &str) -> PathBuf {
     let source = directory.join(format!("{name}.c"));

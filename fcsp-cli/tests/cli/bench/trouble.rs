@@ -1,6 +1,6 @@
 //! What goes wrong: on the command line, in a peer, with the device, by Ctrl-C.
 
-use super::preloads::{CRASHES, HANGS, compile};
+use super::preloads::{CRASHES, HANGS, STRAYS, compile};
 use super::{alone, bench, left_of, metric, peer, reason, report};
 use crate::demo::installed;
 use crate::node::{stderr, stdout};
@@ -225,6 +225,39 @@ fn ctrl_c_keeps_what_was_measured_and_leaves_nobody_behind() {
     nobody_is_left(child.id());
     let scratch = format!("/dev/shm/fcsp-bench-{}", child.id());
     assert!(!Path::new(&scratch).exists(), "{scratch} is still there");
+}
+
+#[test]
+fn what_a_peer_starts_beside_its_tenants_ends_with_the_run() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let library = compile(directory.path(), "strays", STRAYS);
+    let strays = peer(
+        directory.path(),
+        "strays",
+        &format!(
+            "preload = {:?}\n[environment]\nTENANTS = \"{{directory}}\"\n",
+            library.display().to_string()
+        ),
+    );
+    let json = directory.path().join("result.json");
+    let mut child = begun(
+        &[
+            "--simulated",
+            "--quick",
+            "--system",
+            "native",
+            "--peer",
+            &strays,
+            "--only",
+            "OH-001",
+        ],
+        &json,
+        "OH-001",
+    );
+    child.wait().expect("it ends");
+    assert_eq!(metric(&written(&json), "strays", "OH-001")["success"], true);
+    nobody_is_left(child.id());
 }
 
 #[test]
