@@ -152,6 +152,8 @@ fn sanity(report: &Report) -> String {
         .flat_map(|it| &it.metrics);
     let ratios: Vec<_> = again
         .filter_map(|metric| Some((metric.id.as_str(), metric.ratio?)))
+        // One of too few blocks says nothing.
+        .filter(|(_, ratio)| ratio.confidence >= 0.95)
         .collect();
     let off: Vec<String> = ratios
         .iter()
