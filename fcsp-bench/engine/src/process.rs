@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How much of what a worker complains about is kept.
@@ -31,6 +32,8 @@ pub(crate) struct Process {
     awaited: bool,
     stale: u32,
     complaints: Arc<Mutex<Vec<u8>>>,
+    /// Reads them, until the last that can complain is gone.
+    listener: Option<JoinHandle<()>>,
 }
 
 impl Process {
@@ -73,10 +76,10 @@ impl Process {
             });
         }
         let complaints = Arc::new(Mutex::new(Vec::new()));
-        if let Some(stderr) = child.stderr.take() {
+        let listener = child.stderr.take().map(|stderr| {
             let kept = Arc::clone(&complaints);
-            std::thread::spawn(move || keep_last(stderr, &kept));
-        }
+            std::thread::spawn(move || keep_last(stderr, &kept))
+        });
         Ok(Self {
             name: name.to_owned(),
             stdin: child.stdin.take(),
@@ -85,6 +88,7 @@ impl Process {
             awaited: false,
             stale: 0,
             complaints,
+            listener,
         })
     }
 
@@ -193,6 +197,12 @@ impl Process {
             },
             None => "closed its pipe".to_owned(),
         };
+        // What it said last may still be on its way.
+        let deadline = Instant::now() + GONE_WITHIN;
+        let listens = |it: &JoinHandle<()>| !it.is_finished();
+        while self.listener.as_ref().is_some_and(listens) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         Failure::failed(format!("{} {how}{}", self.name, self.last_words()))
     }
 
