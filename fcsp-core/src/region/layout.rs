@@ -324,8 +324,8 @@ pub struct SlotQueue {
     pub spread_ppm: AtomicU32,
     /// Newest segment when a thread last began to wait for the device.
     pub waits_at: AtomicU32,
-    /// Reserved, zero.
-    pub reserved: AtomicU32,
+    /// 1 if a thread had to wait in its queue's place when last something had to wait for its grant.
+    pub threads_wait: AtomicU32,
     /// When it last submitted work that other devices take part in, nanoseconds of `CLOCK_MONOTONIC`; 0 if it
     /// never did while gated.
     pub collective_ns: AtomicU64,
@@ -522,6 +522,7 @@ pub const fn layout_hash() -> u64 {
         offset_of!(Slot, queue),
         offset_of!(SlotQueue, guessed),
         offset_of!(SlotQueue, spread_ppm),
+        offset_of!(SlotQueue, threads_wait),
         offset_of!(SlotQueue, collective_ns),
         offset_of!(Slot, compute),
         offset_of!(Slot, cells),

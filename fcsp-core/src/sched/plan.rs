@@ -68,6 +68,8 @@ pub struct ProcessView {
     pub blocked: u32,
     /// Threads of it sleep, and look meanwhile whether the device is done.
     pub looks: bool,
+    /// Threads of it wait for grants in place of its queues.
+    pub threads_wait: bool,
     /// What a hand-over costs it, as it measured.
     pub handover_ns: u64,
     /// Percent of the device that it can use at all beside others; 0 is all of it.

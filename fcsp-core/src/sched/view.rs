@@ -127,6 +127,7 @@ fn read_process(found: SlotRef<'_>, now_ns: u64) -> ProcessView {
         synced: slot.queue.synced.load(Ordering::Relaxed),
         blocked: slot.queue.blocked.load(Ordering::Relaxed),
         looks: slot.queue.sleepers.load(Ordering::Relaxed) != 0,
+        threads_wait: slot.queue.threads_wait.load(Ordering::Relaxed) != 0,
         handover_ns: slot.queue.handover_ns.load(Ordering::Relaxed),
         guessed: slot.queue.guessed.load(Ordering::Relaxed),
         spread_ppm: slot.queue.spread_ppm.load(Ordering::Relaxed),

@@ -31,6 +31,8 @@ impl Arbiter {
         let mut given_up = false;
         // What is over now takes so long by the device's own clock; nothing if that is not known of all of it.
         let (mut work_ns, mut timed_ns) = (0, Some(0));
+        // When all of it was over by that clock.
+        let mut ends_ns = turn.begins_ns(account);
         turn.is_contended |= others_wait;
         // Of what is over now: when it began, and its predicted length.
         let (mut began_ns, mut over_ns, mut with_gaps) = (now, 0, false);
@@ -73,7 +75,8 @@ impl Arbiter {
             }
             let is_timed =
                 verdict == Verdict::Finished && segment.done && is_timed(process, segment);
-            // Complete before it began, it kept the device busy until now.
+            ends_ns = ended_ns(ends_ns, account, segment);
+            // Complete before it began, it kept the device busy until its end.
             let takes_ns = match has_gaps {
                 true => segment.predicted_ns,
                 false => now.saturating_sub(turn.segment_started_ns),
@@ -99,12 +102,17 @@ impl Arbiter {
         }
         let mut idle_ns = 0;
         if plan.retire.len() > before {
-            idle_ns = turn.settle(now, timed_ns);
+            let is_drained = plan.retired(process) == process.granted;
+            // Nothing was left to run from then on: that nobody saw it is not to be paid for.
+            let unseen_ns = match timed_ns {
+                Some(_) if is_drained => now - ends_ns.max(turn.looked_ns).min(now),
+                _ => 0,
+            };
+            idle_ns = turn.settle(now, timed_ns, unseen_ns);
             turn.is_contended = others_wait;
             if with_gaps {
                 account.learn_bound(over_ns, now.saturating_sub(began_ns));
             }
-            let is_drained = plan.retired(process) == process.granted;
             turn.learn_length(now, is_drained, account);
         }
         turn.looked_ns = now;
@@ -179,13 +187,28 @@ impl Turn {
         running == 0 || complete_ns > running / 8
     }
 
-    /// How long the device waited for the program, or was done before anybody looked, since something was retired last, as
-    /// far as nobody was kept from it: that is not to be paid for. `timed_ns` is what was retired now.
-    fn settle(&mut self, now: u64, timed_ns: Option<u64>) -> u64 {
+    /// How much of the time since something was retired last is not to be paid for: the device was done for `unseen_ns`
+    /// before anybody looked, and as far as nobody was kept from it, it waited for the program. `timed_ns` is what was
+    /// retired now.
+    fn settle(&mut self, now: u64, timed_ns: Option<u64>, unseen_ns: u64) -> u64 {
         let elapsed_ns = now.saturating_sub(self.settled_to_ns);
         self.settled_to_ns = now;
         let timed_ns = timed_ns.filter(|_| !self.is_contended);
-        timed_ns.map_or(0, |timed_ns| elapsed_ns.saturating_sub(timed_ns))
+        let waited_ns = timed_ns.map_or(0, |timed_ns| elapsed_ns.saturating_sub(timed_ns));
+        waited_ns.max(unseen_ns).min(elapsed_ns)
+    }
+
+    /// When the oldest unfinished segment began, by the lengths of what is over since the last moment that is known exactly.
+    fn begins_ns(&self, account: &ProcessAccount) -> u64 {
+        let (earliest, latest) = (self.segment_waited_ns, self.segment_started_ns);
+        if self.span.has_gaps || self.first_segment {
+            return latest + self.handover_left_ns();
+        }
+        let before_ns = account
+            .corrected_ns(self.span.predicted_ns)
+            .max(self.span.predicted_ns);
+        let begins_ns = self.span.since_ns + self.span.handover_ns + before_ns;
+        begins_ns.clamp(earliest.min(latest), latest)
     }
 
     /// A segment is over; the next one could begin at any time up to now. `gapless` if its time on the
@@ -262,6 +285,17 @@ impl Tuning {
             }
         }
     }
+}
+
+/// When a segment was over that could begin at `begins_ns`, at the latest: its last submission came when it came. What the
+/// device's clock measured counts, whatever was learnt from looks: who pays less than that for its turns has too many.
+fn ended_ns(begins_ns: u64, account: &ProcessAccount, segment: &SegmentView) -> u64 {
+    let takes_ns = account
+        .corrected_ns(segment.predicted_ns)
+        .max(segment.predicted_ns);
+    let last_ns = takes_ns / u64::from(segment.launches.max(1));
+    let all_ns = begins_ns.max(segment.opened_ns) + takes_ns;
+    all_ns.max(segment.submitted_ns + last_ns)
 }
 
 /// Retires a segment whatever its state.

@@ -49,12 +49,13 @@ impl Arbiter {
                 .processes
                 .entry(process.slot)
                 .or_insert_with(|| ProcessAccount::new(process, self.tuning.margin_ns));
-            account.threads_wait |= process.segments.iter().any(|segment| {
-                matches!(
-                    segment.state,
-                    SegmentState::Watched | SegmentState::Unmarked
-                )
-            });
+            account.threads_wait |= process.threads_wait
+                || process.segments.iter().any(|segment| {
+                    matches!(
+                        segment.state,
+                        SegmentState::Watched | SegmentState::Unmarked
+                    )
+                });
             account.spans = spans(now, view, process);
             let Some(account) = self.tenants.get_mut(&process.tenant) else {
                 continue;

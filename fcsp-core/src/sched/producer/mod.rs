@@ -175,6 +175,7 @@ impl Producer {
         page.arrival.awaited.store(0, Ordering::Relaxed);
         page.arrival.collective_begun.store(0, Ordering::Relaxed);
         page.arrival.collective_done.store(0, Ordering::Relaxed);
+        slot.queue.threads_wait.store(0, Ordering::Relaxed);
         for place in slot.classes_ns.iter() {
             place.store(0, Ordering::Relaxed);
         }

@@ -1,7 +1,7 @@
 //! A device that runs one process at a time, with the hand-over cost measured on an H200 (0.1 ms), and
 //! lengths that vary as they do there, always in the same way.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
 use crate::backend::{Elapsed, Marker, QueueId, StreamGate};
@@ -29,6 +29,8 @@ pub struct Queue {
     ops: RefCell<VecDeque<Op>>,
     marks: RefCell<Vec<Option<u64>>>,
     pub done_ns: RefCell<u64>,
+    /// Threads wait for grants in its place.
+    pub threads_wait: Cell<bool>,
 }
 
 fn forever(word: &AtomicU32) -> &'static AtomicU32 {
@@ -54,6 +56,15 @@ impl Queue {
     /// Its process is gone, and with it what has not begun.
     pub fn clear(&self) {
         self.ops.borrow_mut().clear();
+    }
+
+    /// Whether what comes next has to wait for its grant.
+    pub fn is_held(&self) -> bool {
+        let ops = self.ops.borrow();
+        ops.iter().any(|op| match op {
+            Op::Wait(word, value) => !reached(word.load(Ordering::Acquire), *value),
+            _ => false,
+        })
     }
 
     /// Runs everything that needs no device; gives the length of what is at the front, if it can run.
@@ -88,7 +99,8 @@ impl StreamGate for Queue {
         self.ops
             .borrow_mut()
             .push_back(Op::Wait(forever(word), value));
-        true
+        // What is behind it is there already, but no more comes: [`Queue::is_held`].
+        !self.threads_wait.get()
     }
 
     fn write(&self, _: QueueId, word: &AtomicU32, value: u32) -> bool {

@@ -111,6 +111,49 @@ fn windows_of_100_ms_are_alike() {
     }
 }
 
+/// How late the arbiter looks on quick and on busy hosts, and whether threads wait for grants in place of queues.
+fn hosts() -> impl Iterator<Item = (u64, bool)> {
+    let late = [us(10), us(100), us(300), us(1000)];
+    late.into_iter().flat_map(|ns| [(ns, false), (ns, true)])
+}
+
+/// A node whose arbiter looks so late, after a second in which programs find their pace.
+fn late_node(programs: &[(Limits, Kind)], (late_ns, threads_wait): (u64, bool)) -> Node {
+    let mut node = Node::new(programs);
+    if threads_wait {
+        node.let_threads_wait();
+    }
+    node.wake_latency_ns = late_ns;
+    node.run(ms(1000));
+    node
+}
+
+#[test]
+fn what_nobody_saw_to_be_over_is_nobodys() {
+    for host in hosts() {
+        let programs = [25, 75].map(|percent| (balanced(percent), saturate(us(250))));
+        let mut node = late_node(&programs, host);
+        for _ in 0..5 {
+            let done = node.run(ms(1000));
+            let got = part(&done, 0, done[0] + done[1]);
+            println!("simulated: {host:?}, 25 % got {got:.4}");
+            assert!((got - 0.25).abs() <= 0.01, "{host:?}: {got}");
+        }
+    }
+}
+
+#[test]
+fn a_ceiling_is_reached_however_late_the_arbiter_looks() {
+    for host in hosts() {
+        let mut node = late_node(&[(strict(25), saturate(us(250)))], host);
+        for _ in 0..5 {
+            let got = part(&node.run(ms(1000)), 0, ms(1000));
+            println!("simulated: {host:?}, strict 25 % got {got:.4}");
+            assert!((got - 0.25).abs() <= 0.01, "{host:?}: {got}");
+        }
+    }
+}
+
 #[test]
 fn sixty_four_tenants_share_evenly() {
     let programs: Vec<_> = (0..64).map(|_| (balanced(1), saturate(us(250)))).collect();

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use super::device::{Device, Queue};
 use crate::backend::{QueueId, SharingMode, StreamGate};
 use crate::policy::{LowPriority, Mode, Priority, Sharing};
-use crate::region::layout::{RegionLayout, SlotState, TenantState};
+use crate::region::layout::{RegionLayout, SEGMENTS, SlotPages, SlotState, TenantState};
 use crate::sched::arbiter::Arbiter;
 use crate::sched::class::Class;
 use crate::sched::clock::{us, virtual_time};
@@ -20,6 +20,8 @@ use crate::sync::{AtomicU32, Ordering};
 
 const TICK_NS: u64 = us(5);
 const LAUNCH_NS: u64 = us(3);
+/// From its grant until a thread that waited for it goes on.
+const THREAD_WAKE_NS: u64 = us(50);
 /// From a doorbell or timer to the arbiter's next step, on a quick host.
 const WAKE_LATENCY_NS: u64 = us(10);
 
@@ -251,6 +253,13 @@ impl Node {
         slot.partition_percent.store(percent, Ordering::Relaxed);
     }
 
+    /// Threads wait for grants in place of queues.
+    pub fn let_threads_wait(&self) {
+        for program in &self.programs {
+            program.queue.threads_wait.set(true);
+        }
+    }
+
     pub fn set_percent(&self, tenant: usize, percent: u32) {
         self.region.tenants[tenant]
             .entitlement_ppm
@@ -400,6 +409,15 @@ impl Program {
 
     fn advance(&mut self, now: u64, region: &RegionLayout, me: usize) {
         if now < self.from_ns || now > self.until_ns {
+            return;
+        }
+        if self.queue.threads_wait.get() && self.queue.is_held() {
+            self.cpu_free_ns = self.cpu_free_ns.max(now + THREAD_WAKE_NS);
+            // It fills from its grant on.
+            let SlotPages { slot, page } = &region.slots[me];
+            let opened = slot.queue.opened.load(Ordering::Relaxed);
+            let segment = &page.segments[opened as usize % SEGMENTS];
+            segment.opened_ns.store(now, Ordering::Relaxed);
             return;
         }
         while self.cpu_free_ns <= now {

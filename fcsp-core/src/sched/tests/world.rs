@@ -308,6 +308,7 @@ impl Process {
                 synced: 0,
                 blocked: 0,
                 looks: false,
+                threads_wait: false,
                 handover_ns: 0,
                 guessed: FIRST,
                 spread_ppm: 0,

@@ -59,6 +59,7 @@ fn process(slot: usize, segments: u32) -> ProcessView {
         synced: 0,
         blocked: 0,
         looks: false,
+        threads_wait: false,
         handover_ns: us(160),
         partition_percent: 0,
         waits_at: 0,
