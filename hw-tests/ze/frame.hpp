@@ -1,4 +1,4 @@
-// What the load program does but for Level Zero itself: modes of fcsp-load (calibrate, saturate, hog, alloc-race, idle) with
+// What the load program does but for Level Zero itself: modes of fcsp-load (calibrate, saturate, hog, alloc-race, watch, idle) with
 // its options, as far as they are needed, and its records (hw-tests/src/record.rs). It knows nothing of FCSP. `Gpu` is
 // load.cpp's, with
 //
@@ -304,6 +304,27 @@ static std::string race(const Gpu &gpu, const Options &options, const Session<Gp
     return text;
 }
 
+// Tells what everybody has of the device's memory, as whoever is no tenant sees it.
+template <typename Gpu>
+static std::string watch(const Gpu &gpu, const Options &options, const Session<Gpu> &session) {
+    auto used = [&] {
+        Room room = gpu.room();
+        return room.total - room.free;
+    };
+    u64 start = used(), peak = start, reads = 0, period = u64(options.number("sample-ms", 10) * 1e6);
+    for (u64 due = session.start_ns; !session.over(); due += period) {
+        u64 bytes = used();
+        line(true, "{\"record\":\"device_memory\",\"t_ns\":%llu,\"used_bytes\":%llu}", now_ns(), bytes);
+        peak = std::max(peak, bytes), ++reads;
+        sleep_until(due + period);
+    }
+    char text[256];
+    std::snprintf(text, sizeof text,
+                  "{\"mode\":\"watch\",\"first_bytes\":%llu,\"start_bytes\":%llu,\"peak_bytes\":%llu,\"reads\":%llu}",
+                  start, start, peak, reads);
+    return text;
+}
+
 template <typename Gpu> static void calibrate(const Gpu &gpu, const Options &options) {
     double rate = measure(gpu, gpu.wave_blocks, unsigned(options.number("repetitions", 9)));
     u64 launches = 0, trips = 0;
@@ -342,12 +363,16 @@ template <typename Gpu> static int run(int count, char **arguments) {
         Session<Gpu> session("alloc-race", gpu, options, {0, 0});
         std::string outcome = race(gpu, options, session);
         session.finish(0, outcome);
+    } else if (mode == "watch") {
+        Session<Gpu> session("watch", gpu, options, {0, 0});
+        std::string outcome = watch(gpu, options, session);
+        session.finish(0, outcome);
     } else if (mode == "idle") {
         Session<Gpu> session("idle", gpu, options, {0, 0});
         sleep_until(session.end_ns);
         session.finish(0, "{\"mode\":\"idle\"}");
     } else {
-        fail("usage", "calibrate|saturate|hog|alloc-race|idle [--option value]...");
+        fail("usage", "calibrate|saturate|hog|alloc-race|watch|idle [--option value]...");
     }
     return 0;
 }

@@ -119,7 +119,13 @@ impl Site {
         // A failure's reason is its message; a backtrace would push that out of the report.
         command.env("RUST_BACKTRACE", "0");
         if self.simulated {
-            command.env("LD_LIBRARY_PATH", self.simulated_drivers());
+            // Behind them what whoever runs this wants found, a newer loader of Level Zero, say.
+            let mut paths = self.simulated_drivers().into_os_string();
+            if let Some(more) = std::env::var_os("LD_LIBRARY_PATH").filter(|it| !it.is_empty()) {
+                paths.push(":");
+                paths.push(more);
+            }
+            command.env("LD_LIBRARY_PATH", paths);
             command.env("FCSP_SIM_DIR", self.simulated_devices());
         }
     }

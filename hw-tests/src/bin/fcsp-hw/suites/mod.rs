@@ -234,7 +234,7 @@ pub const ALL: &[Suite] = &[
         cases: frameworks::names,
         on_request: true,
         hip: true,
-        ze: false,
+        ze: true,
     },
     Suite {
         name: "programs",

@@ -10,6 +10,7 @@ use super::cases::Case;
 use super::protocol::Opening;
 use crate::bench::Bench;
 use crate::child::Child;
+use crate::site::Vendor;
 use crate::suites::witness::SHARE_PCT;
 use crate::tenant::{Limits, Sharing, Tenant};
 
@@ -59,7 +60,11 @@ impl Actor {
         command.envs(case.env.iter().copied());
         if case.devices == 1 {
             // The script's device 0 is the one that this harness was given.
-            command.env("CUDA_VISIBLE_DEVICES", bench.site.device.to_string());
+            let variable = match bench.site.vendor {
+                Vendor::Intel => "ZE_AFFINITY_MASK",
+                Vendor::Nvidia | Vendor::Amd => "CUDA_VISIBLE_DEVICES",
+            };
+            command.env(variable, bench.site.device.to_string());
         }
         let side = if fcsp { "fcsp" } else { "native" };
         // What is compiled under FCSP is compiled anew, and not taken from the native run.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::site::Vendor;
+
 /// What becomes of a case's speed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Speed {
@@ -41,6 +43,8 @@ pub struct Case {
     pub simulated: bool,
     /// Whether it runs on AMD's devices as well.
     pub hip: bool,
+    /// Whether it is for Intel's devices, and for no others.
+    pub ze: bool,
     /// How many devices it uses.
     pub devices: usize,
     /// The bound on each answer. A question takes seconds; this is for programs that hang.
@@ -51,6 +55,15 @@ const GIB: u64 = 1 << 30;
 const QUOTA: &[u64] = &[8 * GIB];
 
 impl Case {
+    /// Whether it is of use on that vendor's devices.
+    pub fn is_for(&self, vendor: Vendor) -> bool {
+        match vendor {
+            Vendor::Nvidia => !self.ze,
+            Vendor::Amd => self.hip,
+            Vendor::Intel => self.ze,
+        }
+    }
+
     /// A case that is compared with native and asked nothing else.
     pub const fn new(
         name: &'static str,
@@ -71,6 +84,7 @@ impl Case {
             quotas: &[],
             simulated: false,
             hip: false,
+            ze: false,
             devices: 1,
             answer_within: Duration::from_secs(60),
         }
@@ -288,6 +302,24 @@ pub const ALL: &[Case] = &[
             &["two-devices"],
         )
     },
+    Case {
+        speed: Speed::Told,
+        quotas: QUOTA,
+        simulated: true,
+        ze: true,
+        ..Case::new("sycl", "SYCL through dpctl", "compat_sycl.py", &[])
+    },
+    Case {
+        speed: Speed::Told,
+        quotas: QUOTA,
+        ze: true,
+        ..Case::new(
+            "torch-xpu",
+            "PyTorch XPU training",
+            "compat_torch_xpu.py",
+            &[],
+        )
+    },
     // Last, since it takes longest.
     Case {
         env: &[("XLA_PYTHON_CLIENT_PREALLOCATE", "true"), SAME_ALGORITHMS],
@@ -323,6 +355,9 @@ mod tests {
 
     #[test]
     fn one_case_at_least_runs_without_a_device() {
-        assert!(ALL.iter().any(|case| case.simulated));
+        for vendor in [Vendor::Nvidia, Vendor::Intel] {
+            let runs = |case: &Case| case.simulated && case.is_for(vendor);
+            assert!(ALL.iter().any(runs), "{vendor:?}");
+        }
     }
 }

@@ -22,7 +22,6 @@ use self::trial::Trial;
 use super::witness::{Neighbour, Witness};
 use crate::bench::Bench;
 use crate::result::{Row, SuiteResult, Verdict};
-use crate::site::Vendor;
 
 /// The scripts travel inside this program, so that an installed one needs no source tree.
 const SCRIPTS: &[(&str, &str)] = &[
@@ -30,6 +29,14 @@ const SCRIPTS: &[(&str, &str)] = &[
     (
         "compat_driver.py",
         include_str!("../../../../../python/compat_driver.py"),
+    ),
+    (
+        "compat_sycl.py",
+        include_str!("../../../../../python/compat_sycl.py"),
+    ),
+    (
+        "compat_torch_xpu.py",
+        include_str!("../../../../../python/compat_torch_xpu.py"),
     ),
     (
         "compat_torch.py",
@@ -77,8 +84,8 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     let began = Instant::now();
     let mut selected: Vec<&Case> = Vec::new();
     for case in cases::ALL.iter().filter(|case| bench.selects(case.name)) {
-        if bench.site.vendor == Vendor::Amd && !case.hip {
-            result.row(Row::skipped(case.title, "is not for AMD's devices"));
+        if !case.is_for(bench.site.vendor) {
+            result.row(Row::skipped(case.title, "is for other vendors' devices"));
         } else if bench.site.simulated && !case.simulated {
             let reason = "needs a real device: the simulated one runs no real kernels";
             result.row(Row::skipped(case.title, reason));
