@@ -2,7 +2,8 @@
 //!
 //! Owns: the tables from handle to object. A handle carries its kind and a generation, so that any
 //! value a program passes is either known or refused. Its low bits are zero, as those of the
-//! driver's addresses are: programs may keep marks there.
+//! driver's addresses are: programs may keep marks there. And like addresses, handles of two drivers in
+//! one process differ ([`base`]): a loader may tell objects by them.
 
 use fcsp_sim::{Key, Slab};
 use std::sync::{Arc, RwLock};
@@ -11,6 +12,12 @@ use std::sync::{Arc, RwLock};
 const KIND_SHIFT: u32 = 4;
 /// The kind stands above those, the key above the kind.
 const KEY_SHIFT: u32 = 8;
+
+/// What distinguishes the handles of this copy of the library; its low bits are zero.
+pub fn base() -> u64 {
+    static HERE: u8 = 0;
+    (&raw const HERE).addr() as u64 >> KEY_SHIFT << KEY_SHIFT
+}
 
 /// All objects of one kind.
 pub struct Table<T> {
@@ -94,10 +101,11 @@ impl<T> Table<T> {
     }
 
     fn handle(&self, key: Key) -> u64 {
-        key.to_raw() << KEY_SHIFT | self.kind << KIND_SHIFT
+        (key.to_raw() << KEY_SHIFT | self.kind << KIND_SHIFT) ^ base()
     }
 
     fn key(&self, handle: u64) -> Option<Key> {
+        let handle = handle ^ base();
         let below_key = handle & ((1 << KEY_SHIFT) - 1);
         (below_key == self.kind << KIND_SHIFT).then(|| Key::from_raw(handle >> KEY_SHIFT))
     }

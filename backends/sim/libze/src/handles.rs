@@ -10,7 +10,7 @@ use crate::list::List;
 use crate::module::{BuildLog, Module};
 use crate::physical::Physical;
 use crate::queue::Queue;
-use fcsp_sim_driver::handles::Table;
+use fcsp_sim_driver::handles::{Table, base};
 use level_zero_sys::ze_result_t;
 use std::sync::Arc;
 
@@ -59,13 +59,13 @@ pub fn take<T, H>(table: &Table<T>, handle: *mut H) -> Result<Arc<T>, ze_result_
 
 /// The handle of something that is known by a number and never goes away.
 pub fn numbered<H>(kind: usize, number: usize) -> *mut H {
-    std::ptr::without_provenance_mut((number + 1) << 8 | kind << 4)
+    std::ptr::without_provenance_mut(((number + 1) << 8 | kind << 4) ^ base() as usize)
 }
 
 /// The number behind such a handle.
 pub fn number<H>(kind: usize, handle: *mut H) -> Result<usize, ze_result_t> {
-    let raw = handle.addr();
-    require(raw != 0, rc::NULL_HANDLE)?;
+    require(!handle.is_null(), rc::NULL_HANDLE)?;
+    let raw = handle.addr() ^ base() as usize;
     require(
         raw & 0xff == kind << 4 && raw >> 8 > 0,
         rc::INVALID_ARGUMENT,
