@@ -8,7 +8,7 @@
 use fcsp_program::waiting::{nothing_to_do, unnoticed};
 use level_zero_sys::ze_result_t;
 
-use crate::info::sysman;
+use crate::info::{activity, sysman};
 use crate::memory::{image, physical};
 use crate::{graph, info, kernel, launch, lists, memory, queues, shim, sync, transfer};
 
@@ -55,6 +55,9 @@ macro_rules! rows {
     virtualize zesMemoryGetState => sysman::memory_state, "the tenant's quota is the whole device; SYCL calls this free memory";
     virtualize zesMemoryGetProperties => sysman::memory_properties, "the tenant's quota is the whole device";
     virtualize zesDeviceProcessesGetState => sysman::processes, "the tenant's processes only";
+    virtualize zesDeviceEnumEngineGroups => activity::enumerate_engines, "no function tells whose an engine is";
+    virtualize zesEngineGetActivity => activity::engine, "the tenant's own while others use the device";
+    virtualize zesEngineGetActivityExt => activity::engine_and_functions, "the tenant's own while others use the device";
 
     gate zeCommandQueueExecuteCommandLists => lists::execute, "device time of what its lists have recorded, each time";
     gate zeCommandListImmediateAppendCommandListsExp => lists::append_lists, "device time of what lists have recorded, each time";

@@ -1,5 +1,7 @@
-//! Handlers of calls that ask about the device: the tenant's quota is the whole device. Sysman's are in [`sysman`].
+//! Handlers of calls that ask about the device: the tenant's quota is the whole device. Sysman's are in [`sysman`] and
+//! [`activity`].
 
+pub mod activity;
 pub mod sysman;
 
 use core::ffi::{CStr, c_char, c_void};

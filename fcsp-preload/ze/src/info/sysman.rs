@@ -1,5 +1,5 @@
 //! Handlers of Sysman: the tenant's quota is the whole device, and its processes are the only ones. Health, clocks, power
-//! and activity stay true.
+//! stay true; activity is the tenant's own ([`super::activity`]).
 //!
 //! A program begins with Sysman by `zesInit`, or together with the core interface where `ZES_ENABLE_SYSMAN` says so. The
 //! first gives handles of its own, the second those of the core interface; both tell devices by the same identity.
@@ -114,7 +114,7 @@ fn id_of(device: zes_device_handle_t) -> Option<String> {
 }
 
 /// The view of a device of Sysman's.
-fn view_of(device: zes_device_handle_t) -> Option<View> {
+pub(super) fn view_of(device: zes_device_handle_t) -> Option<View> {
     let described = described(device)?;
     let id = uuid_text(&described.core.uuid.id);
     tenant::view_of::<Ze>(&id, || {
@@ -153,6 +153,18 @@ fn total_bytes(device: zes_device_handle_t) -> Option<u64> {
     sizes.reduce(u64::saturating_add)
 }
 
+/// Notes whose the parts of a device are.
+pub(super) fn note_device(book: &LiveMap, device: zes_device_handle_t, parts: &[impl Handle]) {
+    for part in parts {
+        let (key, bytes) = (part.number(), device.number());
+        if book.get(key).is_none_or(|it| it.bytes != bytes) {
+            book.remove(key);
+            // Without a place it is answered as the driver answers.
+            let _unknown = book.insert(key, Live { bytes, kind: 0 });
+        }
+    }
+}
+
 /// Whose a memory is: devices by the handles of their memories.
 static MEMORIES: LiveMap = LiveMap::new();
 
@@ -174,14 +186,9 @@ pub unsafe fn enumerate_memories(
     let result = unsafe { real(device, count, memories) };
     if result == SUCCESS && !memories.is_null() {
         // SAFETY: the driver accepted both and wrote so many handles.
-        for memory in unsafe { core::slice::from_raw_parts(memories, *count as usize) } {
-            let (key, bytes) = (memory.number(), device.number());
-            if MEMORIES.get(key).is_none_or(|it| it.bytes != bytes) {
-                MEMORIES.remove(key);
-                // Without a place it is answered as the driver answers.
-                let _unknown = MEMORIES.insert(key, Live { bytes, kind: 0 });
-            }
-        }
+        note_device(&MEMORIES, device, unsafe {
+            core::slice::from_raw_parts(memories, *count as usize)
+        });
     }
     result
 }
