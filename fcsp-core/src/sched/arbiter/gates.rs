@@ -62,8 +62,11 @@ impl Arbiter {
                 length = length.min(gang::SEGMENT_NS);
             } else if makes_way && high_there {
                 length = length.min(self.tuning.segment_ns_max);
-            } else if account.is_some_and(ProcessAccount::never_waits) {
-                // A turn can end at any of them. Programs that wait end theirs themselves.
+            } else if account
+                .is_some_and(|it| it.never_waits() || it.threads_wait && is_unmeasured(process))
+            {
+                // A turn can end at any of them. Programs that wait end theirs themselves. And what is measured is
+                // learnt when its segment is over.
                 let part_ns = length / SEGMENTS_PER_TURN;
                 let (least, most) = (self.tuning.segment_ns_min, self.tuning.segment_ns_max);
                 length = length.min(part_ns.clamp(least, most));
@@ -98,6 +101,11 @@ impl Arbiter {
             account.active_ns = now;
         }
     }
+}
+
+/// Whether its newest segments hold what was never measured.
+fn is_unmeasured(process: &ProcessView) -> bool {
+    reached(process.guessed.wrapping_add(1), process.opened)
 }
 
 /// Lets everything pending of a process run now and forgets it.
