@@ -13,6 +13,8 @@ use std::collections::HashMap;
 pub(crate) struct Taken {
     /// Which block, and what it gave.
     pub(crate) blocks: Vec<(u32, Block)>,
+    /// How long they took.
+    pub(crate) seconds: f64,
     /// Why there is no value, if there is none.
     pub(crate) failure: Option<State>,
 }
@@ -37,23 +39,40 @@ pub(crate) fn assemble(
     taken
         .into_iter()
         .enumerate()
-        .map(|(system, taken)| {
-            if let Some(state) = taken.failure {
-                return Metric::without_value(definition, state);
-            }
-            metric(definition, measure, taken.blocks, &native, system == 0).unwrap_or_else(|| {
-                let reason = format!(
-                    "it is a difference from native, which was not measured{}",
-                    match &native_state {
-                        Some(State::Failed { reason } | State::NotRun { reason }) =>
-                            format!(": {reason}"),
-                        _ => String::new(),
-                    }
-                );
-                Metric::without_value(definition, State::NotRun { reason })
-            })
+        .map(|(system, taken)| Metric {
+            duration_seconds: taken.seconds,
+            ..system_metric(
+                definition,
+                measure,
+                taken,
+                &native,
+                native_state.as_ref(),
+                system == 0,
+            )
         })
         .collect()
+}
+
+/// One system's metric, or why it has none.
+fn system_metric(
+    definition: &'static Definition,
+    measure: &Measure,
+    taken: Taken,
+    native: &HashMap<u32, (f64, f64)>,
+    native_state: Option<&State>,
+    is_native: bool,
+) -> Metric {
+    if let Some(state) = taken.failure {
+        return Metric::without_value(definition, state);
+    }
+    metric(definition, measure, taken.blocks, native, is_native).unwrap_or_else(|| {
+        let why = match native_state {
+            Some(State::Failed { reason } | State::NotRun { reason }) => format!(": {reason}"),
+            _ => String::new(),
+        };
+        let reason = format!("it is a difference from native, which was not measured{why}");
+        Metric::without_value(definition, State::NotRun { reason })
+    })
 }
 
 /// One system's metric; nothing where native would be needed and is not there.
@@ -138,6 +157,7 @@ mod tests {
             blocks: (0..)
                 .zip(values.iter().map(|value| Block::of(*value)))
                 .collect(),
+            seconds: 0.5,
             failure: None,
         }
     }
@@ -162,6 +182,7 @@ mod tests {
         assert_eq!(metrics[0].ratio, None);
         let ratio = metrics[1].ratio.expect("of eight blocks");
         assert_eq!(ratio.blocks, 8);
+        assert!(metrics.iter().all(|it| it.duration_seconds == 0.5));
         assert!(ratio.low > 1.0, "{ratio:?}");
     }
 

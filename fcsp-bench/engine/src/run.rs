@@ -350,7 +350,9 @@ impl Run {
                     seconds,
                     alone: &mut self.alone,
                 });
-                self.found[system].seconds += began.elapsed().as_secs_f64();
+                let seconds = began.elapsed().as_secs_f64();
+                self.found[system].seconds += seconds;
+                taken[system].seconds += seconds;
                 let hung = matches!(result, Err(Failure::Hung(_)));
                 match result {
                     Ok(result) => taken[system].blocks.push((block, result)),

@@ -18,6 +18,7 @@ impl Metric {
             ratio: None,
             block_ratios: Vec::new(),
             samples: Vec::new(),
+            duration_seconds: 0.0,
             details: Vec::new(),
             series: Vec::new(),
         }

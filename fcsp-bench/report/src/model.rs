@@ -146,6 +146,9 @@ pub struct Metric {
     pub block_ratios: Vec<f64>,
     /// The samples themselves, in `unit`, in the order they were taken; at most [`SAMPLES_KEPT`], evenly thinned.
     pub samples: Vec<f64>,
+    /// How long its blocks took on this system, seconds, preparing them included.
+    #[serde(default)]
+    pub duration_seconds: f64,
     /// What else was measured on the way, each with its unit: sizes, percentiles of parts, what tenants got.
     pub details: Vec<Detail>,
     /// Time series for charts: a tenant's share over time, for instance.
