@@ -73,8 +73,7 @@ fn on_a_node_with_devices_of_three_vendors_each_tenant_gets_what_one_file_says()
             let wanted = f64::from(TENANTS[0].1[at].0);
             let got = percent(&ended[2 * at], &ended[2 * at + 1], span);
             eprintln!("{vendor:?}: {wanted} %: {got:.2} %");
-            // Three devices' threads on a small machine.
-            if (got - wanted).abs() > 2.0 * POINTS {
+            if (got - wanted).abs() > POINTS {
                 amiss.push(format!("{vendor:?}: {wanted} %: {got:.2} %"));
             }
         }
