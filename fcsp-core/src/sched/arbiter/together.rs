@@ -353,8 +353,9 @@ impl Arbiter {
     fn somebody_is_slowed(&self, now: u64) -> bool {
         let counted_ns = now.saturating_sub(self.together.counted_from_ns);
         let is_slowed = |(slot, it): (&usize, &ProcessAccount)| {
+            // Another process may have the slot by now, and has done fewer.
             let begun = self.together.batches.get(slot).copied();
-            let done = it.batches - begun.unwrap_or(it.batches);
+            let done = it.batches.saturating_sub(begun.unwrap_or(it.batches));
             it.interactive() && it.own_ns(done) * 1_000 < counted_ns * AT_PACE_MILLI
         };
         self.of_cast().any(is_slowed)
