@@ -176,7 +176,8 @@ fn check_kill(amiss: &mut Vec<String>, kill: &Rows) {
         amiss.push("the tenant that is killed had no part".into());
     }
     let resumed_ms = kill.value(&["the others resume, longest"]);
-    check(amiss, "ms until the others resume", resumed_ms, 0.0..=100.0);
+    // Of the 60 ms after the kill, half at most as if it had not been.
+    check(amiss, "ms until the others resume", resumed_ms, 0.0..=30.0);
 }
 
 #[test]

@@ -70,32 +70,6 @@ impl Cumulative {
         }
     }
 
-    /// The first moment from `from_ns` on after which, for `over_ns`, no window of `window_ns` falls
-    /// below `rate`, looking every `step_ns`; `None` if that never happens within the curve.
-    ///
-    /// Short windows find short holes, which a long one would average away.
-    pub fn first_steady(
-        &self,
-        from_ns: u64,
-        rate: f64,
-        window_ns: u64,
-        over_ns: u64,
-        step_ns: u64,
-    ) -> Option<u64> {
-        let (_, end_ns) = self.span_ns()?;
-        let step_ns = step_ns.max(1);
-        let (mut begin_ns, mut t_ns) = (from_ns, from_ns);
-        while t_ns + window_ns <= end_ns {
-            if self.rate(t_ns, t_ns + window_ns) < rate {
-                begin_ns = t_ns + step_ns;
-            } else if t_ns + window_ns >= begin_ns + over_ns {
-                return Some(begin_ns);
-            }
-            t_ns += step_ns;
-        }
-        None
-    }
-
     /// The longest time within `from_ns..to_ns` from one moment of progress to the next, to the end at the
     /// latest. As fine as the samples: work that was done between two of them counts at the later.
     pub fn longest_rest_ns(&self, from_ns: u64, to_ns: u64) -> u64 {
@@ -195,17 +169,6 @@ mod tests {
             shares_per_window(&[idle.clone(), idle], 0, 1_000, 500),
             vec![vec![0.0, 0.0]; 2]
         );
-    }
-
-    #[test]
-    fn steadiness_begins_after_the_last_hole() {
-        // Full rate but for a hole of 20 from 300 to 320, which is 4 % of the 500 that follow 0.
-        let curve = Cumulative::new([(0, 0), (300, 300), (320, 300), (1_000, 980)]);
-        let steady_from = curve.first_steady(0, 0.75, 40, 500, 1).expect("it is");
-        // A window of 40 forgives a quarter of itself.
-        assert!((310..=312).contains(&steady_from), "{steady_from}");
-        assert_eq!(curve.first_steady(0, 0.75, 40, 200, 1), Some(0));
-        assert_eq!(curve.first_steady(0, 1.5, 40, 200, 1), None);
     }
 
     #[test]
