@@ -73,12 +73,14 @@ fn ledger(c: &mut Criterion) {
     c.bench_function("reserve + release, alone", |b| b.iter(reserve_and_release));
     // Beside it a driver's own figure costs 40 ns (H100, driver 580.159).
     let pool = PoolCharge::new();
+    let worst = || Worst::of(black_box(32 << 20)).expect("a possible size");
     let from_pool = || {
-        let worst = Worst::of(black_box(32 << 20)).expect("a possible size");
+        let worst = worst();
         attachment.try_reserve(worst.bytes()).expect("fits");
-        pool.begin(worst);
+        assert!(pool.begin(worst));
         pool.finish(
             worst,
+            0,
             || Some(black_box(64 << 20)),
             |bytes| {
                 if bytes < 0 {
@@ -95,6 +97,20 @@ fn ledger(c: &mut Criterion) {
             b.iter(from_pool);
         },
     );
+    let lent = PoolCharge::new();
+    let credit = Worst::of(256 << 20).expect("a possible size");
+    attachment.try_reserve(credit.bytes()).expect("fits");
+    assert!(lent.lend(credit));
+    let on_credit = || {
+        let worst = worst();
+        assert!(lent.begin_on_credit(worst));
+        if !lent.defer(worst, credit.bytes()) {
+            lent.finish(worst, credit.bytes(), || Some(0), |_| {});
+        }
+    };
+    c.bench_function("allocation from a pool, on credit, alone", |b| {
+        b.iter(on_credit);
+    });
     for threads in [1, 3, 15] {
         let name = format!("reserve + release, beside {threads} threads of the process");
         beside(threads, reserve_and_release, || {

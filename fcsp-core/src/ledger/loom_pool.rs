@@ -16,18 +16,32 @@ struct Model {
 }
 
 impl Model {
-    /// A call that may make the pool grow by `worst` units and makes it grow by `growth`.
-    fn call(&self, worst: u64, growth: u64) {
+    /// A call that may make the pool grow by `worst` units and makes it grow by `growth`; `keep` units may
+    /// become credit.
+    fn call(&self, worst: u64, growth: u64, keep: u64) {
         let worst = Worst::of(worst * UNIT_BYTES).expect("small");
-        self.ledger_bytes.fetch_add(worst.bytes(), Ordering::SeqCst);
-        self.pool.begin(worst);
+        if !self.pool.begin_on_credit(worst) {
+            self.ledger_bytes.fetch_add(worst.bytes(), Ordering::SeqCst);
+            assert!(self.pool.begin(worst));
+        }
         self.driver_bytes
             .fetch_add(growth * UNIT_BYTES, Ordering::SeqCst);
         self.assert_covered();
-        let settled = self
-            .pool
-            .finish(worst, || self.figure(), |it| self.correct(it));
+        let settled = self.pool.finish(
+            worst,
+            keep * UNIT_BYTES,
+            || self.figure(),
+            |it| self.correct(it),
+        );
         assert_eq!(settled.short_bytes, 0);
+    }
+
+    fn lend(&self, units: u64) {
+        let units = Worst::of(units * UNIT_BYTES).expect("small");
+        self.ledger_bytes.fetch_add(units.bytes(), Ordering::SeqCst);
+        if !self.pool.lend(units) {
+            self.correct(-(units.bytes() as i64));
+        }
     }
 
     fn figure(&self) -> Option<u64> {
@@ -46,6 +60,7 @@ impl Model {
     /// Everybody is done: nothing is left unsettled.
     fn assert_settled(&self) {
         assert!(!self.pool.is_busy());
+        assert_eq!(self.pool.credit_bytes(), 0);
         assert_eq!(
             self.ledger_bytes.load(Ordering::SeqCst),
             self.driver_bytes.load(Ordering::SeqCst)
@@ -64,9 +79,9 @@ fn loom_calls_that_meet_leave_nothing_unsettled() {
     explore(|model| {
         let other = {
             let model = Arc::clone(&model);
-            thread::spawn(move || model.call(3, 1))
+            thread::spawn(move || model.call(3, 1, 0))
         };
-        model.call(2, 2);
+        model.call(2, 2, 0);
         other.join().expect("a thread");
         model.assert_settled();
     });
@@ -78,13 +93,47 @@ fn loom_settling_beside_calls_never_charges_too_little() {
         let other = {
             let model = Arc::clone(&model);
             thread::spawn(move || {
-                model.call(2, 1);
-                model.call(2, 0);
+                model.call(2, 1, 0);
+                model.call(2, 0, 0);
             })
         };
         model.pool.settle(|| model.figure(), |it| model.correct(it));
         model.assert_covered();
         other.join().expect("a thread");
+        model.pool.settle(|| model.figure(), |it| model.correct(it));
+        model.assert_settled();
+    });
+}
+
+#[test]
+fn loom_credit_is_in_the_ledger_until_it_is_spent_or_given_back() {
+    explore(|model| {
+        model.lend(2);
+        let other = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || model.call(2, 1, 2))
+        };
+        model.call(1, 1, 2);
+        other.join().expect("a thread");
+        model.assert_covered();
+        model.pool.settle(|| model.figure(), |it| model.correct(it));
+        model.assert_settled();
+    });
+}
+
+#[test]
+fn loom_credit_that_is_lent_beside_one_who_settles_is_not_lost() {
+    explore(|model| {
+        let other = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || {
+                model.lend(1);
+                model.call(1, 1, 1);
+            })
+        };
+        model.pool.settle(|| model.figure(), |it| model.correct(it));
+        other.join().expect("a thread");
+        model.assert_covered();
         model.pool.settle(|| model.figure(), |it| model.correct(it));
         model.assert_settled();
     });

@@ -8,14 +8,18 @@
 //!
 //! # Never too little
 //!
-//! The ledger holds for a pool `charged + over + under_way`: what was settled, and the worst cases of the
-//! calls that are over and of those under way. One thread at a time settles: it takes `over`, *then*
+//! The ledger holds for a pool `charged + over + under_way + credit`: what was settled, the worst cases of the
+//! calls that are over and of those under way, and what no call has begun with yet. One thread at a time settles: it takes `over`, *then*
 //! reads the driver's figure, and keeps the smaller of the figure and `charged + over`. A call that is over
 //! before `over` was taken has all its growth in the figure; a call that is not is covered by its own worst
 //! case. So at no instant does the ledger hold less than the pool has. It holds more only while calls are
 //! under way or not settled.
 //!
-//! A call that is over may also be left unsettled ([`PoolCharge::defer`]), up to a bound.
+//! A call that is over may also be left unsettled ([`PoolCharge::defer`]), up to a bound. And what settling
+//! finds to be too much may be kept for the calls to come, as *credit*, within the same bound: the ledger holds it
+//! as well, and a call that begins on credit ([`PoolCharge::begin_on_credit`]) leaves the ledger alone, since the
+//! sum is the same before and after. So a program that allocates again and again has its own word to change, and
+//! not the one it shares with others. [`PoolCharge::settle`] gives all credit back.
 //!
 //! A figure beyond all three means that a worst case was none, or that the pool grew by calls nobody
 //! saw. The difference is charged at once and reported as `short`.
@@ -29,14 +33,17 @@ use crate::sync::{AtomicU64, Ordering, spin_hint};
 
 /// Worst cases are counted in units of this.
 pub const UNIT_BYTES: u64 = 1 << 20;
-/// Largest worst case, a TiB: two thousand calls of it at once are still counted right. No device has that much
-/// memory, so no driver grants it.
-pub const WORST_BYTES_MAX: u64 = 1 << 40;
+/// Largest worst case, half a TiB. No device has that much memory, so no driver grants it.
+pub const WORST_BYTES_MAX: u64 = 1 << 39;
 
-/// The word: a flag, the units under way, the units over.
+/// The word: a flag, the units of credit, the units under way, the units over.
 const SETTLING: u64 = 1 << 63;
-const UNDER_WAY_SHIFT: u32 = 32;
-const OVER: u64 = (1 << UNDER_WAY_SHIFT) - 1;
+const FIELD_BITS: u32 = 21;
+const FIELD: u64 = (1 << FIELD_BITS) - 1;
+const OVER: u64 = FIELD;
+const UNDER_WAY_SHIFT: u32 = FIELD_BITS;
+const CREDIT_SHIFT: u32 = 2 * FIELD_BITS;
+const CREDIT: u64 = FIELD << CREDIT_SHIFT;
 
 /// How often a thread settles for others before it leaves that to the next.
 const ROUNDS_MAX: u32 = 8;
@@ -93,7 +100,16 @@ fn over(word: u64) -> u64 {
 }
 
 fn under_way(word: u64) -> u64 {
-    (word & !SETTLING) >> UNDER_WAY_SHIFT
+    (word >> UNDER_WAY_SHIFT) & FIELD
+}
+
+fn credit(word: u64) -> u64 {
+    (word & CREDIT) >> CREDIT_SHIFT
+}
+
+/// The word with that much credit.
+fn with_credit(word: u64, units: u64) -> u64 {
+    (word & !CREDIT) | (units.min(FIELD) << CREDIT_SHIFT)
 }
 
 impl PoolCharge {
@@ -115,13 +131,47 @@ impl PoolCharge {
         }
     }
 
-    /// A call is about to be made whose worst case is in the ledger.
+    /// A call is about to be made whose worst case is in the ledger. False, and nothing is changed, if calls are
+    /// under way for more than a word can count, two TiB: no driver grants all of them.
     #[inline]
-    pub fn begin(&self, worst: Worst) {
+    pub fn begin(&self, worst: Worst) -> bool {
+        let more = |word: u64| {
+            let fits = under_way(word) + over(word) + worst.0 <= FIELD;
+            fits.then(|| word + (worst.0 << UNDER_WAY_SHIFT))
+        };
         // Relaxed: whoever sees this call's growth in the driver's figure got it from the driver, which was
         // called after this.
         self.word
-            .fetch_add(worst.0 << UNDER_WAY_SHIFT, Ordering::Relaxed);
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .is_ok()
+    }
+
+    /// A call is about to be made whose worst case there is credit for. False, and nothing is changed, if there
+    /// is less.
+    #[inline]
+    pub fn begin_on_credit(&self, worst: Worst) -> bool {
+        let spend = |word: u64| {
+            let is_enough = credit(word) >= worst.0;
+            let fits = under_way(word) + over(word) + worst.0 <= FIELD;
+            (is_enough && fits)
+                .then(|| word + (worst.0 << UNDER_WAY_SHIFT) - (worst.0 << CREDIT_SHIFT))
+        };
+        // Acquire: what is spent is in the ledger. The rest as in `begin`.
+        self.word
+            .fetch_update(Ordering::Acquire, Ordering::Relaxed, spend)
+            .is_ok()
+    }
+
+    /// Adds what the caller has put into the ledger, for calls to come. False, and nothing is changed, unless
+    /// nothing is over and there is no credit: so a bound for both holds.
+    #[inline]
+    pub fn lend(&self, units: Worst) -> bool {
+        let add =
+            |word: u64| (over(word) == 0 && credit(word) == 0).then(|| with_credit(word, units.0));
+        // Release: the ledger before this.
+        self.word
+            .fetch_update(Ordering::Release, Ordering::Relaxed, add)
+            .is_ok()
     }
 
     /// The driver refused a call that was begun: the pool did not grow. The caller gives its worst case back to
@@ -135,12 +185,14 @@ impl PoolCharge {
 
     /// As [`PoolCharge::finish`], but leaves the settling to a later call: a figure and what it gives back to
     /// the ledger cost more than all the rest. False, and nothing is changed, if more than `most_bytes` would
-    /// be over and not settled then.
+    /// be over and not settled, or credit, then, or if that would leave nothing for another such call.
     #[inline]
     pub fn defer(&self, worst: Worst, most_bytes: u64) -> bool {
         let left = |word: u64| {
             let after = word - (worst.0 << UNDER_WAY_SHIFT) + worst.0;
-            (over(after) * UNIT_BYTES <= most_bytes).then_some(after)
+            let most = most_bytes / UNIT_BYTES;
+            let is_next_ready = credit(after) >= worst.0 || over(after) + worst.0 <= most;
+            (over(after) + credit(after) <= most && is_next_ready).then_some(after)
         };
         // Release: the driver's answer is before this for whoever takes the units.
         self.word
@@ -148,11 +200,13 @@ impl PoolCharge {
             .is_ok()
     }
 
-    /// A call that was begun is over, and the driver did what it asked for.
+    /// A call that was begun is over, and the driver did what it asked for. Of what was too much, up to `keep_bytes`
+    /// become credit.
     #[inline]
     pub fn finish(
         &self,
         worst: Worst,
+        keep_bytes: u64,
         figure: impl FnMut() -> Option<u64>,
         correct: impl FnMut(i64),
     ) -> Settled {
@@ -173,21 +227,33 @@ impl PoolCharge {
                 .compare_exchange_weak(word, new, Ordering::AcqRel, Ordering::Relaxed)
             {
                 Ok(_) if busy => return Settled::default(),
-                Ok(_) => return self.settle_rounds(over(after) + worst.0, figure, correct),
+                Ok(_) => {
+                    let taken = over(after) + worst.0;
+                    return self.settle_rounds(taken, keep_bytes, figure, correct);
+                }
                 Err(actual) => word = actual,
             }
         }
     }
 
-    /// Brings the charge in line with the driver's figure. Waits for another thread that is about it, but not
-    /// for long: then it is `None`.
+    /// Brings the charge in line with the driver's figure, and gives all credit back. Waits for another thread that
+    /// is about it, but not for long: then it is `None`.
     pub fn settle(
         &self,
         figure: impl FnMut() -> Option<u64>,
         correct: impl FnMut(i64),
     ) -> Option<Settled> {
         let taken = self.enter()?;
-        Some(self.settle_rounds(taken, figure, correct))
+        Some(self.settle_rounds(taken, 0, figure, correct))
+    }
+
+    /// Waits, but not for long, until no other thread settles: true if none does. Changes nothing that is charged.
+    pub fn await_settled(&self) -> bool {
+        let Some(taken) = self.enter() else {
+            return false;
+        };
+        self.settle_rounds(taken, u64::MAX, || None, |_| {});
+        true
     }
 
     /// The pool is gone: gives what was charged for it, which is the caller's now. `None`, and nothing
@@ -196,9 +262,9 @@ impl PoolCharge {
         let taken = self.enter()?;
         let charged_bytes = self.charged_bytes.load(Ordering::Relaxed);
         self.charged_bytes.store(0, Ordering::Relaxed);
-        // Release: the next one to settle sees that nothing is charged.
-        self.word.fetch_and(!SETTLING, Ordering::Release);
-        Some(charged_bytes + taken * UNIT_BYTES)
+        // Release: the next one to settle sees that nothing is charged. Acquire: what was lent is in the ledger.
+        let word = self.word.fetch_and(!(SETTLING | CREDIT), Ordering::AcqRel);
+        Some(charged_bytes + (taken + credit(word)) * UNIT_BYTES)
     }
 
     /// As [`PoolCharge::close`] of what is charged to a process this one was forked from: it is nobody's.
@@ -207,9 +273,14 @@ impl PoolCharge {
         self.word.store(0, Ordering::Release);
     }
 
-    /// True if a call is under way or not settled: the ledger holds more than the pool has.
+    /// True if a call is under way or not settled, or there is credit: the ledger holds more than the pool has.
     pub fn is_busy(&self) -> bool {
         self.word.load(Ordering::Acquire) != 0
+    }
+
+    /// Bytes that the ledger holds for calls to come.
+    pub fn credit_bytes(&self) -> u64 {
+        credit(self.word.load(Ordering::Relaxed)) * UNIT_BYTES
     }
 
     /// Bytes that are charged beside calls under way.
@@ -246,20 +317,29 @@ impl PoolCharge {
     fn settle_rounds(
         &self,
         mut taken: u64,
+        keep_bytes: u64,
         mut figure: impl FnMut() -> Option<u64>,
         mut correct: impl FnMut(i64),
     ) -> Settled {
         let mut settled = Settled::default();
+        // What was too much. The ledger has it until it is clear how much of it becomes credit.
+        let mut spare_bytes = 0;
         for round in 1.. {
             let now = self.settle_one(taken, &mut figure, &mut correct);
             settled.reserved_bytes = now.reserved_bytes;
             settled.short_bytes += now.short_bytes;
-            settled.released_bytes += now.released_bytes;
             settled.changed |= now.changed;
+            spare_bytes += now.released_bytes;
             let mut word = self.word.load(Ordering::Relaxed);
             taken = loop {
                 let again = over(word) != 0 && round < ROUNDS_MAX;
-                let new = word & if again { !OVER } else { !SETTLING };
+                let have_bytes = spare_bytes + credit(word) * UNIT_BYTES;
+                let kept = (have_bytes.min(keep_bytes) / UNIT_BYTES).min(FIELD);
+                let new = if again {
+                    word & !OVER
+                } else {
+                    with_credit(word & !SETTLING, kept)
+                };
                 // Release: the next one sees what was charged. Acquire: the calls whose units are taken.
                 match self.word.compare_exchange_weak(
                     word,
@@ -268,7 +348,13 @@ impl PoolCharge {
                     Ordering::Relaxed,
                 ) {
                     Ok(_) if again => break over(word),
-                    Ok(_) => return settled,
+                    Ok(_) => {
+                        settled.released_bytes = have_bytes - kept * UNIT_BYTES;
+                        if settled.released_bytes > 0 {
+                            correct(-(settled.released_bytes as i64));
+                        }
+                        return settled;
+                    }
                     Err(actual) => word = actual,
                 }
             };
@@ -276,6 +362,7 @@ impl PoolCharge {
         settled
     }
 
+    /// Settles `taken` units. What it says is released is the caller's to give back.
     #[inline]
     fn settle_one(
         &self,
@@ -292,14 +379,10 @@ impl PoolCharge {
         };
         if reserved_bytes <= have_bytes {
             self.charged_bytes.store(reserved_bytes, Ordering::Relaxed);
-            let released_bytes = have_bytes - reserved_bytes;
-            if released_bytes > 0 {
-                correct(-(released_bytes as i64));
-            }
             return Settled {
                 reserved_bytes: Some(reserved_bytes),
                 short_bytes: 0,
-                released_bytes,
+                released_bytes: have_bytes - reserved_bytes,
                 changed: reserved_bytes != before_bytes,
             };
         }

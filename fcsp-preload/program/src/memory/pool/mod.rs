@@ -81,20 +81,62 @@ struct Request<D: Driver> {
     most: Worst,
 }
 
+/// What a call begins with.
+struct Room {
+    /// The most by which the pool can grow. The ledger has it.
+    worst: Worst,
+    /// The block it is certain to be given instead.
+    relying: Option<Relying>,
+}
+
 impl<D: Driver> Request<D> {
-    /// Reserves what the call can take; gives how much that is.
+    /// Sees to it that the ledger has what the call can take, and begins it.
     #[inline]
-    fn make_room<const PER_THREAD: bool>(&self) -> Result<(Worst, Option<Relying>), CodeOf<D>> {
-        if reuse::is_watched()
-            && let Some(relying) = self.rely::<PER_THREAD>()
-        {
-            return Ok((Worst::NOTHING, Some(relying)));
+    fn make_room<const PER_THREAD: bool>(&self) -> Result<Room, CodeOf<D>> {
+        let worst = self.most;
+        if reuse::is_watched() {
+            if let Some(relying) = self.rely::<PER_THREAD>() {
+                return Ok(self.begin(Worst::NOTHING, Some(relying)));
+            }
+        } else if self.pool.charge.begin_on_credit(worst) {
+            let relying = None;
+            return Ok(Room { worst, relying });
+        } else if self.reserve_with_credit() {
+            return Ok(self.begin(worst, None));
         }
-        let room = match self.device.attachment.try_reserve(self.most.bytes()) {
-            Ok(()) => self.most,
-            Err(_) => self.find_room::<PER_THREAD>()?,
+        if self.device.attachment.try_reserve(worst.bytes()).is_err() {
+            self.find_room::<PER_THREAD>()?;
+        }
+        Ok(self.begin(worst, None))
+    }
+
+    /// Begins a call for which the ledger has `worst`.
+    fn begin(&self, worst: Worst, relying: Option<Relying>) -> Room {
+        if self.pool.charge.begin(worst) {
+            return Room { worst, relying };
+        }
+        // Too much to be counted, and more than there is: should the driver grant it all the same, settling finds it.
+        self.device.ledger().release(worst.bytes());
+        let worst = Worst::NOTHING;
+        self.pool.charge.begin(worst);
+        Room { worst, relying }
+    }
+
+    /// Reserves what this call can take and, in the same step, what the pool may be charged too much: the calls to
+    /// come begin on that. False, and nothing is reserved, while there is no room for both.
+    fn reserve_with_credit(&self) -> bool {
+        let Some(credit) = Worst::of(self.device.slack_bytes()) else {
+            return false;
         };
-        Ok((room, None))
+        let bytes = self.most.bytes() + credit.bytes();
+        let fits = credit != Worst::NOTHING && bytes <= self.device.ledger().free_bytes();
+        if !fits || self.device.attachment.try_reserve(bytes).is_err() {
+            return false;
+        }
+        if !self.pool.charge.lend(credit) {
+            self.device.ledger().release(credit.bytes());
+        }
+        true
     }
 
     /// A block that this stream freed, and that nobody else can be given meanwhile.
@@ -106,19 +148,19 @@ impl<D: Driver> Request<D> {
     }
 
     #[cold]
-    fn find_room<const PER_THREAD: bool>(&self) -> Result<Worst, CodeOf<D>> {
+    fn find_room<const PER_THREAD: bool>(&self) -> Result<(), CodeOf<D>> {
         let (device, bytes) = (self.device, self.most.bytes());
         let fits = || device.attachment.try_reserve(bytes).is_ok();
         let possible = device.quota_bytes().is_none_or(|quota| bytes <= quota);
         if possible {
             reuse::watch();
             if settle::shed::<D>(device) && fits() {
-                return Ok(self.most);
+                return Ok(());
             }
             if settle::any_unused::<D>(device) {
                 wait_for::<D, PER_THREAD>(self.stream);
                 if settle::shed::<D>(device) && fits() {
-                    return Ok(self.most);
+                    return Ok(());
                 }
             }
             if settle::any_unused::<D>(device) {
@@ -127,24 +169,28 @@ impl<D: Driver> Request<D> {
             }
             for _ in 0..OTHERS_MAX {
                 if fits() {
-                    return Ok(self.most);
+                    return Ok(());
                 }
                 std::thread::yield_now();
             }
         }
-        reserve::<D>(device, bytes).map(|()| self.most)
+        reserve::<D>(device, bytes)
     }
 
-    /// Calls the driver within what was reserved.
+    /// Calls the driver within what was begun with.
     #[inline]
     fn call(&self, worst: Worst, allocate: impl Fn() -> CodeOf<D>) -> (CodeOf<D>, Settled) {
-        self.pool.charge.begin(worst);
         let result = allocate();
         if result != D::SUCCESS {
             self.refused(worst);
             return (result, Settled::default());
         }
-        if !reuse::is_watched() && self.pool.charge.defer(worst, self.device.slack_bytes()) {
+        let slack_bytes = if reuse::is_watched() {
+            0
+        } else {
+            self.device.slack_bytes()
+        };
+        if slack_bytes > 0 && self.pool.charge.defer(worst, slack_bytes) {
             note_use();
             return (result, Settled::default());
         }
@@ -152,7 +198,9 @@ impl<D: Driver> Request<D> {
         let settled = self
             .pool
             .charge
-            .finish(worst, figure, |bytes| correct(self.device, bytes));
+            .finish(worst, slack_bytes, figure, |bytes| {
+                correct(self.device, bytes)
+            });
         if settled.changed {
             self.device.activity.note();
         }
@@ -270,7 +318,7 @@ pub unsafe fn allocate<D: Driver, const PER_THREAD: bool, A: Address>(
         most,
     };
     for _ in 0..ATTEMPTS_MAX {
-        let (worst, relying) = match request.make_room::<PER_THREAD>() {
+        let Room { worst, relying } = match request.make_room::<PER_THREAD>() {
             Ok(room) => room,
             Err(refusal) => return refusal,
         };

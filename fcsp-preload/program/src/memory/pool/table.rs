@@ -217,7 +217,7 @@ impl Doomed {
             .compare_exchange(handle, CHANGING, Ordering::AcqRel, Ordering::Relaxed)
             .ok()?;
         // Whoever asks the driver about it at this instant is let finish.
-        while pool.charge.settle(|| None, |_| {}).is_none() {
+        while !pool.charge.await_settled() {
             std::thread::yield_now();
         }
         Some(Self { pool, handle })
@@ -259,7 +259,7 @@ pub fn of_device(device: &Device) -> impl Iterator<Item = Found> {
     })
 }
 
-/// True if calls are under way that may make the pools of a device grow.
+/// True if the ledger holds more for the pools of a device than they have.
 pub fn any_busy(device: &Device) -> bool {
     of_device(device).any(|(_, pool)| pool.charge.is_busy())
 }
