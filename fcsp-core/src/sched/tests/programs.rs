@@ -132,6 +132,36 @@ impl Limits {
     }
 }
 
+impl Program {
+    /// A new process in slot `i`, whose last owner is gone; its tenant has the same number.
+    fn attach(region: &'static RegionLayout, i: usize, kind: Kind, now_ns: u64) -> Self {
+        let slot = &region.slots[i].slot;
+        slot.tenant.store(i as u32, Ordering::Relaxed);
+        slot.generation.fetch_add(1, Ordering::Relaxed);
+        slot.gate.gated.store(1, Ordering::Relaxed);
+        slot.gate.segment_us.store(1_000, Ordering::Relaxed);
+        slot.state.store(SlotState::Live as u32, Ordering::Relaxed);
+        region.header.slots_used[0].fetch_or(1 << i, Ordering::Relaxed);
+        Self {
+            kind,
+            class: Class::Other,
+            producer: Producer::new(region, i, Box::leak(Box::default())),
+            queue: Queue::default(),
+            cpu_free_ns: now_ns,
+            launched: 0,
+            in_step: 0,
+            meetings: 0,
+            waiting: false,
+            step_began_ns: now_ns,
+            latencies_ns: Vec::new(),
+            from_ns: 0,
+            until_ns: u64::MAX,
+            uneven: None,
+            slower_percent: 0,
+        }
+    }
+}
+
 impl Node {
     pub fn new(programs: &[(Limits, Kind)]) -> Self {
         virtual_time::set(us(1_000));
@@ -160,30 +190,7 @@ impl Node {
                     .state
                     .store(TenantState::Live as u32, Ordering::Relaxed);
                 region.header.tenants_used[0].fetch_or(1 << i, Ordering::Relaxed);
-                let slot = &region.slots[i].slot;
-                slot.tenant.store(i as u32, Ordering::Relaxed);
-                slot.generation.store(1, Ordering::Relaxed);
-                slot.gate.gated.store(1, Ordering::Relaxed);
-                slot.gate.segment_us.store(1_000, Ordering::Relaxed);
-                slot.state.store(SlotState::Live as u32, Ordering::Relaxed);
-                region.header.slots_used[0].fetch_or(1 << i, Ordering::Relaxed);
-                Program {
-                    kind: kind.clone(),
-                    class: Class::Other,
-                    producer: Producer::new(region, i, Box::leak(Box::default())),
-                    queue: Queue::default(),
-                    cpu_free_ns: us(1_000),
-                    launched: 0,
-                    in_step: 0,
-                    meetings: 0,
-                    waiting: false,
-                    step_began_ns: us(1_000),
-                    latencies_ns: Vec::new(),
-                    from_ns: 0,
-                    until_ns: u64::MAX,
-                    uneven: None,
-                    slower_percent: 0,
-                }
+                Program::attach(region, i, kind.clone(), us(1_000))
             })
             .collect();
         // The arbiter sleeps between its steps; who rings believes so.
@@ -307,6 +314,13 @@ impl Node {
         let slot = &self.region.slots[program].slot;
         slot.state.store(SlotState::Free as u32, Ordering::Relaxed);
         self.region.header.slots_used[0].fetch_and(!(1 << program), Ordering::Relaxed);
+    }
+
+    /// A program's process is killed, and another of its tenant, which does the same, has its slot at once.
+    pub fn replace(&mut self, program: usize) {
+        self.kill(program);
+        let kind = self.programs[program].kind.clone();
+        self.programs[program] = Program::attach(self.region, program, kind, self.now_ns);
     }
 
     /// Tenant whose turn it is.

@@ -287,3 +287,21 @@ fn programs_that_fill_a_device_take_turns() {
         assert_eq!(looks.count(), 0, "of 300");
     }
 }
+
+/// What a process had done when turns began to be watched says nothing of its successor in the slot.
+#[test]
+fn a_process_that_takes_the_slot_of_another_is_not_taken_for_it() {
+    let programs = [(balanced(50), DECODE_SLOWLY), (balanced(50), DECODE_SLOWLY)];
+    let mut node = Node::new(&programs);
+    node.wake_latency_ns = us(600);
+    let mut tried = 0;
+    for _ in 0..40 {
+        // Within the 0.3 s for which turns are watched.
+        node.run(ms(170));
+        node.replace(0);
+        node.run(ms(230));
+        assert!(node.programs[0].latencies_ns.len() >= 15, "it works");
+        tried += usize::from(node.runs_together());
+    }
+    assert!(tried > 0, "turns were watched to their end in between");
+}
