@@ -3,8 +3,10 @@
 use crate::mps;
 use fcsp_core::backend::{SharingMode, Vendor};
 use fcsp_core::region::Region;
+use fcsp_core::region::layout::RegionLayout;
 use fcsp_core::region::scan;
 use fcsp_core::region::sharing::{self, Because};
+use fcsp_core::sched::trace::How;
 use fcsp_core::sync::Ordering::Relaxed;
 
 /// The mode in force, and what decides it. On NVIDIA's devices asks the MPS daemon where programs run
@@ -27,6 +29,11 @@ pub fn explain(region: &Region) -> (&'static str, String) {
                 None => "its programs are clients of an MPS daemon of their own".to_owned(),
             }
         }
+        Because::NoneCan if are_sliced(layout) => {
+            "programs are left to the driver's time slices: turns \
+            left more of the device unused"
+                .to_owned()
+        }
         Because::Policy => "programs take turns, because the policy says so".to_owned(),
         Because::NoneCan if scan::live_slots(layout).next().is_none() => {
             "no program is on it".to_owned()
@@ -47,4 +54,11 @@ pub fn explain(region: &Region) -> (&'static str, String) {
         }
     };
     (word, why)
+}
+
+/// Whether programs that could take turns run at once now, so that the driver slices time among them.
+fn are_sliced(layout: &RegionLayout) -> bool {
+    let how = layout.header.arbiter.how.load(Relaxed);
+    let is_arbitrated = layout.header.arbiter.owner.load(Relaxed) != 0;
+    is_arbitrated && How::from_number(how.into()) == Some(How::Together)
 }

@@ -4,6 +4,8 @@ use crate::mps::{FAKE, Mps, command, refused};
 use crate::node::{Node, fcsp_in, stderr, stdout};
 use fcsp_core::backend::{DeviceInfo, SharingMode};
 use fcsp_core::region::{Attachment, Region};
+use fcsp_core::sched::trace::How;
+use fcsp_core::sync::Ordering::Relaxed;
 use std::fs;
 use std::process::Command;
 use std::sync::Arc;
@@ -103,6 +105,11 @@ fn status_says_how_a_device_is_shared_and_why() {
     says("exclusive", "no program is on it");
     let stranger = process(&node, SharingMode::Exclusive);
     says("exclusive", "programs take turns (no MPS)");
+    let arbiter = &node.region.layout().header.arbiter;
+    arbiter.owner.store(1, Relaxed);
+    arbiter.how.store(How::Together as u32, Relaxed);
+    says("exclusive", "left to the driver's time slices");
+    arbiter.how.store(How::Turns as u32, Relaxed);
     let client = process(&node, SharingMode::Concurrent);
     says(
         "exclusive",

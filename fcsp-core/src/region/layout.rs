@@ -135,8 +135,8 @@ pub struct ArbiterWords {
     pub heartbeat_ns: AtomicU64,
     /// Slot that holds the lease plus one; 0 while nobody does.
     pub holder: AtomicU32,
-    /// Reserved, zero.
-    pub reserved: AtomicU32,
+    /// [`crate::sched::trace::How`] as a number: how programs run now.
+    pub how: AtomicU32,
     /// When the arbiter last knew that its device leads others in the order of turns, nanoseconds of
     /// `CLOCK_MONOTONIC`; see [`crate::sched::gang`].
     pub led_ns: AtomicU64,

@@ -245,6 +245,7 @@ pub fn publish(region: &RegionLayout, view: &View, arbiter: &Arbiter, now_ns: u6
         arbiter.reachable().map_or(0, |slot| slot as u32 + 1),
         Ordering::Relaxed,
     );
+    words.how.store(arbiter.how() as u32, Ordering::Relaxed);
     words.heartbeat_ns.store(now_ns, Ordering::Release);
 }
 

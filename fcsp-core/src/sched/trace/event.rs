@@ -335,7 +335,8 @@ impl What {
 }
 
 impl How {
-    fn from_number(number: u64) -> Option<Self> {
+    /// The way with that number; `None` if there is none.
+    pub fn from_number(number: u64) -> Option<Self> {
         [Self::Turns, Self::Trial, Self::Together]
             .into_iter()
             .find(|it| *it as u64 == number)
