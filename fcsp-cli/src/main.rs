@@ -21,6 +21,7 @@ mod set;
 mod status;
 mod table;
 mod trace;
+mod vendor;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

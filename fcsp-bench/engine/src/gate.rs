@@ -4,7 +4,7 @@
 use crate::failure::Failure;
 use crate::lab::{Lab, number, numbers};
 use crate::metrics::Needs;
-use crate::protocol::{Load, Task, Way};
+use crate::protocol::{Cheap, Load, Task, Way};
 use fcsp_bench_report::model::{Check, Validity};
 
 /// Compute of the two tenants of the last check.
@@ -54,6 +54,11 @@ fn told(lab: &mut Lab, system: usize) -> Outcome {
     let tenants = lab.tenants(&PERCENTS);
     let limit = tenants[0].memory_bytes;
     let claim = format!("a program with a limit of {} is told so", mib(limit as f64));
+    let vendor = lab.site().vendor;
+    let (asked, stated) = (
+        vendor.cheap(Cheap::MemoryInfo).unwrap_or_default(),
+        vendor.stated(),
+    );
     let outcome = lab.group(system, &tenants).and_then(|group| {
         let answer = group.ask(0, &Task::Describe, 1.0)?;
         let total = number(&answer, "total_bytes")?;
@@ -61,11 +66,7 @@ fn told(lab: &mut Lab, system: usize) -> Outcome {
         // What a system rounds to whole MiB is told as well. Frameworks go by the first of the two.
         let holds = (total - limit as f64).abs() < (1 << 20) as f64;
         Ok((
-            format!(
-                "cuMemGetInfo says {}, cuDeviceTotalMem {}",
-                mib(total),
-                mib(device)
-            ),
+            format!("{asked} says {}, {stated} {}", mib(total), mib(device)),
             holds,
         ))
     });

@@ -1,9 +1,18 @@
 //! The machine around the device.
 
-/// The kernel driver's version, as `580.159.04`; empty where it is not known.
-pub(crate) fn driver_version() -> String {
-    let text = std::fs::read_to_string("/proc/driver/nvidia/version").unwrap_or_default();
-    version_in(&text).unwrap_or_default()
+use crate::driver::Vendor;
+
+/// The kernel driver's version, as `580.159.04`; empty where it is not known, as of a driver that is a part of the kernel.
+pub(crate) fn driver_version(vendor: Vendor) -> String {
+    let files: &[&str] = match vendor {
+        Vendor::Nvidia => &["/proc/driver/nvidia/version"],
+        Vendor::Amd => &["/sys/module/amdgpu/version"],
+        Vendor::Intel => &["/sys/module/xe/version", "/sys/module/i915/version"],
+    };
+    files
+        .iter()
+        .find_map(|file| version_in(&std::fs::read_to_string(file).ok()?))
+        .unwrap_or_default()
 }
 
 /// The first word that is made of numbers and points.

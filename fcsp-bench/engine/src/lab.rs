@@ -39,11 +39,11 @@ pub(crate) struct Device {
     pub(crate) others_bytes: u64,
     /// Multiprocessors of the first.
     pub(crate) multiprocessors: u32,
-    /// Compute capability.
-    pub(crate) capability: String,
-    /// Newest CUDA version of the driver, as `13.0`.
-    pub(crate) cuda: String,
-    /// L2 cache.
+    /// What code is compiled for.
+    pub(crate) architecture: String,
+    /// The interface with its version, as `CUDA 13.0`.
+    pub(crate) interface: String,
+    /// The last cache before memory.
     pub(crate) cache_bytes: u64,
     /// Blocks that fill it.
     pub(crate) wave_blocks: u32,
@@ -465,8 +465,8 @@ pub(crate) fn numbers<'a>(answer: &'a Answer, name: &str) -> Result<&'a [f64], F
 }
 
 fn describe(answer: &Answer) -> Result<Device, Failure> {
-    let name = answer.texts.get("name").cloned().unwrap_or_default();
-    let cuda = number(answer, "cuda")? as u32;
+    let text = |name| answer.texts.get(name).cloned().unwrap_or_default();
+    let name: String = text("name");
     Ok(Device {
         simulated: name.to_lowercase().contains("simulated"),
         name,
@@ -475,8 +475,8 @@ fn describe(answer: &Answer) -> Result<Device, Failure> {
         others_bytes: ((number(answer, "total_bytes")? - number(answer, "free_bytes")?) as u64)
             .saturating_sub(CONTEXT_BYTES),
         multiprocessors: number(answer, "multiprocessors")? as u32,
-        capability: format!("{}.{}", number(answer, "major")?, number(answer, "minor")?),
-        cuda: format!("{}.{}", cuda / 1000, cuda % 1000 / 10),
+        architecture: text("architecture"),
+        interface: text("interface"),
         cache_bytes: number(answer, "cache_bytes")? as u64,
         wave_blocks: number(answer, "wave_blocks")? as u32,
     })

@@ -23,6 +23,9 @@ mod system;
 mod turn;
 mod worker;
 
+pub use driver::Vendor;
 pub use run::{Asked, Event, planned_seconds, run};
-pub use system::{Libraries, Mode, Peer, PeerError, Priority, Site, System, Tenant};
+pub use system::{
+    Libraries, Mode, Peer, PeerError, Preload, Priority, Site, System, Tenant, Variables,
+};
 pub use worker::serve;

@@ -74,33 +74,33 @@ pub(crate) enum Load {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Cheap {
-    /// `cuCtxGetDevice`.
-    CtxGetDevice,
-    /// `cuCtxSetCurrent` with the context that is current.
-    CtxSetCurrent,
-    /// `cuEventQuery` of an event that has passed.
+    /// Which device is the thread's.
+    CurrentDevice,
+    /// Make the device, or the context, that is the thread's the thread's.
+    SetCurrent,
+    /// Whether an event has passed; it has.
     EventQuery,
-    /// `cuStreamQuery` of a stream that is empty.
-    StreamQuery,
-    /// `cuMemGetInfo`.
-    MemGetInfo,
+    /// Whether a queue is empty; it is.
+    QueueQuery,
+    /// How much memory is free.
+    MemoryInfo,
 }
 
 /// A way to ask for device memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Way {
-    /// `cuMemAlloc`.
+    /// From the driver's allocator: `cuMemAlloc`.
     Plain,
-    /// `cuMemAllocPitch`.
+    /// In rows that the driver may pad: `cuMemAllocPitch`.
     Pitch,
-    /// `cuMemAllocAsync`.
+    /// From a pool in the order of a queue: `cuMemAllocAsync`.
     Pool,
-    /// `cuMemCreate`, mapped.
+    /// Physical memory, mapped: `cuMemCreate`.
     Virtual,
-    /// `cuArrayCreate`.
+    /// An array or image: `cuArrayCreate`.
     Array,
-    /// `cuMemAllocManaged`.
+    /// Memory that moves between host and device: `cuMemAllocManaged`.
     Managed,
 }
 
@@ -114,18 +114,6 @@ impl Way {
         Way::Array,
         Way::Managed,
     ];
-
-    /// The driver's name for it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Way::Plain => "cuMemAlloc",
-            Way::Pitch => "cuMemAllocPitch",
-            Way::Pool => "cuMemAllocAsync",
-            Way::Virtual => "cuMemCreate",
-            Way::Array => "cuArrayCreate",
-            Way::Managed => "cuMemAllocManaged",
-        }
-    }
 }
 
 /// What a worker is asked to do. Lengths of time are microseconds unless they say otherwise.
@@ -175,7 +163,7 @@ pub(crate) enum Task {
         /// Of the moments.
         seed: u64,
     },
-    /// Saturate with kernels that note when they began and ended by the device's clock: points of begin and end.
+    /// Saturate with kernels whose begin and end by the device's clock are noted: points of begin and end.
     Stamped {
         /// Length of each.
         kernel_us: f64,

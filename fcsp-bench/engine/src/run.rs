@@ -1,6 +1,7 @@
 //! A run: checks first, then metric by metric, in which the systems take turns block by block.
 
 use crate::assemble::{Taken, assemble};
+use crate::driver::Vendor;
 use crate::failure::Failure;
 use crate::gate;
 use crate::host;
@@ -185,6 +186,7 @@ pub fn run(
         ..
     } = run;
     let device = lab.device.clone();
+    let vendor = lab.site().vendor;
     let systems = lab
         .systems
         .iter()
@@ -207,12 +209,20 @@ pub fn run(
             count: device.count,
             memory_bytes: device.total_bytes,
             multiprocessors: device.multiprocessors,
-            compute_capability: device.capability.clone(),
+            compute_capability: match vendor {
+                Vendor::Nvidia => device.architecture.clone(),
+                Vendor::Amd | Vendor::Intel => String::new(),
+            },
+            architecture: device.architecture.clone(),
+            interface: device.interface.clone(),
             driver: match device.simulated {
                 true => String::new(),
-                false => host::driver_version(),
+                false => host::driver_version(vendor),
             },
-            cuda: device.cuda.clone(),
+            cuda: match device.interface.strip_prefix("CUDA ") {
+                Some(version) => version.to_owned(),
+                None => String::new(),
+            },
             processor: host::processor(),
             cores: host::cores(),
         },

@@ -1,5 +1,6 @@
 //! The systems that are compared: how a worker is started as a tenant of each.
 
+use crate::driver::Vendor;
 use crate::failure::Failure;
 use fcsp_bench_report::model::SystemKind;
 use serde::Deserialize;
@@ -8,15 +9,20 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Variables of the environment.
+pub type Variables = Vec<(OsString, OsString)>;
+
 /// Where everything runs: what a worker is, and on whose driver.
 #[derive(Clone, Debug)]
 pub struct Site {
-    /// The program that is a worker when it is started with [`Site::arguments`].
+    /// Whose devices.
+    pub vendor: Vendor,
+    /// The program that is a worker for that vendor's devices when it is started with [`Site::arguments`].
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<OsString>,
-    /// The directory of a simulated driver, if one is to be used.
-    pub simulated: Option<PathBuf>,
+    /// What makes a program find a simulated driver, if one is to be used.
+    pub simulated: Option<Variables>,
     /// A directory in memory that is the run's own.
     pub scratch: PathBuf,
     /// Files of the vendor's libraries, where they are to be opened by name.
@@ -45,10 +51,19 @@ enum How {
     /// Native under another name, which shows what the measurement itself does.
     Again,
     Fcsp {
-        library: PathBuf,
+        preload: Preload,
         mode: Mode,
     },
     Peer(Peer),
+}
+
+/// How FCSP comes into a program.
+#[derive(Clone, Debug)]
+pub struct Preload {
+    /// Its library for the vendor's interface, put into LD_PRELOAD.
+    pub library: PathBuf,
+    /// What else has to be set for it.
+    pub variables: Variables,
 }
 
 /// A way in which FCSP shares.
@@ -195,11 +210,11 @@ impl System {
     }
 
     /// FCSP, with its preload library.
-    pub fn fcsp(mode: Mode, library: &Path) -> Self {
+    pub fn fcsp(mode: Mode, preload: &Preload) -> Self {
         Self {
             name: format!("fcsp-{}", mode.word()),
             how: How::Fcsp {
-                library: library.to_owned(),
+                preload: preload.clone(),
                 mode,
             },
         }
@@ -310,23 +325,22 @@ impl System {
                 command.env(variable, file);
             }
         }
-        if let Some(driver) = &site.simulated {
-            let mut path = driver.clone().into_os_string();
-            if let Some(rest) = std::env::var_os("LD_LIBRARY_PATH").filter(|rest| !rest.is_empty())
-            {
-                path.push(":");
-                path.push(rest);
-            }
-            command.env("LD_LIBRARY_PATH", path);
+        if site.vendor == Vendor::Intel {
+            // How much memory is free is Sysman's to tell, which older loaders have only where this is set.
+            command.env("ZES_ENABLE_SYSMAN", "1");
+        }
+        if let Some(variables) = &site.simulated {
+            command.envs(variables.iter().cloned());
             // One device for all systems, whose calls take the time they take on a real one.
             command.env("FCSP_SIM_DIR", site.scratch.join("simulated"));
             command.env("FCSP_SIM_CPU_COST", "1");
         }
         match &self.how {
             How::Native | How::Again => {}
-            How::Fcsp { library, mode } => {
+            How::Fcsp { preload, mode } => {
                 command
-                    .env("LD_PRELOAD", library)
+                    .envs(preload.variables.iter().cloned())
+                    .env("LD_PRELOAD", &preload.library)
                     .env("FCSP_RUN_DIR", directory)
                     .env("FCSP_POLICY", directory.join("policy.toml"))
                     .env("FCSP_TENANT", &tenant.name)
@@ -444,6 +458,7 @@ mod tests {
         );
         let system = System::peer("other", &path).expect("a good file");
         let site = Site {
+            vendor: Vendor::Nvidia,
             program: "true".into(),
             arguments: Vec::new(),
             simulated: None,

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::lab::{Group, Lab, Shared, numbers};
-use crate::protocol::{Answer, Load, Task};
+use crate::protocol::{Answer, Load, Task, Way};
 use crate::system::{System, Tenant};
 use fcsp_bench_report::model::Series;
 use std::collections::HashMap;
@@ -85,6 +85,14 @@ impl Turn<'_> {
             true => (full / 4).max(2),
             false => full,
         }
+    }
+
+    /// Those of these ways to ask for memory that the device's interface has, each with the name of its call.
+    pub(crate) fn ways(&self, ways: &[Way]) -> Vec<(Way, &'static str)> {
+        let vendor = self.lab.site().vendor;
+        ways.iter()
+            .filter_map(|way| Some((*way, vendor.way(*way)?)))
+            .collect()
     }
 
     /// Size of a copy over the bus. A simulated device's copies are the machine's own, which take far longer.

@@ -51,6 +51,8 @@ pub(crate) fn report(seed: u64, simulated: bool) -> Report {
             memory_bytes: 80 << 30,
             multiprocessors: 132,
             compute_capability: "9.0".into(),
+            architecture: "9.0".into(),
+            interface: "CUDA 13.0".into(),
             driver: "000.00.00".into(),
             cuda: "13.0".into(),
             processor: "Made-up processor".into(),

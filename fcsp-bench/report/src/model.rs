@@ -47,16 +47,33 @@ pub struct Gpu {
     pub memory_bytes: u64,
     /// Multiprocessors of the first device.
     pub multiprocessors: u32,
-    /// Compute capability, as `9.0`.
+    /// Compute capability, as `9.0`; empty for devices of other vendors than NVIDIA.
     pub compute_capability: String,
+    /// What code is compiled for, as the vendor names it: `9.0`, `gfx90a`; empty where nobody says.
+    #[serde(default)]
+    pub architecture: String,
+    /// The interface that programs use, with its version: `CUDA 13.0`, `HIP 6.4`, `Level Zero 1.17`.
+    #[serde(default)]
+    pub interface: String,
     /// The kernel driver's version, as `580.159.04`; empty where it is not known.
     pub driver: String,
-    /// The newest CUDA version that the driver knows, as `13.0`.
+    /// The newest CUDA version that the driver knows, as `13.0`; empty for other interfaces.
     pub cuda: String,
     /// The host's processor, and how many of its cores could be used.
     pub processor: String,
     /// Cores that the run could use.
     pub cores: u32,
+}
+
+impl Gpu {
+    /// What programs come by to the device where that is not CUDA, and what code is compiled for there; empty for CUDA,
+    /// which has fields of its own.
+    pub(crate) fn beside_cuda(&self) -> [&str; 2] {
+        match self.cuda.is_empty() {
+            true => [&self.interface, &self.architecture],
+            false => ["", ""],
+        }
+    }
 }
 
 /// One way to share the device, and what was found of it.

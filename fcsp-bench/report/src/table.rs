@@ -96,6 +96,9 @@ fn head(report: &Report, look: Look) -> String {
             write!(device, ", {what} {version}").expect("a string takes all");
         }
     }
+    for text in gpu.beside_cuda().iter().filter(|text| !text.is_empty()) {
+        write!(device, ", {text}").expect("a string takes all");
+    }
     line(&device, Tone::Strong);
     let quick = if report.quick { ", quick" } else { "" };
     let only = match report.only.join(", ") {

@@ -6,14 +6,18 @@ use super::{PeerArg, only, parse_peer};
 use crate::exit::Outcome;
 use crate::install::Install;
 use crate::interrupt;
+use crate::level_zero;
+use crate::run::{self, Simulated};
+use crate::vendor;
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
-use fcsp_bench::{Asked, Libraries, Mode, Site, System};
+use fcsp_bench::{Asked, Libraries, Mode, Preload, Site, System, Variables};
 use fcsp_bench_report::model::{Report, State};
 use fcsp_bench_report::table::{self, Look};
 use fcsp_core::region;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 /// Options of a run.
@@ -36,15 +40,16 @@ pub struct Options {
     /// Another system, as a file describes it
     #[arg(long, value_name = "NAME=FILE", value_parser = parse_peer)]
     peer: Vec<PeerArg>,
-    /// NCCL's libnccl.so.2, for metrics between devices [default: where the dynamic linker finds it]
+    /// NCCL's libnccl.so.2, or RCCL's librccl.so.1, for metrics between devices [default: where the dynamic linker finds it]
     #[arg(long, value_name = "FILE", value_parser = existing, env = "FCSP_BENCH_NCCL")]
     nccl: Option<PathBuf>,
     /// cuBLAS's libcublas.so, for LLM-008 [default: where the dynamic linker finds it]
     #[arg(long, value_name = "FILE", value_parser = existing, env = "FCSP_BENCH_CUBLAS")]
     cublas: Option<PathBuf>,
     /// Use a simulated device: shows that everything works, and nothing about hardware
-    #[arg(long)]
-    simulated: bool,
+    #[arg(long, value_name = "VENDOR", num_args = 0..=1, require_equals = true,
+          default_missing_value = "nvidia")]
+    simulated: Option<Simulated>,
     /// How long a tenant may be silent before it counts as hanging
     #[arg(long, value_name = "SECONDS", default_value_t = 12.0, value_parser = parse_patience)]
     patience: f64,
@@ -86,14 +91,24 @@ pub fn run(args: &Options) -> Result<Outcome> {
     let chosen = only::select(&args.only)?;
     args.files.check()?;
     let install = Install::find()?;
-    let systems = systems(args, &install)?;
+    // Where there is none, what is said about NVIDIA's driver is of most use.
+    let vendor = args
+        .simulated
+        .or_else(vendor::here)
+        .unwrap_or(Simulated::Nvidia);
+    let systems = systems(args, vendor, &install)?;
     let scratch = Scratch::make()?;
     let site = Site {
+        vendor: super::of(vendor),
         program: std::env::current_exe().context("cannot find out where this program is")?,
-        arguments: ["bench", "worker"].map(Into::into).into(),
+        arguments: ["bench", "worker", super::of(vendor).word()]
+            .map(Into::into)
+            .into(),
         simulated: match args.simulated {
-            true => Some(install.simulated_nvidia()?),
-            false => None,
+            Some(vendor) => Some(variables(|command| {
+                run::use_simulated(command, &install, vendor)
+            })?),
+            None => None,
         },
         scratch: scratch.0.clone(),
         libraries: Libraries {
@@ -125,8 +140,8 @@ pub fn run(args: &Options) -> Result<Outcome> {
         Err(reason) => bail!(
             "nothing could be measured: {reason}{}",
             match args.simulated {
-                true => "",
-                false => " (fcsp doctor says what is missing; --simulated needs no device)",
+                Some(_) => "",
+                None => " (fcsp doctor says what is missing; --simulated needs no device)",
             }
         ),
     };
@@ -184,7 +199,7 @@ fn preloaded_everywhere() -> Option<String> {
         .map(str::to_owned)
 }
 
-fn systems(args: &Options, install: &Install) -> Result<Vec<System>> {
+fn systems(args: &Options, vendor: Simulated, install: &Install) -> Result<Vec<System>> {
     let modes = match args.system.is_empty() {
         true => Mode::ALL.to_vec(),
         false => Mode::ALL
@@ -196,8 +211,8 @@ fn systems(args: &Options, install: &Install) -> Result<Vec<System>> {
     };
     let mut systems = Vec::new();
     if !modes.is_empty() {
-        let library = install.preload_cuda()?;
-        systems.extend(modes.into_iter().map(|mode| System::fcsp(mode, &library)));
+        let preload = preload(vendor, install)?;
+        systems.extend(modes.into_iter().map(|mode| System::fcsp(mode, &preload)));
     }
     if args.aa {
         systems.push(System::native_again());
@@ -213,6 +228,32 @@ fn systems(args: &Options, install: &Install) -> Result<Vec<System>> {
         systems.push(system);
     }
     Ok(systems)
+}
+
+/// How FCSP comes into programs for a vendor's devices.
+fn preload(vendor: Simulated, install: &Install) -> Result<Preload> {
+    let library = match vendor {
+        Simulated::Nvidia => install.preload_cuda()?,
+        Simulated::Amd => install.preload_hip()?,
+        Simulated::Intel => install.preload_ze()?,
+    };
+    let variables = variables(|command| {
+        if vendor == Simulated::Intel {
+            level_zero::stand_before_driver(command, &library);
+        }
+        Ok(())
+    })?;
+    Ok(Preload { library, variables })
+}
+
+/// What that sets for a program.
+fn variables(set: impl FnOnce(&mut Command) -> Result<()>) -> Result<Variables> {
+    let mut command = Command::new("");
+    set(&mut command)?;
+    Ok(command
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+        .collect())
 }
 
 /// Something is wrong if the run ended early, a limit is not in force or a measurement failed.

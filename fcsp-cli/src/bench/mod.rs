@@ -12,7 +12,9 @@ mod progress;
 mod show;
 
 use crate::exit::Outcome;
+use crate::run::Simulated;
 use anyhow::{Result, bail};
+use fcsp_bench::Vendor;
 use std::path::PathBuf;
 
 /// Measure how FCSP and other systems share a GPU, against the GPU without any
@@ -27,6 +29,7 @@ Examples:
   fcsp bench --peer other=other.toml                another system beside them
   fcsp bench --aa --system native                   how far this machine can be trusted: native against native
   fcsp bench --simulated --quick                    no GPU needed; shows the machinery only
+  fcsp bench --simulated=amd --quick                the same with AMD's interface
   fcsp bench list                                   what is measured
   fcsp bench compare before.json after.json
   fcsp bench show before.json --html before.html
@@ -55,7 +58,10 @@ enum Command {
     Show(show::Args),
     /// A tenant of a run, which asks it over its pipes
     #[command(hide = true)]
-    Worker,
+    Worker {
+        /// Whose devices
+        vendor: Simulated,
+    },
 }
 
 /// Runs the subcommand.
@@ -65,10 +71,19 @@ pub fn run(args: &Args) -> Result<Outcome> {
         Some(Command::Compare(args)) => compare::run(args),
         Some(Command::List(args)) => list::run(args),
         Some(Command::Show(args)) => show::run(args),
-        Some(Command::Worker) => {
-            fcsp_bench::serve()?;
+        Some(Command::Worker { vendor }) => {
+            fcsp_bench::serve(of(*vendor))?;
             Ok(Outcome::Good)
         }
+    }
+}
+
+/// The vendor, as the benchmark has it.
+fn of(vendor: Simulated) -> Vendor {
+    match vendor {
+        Simulated::Nvidia => Vendor::Nvidia,
+        Simulated::Amd => Vendor::Amd,
+        Simulated::Intel => Vendor::Intel,
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::install::Install;
 use crate::run::{self, Simulated};
+use crate::vendor;
 use anyhow::{Context, Result, bail};
-use fcsp_core::backend::{self, Vendor};
 use fcsp_core::region::{self, Region};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ pub struct Device {
 impl Stage {
     /// Chooses the device, makes a run directory of its own and calibrates the programs.
     pub fn set(install: &Install, simulated: Option<Simulated>) -> Result<Self> {
-        let (vendor, simulated) = match (simulated, vendor_here()) {
+        let (vendor, simulated) = match (simulated, vendor::here()) {
             (Some(vendor), _) => (vendor, Some(vendor)),
             (None, Some(vendor)) => (vendor, None),
             (None, None) => (Simulated::Nvidia, Some(Simulated::Nvidia)),
@@ -169,28 +169,6 @@ fn is_setting(name: &str) -> bool {
     ]
     .iter()
     .any(|prefix| name.starts_with(prefix) && !name.starts_with("FCSP_SIM_"))
-}
-
-/// Whose devices are here. NVIDIA's go first.
-fn vendor_here() -> Option<Simulated> {
-    let real = |backend: backend::Opened| match backend.and_then(|backend| backend.devices()) {
-        // Simulated ones are found like real ones where LD_LIBRARY_PATH leads to them.
-        Ok(devices) => devices.iter().any(|device| !device.simulated),
-        Err(error) => {
-            tracing::info!("{error}");
-            false
-        }
-    };
-    let mut found: Vec<Vendor> = backend::open_all()
-        .into_iter()
-        .filter_map(|(vendor, backend)| real(backend).then_some(vendor))
-        .collect();
-    found.sort_by_key(|vendor| *vendor as u32);
-    found.into_iter().next().map(|vendor| match vendor {
-        Vendor::Nvidia => Simulated::Nvidia,
-        Vendor::Amd => Simulated::Amd,
-        Vendor::Intel => Simulated::Intel,
-    })
 }
 
 /// A run directory that is gone with the demo.

@@ -135,9 +135,9 @@ pub unsafe fn attribute(place: *mut c_int, attribute: c_uint, device: c_int) -> 
         | A::hipDeviceAttributeCanUseStreamWaitValue
         | A::hipDeviceAttributeFineGrainSupport
         | A::hipDeviceAttributeIsLargeBar => 1,
-        A::hipDeviceAttributeClockInstructionRate | A::hipDeviceAttributeWallClockRate => {
-            p.clockInstructionRate
-        }
+        A::hipDeviceAttributeClockInstructionRate => p.clockInstructionRate,
+        // In kHz: what simulated kernels note is in nanoseconds.
+        A::hipDeviceAttributeWallClockRate => 1_000_000,
         A::hipDeviceAttributeImageSupport
         | A::hipDeviceAttributeMemoryPoolSupportedHandleTypes
         | A::hipDeviceAttributeAsicRevision => 0,

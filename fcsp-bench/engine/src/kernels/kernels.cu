@@ -1,5 +1,7 @@
-// What the benchmark computes with. `cargo xtask codegen` compiles it to kernels.ptx, which the driver compiles for the
-// device that is there: no toolkit is needed to run the benchmark.
+// What the benchmark computes with, on NVIDIA's and on AMD's devices (for Intel's: kernels.cl). `cargo xtask codegen` compiles
+// it to kernels.ptx, which NVIDIA's driver compiles for the device that is there: no toolkit is needed to run the benchmark.
+// AMD's runtime compiles the source (hiprtc); kernels.gfx90a is what its compiler made of it for the simulated device, which
+// runs no compiler (see `cargo xtask kernels`).
 //
 // Every kernel does a fixed amount of work and never spins on a clock, because a clock also counts the time during which a
 // kernel was preempted. A kernel that is counted credits `add` to a word of pinned host memory once its first block is
@@ -7,6 +9,32 @@
 //
 // Simulated devices know `fcsp_work`, `fcsp_read`, `fcsp_stamped` and `fcsp_chase` by their names and parameters. They run the
 // others for a time that follows from the number of threads, and compute nothing.
+
+#ifdef __HIP__
+#ifndef __HIPCC_RTC__
+#include <hip/hip_runtime.h>
+#endif
+// Past the first-level cache, which no two programs share.
+__device__ unsigned read_past(const unsigned *from) { return __builtin_nontemporal_load(from); }
+typedef unsigned quad __attribute__((ext_vector_type(4)));
+__device__ quad read_past(const quad *from) { return __builtin_nontemporal_load(from); }
+// The device's clock, in ticks that the runtime knows the length of. Headers of before ROCm 5.3 have no function for it.
+__device__ unsigned long long device_clock() {
+#ifdef __HIPCC_RTC__
+    return wall_clock64();
+#else
+    return __builtin_amdgcn_s_memrealtime();
+#endif
+}
+#else
+typedef uint4 quad;
+#define read_past __ldcg
+__device__ __forceinline__ unsigned long long device_clock() {
+    unsigned long long now;
+    asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
+    return now;
+}
+#endif
 
 __device__ void credit(unsigned long long *counter, unsigned long long add) {
     if (threadIdx.x == 0 && blockIdx.x == 0 && counter) {
@@ -32,13 +60,13 @@ extern "C" __global__ void fcsp_work(unsigned iters, unsigned long long *counter
 extern "C" __global__ void fcsp_read(unsigned iters, unsigned long long *counter, unsigned long long add,
                                      const char *from, unsigned long long bytes) {
     const unsigned long long threads = (unsigned long long)gridDim.x * blockDim.x;
-    const unsigned long long stride = threads * sizeof(uint4) % bytes;
-    unsigned long long at = ((unsigned long long)blockIdx.x * blockDim.x + threadIdx.x) * sizeof(uint4) % bytes;
+    const unsigned long long stride = threads * sizeof(quad) % bytes;
+    unsigned long long at = ((unsigned long long)blockIdx.x * blockDim.x + threadIdx.x) * sizeof(quad) % bytes;
     unsigned found = 0;
 #pragma unroll 8
     for (unsigned round = 0; round < iters; ++round) {
         // Past the first-level cache, which no two programs share.
-        const uint4 value = __ldcg((const uint4 *)(from + at));
+        const quad value = read_past((const quad *)(from + at));
         found ^= value.x ^ value.y ^ value.z ^ value.w;
         at += stride;
         if (at >= bytes) {
@@ -65,7 +93,7 @@ extern "C" __global__ void fcsp_chase(const unsigned *set, unsigned hops, unsign
     for (unsigned hop = 0; hop < hops; ++hop) {
         const long long began = clock64();
         // Past the first-level cache, which no two programs share.
-        const unsigned next = __ldcg(set + (unsigned long long)place * LINE_WORDS);
+        const unsigned next = read_past(set + (unsigned long long)place * LINE_WORDS);
         // Never so, but known only once the read is there; the clock is not read before.
         if (next == 0xffffffffu) {
             break;
@@ -84,13 +112,11 @@ extern "C" __global__ void fcsp_chase(const unsigned *set, unsigned hops, unsign
     mine[3] = place;
 }
 
-// As fcsp_work, and its first thread notes when it began and ended by the device's clock, in nanoseconds.
+// As fcsp_work, and its first thread notes when it began and ended by the device's clock: nanoseconds on NVIDIA's.
 extern "C" __global__ void fcsp_stamped(unsigned iters, unsigned long long *begin_and_end) {
     const bool first = threadIdx.x == 0 && blockIdx.x == 0;
-    unsigned long long now;
     if (first) {
-        asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
-        begin_and_end[0] = now;
+        begin_and_end[0] = device_clock();
     }
     float x = threadIdx.x;
     for (unsigned round = 0; round < iters; ++round) {
@@ -100,8 +126,7 @@ extern "C" __global__ void fcsp_stamped(unsigned iters, unsigned long long *begi
         begin_and_end[0] = 0;
     }
     if (first) {
-        asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
-        begin_and_end[1] = now;
+        begin_and_end[1] = device_clock();
     }
 }
 

@@ -78,10 +78,11 @@ fn limit_accuracy(turn: &mut Turn<'_>) -> Result<Block, Failure> {
     turn.needs_limits()?;
     let tenants = turn.lab.tenants(&[100]);
     let limit = tenants[0].memory_bytes as f64;
+    let ways = turn.ways(&Way::ALL);
     let group = turn.group_of(&tenants)?;
     let mut worst = 100.0_f64;
     let mut block = Block::default();
-    for way in Way::ALL {
+    for (way, name) in ways {
         let task = Task::Fill {
             way,
             most_bytes: limit as u64 * 5 / 4,
@@ -90,11 +91,10 @@ fn limit_accuracy(turn: &mut Turn<'_>) -> Result<Block, Failure> {
         let had = number(&answer, "granted_bytes")? + number(&answer, "used_bytes")?;
         let refused = number(&answer, "refused")? == 1.0;
         let percent = 100.0 * had / limit;
-        block = block.with(way.name(), percent, "%");
+        block = block.with(name, percent, "%");
         if !refused || had > limit + (2 << 20) as f64 {
             return Err(Failure::failed(format!(
-                "{} gave {percent:.1} % of the limit{}",
-                way.name(),
+                "{name} gave {percent:.1} % of the limit{}",
                 if refused { "" } else { " and refused nothing" }
             )));
         }
@@ -112,7 +112,7 @@ fn refusal(turn: &mut Turn<'_>) -> Result<Block, Failure> {
     let mut medians = Vec::new();
     let mut block = Block::default();
     // Arrays cannot be asked for so large: the driver bounds their height.
-    for way in [Way::Plain, Way::Pitch, Way::Pool, Way::Virtual] {
+    for (way, name) in turn.ways(&[Way::Plain, Way::Pitch, Way::Pool, Way::Virtual]) {
         let task = Task::Refuse {
             way,
             beyond_bytes: 64 << 20,
@@ -123,14 +123,11 @@ fn refusal(turn: &mut Turn<'_>) -> Result<Block, Failure> {
             .iter()
             .any(|refused| *refused != 1.0)
         {
-            return Err(Failure::failed(format!(
-                "{} gave more than was free",
-                way.name()
-            )));
+            return Err(Failure::failed(format!("{name} gave more than was free")));
         }
         let us = median(numbers(&answer, "refusal_us")?);
         medians.push(us);
-        block = block.with(way.name(), us, "us");
+        block = block.with(name, us, "us");
     }
     let mean = geometric_mean(&medians);
     Ok(Block {

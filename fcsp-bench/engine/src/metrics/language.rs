@@ -61,18 +61,18 @@ fn right(wrong: f64) -> Result<(), Failure> {
 
 fn cache(turn: &mut Turn<'_>) -> Result<Block, Failure> {
     let mut rates = Vec::new();
-    for way in [Way::Plain, Way::Pool, Way::Virtual] {
+    for (way, name) in turn.ways(&[Way::Plain, Way::Pool, Way::Virtual]) {
         let task = Task::CacheTrace {
             way,
             block_bytes: 2 << 20,
             count: turn.count(1_000),
             held_max: 64,
         };
-        rates.push((way, number(&turn.solo(task)?, "rate")?));
+        rates.push((name, number(&turn.solo(task)?, "rate")?));
     }
     let mut block = Block::of(rates[0].1);
-    for (way, rate) in rates {
-        block = block.with(way.name(), rate, "alloc/s");
+    for (name, rate) in rates {
+        block = block.with(name, rate, "alloc/s");
     }
     Ok(block)
 }

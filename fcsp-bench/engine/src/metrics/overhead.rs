@@ -100,11 +100,11 @@ fn context(turn: &mut Turn<'_>) -> Result<Block, Failure> {
 }
 
 /// Cheap calls of the driver, some of which systems have reasons to see.
-const CHEAP: [(Cheap, &str); 4] = [
-    (Cheap::CtxGetDevice, "cuCtxGetDevice"),
-    (Cheap::CtxSetCurrent, "cuCtxSetCurrent"),
-    (Cheap::EventQuery, "cuEventQuery"),
-    (Cheap::StreamQuery, "cuStreamQuery"),
+const CHEAP: [Cheap; 4] = [
+    Cheap::CurrentDevice,
+    Cheap::SetCurrent,
+    Cheap::EventQuery,
+    Cheap::QueueQuery,
 ];
 
 fn interception(turn: &mut Turn<'_>) -> Result<Block, Failure> {
@@ -112,7 +112,11 @@ fn interception(turn: &mut Turn<'_>) -> Result<Block, Failure> {
     let thousands = turn.count(50);
     let mut all = Vec::new();
     let mut block = Block::default();
-    for (call, name) in CHEAP {
+    let vendor = turn.lab.site().vendor;
+    for call in CHEAP {
+        let Some(name) = vendor.cheap(call) else {
+            continue;
+        };
         let times = turn.solo_samples(Task::Call { call, thousands }, "call_ns")?;
         all.push(median(&times));
         block = block.with(name, median(&times), "ns");

@@ -3,10 +3,9 @@
 //! Which did is told by time, so that nobody needs permission to read the device's counters: how long a read from the cache
 //! takes and how long one from memory is found out first, and what takes less than the middle of both counts as served.
 
-use super::gpu::{Gpu, attribute, pinned};
-use crate::driver::{Trouble, call};
+use super::gpu::Gpu;
+use crate::driver::{Address, Kernel, Pinned, Trouble};
 use crate::protocol::Answer;
-use cuda_sys::{CUdevice_attribute, CUdeviceptr};
 use fcsp_measure::clock::{now_ns, sleep_until_ns};
 use fcsp_measure::random::Random;
 
@@ -73,23 +72,19 @@ impl Seen {
 pub(crate) struct Set {
     /// As it was asked for.
     bytes: u64,
-    device: CUdeviceptr,
+    kernel: Kernel,
+    device: Address,
     /// Places of a part.
     hops: u32,
     parts: u32,
-    words: *mut u64,
-    words_device: CUdeviceptr,
+    words: Pinned,
 }
 
 impl Set {
     fn prepare(gpu: &Gpu, bytes: u64) -> Result<Self, Trouble> {
         let places = (bytes / LINE_BYTES).max(2);
-        let multiprocessors = attribute(
-            &gpu.api,
-            gpu.device,
-            CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
-        )?;
-        let parts = u64::from(multiprocessors).clamp(1, places / 2);
+        let kernel = gpu.driver.kernel(c"fcsp_chase")?;
+        let parts = u64::from(gpu.driver.facts()?.multiprocessors).clamp(1, places / 2);
         let hops = places / parts;
         let (next, begins) = cycles(parts as usize, hops as usize);
         let mut image = vec![0_u32; next.len() * (LINE_BYTES / 4) as usize];
@@ -97,57 +92,54 @@ impl Set {
             image[place * (LINE_BYTES / 4) as usize] = *next;
         }
         let device = gpu.allocate(image.len() as u64 * 4)?;
-        let words = pinned(&gpu.api, parts as usize * WORDS * 8)?.cast::<u64>();
-        let mut words_device = 0;
-        // SAFETY: a buffer of that many words on both sides; a live out-parameter and mapped pinned memory.
+        let words = gpu.driver.pin(parts as usize * WORDS * 8)?;
+        let bytes = image.len() as u64 * 4;
+        // SAFETY: a buffer of that many bytes on both sides, and the call returns when the copy is done; pinned memory of as
+        // many words as are written.
         unsafe {
-            call!(
-                gpu.api,
-                copy_to_device(device, image.as_ptr().cast(), image.len() * 4)
-            )?;
-            call!(
-                gpu.api,
-                mem_host_device_pointer(&mut words_device, words.cast(), 0)
-            )?;
+            gpu.driver
+                .copy_in(device, image.as_ptr().cast(), bytes, None)?;
             for (part, begin) in begins.iter().enumerate() {
                 words
+                    .host
+                    .cast::<u64>()
                     .add(part * WORDS + WORDS - 1)
                     .write_volatile(u64::from(*begin));
             }
         }
         Ok(Self {
             bytes,
+            kernel,
             device,
             hops: hops as u32,
             parts: parts as u32,
             words,
-            words_device,
         })
     }
 
     fn close(self, gpu: &Gpu) -> Result<(), Trouble> {
         gpu.free(self.device)?;
-        // SAFETY: allocated by `prepare`; every kernel was waited for.
-        unsafe { call!(gpu.api, mem_free_host(self.words.cast())) }
+        gpu.driver.unpin(self.words)
     }
 
     /// One kernel that reads all of it so often.
-    fn read(&self, gpu: &Gpu, passes: u32, mut hit_cycles: u32) -> Result<Seen, Trouble> {
-        let (mut set, mut words) = (self.device, self.words_device);
-        let mut hops = self.hops * passes.max(1);
-        let mut arguments = [
-            (&raw mut set).cast(),
-            (&raw mut hops).cast(),
-            (&raw mut hit_cycles).cast(),
-            (&raw mut words).cast(),
+    fn read(&self, gpu: &Gpu, passes: u32, hit_cycles: u32) -> Result<Seen, Trouble> {
+        let hops = self.hops * passes.max(1);
+        let arguments = [
+            self.device.into(),
+            hops.into(),
+            hit_cycles.into(),
+            self.words.device.into(),
         ];
-        gpu.launch(gpu.chase, gpu.stream, [self.parts, 1], 1, &mut arguments)?;
-        gpu.wait(gpu.stream)?;
+        gpu.launch(self.kernel, gpu.queue, [self.parts, 1], 1, &arguments)?;
+        gpu.wait(gpu.queue)?;
         let mut seen = Seen::default();
         for part in 0..self.parts as usize {
             // SAFETY: pinned by `prepare`, of that many words; the kernel that writes them is done.
-            let [cycles, reads, hits] =
-                [0, 1, 2].map(|at| unsafe { self.words.add(part * WORDS + at).read_volatile() });
+            let [cycles, reads, hits] = [0, 1, 2].map(|at| unsafe {
+                let words = self.words.host.cast::<u64>();
+                words.add(part * WORDS + at).read_volatile()
+            });
             seen.cycles += cycles;
             seen.reads += reads;
             seen.hits += hits;
@@ -211,15 +203,9 @@ impl Set {
             other.read(gpu, 1, 0)?;
             return other.close(gpu);
         }
-        let cache = attribute(
-            &gpu.api,
-            gpu.device,
-            CUdevice_attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE,
-        )?;
-        let bytes = FLUSH_CACHES * u64::from(cache).max(1 << 20);
+        let bytes = FLUSH_CACHES * gpu.driver.facts()?.cache_bytes.max(1 << 20);
         let other = gpu.allocate(bytes)?;
-        // SAFETY: allocated above, of that size.
-        let filled = unsafe { call!(gpu.api, fill(other, 0, bytes as usize)) };
+        let filled = gpu.driver.fill(other, 0, bytes / 4);
         let waited = gpu.synchronize();
         gpu.free(other)?;
         filled.and(waited)

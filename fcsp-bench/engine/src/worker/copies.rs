@@ -1,66 +1,69 @@
 //! Copies between host and device.
 
-use super::gpu::{Gpu, pinned};
-use crate::driver::{Trouble, call};
+use super::gpu::Gpu;
+use crate::driver::{Address, Done, Pinned};
 use crate::protocol::Answer;
-use cuda_sys::CUdeviceptr;
 use fcsp_measure::clock::now_ns;
 use std::ffi::c_void;
 
 /// A buffer on each side.
 pub(crate) struct Lane {
     bytes: u64,
-    device: CUdeviceptr,
-    host: *mut c_void,
-    /// Where the host's side is ordinary memory.
-    pageable: Option<Vec<u8>>,
+    device: Address,
+    host: Host,
+}
+
+/// The host's side.
+enum Host {
+    Pinned(Pinned),
+    /// Ordinary memory.
+    Pageable(Vec<u8>),
+}
+
+impl Host {
+    fn place(&self) -> *mut c_void {
+        match self {
+            Self::Pinned(pinned) => pinned.host,
+            Self::Pageable(memory) => memory.as_ptr().cast_mut().cast(),
+        }
+    }
 }
 
 impl Lane {
-    pub(crate) fn open(gpu: &Gpu, bytes: u64, pin: bool) -> Result<Self, Trouble> {
+    pub(crate) fn open(gpu: &Gpu, bytes: u64, pin: bool) -> Done<Self> {
         let device = gpu.allocate(bytes)?;
-        let (host, pageable) = if pin {
-            (pinned(&gpu.api, bytes as usize)?, None)
-        } else {
+        let host = match pin {
+            true => Host::Pinned(gpu.driver.pin(bytes as usize)?),
             // Written to, so that every page is there before the first copy.
-            let mut memory = vec![1_u8; bytes as usize];
-            (memory.as_mut_ptr().cast(), Some(memory))
+            false => Host::Pageable(vec![1_u8; bytes as usize]),
         };
         Ok(Self {
             bytes,
             device,
             host,
-            pageable,
         })
     }
 
     /// Copies all of it and waits.
-    pub(crate) fn copy(&self, gpu: &Gpu, to_device: bool) -> Result<(), Trouble> {
-        let bytes = self.bytes as usize;
-        // SAFETY: both sides have that many bytes and live as long as the lane, which waits for the copy below.
+    pub(crate) fn copy(&self, gpu: &Gpu, to_device: bool) -> Done<()> {
+        let (place, queue) = (self.host.place(), Some(gpu.queue));
+        // SAFETY: both sides have that many bytes and live as long as the lane, which waits for the copy below. Nobody
+        // holds a reference into the host's side.
         unsafe {
-            if to_device {
-                call!(
-                    gpu.api,
-                    copy_to_device_async(self.device, self.host, bytes, gpu.stream)
-                )?;
-            } else {
-                call!(
-                    gpu.api,
-                    copy_to_host_async(self.host, self.device, bytes, gpu.stream)
-                )?;
+            match to_device {
+                true => gpu.driver.copy_in(self.device, place, self.bytes, queue),
+                false => gpu.driver.copy_out(place, self.device, self.bytes, queue),
             }
-        }
-        gpu.wait(gpu.stream)
+        }?;
+        gpu.wait(gpu.queue)
     }
 
-    pub(crate) fn close(self, gpu: &Gpu) -> Result<(), Trouble> {
+    pub(crate) fn close(self, gpu: &Gpu) -> Done<()> {
         gpu.free(self.device)?;
-        if self.pageable.is_none() {
-            // SAFETY: allocated pinned by `open`, and no copy is under way.
-            unsafe { call!(gpu.api, mem_free_host(self.host)) }?;
+        match self.host {
+            Host::Pinned(pinned) => gpu.driver.unpin(pinned),
+            Host::Pageable(_) => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -71,7 +74,7 @@ pub(crate) fn measure(
     to_device: bool,
     pin: bool,
     count: u32,
-) -> Result<Answer, Trouble> {
+) -> Done<Answer> {
     let lane = Lane::open(gpu, bytes, pin)?;
     let mut copy_us = Vec::with_capacity(count as usize);
     // The first one pays for what the driver sets up.

@@ -2,9 +2,8 @@
 
 use super::gpu::Gpu;
 use super::memory;
-use crate::driver::Trouble;
+use crate::driver::{Address, Trouble};
 use crate::protocol::{Answer, Way};
-use cuda_sys::CUdeviceptr;
 use fcsp_measure::clock::now_ns;
 use fcsp_measure::random::Random;
 
@@ -33,7 +32,7 @@ pub(crate) fn measure(gpu: &Gpu, most_bytes: u64, seed: u64) -> Result<Answer, T
     for address in kept {
         gpu.free(address)?;
     }
-    memory::trim(gpu)?;
+    gpu.driver.trim()?;
     let (again, _) = memory::fill_bytes(gpu, Way::Plain, most_bytes)?;
     Ok(Answer::default()
         .with("new_bytes", new as f64)
@@ -44,7 +43,7 @@ pub(crate) fn measure(gpu: &Gpu, most_bytes: u64, seed: u64) -> Result<Answer, T
         .with_all("fragmented_us", fragmented))
 }
 
-fn fill(gpu: &Gpu, most_bytes: u64, seed: u64) -> Result<Vec<(CUdeviceptr, u64)>, Trouble> {
+fn fill(gpu: &Gpu, most_bytes: u64, seed: u64) -> Result<Vec<(Address, u64)>, Trouble> {
     let mut blocks = Vec::new();
     let mut held = 0;
     let mut random = Random::new(seed);

@@ -3,9 +3,8 @@
 use super::copies::Lane;
 use super::gpu::Gpu;
 use super::load;
-use crate::driver::{Trouble, call};
+use crate::driver::{Address, Trouble};
 use crate::protocol::Answer;
-use cuda_sys::CUdeviceptr;
 use fcsp_measure::clock::now_ns;
 
 /// Width of a head, as the kernel has it.
@@ -22,51 +21,42 @@ pub(crate) fn attention(gpu: &Gpu, heads: u32, rows: u32, count: u32) -> Result<
         return Err(Trouble::new(format!("{rows} rows are no multiple of 128")));
     }
     let words = u64::from(heads) * u64::from(rows) * HEAD_DIM;
-    let filled = |word: u32| -> Result<CUdeviceptr, Trouble> {
+    let filled = |word: u32| -> Result<Address, Trouble> {
         let address = gpu.allocate(words * 4)?;
-        // SAFETY: allocated above, of that many words.
-        unsafe { call!(gpu.api, fill_words(address, word, words as usize)) }?;
+        gpu.driver.fill(address, word, words)?;
         Ok(address)
     };
-    let mut tensors = [
+    let tensors = [
         filled(0.5_f32.to_bits())?,
         filled(0.25_f32.to_bits())?,
         filled(ONE)?,
         filled(0)?,
     ];
-    let out = tensors[3];
-    let mut rows_argument = rows;
-    let [q, k, v, o] = &mut tensors;
+    let [q, k, v, out] = tensors;
+    let kernel = gpu.driver.kernel(c"fcsp_attention")?;
+    let arguments = [q.into(), k.into(), v.into(), out.into(), rows.into()];
     let mut pass_us = Vec::with_capacity(count as usize);
     for pass in 0..=count {
         let began_ns = now_ns();
-        let mut arguments = [
-            std::ptr::from_mut(q).cast(),
-            std::ptr::from_mut(k).cast(),
-            std::ptr::from_mut(v).cast(),
-            std::ptr::from_mut(o).cast(),
-            (&raw mut rows_argument).cast(),
-        ];
         gpu.launch(
-            gpu.attention,
-            gpu.stream,
+            kernel,
+            gpu.queue,
             [rows / BLOCK_ROWS, heads],
             BLOCK_ROWS,
-            &mut arguments,
+            &arguments,
         )?;
-        gpu.wait(gpu.stream)?;
+        gpu.wait(gpu.queue)?;
         // The first one loads the code.
         if pass > 0 {
             pass_us.push((now_ns() - began_ns) as f64 / 1e3);
         }
     }
     let mut found = vec![0_f32; (words as usize).min(1 << 20)];
-    // SAFETY: the tensor has at least that many words, and so has the buffer.
+    let bytes = found.len() as u64 * 4;
+    // SAFETY: the tensor has at least that many bytes, and so has the buffer; the call returns when the copy is done.
     unsafe {
-        call!(
-            gpu.api,
-            copy_to_host(found.as_mut_ptr().cast(), out, found.len() * 4)
-        )
+        gpu.driver
+            .copy_out(found.as_mut_ptr().cast(), out, bytes, None)
     }?;
     // A simulated device computes nothing.
     let wrong = if gpu.simulated {
@@ -105,7 +95,7 @@ pub(crate) fn decode(
     let lane = Lane::open(gpu, 4096, true)?;
     let began_ns = now_ns();
     for _ in 0..kernels {
-        gpu.launch_work(gpu.stream, gpu.wave_blocks, prefill_iters, 0)?;
+        gpu.launch_work(gpu.queue, gpu.wave_blocks, prefill_iters, 0)?;
     }
     lane.copy(gpu, false)?;
     let first_us = (now_ns() - began_ns) as f64 / 1e3;
@@ -113,11 +103,10 @@ pub(crate) fn decode(
     for _ in 0..tokens {
         let began_ns = now_ns();
         match step {
-            // SAFETY: instantiated above, a live stream.
-            Some(step) => unsafe { call!(gpu.api, graph_launch(step, gpu.stream)) }?,
+            Some(step) => gpu.driver.launch_graph(step, gpu.queue)?,
             None => {
                 for _ in 0..kernels {
-                    gpu.launch_work(gpu.stream, gpu.wave_blocks, iters, 0)?;
+                    gpu.launch_work(gpu.queue, gpu.wave_blocks, iters, 0)?;
                 }
             }
         }
@@ -126,8 +115,7 @@ pub(crate) fn decode(
     }
     lane.close(gpu)?;
     if let Some(step) = step {
-        // SAFETY: instantiated above, destroyed once.
-        unsafe { call!(gpu.api, graph_exec_destroy(step)) }?;
+        gpu.driver.end_graph(step)?;
     }
     Ok(Answer::default()
         .with("first_us", first_us)

@@ -1,6 +1,6 @@
 //! The vendor's libraries that are opened if they are there and never linked.
 
-use crate::driver::Trouble;
+use crate::driver::{Trouble, Vendor};
 use libloading::Library;
 use libloading::os::unix;
 use std::ffi::OsStr;
@@ -20,14 +20,36 @@ pub(crate) struct Known {
     option: &'static str,
 }
 
-/// NCCL.
-pub(crate) const NCCL: Known = Known {
+const NCCL: Known = Known {
     name: "NCCL",
     files: &["libnccl.so.2"],
     beside: &[],
     variable: "FCSP_BENCH_NCCL",
     option: "--nccl",
 };
+
+/// RCCL, which has NCCL's functions under their names.
+const RCCL: Known = Known {
+    name: "RCCL",
+    files: &["librccl.so.1"],
+    beside: &[],
+    variable: "FCSP_BENCH_NCCL",
+    option: "--nccl",
+};
+
+/// The library for collectives of a vendor's devices.
+///
+/// # Errors
+/// There is none with these functions: lacking.
+pub(crate) fn collectives(vendor: Vendor) -> Result<Known, Trouble> {
+    match vendor {
+        Vendor::Nvidia => Ok(NCCL),
+        Vendor::Amd => Ok(RCCL),
+        Vendor::Intel => Err(Trouble::lacking(
+            "Level Zero has no library with NCCL's functions",
+        )),
+    }
+}
 
 /// cuBLAS.
 pub(crate) const CUBLAS: Known = Known {

@@ -3,11 +3,9 @@
 use super::copies::Lane;
 use super::events::Throttle;
 use super::gpu::{BLOCK_THREADS, Gpu};
-use super::memory::Block;
 use super::sampler::Sampler;
-use crate::driver::{Trouble, call};
+use crate::driver::{Address, Graph, Kernel, Trouble};
 use crate::protocol::{Answer, Load, Way};
-use cuda_sys::{CUdeviceptr, CUgraphExec, CUstreamCaptureMode};
 use fcsp_measure::clock::{now_ns, sleep_until_ns, spin_ns};
 use fcsp_measure::random::Random;
 use std::collections::BTreeMap;
@@ -128,9 +126,9 @@ impl Steps {
 /// A load with all that it needs.
 pub(crate) struct Ready {
     load: Load,
-    buffer: Option<CUdeviceptr>,
-    other: Option<CUdeviceptr>,
-    graph: Option<CUgraphExec>,
+    buffer: Option<Address>,
+    other: Option<Address>,
+    graph: Option<Graph>,
     lane: Option<Lane>,
     counts_bytes_by_time: bool,
 }
@@ -151,8 +149,7 @@ impl Ready {
                 ready.buffer = Some(buffer);
                 // What a simulated device computes does not depend on what its memory holds.
                 if !gpu.simulated {
-                    // SAFETY: allocated above, of that size.
-                    unsafe { call!(gpu.api, fill(buffer, 0, buffer_bytes as usize)) }?;
+                    gpu.driver.fill(buffer, 0, buffer_bytes / 4)?;
                 }
                 ready.counts_bytes_by_time = true;
             }
@@ -181,8 +178,7 @@ impl Ready {
             lane.close(gpu)?;
         }
         if let Some(graph) = self.graph {
-            // SAFETY: instantiated by `capture`, destroyed once.
-            unsafe { call!(gpu.api, graph_exec_destroy(graph)) }?;
+            gpu.driver.end_graph(graph)?;
         }
         Ok(())
     }
@@ -194,9 +190,9 @@ impl Ready {
             Load::Kernels { us } => {
                 let iters = gpu.iters(us)?;
                 let nominal_ns = (us * 1e3) as u64;
-                let mut throttle = Throttle::new(gpu, gpu.stream, (AHEAD_US / us) as u64);
+                let mut throttle = Throttle::new(gpu, gpu.queue, (AHEAD_US / us) as u64);
                 while now_ns() < to_ns {
-                    gpu.launch_work(gpu.stream, gpu.wave_blocks, iters, nominal_ns)?;
+                    gpu.launch_work(gpu.queue, gpu.wave_blocks, iters, nominal_ns)?;
                     throttle.submitted()?;
                 }
             }
@@ -210,12 +206,11 @@ impl Ready {
                 while now_ns() < to_ns {
                     let began_ns = now_ns();
                     match self.graph {
-                        // SAFETY: instantiated above, a live stream.
-                        Some(graph) => unsafe { call!(gpu.api, graph_launch(graph, gpu.stream)) }?,
+                        Some(graph) => gpu.driver.launch_graph(graph, gpu.queue)?,
                         None => {
                             for _ in 0..kernels {
                                 gpu.launch_work(
-                                    gpu.stream,
+                                    gpu.queue,
                                     gpu.wave_blocks,
                                     iters,
                                     (us * 1e3) as u64,
@@ -223,7 +218,7 @@ impl Ready {
                             }
                         }
                     }
-                    gpu.wait(gpu.stream)?;
+                    gpu.wait(gpu.queue)?;
                     spin_ns((cpu_us * 1e3) as u64);
                     steps.push("step_us", began_ns);
                 }
@@ -233,9 +228,10 @@ impl Ready {
                 pass_bytes,
             } => {
                 let buffer = self.buffer.unwrap_or_default();
-                let mut throttle = Throttle::new(gpu, gpu.stream, 16);
+                let kernel = gpu.driver.kernel(c"fcsp_read")?;
+                let mut throttle = Throttle::new(gpu, gpu.queue, 16);
                 while now_ns() < to_ns {
-                    read(gpu, buffer, buffer_bytes, pass_bytes)?;
+                    read(gpu, kernel, buffer, buffer_bytes, pass_bytes)?;
                     throttle.submitted()?;
                 }
             }
@@ -252,10 +248,10 @@ impl Ready {
                 }
             }
             Load::Launches => {
-                let mut throttle = Throttle::new(gpu, gpu.stream, 512);
+                let mut throttle = Throttle::new(gpu, gpu.queue, 512);
                 while now_ns() < to_ns {
                     for _ in 0..LOOK_EVERY {
-                        gpu.launch_work(gpu.stream, 1, 0, 0)?;
+                        gpu.launch_work(gpu.queue, 1, 0, 0)?;
                         throttle.submitted()?;
                     }
                     gpu.counter.add(u64::from(LOOK_EVERY));
@@ -264,7 +260,8 @@ impl Ready {
             Load::Allocations { way, bytes } => {
                 while now_ns() < to_ns {
                     let began_ns = now_ns();
-                    Block::allocate(gpu, way, bytes)?.free(gpu)?;
+                    let block = gpu.driver.allocate(way, bytes, gpu.queue)?;
+                    gpu.driver.free(block, gpu.queue)?;
                     gpu.counter.add(1);
                     steps.push("step_us", began_ns);
                 }
@@ -274,18 +271,11 @@ impl Ready {
                     self.buffer.unwrap_or_default(),
                     self.other.unwrap_or_default(),
                 );
-                let mut throttle = Throttle::new(gpu, gpu.stream, 16);
+                let mut throttle = Throttle::new(gpu, gpu.queue, 16);
                 while now_ns() < to_ns {
-                    // SAFETY: both buffers have that many bytes and outlive the load, which waits for its work.
-                    unsafe {
-                        if fill {
-                            call!(gpu.api, fill_async(to, 0, bytes as usize, gpu.stream))?;
-                        } else {
-                            call!(
-                                gpu.api,
-                                copy_inside_async(to, from, bytes as usize, gpu.stream)
-                            )?;
-                        }
+                    match fill {
+                        true => gpu.driver.fill_async(to, bytes, gpu.queue)?,
+                        false => gpu.driver.copy_inside(to, from, bytes, gpu.queue)?,
                     }
                     throttle.submitted()?;
                     gpu.counter.add(1);
@@ -293,13 +283,19 @@ impl Ready {
             }
             Load::Mixed => {
                 let long = gpu.iters(MIXED_LONG_US)?;
+                // As the interface's programs do where it has no pools.
+                let way = match gpu.vendor.way(Way::Pool) {
+                    Some(_) => Way::Pool,
+                    None => Way::Plain,
+                };
                 while now_ns() < to_ns {
                     let began_ns = now_ns();
                     for _ in 0..MIXED_SHORT {
-                        gpu.launch_work(gpu.stream, 1, 0, 0)?;
+                        gpu.launch_work(gpu.queue, 1, 0, 0)?;
                     }
-                    gpu.launch_work(gpu.stream, gpu.wave_blocks, long, 0)?;
-                    Block::allocate(gpu, Way::Pool, 1 << 20)?.free(gpu)?;
+                    gpu.launch_work(gpu.queue, gpu.wave_blocks, long, 0)?;
+                    let block = gpu.driver.allocate(way, 1 << 20, gpu.queue)?;
+                    gpu.driver.free(block, gpu.queue)?;
                     if let Some(lane) = &self.lane {
                         lane.copy(gpu, true)?;
                         lane.copy(gpu, false)?;
@@ -315,9 +311,9 @@ impl Ready {
                     let (kernels, name) = BATCHES[random.below(BATCHES.len())];
                     let began_ns = now_ns();
                     for _ in 0..kernels {
-                        gpu.launch_work(gpu.stream, gpu.wave_blocks, iters, (us * 1e3) as u64)?;
+                        gpu.launch_work(gpu.queue, gpu.wave_blocks, iters, (us * 1e3) as u64)?;
                     }
-                    gpu.wait(gpu.stream)?;
+                    gpu.wait(gpu.queue)?;
                     steps.push(name, began_ns);
                 }
             }
@@ -329,49 +325,38 @@ impl Ready {
 
 /// One pass over part of a buffer. Credits nominal nanoseconds: that is how long a simulated device takes for it, and a
 /// number of bytes on any device.
-pub(crate) fn read(
+fn read(
     gpu: &Gpu,
-    buffer: CUdeviceptr,
+    kernel: Kernel,
+    buffer: Address,
     buffer_bytes: u64,
     pass_bytes: u64,
 ) -> Result<(), Trouble> {
     let round_bytes = u64::from(gpu.wave_blocks) * u64::from(BLOCK_THREADS) * 16;
-    let mut iters = pass_bytes.div_ceil(round_bytes).max(1) as u32;
-    let mut add = u64::from(iters) * round_bytes / BYTES_PER_NOMINAL_NS;
-    let mut counter = gpu.counter.device;
-    let (mut from, mut bytes) = (buffer, buffer_bytes);
-    let mut arguments = [
-        (&raw mut iters).cast(),
-        (&raw mut counter).cast(),
-        (&raw mut add).cast(),
-        (&raw mut from).cast(),
-        (&raw mut bytes).cast(),
+    let iters = pass_bytes.div_ceil(round_bytes).max(1) as u32;
+    let add = u64::from(iters) * round_bytes / BYTES_PER_NOMINAL_NS;
+    let arguments = [
+        iters.into(),
+        gpu.counter.device.into(),
+        add.into(),
+        buffer.into(),
+        buffer_bytes.into(),
     ];
     gpu.launch(
-        gpu.read,
-        gpu.stream,
+        kernel,
+        gpu.queue,
         [gpu.wave_blocks, 1],
         BLOCK_THREADS,
-        &mut arguments,
+        &arguments,
     )
 }
 
 /// A step as one graph.
-pub(crate) fn capture(gpu: &Gpu, kernels: u32, us: f64) -> Result<CUgraphExec, Trouble> {
+pub(crate) fn capture(gpu: &Gpu, kernels: u32, us: f64) -> Result<Graph, Trouble> {
     let iters = gpu.iters(us)?;
-    let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
-    // SAFETY: a live stream that is not being captured.
-    unsafe { call!(gpu.api, stream_begin_capture(gpu.stream, mode)) }?;
+    let recording = gpu.driver.record(gpu.queue)?;
     for _ in 0..kernels {
-        gpu.launch_work(gpu.stream, gpu.wave_blocks, iters, (us * 1e3) as u64)?;
+        gpu.launch_work(recording, gpu.wave_blocks, iters, (us * 1e3) as u64)?;
     }
-    let mut graph = std::ptr::null_mut();
-    // SAFETY: the capture that began above, a live out-parameter.
-    unsafe { call!(gpu.api, stream_end_capture(gpu.stream, &mut graph)) }?;
-    let mut exec = std::ptr::null_mut();
-    // SAFETY: a captured graph, a live out-parameter.
-    unsafe { call!(gpu.api, graph_instantiate(&mut exec, graph, 0)) }?;
-    // SAFETY: what was instantiated does not need it any more.
-    unsafe { call!(gpu.api, graph_destroy(graph)) }?;
-    Ok(exec)
+    gpu.driver.recorded(recording)
 }

@@ -22,19 +22,19 @@ mod sampler;
 mod sharing;
 mod streams;
 
-use crate::driver::Trouble;
+use crate::driver::{Trouble, Vendor};
 use crate::protocol::{Answer, Task};
 use gpu::Gpu;
 use std::io::{BufRead, Write};
 use std::os::fd::{FromRawFd, OwnedFd};
 
-/// Does what stdin asks for until it ends.
+/// Does what stdin asks for, on that vendor's devices, until it ends.
 ///
 /// # Errors
 /// Only if its own pipes fail.
-pub fn serve() -> std::io::Result<()> {
+pub fn serve(vendor: Vendor) -> std::io::Result<()> {
     let mut answers = private_stdout()?;
-    let mut worker = Worker::default();
+    let mut worker = Worker::new(vendor);
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let answer = match serde_json::from_str::<Task>(&line) {
@@ -65,8 +65,8 @@ fn private_stdout() -> std::io::Result<std::fs::File> {
 }
 
 /// What a worker keeps between tasks.
-#[derive(Default)]
 struct Worker {
+    vendor: Vendor,
     gpu: Option<Gpu>,
     marked: Option<sharing::Marked>,
     set: Option<chase::Set>,
@@ -76,13 +76,25 @@ struct Worker {
 }
 
 impl Worker {
+    fn new(vendor: Vendor) -> Self {
+        Self {
+            vendor,
+            gpu: None,
+            marked: None,
+            set: None,
+            ready: None,
+            nccl: None,
+            products: None,
+        }
+    }
+
     fn answer(&mut self, task: &Task) -> Answer {
         self.perform(task).unwrap_or_else(Answer::of)
     }
 
     fn perform(&mut self, task: &Task) -> Result<Answer, Trouble> {
         if self.gpu.is_none() {
-            self.gpu = Some(Gpu::open()?);
+            self.gpu = Some(Gpu::open(self.vendor)?);
         }
         let gpu = self
             .gpu

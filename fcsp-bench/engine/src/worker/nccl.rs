@@ -1,10 +1,9 @@
-//! Collectives between all devices of the process, by NCCL, which is opened if it is there and never linked.
+//! Collectives between all devices of the process, by NCCL or RCCL, which is opened if it is there and never linked.
 
-use super::gpu::{Gpu, load_work, stream};
+use super::gpu::Gpu;
 use super::libraries;
-use crate::driver::{Trouble, call};
+use crate::driver::{Address, Kernel, Queue, Trouble};
 use crate::protocol::{Answer, Collective};
-use cuda_sys::{CUcontext, CUdeviceptr, CUfunction, CUstream};
 use fcsp_measure::clock::now_ns;
 use std::ffi::{c_int, c_void};
 
@@ -13,62 +12,47 @@ type Comm = *mut c_void;
 const FLOAT: c_int = 7;
 const SUM: c_int = 0;
 /// Devices that take part: what is measured is named for two.
-const DEVICES_MAX: i32 = 2;
+const DEVICES_MAX: u32 = 2;
 
 /// Functions of nccl.h.
 struct Functions {
     init_all: unsafe extern "C" fn(*mut Comm, c_int, *const c_int) -> c_int,
     group_start: unsafe extern "C" fn() -> c_int,
     group_end: unsafe extern "C" fn() -> c_int,
-    all_reduce: unsafe extern "C" fn(
-        *const c_void,
-        *mut c_void,
-        usize,
-        c_int,
-        c_int,
-        Comm,
-        CUstream,
-    ) -> c_int,
+    all_reduce:
+        unsafe extern "C" fn(*const c_void, *mut c_void, usize, c_int, c_int, Comm, Queue) -> c_int,
     all_gather:
-        unsafe extern "C" fn(*const c_void, *mut c_void, usize, c_int, Comm, CUstream) -> c_int,
-    broadcast: unsafe extern "C" fn(
-        *const c_void,
-        *mut c_void,
-        usize,
-        c_int,
-        c_int,
-        Comm,
-        CUstream,
-    ) -> c_int,
-    send: unsafe extern "C" fn(*const c_void, usize, c_int, c_int, Comm, CUstream) -> c_int,
-    recv: unsafe extern "C" fn(*mut c_void, usize, c_int, c_int, Comm, CUstream) -> c_int,
+        unsafe extern "C" fn(*const c_void, *mut c_void, usize, c_int, Comm, Queue) -> c_int,
+    broadcast:
+        unsafe extern "C" fn(*const c_void, *mut c_void, usize, c_int, c_int, Comm, Queue) -> c_int,
+    send: unsafe extern "C" fn(*const c_void, usize, c_int, c_int, Comm, Queue) -> c_int,
+    recv: unsafe extern "C" fn(*mut c_void, usize, c_int, c_int, Comm, Queue) -> c_int,
     // Last: the functions point into it.
     _library: libloading::Library,
 }
 
 /// A device that takes part.
 struct Rank {
-    context: CUcontext,
-    stream: CUstream,
+    ordinal: u32,
+    queue: Queue,
     /// `fcsp_work` in this device's context.
-    work: CUfunction,
+    work: Kernel,
     comm: Comm,
 }
 
 /// What a rank sends from and receives in.
-type Buffers = (CUdeviceptr, CUdeviceptr);
+type Buffers = (Address, Address);
 
 impl Rank {
     /// Makes its device's context current.
     fn enter(&self, gpu: &Gpu) -> Result<(), Trouble> {
-        // SAFETY: a retained context.
-        unsafe { call!(gpu.api, ctx_set_current(self.context)) }
+        gpu.driver.use_device(self.ordinal)
     }
 
     /// Launches work that fills its device.
     fn work(&self, gpu: &Gpu, iters: u32) -> Result<(), Trouble> {
         self.enter(gpu)?;
-        gpu.launch_in(self.work, self.stream, iters)
+        gpu.launch_in(self.work, self.queue, iters)
     }
 }
 
@@ -80,7 +64,7 @@ pub(crate) struct Ring {
 
 impl Functions {
     fn open(gpu: &Gpu) -> Result<Self, Trouble> {
-        let library = libraries::NCCL.open(gpu.simulated)?;
+        let library = libraries::collectives(gpu.vendor)?.open(gpu.simulated)?;
         macro_rules! get {
             ($name:literal) => {
                 // SAFETY: the field it goes to has the type that nccl.h declares.
@@ -104,9 +88,7 @@ impl Functions {
 
 impl Ring {
     fn open(gpu: &Gpu) -> Result<Self, Trouble> {
-        let mut count = 0;
-        // SAFETY: a live out-parameter.
-        unsafe { call!(gpu.api, device_count(&mut count)) }?;
+        let count = gpu.driver.facts()?.devices;
         if count < 2 {
             return Err(Trouble::lacking("needs 2 GPUs"));
         }
@@ -114,24 +96,19 @@ impl Ring {
         let functions = Functions::open(gpu)?;
         let mut ranks = Vec::new();
         for ordinal in 0..count {
-            let (mut device, mut context) = (0, std::ptr::null_mut());
-            // SAFETY: live out-parameters, an ordinal below the count; a context that was just retained.
-            unsafe {
-                call!(gpu.api, device_get(&mut device, ordinal))?;
-                call!(gpu.api, primary_ctx_retain(&mut context, device))?;
-                call!(gpu.api, ctx_set_current(context))?;
-            }
+            gpu.driver.use_device(ordinal)?;
             ranks.push(Rank {
-                context,
-                stream: stream(&gpu.api)?,
-                work: load_work(&gpu.api)?,
+                ordinal,
+                queue: gpu.driver.queue()?,
+                work: gpu.driver.kernel(c"fcsp_work")?,
                 comm: std::ptr::null_mut(),
             });
         }
-        let ordinals: Vec<c_int> = (0..count).collect();
+        let ordinals: Vec<c_int> = (0..count as c_int).collect();
         let mut comms = vec![std::ptr::null_mut(); ranks.len()];
         // SAFETY: as many places and ordinals as the count says.
-        let status = unsafe { (functions.init_all)(comms.as_mut_ptr(), count, ordinals.as_ptr()) };
+        let status =
+            unsafe { (functions.init_all)(comms.as_mut_ptr(), count as c_int, ordinals.as_ptr()) };
         ok("ncclCommInitAll", status)?;
         for (rank, comm) in ranks.iter_mut().zip(comms) {
             rank.comm = comm;
@@ -148,7 +125,7 @@ impl Ring {
             ok("ncclGroupStart", (f.group_start)())?;
             for (index, (rank, buffers)) in self.ranks.iter().zip(buffers).enumerate() {
                 let (from, to) = (buffers.0 as *const c_void, buffers.1 as *mut c_void);
-                let (comm, stream) = (rank.comm, rank.stream);
+                let (comm, stream) = (rank.comm, rank.queue);
                 match (kind, index) {
                     (Collective::AllReduce, _) => ok(
                         "ncclAllReduce",
@@ -186,7 +163,7 @@ impl Ring {
         self.submit(kind, (bytes / 4) as usize, buffers)?;
         for rank in &self.ranks {
             rank.enter(gpu)?;
-            gpu.wait(rank.stream)?;
+            gpu.wait(rank.queue)?;
         }
         Ok(())
     }
@@ -237,7 +214,7 @@ pub(crate) fn scaling(
         for pass in 0..=count {
             let began_ns = now_ns();
             ring.ranks[0].work(gpu, whole)?;
-            gpu.wait(ring.ranks[0].stream)?;
+            gpu.wait(ring.ranks[0].queue)?;
             let one_ns = now_ns();
             for rank in &ring.ranks {
                 rank.work(gpu, part)?;
@@ -282,7 +259,6 @@ fn on_all(
         }
         Ok(answer)
     })();
-    // SAFETY: a retained context.
-    unsafe { call!(gpu.api, ctx_set_current(gpu.context)) }?;
+    gpu.driver.use_device(0)?;
     result
 }

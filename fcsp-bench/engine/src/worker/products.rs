@@ -2,9 +2,8 @@
 
 use super::gpu::Gpu;
 use super::libraries;
-use crate::driver::{Trouble, call};
+use crate::driver::{Address, Queue, Trouble, Vendor};
 use crate::protocol::Answer;
-use cuda_sys::{CUdeviceptr, CUstream};
 use fcsp_measure::clock::now_ns;
 use std::ffi::{c_int, c_void};
 
@@ -19,7 +18,7 @@ const DEFAULT_ALGORITHM: c_int = -1;
 const BATCH: u32 = 8;
 
 type Create = unsafe extern "C" fn(*mut *mut c_void) -> c_int;
-type SetStream = unsafe extern "C" fn(*mut c_void, CUstream) -> c_int;
+type SetStream = unsafe extern "C" fn(*mut c_void, Queue) -> c_int;
 /// `cublasGemmEx` of cublas_api.h.
 type Gemm = unsafe extern "C" fn(
     *mut c_void,
@@ -53,6 +52,12 @@ pub(crate) struct Library {
 
 impl Library {
     fn open(gpu: &Gpu) -> Result<Self, Trouble> {
+        if gpu.vendor != Vendor::Nvidia {
+            return Err(Trouble::lacking(format!(
+                "is measured with cuBLAS, which {} has not",
+                gpu.vendor.interface()
+            )));
+        }
         let library = libraries::CUBLAS.open(gpu.simulated)?;
         let lacks =
             |error: libloading::Error| Trouble::new(format!("cuBLAS lacks a function: {error}"));
@@ -70,7 +75,7 @@ impl Library {
         // SAFETY: a live out-parameter; the device's primary context is current.
         ok("cublasCreate", unsafe { create(&mut handle) })?;
         // SAFETY: a live handle and a stream of the current context.
-        ok("cublasSetStream", unsafe { set_stream(handle, gpu.stream) })?;
+        ok("cublasSetStream", unsafe { set_stream(handle, gpu.queue) })?;
         Ok(Self {
             handle,
             gemm,
@@ -78,7 +83,7 @@ impl Library {
         })
     }
 
-    fn multiply(&self, kind: c_int, size: u32, operands: [CUdeviceptr; 3]) -> Result<(), Trouble> {
+    fn multiply(&self, kind: c_int, size: u32, operands: [Address; 3]) -> Result<(), Trouble> {
         let (one, zero) = (1.0_f32, 0.0_f32);
         let n = size as c_int;
         let [a, b, c] = operands.map(|address| address as *mut c_void);
@@ -133,15 +138,14 @@ pub(crate) fn measure(
     let mut operands = [0; 3];
     for operand in &mut operands {
         *operand = gpu.allocate(bytes)?;
-        // SAFETY: allocated above, of that size.
-        unsafe { call!(gpu.api, fill(*operand, 0, bytes as usize)) }?;
+        gpu.driver.fill(*operand, 0, bytes / 4)?;
     }
     let pass = |kind| -> Result<f64, Trouble> {
         let began_ns = now_ns();
         for _ in 0..BATCH {
             library.multiply(kind, size, operands)?;
         }
-        gpu.wait(gpu.stream)?;
+        gpu.wait(gpu.queue)?;
         Ok((now_ns() - began_ns) as f64 / 1e3 / f64::from(BATCH))
     };
     pass(HALF)?;

@@ -1,39 +1,28 @@
 //! What one program can see of another's memory.
 
 use super::gpu::Gpu;
-use crate::driver::{Trouble, call};
+use crate::driver::{Address, Done};
 use crate::protocol::Answer;
-use cuda_sys::{CUdeviceptr, CUipcMemHandle};
 
 /// Memory with a pattern in it.
 pub(crate) struct Marked {
-    address: CUdeviceptr,
+    address: Address,
 }
 
 /// Allocates and writes the pattern.
-pub(crate) fn mark(
-    gpu: &Gpu,
-    marked: &mut Option<Marked>,
-    bytes: u64,
-    word: u32,
-) -> Result<Answer, Trouble> {
+pub(crate) fn mark(gpu: &Gpu, marked: &mut Option<Marked>, bytes: u64, word: u32) -> Done<Answer> {
     unmark(gpu, marked)?;
     let address = gpu.allocate(bytes)?;
     *marked = Some(Marked { address });
-    // SAFETY: allocated above, of that size.
-    unsafe { call!(gpu.api, fill_words(address, word, (bytes / 4) as usize)) }?;
+    gpu.driver.fill(address, word, bytes / 4)?;
     gpu.synchronize()?;
-    let mut handle = CUipcMemHandle::default();
-    // SAFETY: a live out-parameter, memory allocated above.
-    let shared = unsafe { call!(gpu.api, ipc_get(&mut handle, address)) };
-    // What cannot be shared cannot leak that way; a handle of zeros opens nothing.
-    if shared.is_err() {
-        handle = CUipcMemHandle::default();
-    }
-    let text = handle
-        .reserved
+    // What cannot be shared cannot leak that way; a handle of nothing opens nothing.
+    let text = gpu
+        .driver
+        .share(address)
+        .unwrap_or_default()
         .iter()
-        .map(|byte| format!("{:02x}", *byte as u8))
+        .map(|byte| format!("{byte:02x}"))
         .collect::<String>();
     Ok(Answer::default()
         .with_text("address", address.to_string())
@@ -41,7 +30,7 @@ pub(crate) fn mark(
 }
 
 /// Frees it.
-pub(crate) fn unmark(gpu: &Gpu, marked: &mut Option<Marked>) -> Result<Answer, Trouble> {
+pub(crate) fn unmark(gpu: &Gpu, marked: &mut Option<Marked>) -> Done<Answer> {
     if let Some(marked) = marked.take() {
         gpu.free(marked.address)?;
     }
@@ -49,15 +38,14 @@ pub(crate) fn unmark(gpu: &Gpu, marked: &mut Option<Marked>) -> Result<Answer, T
 }
 
 /// Counts the pattern in fresh memory.
-pub(crate) fn search(gpu: &Gpu, bytes: u64, word: u32) -> Result<Answer, Trouble> {
+pub(crate) fn search(gpu: &Gpu, bytes: u64, word: u32) -> Done<Answer> {
     let address = gpu.allocate(bytes)?;
     let mut words = vec![0_u32; (bytes / 4) as usize];
-    // SAFETY: both have that many words.
+    let room = words.len() as u64 * 4;
+    // SAFETY: that many bytes, and the call returns when the copy is done.
     let copied = unsafe {
-        call!(
-            gpu.api,
-            copy_to_host(words.as_mut_ptr().cast(), address, words.len() * 4)
-        )
+        gpu.driver
+            .copy_out(words.as_mut_ptr().cast(), address, room, None)
     };
     gpu.free(address)?;
     copied?;
@@ -68,20 +56,19 @@ pub(crate) fn search(gpu: &Gpu, bytes: u64, word: u32) -> Result<Answer, Trouble
 }
 
 /// Tries to read what is another's: by its address, and by a handle whose owner has freed the memory.
-pub(crate) fn peek(gpu: &Gpu, address: u64, handle: &str, word: u32) -> Result<Answer, Trouble> {
-    let mut stale = CUipcMemHandle::default();
-    for (place, pair) in stale.reserved.iter_mut().zip(handle.as_bytes().chunks(2)) {
-        let digits = std::str::from_utf8(pair).unwrap_or_default();
-        *place = u8::from_str_radix(digits, 16).unwrap_or_default() as _;
-    }
-    let mut opened = 0;
-    // SAFETY: a live out-parameter; a handle is data. 1 is CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS, the only flag there is.
-    let by_handle = unsafe { call!(gpu.api, ipc_open(&mut opened, stale, 1)) };
+pub(crate) fn peek(gpu: &Gpu, address: u64, handle: &str, word: u32) -> Done<Answer> {
+    let stale: Vec<u8> = handle
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| {
+            let digits = std::str::from_utf8(pair).unwrap_or_default();
+            u8::from_str_radix(digits, 16).unwrap_or_default()
+        })
+        .collect();
     let mut seen = false;
-    if by_handle.is_ok() {
+    if let Ok(opened) = gpu.driver.open_shared(&stale) {
         seen = reads(gpu, opened, word);
-        // SAFETY: opened above.
-        unsafe { call!(gpu.api, ipc_close(opened)) }?;
+        gpu.driver.close_shared(opened)?;
     }
     Ok(Answer::default()
         .with("by_address", f64::from(u8::from(reads(gpu, address, word))))
@@ -91,15 +78,12 @@ pub(crate) fn peek(gpu: &Gpu, address: u64, handle: &str, word: u32) -> Result<A
 /// Whether the pattern can be read there.
 fn reads(gpu: &Gpu, address: u64, word: u32) -> bool {
     let mut found = 0_u32;
-    let mut copy = || -> Result<(), Trouble> {
-        // SAFETY: the host's side is one live word; whether the device's side may be read is what is tested, and a copy that
-        // the driver refuses ends nothing.
-        unsafe {
-            call!(
-                gpu.api,
-                copy_to_host((&raw mut found).cast(), address, size_of::<u32>())
-            )
-        }
+    let place = (&raw mut found).cast();
+    // SAFETY: the host's side is one live word; whether the device's side may be read is what is tested, and a copy that
+    // the driver refuses ends nothing.
+    let copied = unsafe {
+        gpu.driver
+            .copy_out(place, address, size_of::<u32>() as u64, None)
     };
-    copy().is_ok() && found == word
+    copied.is_ok() && found == word
 }

@@ -1,7 +1,7 @@
 //! Several streams of one program at once.
 
-use super::gpu::{Gpu, stream};
-use crate::driver::Trouble;
+use super::gpu::Gpu;
+use crate::driver::{Done, Queue};
 use crate::protocol::Answer;
 use fcsp_measure::clock::now_ns;
 
@@ -13,12 +13,12 @@ pub(crate) fn together(
     us: f64,
     blocks: u32,
     count: u32,
-) -> Result<Answer, Trouble> {
+) -> Done<Answer> {
     let iters = gpu.iters(us)?;
     let streams: Vec<_> = (0..streams)
-        .map(|_| stream(&gpu.api))
-        .collect::<Result<_, _>>()?;
-    let pass = |streams: &[cuda_sys::CUstream]| -> Result<f64, Trouble> {
+        .map(|_| gpu.driver.queue())
+        .collect::<Done<_>>()?;
+    let pass = |streams: &[Queue]| -> Done<f64> {
         let began_ns = now_ns();
         for _ in 0..kernels {
             for &stream in streams {
@@ -36,8 +36,7 @@ pub(crate) fn together(
             .with("pass_us", pass(&streams)?);
     }
     for stream in streams {
-        // SAFETY: made above, nothing is under way on it.
-        unsafe { crate::driver::call!(gpu.api, stream_destroy(stream)) }?;
+        gpu.driver.end_queue(stream)?;
     }
     Ok(answer)
 }

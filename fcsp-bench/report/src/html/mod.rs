@@ -96,12 +96,15 @@ fn simulated(report: &Report) -> Markup {
 fn head(report: &Report) -> Markup {
     let gpu = &report.gpu;
     let memory = format!("{:.0} GiB", gpu.memory_bytes as f64 / f64::from(1 << 30));
+    let [interface, architecture] = gpu.beside_cuda();
     let facts = [
         ("Driver", gpu.driver.clone()),
         ("CUDA", gpu.cuda.clone()),
+        ("Interface", interface.to_owned()),
         ("Memory", memory),
         ("Multiprocessors", gpu.multiprocessors.to_string()),
         ("Compute capability", gpu.compute_capability.clone()),
+        ("Architecture", architecture.to_owned()),
         ("Host", format!("{}, {} cores", gpu.processor, gpu.cores)),
         (
             "Begun",
