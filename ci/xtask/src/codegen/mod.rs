@@ -3,10 +3,11 @@
 //!
 //! Headers come from where the vendor publishes them or are checked in (`headers`), bindgen reads them (`bindings`), and
 //! what it found is split into types and function signatures (`signatures`). Kernels are compiled by the vendor's compiler
-//! (`kernels`). Nothing here runs in an ordinary build: only
+//! (`kernels`) and by Debian's (`compiled`). Nothing here runs in an ordinary build: only
 //! who changes the header version, and CI with `--check`, need Python and libclang.
 
 mod bindings;
+mod compiled;
 mod difference;
 mod headers;
 mod kernels;
@@ -210,6 +211,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let (name, text) = kernels::compile(&root)?;
     settle(args, &root, &name, &text, &mut stale)?;
+    compiled::settle(args, &root, &mut stale)?;
     if !stale.is_empty() {
         bail!(
             "generated files are not what their sources give:\n  {}\nrun `cargo xtask codegen` and commit the result",

@@ -43,6 +43,7 @@ functions! { level_zero_sys:
     mem_shared = zeMemAllocShared,
     mem_host = zeMemAllocHost,
     mem_free = zeMemFree,
+    mem_kind = zeMemGetAllocProperties,
     ipc_get = zeMemGetIpcHandle,
     ipc_open = zeMemOpenIpcHandle,
     ipc_close = zeMemCloseIpcHandle,
@@ -91,8 +92,10 @@ impl Status for ze_result_t {
             return Ok(());
         }
         let refusal = match self {
+            // The last is what a driver says of more than the device has.
             ze_result_t::ZE_RESULT_ERROR_OUT_OF_DEVICE_MEMORY
-            | ze_result_t::ZE_RESULT_ERROR_OUT_OF_HOST_MEMORY => Some(Refusal::OutOfMemory),
+            | ze_result_t::ZE_RESULT_ERROR_OUT_OF_HOST_MEMORY
+            | ze_result_t::ZE_RESULT_ERROR_UNSUPPORTED_SIZE => Some(Refusal::OutOfMemory),
             ze_result_t::ZE_RESULT_ERROR_INVALID_GROUP_SIZE_DIMENSION
             | ze_result_t::ZE_RESULT_ERROR_INVALID_SIZE
             | ze_result_t::ZE_RESULT_ERROR_INVALID_ARGUMENT => Some(Refusal::Shape),
@@ -142,6 +145,7 @@ struct Code {
 /// A recorded list with the events that put it into the order of a queue.
 struct Recorded {
     list: ze_command_list_handle_t,
+    events: ze_event_pool_handle_t,
     may_begin: ze_event_handle_t,
     done: ze_event_handle_t,
 }
@@ -330,6 +334,22 @@ impl Ze {
     /// Waits until all that was appended to the own queue is done.
     fn finish(&self) -> Done<()> {
         self.wait(self.own.queue)
+    }
+
+    /// Whether it is memory that this process has of the driver.
+    fn knows(&self, address: Address) -> Done<bool> {
+        let mut properties = ze_memory_allocation_properties_t {
+            stype: ze_structure_type_t::ZE_STRUCTURE_TYPE_MEMORY_ALLOCATION_PROPERTIES,
+            ..Default::default()
+        };
+        // SAFETY: a live out-parameter, no other; the driver looks the address up.
+        unsafe {
+            call!(
+                self.api,
+                mem_kind(self.context, place(address), &mut properties, null_mut())
+            )
+        }?;
+        Ok(properties.type_ != ze_memory_type_t::ZE_MEMORY_TYPE_UNKNOWN)
     }
 
     fn executing(&self) -> Done<ze_command_queue_handle_t> {
@@ -658,6 +678,7 @@ impl Driver for Ze {
         let events = self.pool(2, false)?;
         let recorded = Recorded {
             list,
+            events,
             may_begin: self.event_of(events, 0)?,
             done: self.event_of(events, 1)?,
         };
@@ -709,7 +730,8 @@ impl Driver for Ze {
         unsafe {
             call!(self.api, list_destroy(recorded.list))?;
             call!(self.api, event_destroy(recorded.may_begin))?;
-            call!(self.api, event_destroy(recorded.done))
+            call!(self.api, event_destroy(recorded.done))?;
+            call!(self.api, event_pool_destroy(recorded.events))
         }
     }
 
@@ -887,6 +909,12 @@ impl Driver for Ze {
         bytes: u64,
         queue: Option<Queue>,
     ) -> Done<()> {
+        if queue.is_none() && !self.knows(from)? {
+            // A copy would take it for the host's.
+            return Err(Trouble::new(format!(
+                "{from:#x} is no memory that the driver knows"
+            )));
+        }
         // SAFETY: the same contract: to Level Zero a copy is a copy.
         unsafe { self.copy_in(number(to), place(from), bytes, queue) }
     }

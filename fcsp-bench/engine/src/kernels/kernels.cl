@@ -1,5 +1,5 @@
 // What the benchmark computes with on Intel's devices: kernels.cu in OpenCL C, as far as that can say it. kernels.spv is this,
-// made by `cargo xtask kernels`; Intel's driver compiles it for the device that is there. What each kernel is for stands in
+// made by `cargo xtask codegen`; Intel's driver compiles it for the device that is there. What each kernel is for stands in
 // kernels.cu.
 //
 // There is no fcsp_chase, since OpenCL C has no clock that a kernel could read, and no fcsp_stamped: Level Zero tells by events

@@ -1,7 +1,7 @@
 // What the benchmark computes with, on NVIDIA's and on AMD's devices (for Intel's: kernels.cl). `cargo xtask codegen` compiles
 // it to kernels.ptx, which NVIDIA's driver compiles for the device that is there: no toolkit is needed to run the benchmark.
 // AMD's runtime compiles the source (hiprtc); kernels.gfx90a is what its compiler made of it for the simulated device, which
-// runs no compiler (see `cargo xtask kernels`).
+// runs no compiler.
 //
 // Every kernel does a fixed amount of work and never spins on a clock, because a clock also counts the time during which a
 // kernel was preempted. A kernel that is counted credits `add` to a word of pinned host memory once its first block is

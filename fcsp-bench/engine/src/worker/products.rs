@@ -54,7 +54,7 @@ impl Library {
     fn open(gpu: &Gpu) -> Result<Self, Trouble> {
         if gpu.vendor != Vendor::Nvidia {
             return Err(Trouble::lacking(format!(
-                "is measured with cuBLAS, which {} has not",
+                "is measured with cuBLAS, which {} does not have",
                 gpu.vendor.interface()
             )));
         }

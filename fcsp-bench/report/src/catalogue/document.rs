@@ -26,6 +26,33 @@ something else than they name, so each metric says how ours differs. Rules for a
   measured in another way.
 - **Ideal** is what hardware partitions (MIG) give by definition. It is no measurement; where partitions exist they are measured
   as a system of their own.
+
+## Vendors
+
+A metric measures the same thing on NVIDIA's, AMD's and Intel's devices. The texts below name CUDA's calls; elsewhere they are
+
+| CUDA | HIP | Level Zero |
+|---|---|---|
+| a stream | a stream | an immediate command list |
+| `cuLaunchKernel` | `hipModuleLaunchKernel` | `zeKernelSetArgumentValue` for each argument and `zeCommandListAppendLaunchKernel` |
+| a context | the device's first use | `zeContextCreate` and the first list, with which the device is first used |
+| `cuMemAlloc`, `cuMemFree` | `hipMalloc`, `hipFree` | `zeMemAllocDevice`, `zeMemFree` |
+| `cuMemAllocAsync`, pools | `hipMallocAsync`, pools | none |
+| `cuMemAllocPitch` | `hipMemAllocPitch` | none |
+| `cuMemCreate`, mapped | `hipMemCreate`, mapped | `zePhysicalMemCreate`, mapped |
+| arrays | arrays | images |
+| `cuMemAllocManaged` | `hipMallocManaged` | `zeMemAllocShared` |
+| `cuMemGetInfo` | `hipMemGetInfo` | `zesMemoryGetState` |
+| a captured graph | a captured graph | a command list that is recorded once, executed by a command queue and put into order by events |
+| `cuCtxGetDevice`, `cuCtxSetCurrent` | `hipGetDevice`, `hipSetDevice` | none: OH-005 is of the other two |
+| `cuEventQuery`, `cuStreamQuery` | `hipEventQuery`, `hipStreamQuery` | `zeEventQueryStatus`, `zeCommandQueueSynchronize` without time to wait |
+| `%globaltimer` in a kernel | `wall_clock64()` in a kernel | the kernel's event |
+| NCCL, cuBLAS | RCCL, none | none |
+
+What an interface lacks is `not run`: for Level Zero, which has no pools in the order of a queue, OH-006, OH-007 and LLM-005;
+for Intel's devices the CACHE metrics too, since OpenCL C has no clock that a kernel could read; LLM-008 for all but NVIDIA's.
+Where a metric takes several ways to ask for memory, it takes those that are there. OH-010 takes plain memory where there is no
+pool.
 ";
 
 /// `docs/metrics.md`.

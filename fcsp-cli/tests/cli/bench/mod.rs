@@ -7,6 +7,7 @@ mod libraries;
 mod preloads;
 mod sanity;
 mod trouble;
+mod vendors;
 
 use crate::demo::installed;
 use crate::node::stderr;
@@ -44,8 +45,18 @@ fn report(directory: &Path, arguments: &[&str]) -> (Output, Value) {
 
 /// The same with variables.
 fn report_of(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> (Output, Value) {
+    run_on("nvidia", directory, arguments, variables)
+}
+
+/// The same on the simulated device of that vendor.
+fn run_on(
+    vendor: &str,
+    directory: &Path,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> (Output, Value) {
     let json = directory.join("result.json");
-    let output = bench(&["--simulated", "--quick", "--json"])
+    let output = bench(&[&format!("--simulated={vendor}"), "--quick", "--json"])
         .arg(&json)
         .args(arguments)
         .envs(variables.iter().copied())
