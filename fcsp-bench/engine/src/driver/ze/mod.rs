@@ -6,22 +6,27 @@
 //!
 //! There is no device of a thread, no pitched memory, and no pool.
 
+mod graph;
+mod memory;
+mod times;
+
 use super::api::{Status, call, functions, text};
 use super::{
-    Address, Argument, Block, Done, Driver, Event, Facts, Graph, Kernel, Pinned, Queue, ROW_BYTES,
-    Refusal, Shape, Stamps, Trouble,
+    Address, Argument, Block, Done, Driver, Event, Facts, Graph, Kernel, Pinned, Queue, Refusal,
+    Shape, Stamps, Trouble,
 };
 use crate::protocol::{Cheap, Way};
 use fcsp_measure::clock::now_ns;
+use graph::Recorded;
 use level_zero_sys::*;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::{CStr, c_void};
-use std::ptr::{null, null_mut};
+use std::ptr::null_mut;
 
 /// The loader's name.
 const LOADER: &str = "libze_loader.so.1";
 /// The kernels.
-const SPIRV: &[u8] = include_bytes!("../kernels/kernels.spv");
+const SPIRV: &[u8] = include_bytes!("../../kernels/kernels.spv");
 /// Events of a pool.
 const POOL_EVENTS: u32 = 256;
 
@@ -140,14 +145,6 @@ struct Own {
 struct Code {
     kernel: ze_kernel_handle_t,
     threads: Cell<u32>,
-}
-
-/// A recorded list with the events that put it into the order of a queue.
-struct Recorded {
-    list: ze_command_list_handle_t,
-    events: ze_event_pool_handle_t,
-    may_begin: ze_event_handle_t,
-    done: ze_event_handle_t,
 }
 
 fn number<T>(pointer: *mut T) -> u64 {
@@ -334,133 +331,6 @@ impl Ze {
     /// Waits until all that was appended to the own queue is done.
     fn finish(&self) -> Done<()> {
         self.wait(self.own.queue)
-    }
-
-    /// Whether it is memory that this process has of the driver.
-    fn knows(&self, address: Address) -> Done<bool> {
-        let mut properties = ze_memory_allocation_properties_t {
-            stype: ze_structure_type_t::ZE_STRUCTURE_TYPE_MEMORY_ALLOCATION_PROPERTIES,
-            ..Default::default()
-        };
-        // SAFETY: a live out-parameter, no other; the driver looks the address up.
-        unsafe {
-            call!(
-                self.api,
-                mem_kind(self.context, place(address), &mut properties, null_mut())
-            )
-        }?;
-        Ok(properties.type_ != ze_memory_type_t::ZE_MEMORY_TYPE_UNKNOWN)
-    }
-
-    fn executing(&self) -> Done<ze_command_queue_handle_t> {
-        if let Some(executing) = self.executing.get() {
-            return Ok(*executing);
-        }
-        let desc = ze_command_queue_desc_t {
-            stype: ze_structure_type_t::ZE_STRUCTURE_TYPE_COMMAND_QUEUE_DESC,
-            mode: ze_command_queue_mode_t::ZE_COMMAND_QUEUE_MODE_ASYNCHRONOUS,
-            ..Default::default()
-        };
-        let mut made = null_mut();
-        // SAFETY: a live out-parameter and description.
-        unsafe {
-            call!(
-                self.api,
-                queue_create(self.context, self.device, &desc, &mut made)
-            )
-        }?;
-        Ok(*self.executing.get_or_init(|| made))
-    }
-
-    fn device_desc() -> ze_device_mem_alloc_desc_t {
-        ze_device_mem_alloc_desc_t {
-            stype: ze_structure_type_t::ZE_STRUCTURE_TYPE_DEVICE_MEM_ALLOC_DESC,
-            ..Default::default()
-        }
-    }
-
-    fn map(&self, bytes: u64) -> Done<Block> {
-        let api = &self.api;
-        let mut page = 0;
-        // SAFETY: a live out-parameter.
-        unsafe {
-            call!(
-                api,
-                virtual_page(self.context, self.device, bytes as usize, &mut page)
-            )
-        }?;
-        let bytes = (bytes as usize).next_multiple_of(page.max(1));
-        let mut desc = ze_physical_mem_desc_t {
-            stype: ze_structure_type_t::ZE_STRUCTURE_TYPE_PHYSICAL_MEM_DESC,
-            size: bytes,
-            ..Default::default()
-        };
-        let mut physical = null_mut();
-        // SAFETY: a live out-parameter and description.
-        unsafe {
-            call!(
-                api,
-                physical_create(self.context, self.device, &mut desc, &mut physical)
-            )
-        }?;
-        let mapped = (|| {
-            let mut start = null_mut();
-            let access = ze_memory_access_attribute_t::ZE_MEMORY_ACCESS_ATTRIBUTE_READWRITE;
-            // SAFETY: a live out-parameter; reserved of that size; live physical memory of that size.
-            unsafe {
-                call!(
-                    api,
-                    virtual_reserve(self.context, null(), bytes, &mut start)
-                )?;
-                call!(
-                    api,
-                    virtual_map(self.context, start, bytes, physical, 0, access)
-                )?;
-            }
-            Ok(start)
-        })();
-        match mapped {
-            Ok(start) => Ok(Block::Virtual {
-                handle: number(physical),
-                address: number(start),
-                bytes,
-            }),
-            Err(trouble) => {
-                // SAFETY: created above and used by nobody. That it fails is less than what went wrong.
-                let _destroyed = unsafe { call!(api, physical_destroy(self.context, physical)) };
-                Err(trouble)
-            }
-        }
-    }
-
-    /// A row of four numbers of 32 bits to the image's width, as arrays have it elsewhere.
-    fn image(&self, bytes: u64) -> Done<Block> {
-        use ze_image_format_swizzle_t as S;
-        let desc = ze_image_desc_t {
-            stype: ze_structure_type_t::ZE_STRUCTURE_TYPE_IMAGE_DESC,
-            type_: ze_image_type_t::ZE_IMAGE_TYPE_2D,
-            format: ze_image_format_t {
-                layout: ze_image_format_layout_t::ZE_IMAGE_FORMAT_LAYOUT_32_32_32_32,
-                type_: ze_image_format_type_t::ZE_IMAGE_FORMAT_TYPE_UINT,
-                x: S::ZE_IMAGE_FORMAT_SWIZZLE_R,
-                y: S::ZE_IMAGE_FORMAT_SWIZZLE_G,
-                z: S::ZE_IMAGE_FORMAT_SWIZZLE_B,
-                w: S::ZE_IMAGE_FORMAT_SWIZZLE_A,
-            },
-            width: ROW_BYTES / 16,
-            height: bytes.div_ceil(ROW_BYTES) as u32,
-            depth: 1,
-            ..Default::default()
-        };
-        let mut image = null_mut();
-        // SAFETY: a live out-parameter and description.
-        unsafe {
-            call!(
-                self.api,
-                image_create(self.context, self.device, &desc, &mut image)
-            )
-        }?;
-        Ok(Block::Array(image.cast()))
     }
 
     fn lacks<T>(what: &str) -> Done<T> {
@@ -658,147 +528,27 @@ impl Driver for Ze {
     }
 
     fn record(&self, _queue: Queue) -> Done<Queue> {
-        let in_order = match self.in_order {
-            true => ze_command_list_flag_t::ZE_COMMAND_LIST_FLAG_IN_ORDER.0,
-            false => 0,
-        };
-        let desc = ze_command_list_desc_t {
-            stype: ze_structure_type_t::ZE_STRUCTURE_TYPE_COMMAND_LIST_DESC,
-            flags: in_order,
-            ..Default::default()
-        };
-        let mut list = null_mut();
-        // SAFETY: a live out-parameter and description.
-        unsafe {
-            call!(
-                self.api,
-                list_create(self.context, self.device, &desc, &mut list)
-            )
-        }?;
-        let events = self.pool(2, false)?;
-        let recorded = Recorded {
-            list,
-            events,
-            may_begin: self.event_of(events, 0)?,
-            done: self.event_of(events, 1)?,
-        };
-        let mut first = recorded.may_begin;
-        // SAFETY: a live list that records, a live event.
-        unsafe {
-            call!(self.api, append_wait(list, 1, &mut first))?;
-            call!(self.api, append_reset(list, first))?;
-        }
-        self.then(list)?;
-        self.recording.replace(Some(recorded));
-        Ok(Queue(list.cast()))
+        self.begin_recording()
     }
 
     fn recorded(&self, recording: Queue) -> Done<Graph> {
-        let Some(recorded) = self.recording.take() else {
-            return Err(Trouble::new("nothing is being recorded"));
-        };
-        let list: ze_command_list_handle_t = recording.0.cast();
-        // SAFETY: a live list that records, a live event.
-        unsafe {
-            call!(self.api, append_signal(list, recorded.done))?;
-            call!(self.api, list_close(list))?;
-        }
-        Ok(Graph(Box::into_raw(Box::new(recorded)).cast()))
+        self.end_recording(recording)
     }
 
     fn launch_graph(&self, graph: Graph, queue: Queue) -> Done<()> {
-        // SAFETY: made by `recorded`, and `end_graph` was not called.
-        let recorded = unsafe { &*graph.0.cast::<Recorded>() };
-        let executing = self.executing()?;
-        let now: ze_command_list_handle_t = queue.0.cast();
-        let (mut list, mut done) = (recorded.list, recorded.done);
-        // SAFETY: live lists, a live queue and events: what comes next in the queue waits until the recorded list has
-        // signalled, and lets go of the event for the next time.
-        unsafe {
-            call!(self.api, append_signal(now, recorded.may_begin))?;
-            call!(self.api, queue_execute(executing, 1, &mut list, null_mut()))?;
-            call!(self.api, append_wait(now, 1, &mut done))?;
-            call!(self.api, append_reset(now, done))?;
-        }
-        self.then(now)
+        self.execute(graph, queue)
     }
 
     fn end_graph(&self, graph: Graph) -> Done<()> {
-        // SAFETY: made by `recorded`, given back once; nothing of it is under way.
-        let recorded = unsafe { Box::from_raw(graph.0.cast::<Recorded>()) };
-        // SAFETY: as above.
-        unsafe {
-            call!(self.api, list_destroy(recorded.list))?;
-            call!(self.api, event_destroy(recorded.may_begin))?;
-            call!(self.api, event_destroy(recorded.done))?;
-            call!(self.api, event_pool_destroy(recorded.events))
-        }
+        self.forget(graph)
     }
 
     fn allocate(&self, way: Way, bytes: u64, _queue: Queue) -> Done<Block> {
-        let (api, size) = (&self.api, bytes as usize);
-        let mut desc = Self::device_desc();
-        // More than a driver thinks that a kernel can index has to be asked for.
-        let relaxed = ze_relaxed_allocation_limits_exp_desc_t {
-            stype: ze_structure_type_t::ZE_STRUCTURE_TYPE_RELAXED_ALLOCATION_LIMITS_EXP_DESC,
-            flags: ze_relaxed_allocation_limits_exp_flag_t::ZE_RELAXED_ALLOCATION_LIMITS_EXP_FLAG_MAX_SIZE.0,
-            ..Default::default()
-        };
-        if bytes > self.properties.maxMemAllocSize {
-            desc.pNext = (&raw const relaxed).cast();
-        }
-        let mut start = null_mut();
-        match way {
-            // SAFETY: a live out-parameter and descriptions.
-            Way::Plain => unsafe {
-                call!(
-                    api,
-                    mem_device(self.context, &desc, size, 0, self.device, &mut start)
-                )?;
-                Ok(Block::Plain(number(start)))
-            },
-            Way::Managed => {
-                let host = ze_host_mem_alloc_desc_t {
-                    stype: ze_structure_type_t::ZE_STRUCTURE_TYPE_HOST_MEM_ALLOC_DESC,
-                    ..Default::default()
-                };
-                // SAFETY: as above.
-                unsafe {
-                    call!(
-                        api,
-                        mem_shared(self.context, &desc, &host, size, 0, self.device, &mut start)
-                    )
-                }?;
-                Ok(Block::Plain(number(start)))
-            }
-            Way::Virtual => self.map(bytes),
-            Way::Array => self.image(bytes),
-            Way::Pitch => Self::lacks("pitched memory"),
-            Way::Pool => Self::lacks("pools of memory"),
-        }
+        self.take(way, bytes)
     }
 
     fn free(&self, block: Block, _queue: Queue) -> Done<()> {
-        let api = &self.api;
-        // SAFETY: allocated by `allocate`, each undone once.
-        unsafe {
-            match block {
-                Block::Plain(address) | Block::Pool(address) => {
-                    call!(api, mem_free(self.context, place(address)))
-                }
-                Block::Virtual {
-                    handle,
-                    address,
-                    bytes,
-                } => {
-                    let start = place(address);
-                    call!(api, virtual_unmap(self.context, start, bytes))?;
-                    call!(api, virtual_free(self.context, start, bytes))?;
-                    call!(api, physical_destroy(self.context, place(handle).cast()))
-                }
-                Block::Array(image) => call!(api, image_destroy(image.cast())),
-            }
-        }
+        self.give(block)
     }
 
     fn trim(&self) -> Done<()> {
@@ -967,14 +717,7 @@ impl Driver for Ze {
     }
 
     fn stamps(&self, count: usize) -> Done<Stamps> {
-        let pool = self.pool(count as u32, true)?;
-        let events = (0..count as u32)
-            .map(|index| Ok(Event(self.event_of(pool, index)?.cast())))
-            .collect::<Done<_>>()?;
-        Ok(Stamps::Events {
-            pool: pool.cast(),
-            events,
-        })
+        self.timed_events(count)
     }
 
     fn launch_stamped(
@@ -999,78 +742,6 @@ impl Driver for Ze {
     }
 
     fn times(&self, stamps: Stamps, count: usize) -> Done<Vec<(u64, u64)>> {
-        let Stamps::Events { pool, events } = stamps else {
-            return Err(Trouble::new("these times are another driver's"));
-        };
-        let (mut host_ns, mut ticks_now) = (0, 0);
-        // SAFETY: two live out-parameters.
-        unsafe {
-            call!(
-                self.api,
-                device_clocks(self.device, &mut host_ns, &mut ticks_now)
-            )
-        }?;
-        let clock = Clock {
-            host_ns,
-            ticks_now,
-            ns_per_tick: self.properties.timerResolution.max(1) as f64,
-            bits: self.properties.kernelTimestampValidBits,
-        };
-        let mut times = Vec::with_capacity(count);
-        for event in &events[..count] {
-            let mut found = ze_kernel_timestamp_result_t::default();
-            // SAFETY: a live out-parameter, an event with times whose kernel is done.
-            unsafe { call!(self.api, event_times(event.0.cast(), &mut found)) }?;
-            let global = found.global;
-            times.push((clock.ns(global.kernelStart), clock.ns(global.kernelEnd)));
-        }
-        // SAFETY: made by `stamps`; nothing that signals them is under way.
-        unsafe {
-            for event in events {
-                call!(self.api, event_destroy(event.0.cast()))?;
-            }
-            call!(self.api, event_pool_destroy(pool.cast()))?;
-        }
-        Ok(times)
-    }
-}
-
-/// The device's clock beside the host's, which all processes share. The device's has few bits and begins anew after some
-/// minutes.
-struct Clock {
-    host_ns: u64,
-    ticks_now: u64,
-    ns_per_tick: f64,
-    bits: u32,
-}
-
-impl Clock {
-    /// The host's time of a moment in the past, in ticks.
-    fn ns(&self, ticks: u64) -> u64 {
-        let mask = match self.bits {
-            1..64 => (1 << self.bits) - 1,
-            _ => u64::MAX,
-        };
-        let ago = self.ticks_now.wrapping_sub(ticks) & mask;
-        self.host_ns
-            .saturating_sub((ago as f64 * self.ns_per_tick) as u64)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn moments_before_the_clock_began_anew_are_before_those_after() {
-        let clock = Clock {
-            host_ns: 1_000_000,
-            ticks_now: 100,
-            ns_per_tick: 52.0,
-            bits: 32,
-        };
-        assert_eq!(clock.ns(100), 1_000_000);
-        assert_eq!(clock.ns(90), 1_000_000 - 520);
-        assert_eq!(clock.ns(u32::MAX.into()), 1_000_000 - 101 * 52);
+        self.times_of(stamps, count)
     }
 }

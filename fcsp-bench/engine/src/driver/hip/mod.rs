@@ -1,7 +1,9 @@
 //! HIP, for AMD devices. The runtime compiles the kernels' source (hiprtc), since code is made for one kind of device and
 //! AMD has dozens; a simulated device runs no compiler and gets code that was compiled before.
 
-use super::api::{Status, call, functions, open, text};
+mod compiler;
+
+use super::api::{Status, call, functions, text};
 use super::{
     Address, Argument, Block, Done, Driver, Event, Facts, Graph, Kernel, Pinned, Queue, ROW_BYTES,
     Refusal, Shape, Trouble, pointers,
@@ -9,13 +11,13 @@ use super::{
 use crate::protocol::{Cheap, Way};
 use fcsp_measure::clock::now_ns;
 use hip_sys::{
-    HIP_ARRAY_DESCRIPTOR, error_name, fn_types, hipArray_Format, hipDeviceAttribute_t as A,
+    HIP_ARRAY_DESCRIPTOR, error_name, hipArray_Format, hipDeviceAttribute_t as A,
     hipDeviceProp_tR0000, hipDeviceProp_tR0600, hipError_t, hipEventBlockingSync,
     hipEventDisableTiming, hipHostMallocMapped, hipHostMallocPortable, hipIpcMemHandle_t,
     hipIpcMemLazyEnablePeerAccess, hipMemAccessDesc, hipMemAccessFlags,
     hipMemAllocationGranularity_flags, hipMemAllocationProp, hipMemAllocationType,
     hipMemAttachGlobal, hipMemLocation, hipMemLocationType, hipModule_t, hipStreamCaptureMode,
-    hipStreamNonBlocking, hiprtcResult,
+    hipStreamNonBlocking,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -24,26 +26,9 @@ use std::ptr::null_mut;
 
 /// The runtime's names, newest first.
 const LIBRARIES: [&str; 3] = ["libamdhip64.so.7", "libamdhip64.so.6", "libamdhip64.so.5"];
-/// Its compiler's, which older runtimes have in themselves.
-const COMPILERS: [&str; 6] = [
-    "libhiprtc.so.7",
-    "libhiprtc.so.6",
-    "libhiprtc.so.5",
-    "libamdhip64.so.7",
-    "libamdhip64.so.6",
-    "libamdhip64.so.5",
-];
-
-/// The kernels, for the compiler.
-const SOURCE: &CStr = match CStr::from_bytes_with_nul(
-    concat!(include_str!("../kernels/kernels.cu"), "\0").as_bytes(),
-) {
-    Ok(text) => text,
-    Err(_) => panic!("kernels.cu contains a NUL byte"),
-};
 
 /// The kernels, compiled for the simulated device.
-const COMPILED: &[u8] = include_bytes!("../kernels/kernels.gfx90a");
+const COMPILED: &[u8] = include_bytes!("../../kernels/kernels.gfx90a");
 
 functions! { hip_sys:
     init = hipInit,
@@ -123,73 +108,6 @@ impl Status for hipError_t {
             _ => None,
         };
         Err(Trouble::of(name, error_name(self.0), self.0, refusal))
-    }
-}
-
-impl Status for hiprtcResult {
-    fn check(self, name: &str) -> Done<()> {
-        match self {
-            hiprtcResult::HIPRTC_SUCCESS => Ok(()),
-            other => Err(Trouble::new(format!(
-                "{name} failed with status {}",
-                other.0
-            ))),
-        }
-    }
-}
-
-mod compiler {
-    use super::*;
-
-    functions! { hip_sys:
-        create = hiprtcCreateProgram,
-        compile = hiprtcCompileProgram,
-        code_size = hiprtcGetCodeSize,
-        code = hiprtcGetCode,
-        log_size = hiprtcGetProgramLogSize,
-        log = hiprtcGetProgramLog,
-    }
-
-    /// The kernels for the device that is current.
-    pub(super) fn compiled() -> Done<Vec<u8>> {
-        let names = COMPILERS
-            .into_iter()
-            .filter(|name| {
-                open(&[name]).is_ok_and(|library| {
-                    // SAFETY: only looked for.
-                    unsafe {
-                        library.get::<fn_types::hiprtcCompileProgram>(b"hiprtcCompileProgram\0")
-                    }
-                    .is_ok()
-                })
-            })
-            .collect::<Vec<_>>();
-        let api = Api::load(&names).map_err(|_| {
-            Trouble::lacking("needs the runtime's compiler, hiprtc, which is nowhere")
-        })?;
-        let mut program = null_mut();
-        let name = c"kernels.cu".as_ptr();
-        let mut options = [c"-O3".as_ptr()];
-        // SAFETY: live out-parameters, texts that end with a NUL, one option, and room for what sizes were told.
-        unsafe {
-            let (none, also_none) = (null_mut(), null_mut());
-            call!(
-                api,
-                create(&mut program, SOURCE.as_ptr(), name, 0, none, also_none)
-            )?;
-            if let Err(trouble) = call!(api, compile(program, 1, options.as_mut_ptr())) {
-                let mut bytes = 0;
-                call!(api, log_size(program, &mut bytes))?;
-                let mut log = vec![0 as c_char; bytes];
-                call!(api, log(program, log.as_mut_ptr()))?;
-                return Err(Trouble::new(format!("{}: {}", trouble.message, text(&log))));
-            }
-            let mut bytes = 0;
-            call!(api, code_size(program, &mut bytes))?;
-            let mut code = vec![0_u8; bytes];
-            call!(api, code(program, code.as_mut_ptr().cast()))?;
-            Ok(code)
-        }
     }
 }
 
