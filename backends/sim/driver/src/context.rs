@@ -13,6 +13,7 @@ use std::ffi::{c_int, c_uint};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// One context.
 pub struct Context {
@@ -50,6 +51,10 @@ impl Context {
         let queues = gpu
             .queues()
             .inspect_err(|_| gpu.device.release(profile().context_bytes))?;
+        let takes_ns = gpu.device.config().context_ns;
+        if takes_ns > 0 {
+            std::thread::sleep(Duration::from_nanos(takes_ns));
+        }
         let group = GROUPS.fetch_add(1, Relaxed);
         let default = queues.create_stream(group, StreamKind::Default);
         let legacy = Arc::new(Stream::default(gpu, group, default, true));

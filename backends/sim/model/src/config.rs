@@ -80,6 +80,9 @@ pub struct Config {
     pub active_permille: u32,
     /// Spin for the CPU time a launch costs on the real driver (`FCSP_SIM_CPU_COST=1`).
     pub cpu_cost: bool,
+    /// How long making a context takes, in nanoseconds (`FCSP_SIM_CONTEXT_MS`, default 0): some hundred milliseconds with a
+    /// real driver.
+    pub context_ns: u64,
     /// Device time of kernels the model does not know (`FCSP_SIM_KERNEL_NS`).
     pub kernel_ns: Option<u64>,
     /// Refuse to pin memory of the program's own (`FCSP_SIM_NO_PIN=1`), as a device without a path
@@ -175,6 +178,7 @@ impl Config {
             mps: get("FCSP_SIM_MPS").is_some_and(|v| v == "1"),
             active_permille: ((percentage * 10.0) as u32).max(1),
             cpu_cost: get("FCSP_SIM_CPU_COST").is_some_and(|v| v == "1"),
+            context_ns: number("FCSP_SIM_CONTEXT_MS").map_or(0, |ms| ms.saturating_mul(1_000_000)),
             kernel_ns: number("FCSP_SIM_KERNEL_NS"),
             no_pin: get("FCSP_SIM_NO_PIN").is_some_and(|v| v == "1"),
             hidden: get("FCSP_SIM_HIDE").map_or(Vec::new(), |list| {
@@ -213,6 +217,13 @@ mod tests {
                 .to_str()
                 .is_some_and(|d| d.starts_with("/dev/shm/fcsp-sim-"))
         );
+    }
+
+    #[test]
+    fn a_context_takes_as_long_as_it_is_told_to() {
+        assert_eq!(config(&[]).context_ns, 0);
+        let c = config(&[("FCSP_SIM_CONTEXT_MS", "400")]);
+        assert_eq!(c.context_ns, 400_000_000);
     }
 
     #[test]
