@@ -7,7 +7,7 @@
 mod text;
 
 use crate::catalogue::{self, Better, Definition};
-use crate::model::{Gpu, Metric, Report, State, System};
+use crate::model::{Gpu, Metric, Report, State, System, SystemKind};
 use crate::scores;
 use fcsp_measure::stats::{adjusted, rank_test};
 use serde::Serialize;
@@ -33,7 +33,7 @@ impl Default for Options {
     }
 }
 
-/// Ratios of two runs of the same system should agree within this, in percent.
+/// Medians of two runs of the same system should agree within this, in percent.
 pub const AGREE_PERCENT: f64 = 3.0;
 /// The part of what is called moved that may be chance.
 const CHANCE: f64 = 0.05;
@@ -77,7 +77,7 @@ pub struct Comparison {
     pub notes: Vec<String>,
     /// Each metric of each system that is in both: first what moved most.
     pub changes: Vec<Change>,
-    /// How well the ratios of each system agree.
+    /// How well the metrics of each system but native agree.
     pub agreement: Vec<Agreement>,
 }
 
@@ -136,17 +136,19 @@ pub enum Verdict {
     Unclear,
 }
 
-/// How well the ratios of a system agree.
+/// How well the metrics of a system agree: by their ratios to native, and by their values where native has no such figure.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Agreement {
     /// The system.
     pub system: String,
-    /// Metrics with a ratio in both.
-    pub compared: usize,
+    /// Metrics that both runs were asked for.
+    pub metrics: usize,
     /// Of those, how many moved by no more than [`AGREE_PERCENT`].
     pub agree: usize,
-    /// The others, by their ids.
+    /// Those that moved farther, by their ids, in the order of metrics.
     pub others: Vec<String>,
+    /// Those without a value in one of the runs or both, by their ids.
+    pub without: Vec<String>,
     /// Overall scores against the ideal, then and now.
     pub scores: [Option<f64>; 2],
 }
@@ -179,6 +181,7 @@ pub fn compare(a: &Report, b: &Report, options: Options) -> Result<Comparison, R
     judge(&mut changes, options);
     let agreement = pairs
         .iter()
+        .filter(|(a, _)| a.kind != SystemKind::Native)
         .map(|(a, b)| agreement(a, b, &changes))
         .collect();
     changes.sort_by(|x, y| {
@@ -377,20 +380,31 @@ fn judge(changes: &mut [Change], options: Options) {
 }
 
 fn agreement(a: &System, b: &System, changes: &[Change]) -> Agreement {
-    let ratios = || {
-        changes.iter().filter(|it| {
-            it.system == a.system_name && it.basis == Basis::Ratio && it.percent.is_some()
-        })
-    };
-    let others = ratios().filter(|it| it.percent.is_some_and(|it| it.abs() > AGREE_PERCENT));
-    let others: Vec<String> = others.map(|it| it.id.clone()).collect();
-    Agreement {
+    let in_both = a.metrics.iter().map(|it| it.id.as_str());
+    let in_both: Vec<&str> = in_both
+        .filter(|id| b.metrics.iter().any(|it| it.id == *id))
+        .collect();
+    let mut found = Agreement {
         system: a.system_name.clone(),
-        compared: ratios().count(),
-        agree: ratios().count() - others.len(),
-        others,
+        metrics: in_both.len(),
+        agree: 0,
+        others: Vec::new(),
+        without: Vec::new(),
         scores: [a, b].map(|it| scores::of_system(it).overall.ideal),
+    };
+    for id in in_both {
+        let of_it = |it: &&Change| it.system == a.system_name && it.id == id;
+        let moved = changes.iter().find(of_it).and_then(|it| {
+            let (a, b) = (it.a?, it.b?);
+            Some(a != b && it.percent.is_none_or(|it| it.abs() > AGREE_PERCENT))
+        });
+        match moved {
+            Some(false) => found.agree += 1,
+            Some(true) => found.others.push(id.to_owned()),
+            None => found.without.push(id.to_owned()),
+        }
     }
+    found
 }
 
 #[cfg(test)]

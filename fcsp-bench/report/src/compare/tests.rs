@@ -54,7 +54,7 @@ fn a_report_has_not_moved_from_itself() {
         comparison
             .agreement
             .iter()
-            .all(|it| it.agree == it.compared)
+            .all(|it| it.agree + it.without.len() == it.metrics)
     );
 }
 
@@ -86,11 +86,13 @@ fn what_moved_is_found_and_nothing_else() {
     let first = &comparison.changes[0];
     assert!((first.percent.expect("moved") - 20.0).abs() < 1e-6);
     assert!(first.probability.expect("enough blocks") < 0.001);
-    assert_eq!(comparison.agreement[1].others, ["OH-001"]);
+    let strict = &comparison.agreement[0];
     assert_eq!(
-        comparison.agreement[1].agree + 1,
-        comparison.agreement[1].compared
+        (strict.system.as_str(), strict.metrics),
+        ("fcsp-strict", 56)
     );
+    assert_eq!(strict.others, ["OH-001"]);
+    assert_eq!(strict.agree + 1 + strict.without.len(), strict.metrics);
 }
 
 #[test]
@@ -208,6 +210,28 @@ fn what_else_differs_is_said() {
     assert_eq!(notes.len(), 3);
     assert_eq!(notes[0], "driver: 000.00.00, then 999");
     assert_eq!(notes[2], "peer <made up> is in the first only");
+}
+
+#[test]
+fn how_many_of_all_metrics_agree_is_said_with_those_that_do_not() {
+    let a = fixture::report(1, false);
+    let mut b = a.clone();
+    scale(&mut b, 1, "OH-001", 1.2);
+    scale(&mut b, 2, "LLM-001", 1.1);
+    let comparison = done(&a, &b);
+    let without = comparison.agreement[0].without.len();
+    let text = render(&comparison, PLAIN);
+    let strict = format!(
+        "{} of 56 metrics agree within 3 %, not OH-001 (+20.0 %)",
+        55 - without
+    );
+    assert!(text.contains(&strict), "{strict}: {text}");
+    assert!(text.contains("All systems: "), "{text}");
+    assert!(
+        text.contains("agree within 3 %, not OH-001, LLM-001"),
+        "{text}"
+    );
+    assert!(!text.contains("native: score"), "{text}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A comparison for a terminal.
 
 use super::{AGREE_PERCENT, Basis, Change, Comparison, Verdict};
+use crate::catalogue;
 use crate::figures;
 use crate::grid::{Cell, Grid, Tone};
 use crate::table::{Look, wrapped};
@@ -119,31 +120,75 @@ fn row(change: &Change) -> Vec<Cell> {
     ]
 }
 
+/// Of each system how many metrics agree, and of all systems together.
 fn agreements(comparison: &Comparison, look: Look) -> String {
     let mut text = String::new();
     for system in &comparison.agreement {
-        let scores = format!(
-            "score {} → {}",
+        let moved = system.others.iter().map(|id| {
+            let of_it = |it: &&Change| it.system == system.system && it.id == *id;
+            match comparison
+                .changes
+                .iter()
+                .find(of_it)
+                .and_then(|it| it.percent)
+            {
+                Some(percent) => format!("{id} ({percent:+.1} %)"),
+                None => id.clone(),
+            }
+        });
+        let line = format!(
+            "{}: score {} → {}; {}.",
+            system.system,
             figures::score(system.scores[0]),
-            figures::score(system.scores[1])
+            figures::score(system.scores[1]),
+            agreeing(
+                system.agree,
+                system.metrics,
+                &moved.collect::<Vec<_>>(),
+                &system.without
+            ),
         );
-        let ratios = match (system.compared, system.others.join(", ")) {
-            (0, _) => "no ratios to compare".to_owned(),
-            (compared, others) if others.is_empty() => {
-                format!("all {compared} ratios agree within {AGREE_PERCENT} %")
-            }
-            (compared, others) => {
-                format!(
-                    "{} of {compared} ratios agree within {AGREE_PERCENT} %, not {others}",
-                    system.agree
-                )
-            }
-        };
-        text.push_str(&wrapped(
-            &format!("{}: {scores}; {ratios}.", system.system),
-            Tone::Plain,
-            look,
-        ));
+        text.push_str(&wrapped(&line, Tone::Plain, look));
+    }
+    let systems = &comparison.agreement;
+    if systems.len() > 1 {
+        let (others, without) = (
+            united(systems.iter().map(|it| &it.others)),
+            united(systems.iter().map(|it| &it.without)),
+        );
+        // What has no value in one system only is judged by the others.
+        let nowhere = without
+            .into_iter()
+            .filter(|id| !others.contains(id) && systems.iter().all(|it| it.without.contains(id)));
+        let nowhere: Vec<String> = nowhere.collect();
+        let metrics = systems.iter().map(|it| it.metrics).max().unwrap_or(0);
+        let agree = metrics - others.len() - nowhere.len();
+        let line = format!(
+            "All systems: {}.",
+            agreeing(agree, metrics, &others, &nowhere)
+        );
+        text.push_str(&wrapped(&line, Tone::Strong, look));
     }
     text
+}
+
+/// `50 of 56 metrics agree within 3 %, not OH-006 and IS-009; without a value: LLM-008`.
+fn agreeing(agree: usize, metrics: usize, others: &[String], without: &[String]) -> String {
+    let mut text = format!("{agree} of {metrics} metrics agree within {AGREE_PERCENT} %");
+    if !others.is_empty() {
+        text += &format!(", not {}", others.join(", "));
+    }
+    if !without.is_empty() {
+        text += &format!("; without a value in both runs: {}", without.join(", "));
+    }
+    text
+}
+
+/// Ids that are in any of the lists, each once, in the order of metrics.
+fn united<'a>(lists: impl Iterator<Item = &'a Vec<String>>) -> Vec<String> {
+    let all: Vec<&String> = lists.flatten().collect();
+    let ids = catalogue::all().map(|definition| definition.id);
+    ids.filter(|id| all.iter().any(|it| it == id))
+        .map(str::to_owned)
+        .collect()
 }
