@@ -146,6 +146,7 @@ mod tests {
         Measure {
             id: "OH-004",
             seconds: [0.1, 0.1],
+            starts: 0,
             needs: Needs::Nothing,
             value,
             block: |_| Ok(Block::of(0.0)),

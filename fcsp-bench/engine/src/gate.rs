@@ -14,6 +14,12 @@ const PERCENTS: [u32; 2] = [25, 75];
 const TOLERANCE: f64 = 0.15;
 const KERNEL_US: f64 = 500.0;
 
+/// Starts what the checks of these systems need.
+pub(crate) fn start(lab: &mut Lab, systems: &[usize]) {
+    let tenants = lab.tenants(&PERCENTS);
+    lab.start_groups(systems, &tenants);
+}
+
 /// Makes the checks of one system. An error only if the run is to end.
 pub(crate) fn check(lab: &mut Lab, system: usize, quick: bool) -> Result<Validity, Failure> {
     let mut checks = Vec::new();

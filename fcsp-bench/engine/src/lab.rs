@@ -1,5 +1,7 @@
 //! The processes of a run: one alone on each system, and groups of tenants, all kept between blocks.
 
+mod start;
+
 use crate::failure::Failure;
 use crate::process::Process;
 use crate::protocol::{Answer, Load, Task};
@@ -20,11 +22,8 @@ const STRIKES_MAX: u32 = 3;
 const HEAD_START_NS: u64 = 5_000_000;
 /// The shortest time that tenants work together: several rounds of whoever shares.
 const TOGETHER_SECONDS_MIN: f64 = 0.1;
-/// Most processes in groups: as many as the largest metric wants of five systems, within what a simulated device can have.
-const MEMBERS_MAX: u64 = 48;
-/// What a process has of the device before it asks for anything, and the part of the device that is for that.
+/// What a process has of the device before it asks for anything.
 const CONTEXT_BYTES: u64 = 600 << 20;
-const CONTEXTS_PART: u64 = 3;
 
 /// What a run knows of its device.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +66,7 @@ pub(crate) struct Lab {
     strikes: Vec<(u32, String)>,
     solos: Vec<Option<Process>>,
     groups: HashMap<(usize, Vec<Tenant>), Group>,
+    starts: start::Starts,
     /// How often a group was used.
     uses: u64,
     directories: u32,
@@ -92,13 +92,16 @@ impl Lab {
             stop,
             iters_per_us: 0.0,
             groups: HashMap::new(),
+            starts: start::Starts::default(),
             uses: 0,
             directories: 0,
             kept: HashMap::new(),
         };
+        let began = std::time::Instant::now();
         let mut native = lab.start(0, &lab.whole())?;
         let answer = native.ask(&Task::Describe, lab.ready_within(), lab.stop)?;
         lab.device = describe(&answer)?;
+        lab.starts.seconds = began.elapsed().as_secs_f64();
         let answer = native.ask(&Task::Calibrate, lab.ready_within(), lab.stop)?;
         lab.iters_per_us = number(&answer, "iters_per_us")?;
         Ok(lab)
@@ -215,11 +218,9 @@ impl Lab {
         task: &Task,
         seconds: f64,
     ) -> Result<Answer, Failure> {
+        self.starts.solo = true;
         if self.solos[system].is_none() {
-            let mut process = self.start(system, &self.whole())?;
-            self.make_ready(&mut process)?;
-            process.ask(&Task::Pin, self.patience, self.stop)?;
-            self.solos[system] = Some(process);
+            self.start_solo(system)?;
         }
         let within = self.patience + Duration::from_secs_f64(seconds);
         let Some(process) = &mut self.solos[system] else {
@@ -233,11 +234,6 @@ impl Lab {
         result
     }
 
-    /// Ends the process that is alone on a system, so that the next task finds a new one.
-    pub(crate) fn drop_solo(&mut self, system: usize) {
-        self.solos[system] = None;
-    }
-
     /// A group of tenants of a system, which know of each other and of nobody else.
     pub(crate) fn group(
         &mut self,
@@ -245,10 +241,9 @@ impl Lab {
         tenants: &[Tenant],
     ) -> Result<&mut Group, Failure> {
         let key = (system, tenants.to_vec());
+        self.starts.note(tenants);
         if !self.groups.contains_key(&key) {
-            self.make_room(tenants.len());
-            let group = self.new_group(system, tenants)?;
-            self.groups.insert(key.clone(), group);
+            self.start_group(&key)?;
         }
         self.uses += 1;
         let group = self
@@ -257,52 +252,6 @@ impl Lab {
             .ok_or_else(|| Failure::failed("the group was made and is not there"))?;
         group.used = self.uses;
         Ok(group)
-    }
-
-    /// Ends groups that nobody has used for longest, so that there is room for so many processes more.
-    fn make_room(&mut self, more: usize) {
-        let fit = self.device.total_bytes / CONTEXTS_PART / CONTEXT_BYTES;
-        let most = fit.min(MEMBERS_MAX) as usize;
-        let count = |lab: &Self| {
-            lab.groups
-                .values()
-                .map(|group| group.members.len())
-                .sum::<usize>()
-        };
-        while !self.groups.is_empty() && count(self) + more > most {
-            let oldest = self.groups.iter().min_by_key(|(_, group)| group.used);
-            let Some(key) = oldest.map(|(key, _)| key.clone()) else {
-                return;
-            };
-            self.groups.remove(&key);
-        }
-    }
-
-    fn new_group(&mut self, system: usize, tenants: &[Tenant]) -> Result<Group, Failure> {
-        let directory = self.directory()?;
-        let mut members = tenants
-            .iter()
-            .map(|tenant| self.start_in(system, tenant, &directory))
-            .collect::<Result<Vec<_>, _>>()?;
-        // All of them begin before the first is waited for.
-        for member in &mut members {
-            member.send(&Task::Describe)?;
-        }
-        for member in &mut members {
-            member.receive(self.ready_within(), self.stop)?;
-            let pace = Task::Pace {
-                iters_per_us: self.iters_per_us,
-            };
-            member.ask(&pace, self.patience, self.stop)?;
-        }
-        Ok(Group {
-            used: 0,
-            patience: self.patience,
-            tenants: tenants.to_vec(),
-            members,
-            directory,
-            stop: self.stop,
-        })
     }
 
     /// A process more in the place of a member that is gone, of the same tenant or of another.
@@ -334,6 +283,16 @@ impl Lab {
         process
             .ask(&Task::Describe, self.ready_within(), self.stop)
             .map(drop)
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let groups = self.groups.values_mut();
+        let members = groups.flat_map(|group| &mut group.members);
+        for process in members.chain(self.solos.iter_mut().flatten()) {
+            process.doom();
+        }
     }
 }
 
@@ -371,6 +330,15 @@ impl Shared {
             .iter()
             .map(|curve| curve.rate(self.from_ns, self.to_ns))
             .collect()
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Drivers take their time to end a process: all of them are told before the first is waited for.
+        for member in &mut self.members {
+            member.doom();
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 //! makes no call of the driver.
 
 mod assemble;
+mod budget;
 mod driver;
 mod failure;
 mod figures;
@@ -24,7 +25,7 @@ mod turn;
 mod worker;
 
 pub use driver::Vendor;
-pub use run::{Asked, Event, planned_seconds, run};
+pub use run::{Asked, Event, run};
 pub use system::{
     Libraries, Mode, Peer, PeerError, Preload, Priority, Site, System, Tenant, Variables,
 };

@@ -160,12 +160,17 @@ impl Process {
         self.receive(within, stop)
     }
 
-    /// Ends it with SIGKILL, wherever it is, and all that it started, and waits until it is gone; but not for ever.
-    pub(crate) fn kill(&mut self) {
+    /// Sends SIGKILL to it and to all that it started, and waits for nothing.
+    pub(crate) fn doom(&mut self) {
         self.stdin = None;
         let group = self.child.id() as libc::pid_t;
         // SAFETY: no memory is involved. The group is the child's own; its number is not reused before it is waited for.
         unsafe { libc::kill(-group, libc::SIGKILL) };
+    }
+
+    /// Ends it with SIGKILL, wherever it is, and all that it started, and waits until it is gone; but not for ever.
+    pub(crate) fn kill(&mut self) {
+        self.doom();
         static STUCK: AtomicBool = AtomicBool::new(false);
         let within = match STUCK.load(Ordering::Relaxed) {
             true => DEAD_WITHIN_AFTER,

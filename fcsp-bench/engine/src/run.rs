@@ -1,6 +1,7 @@
 //! A run: checks first, then metric by metric, in which the systems take turns block by block.
 
 use crate::assemble::{Taken, assemble};
+use crate::budget::{Budget, least_blocks, planned_blocks};
 use crate::driver::Vendor;
 use crate::failure::Failure;
 use crate::gate;
@@ -9,9 +10,9 @@ use crate::lab::Lab;
 use crate::metrics::{self, Measure};
 use crate::process;
 use crate::system::{Site, System};
-use crate::turn::Turn;
-use fcsp_bench_report::catalogue::{Definition, Need};
-use fcsp_bench_report::model::{self, FORMAT, Metric, Report, State, Validity};
+use crate::turn::{End, Turn};
+use fcsp_bench_report::catalogue::Definition;
+use fcsp_bench_report::model::{self, Cut, FORMAT, Metric, Report, State, Validity};
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant, SystemTime};
@@ -89,55 +90,8 @@ pub enum Event<'a> {
     },
 }
 
-/// Start-up of a run, and of each system with its groups of tenants.
-const STARTUP_SECONDS: f64 = 2.0;
-const SYSTEM_SECONDS: f64 = 2.0;
-/// What a block costs beyond its own time: messages, waits for the last kernel.
-const BLOCK_SECONDS: f64 = 0.015;
-/// A metric that takes so much longer than planned is cut short once it has enough blocks for an interval.
-const OVERTIME: f64 = 2.0;
-const BLOCKS_MIN: usize = 6;
 /// What is in use before anything runs and is nobody's: the driver's own.
 const OTHERS_BYTES_MAX: u64 = 1 << 30;
-/// A quick run that would take longer has fewer blocks of what is left.
-const QUICK_SECONDS_MAX: f64 = 120.0;
-
-/// How long a run should take with so many systems, native included, and devices.
-pub fn planned_seconds(
-    chosen: &[&'static Definition],
-    systems: usize,
-    devices: u32,
-    quick: bool,
-) -> f64 {
-    let metrics: f64 = chosen
-        .iter()
-        .filter(|definition| can_run(definition, devices))
-        .map(|definition| metric_seconds(definition, quick))
-        .sum();
-    STARTUP_SECONDS + systems as f64 * (SYSTEM_SECONDS + metrics)
-}
-
-/// Whether there are devices enough for it.
-fn can_run(definition: &Definition, devices: u32) -> bool {
-    !definition.needs.iter().any(|need| match need {
-        Need::Gpus(count) => *count > devices,
-        Need::Nccl | Need::Cublas => false,
-    })
-}
-
-/// How long a metric should take for one system.
-fn metric_seconds(definition: &Definition, quick: bool) -> f64 {
-    metrics::find(definition.id).map_or(0.0, |measure| {
-        f64::from(blocks_of(definition, quick)) * (measure.block_seconds(quick) + BLOCK_SECONDS)
-    })
-}
-
-fn blocks_of(definition: &Definition, quick: bool) -> u32 {
-    match quick {
-        true => definition.plan.quick_blocks,
-        false => definition.plan.blocks,
-    }
-}
 
 /// Measures. `stop` ends it early, from any thread or signal handler; what was measured by then is in the report.
 ///
@@ -158,10 +112,17 @@ pub fn run(
     process::adopt_strays();
     let lab = Lab::open(asked.site.clone(), systems, asked.patience, stop)
         .map_err(|failure| failure.to_string())?;
-    let seconds = planned_seconds(&asked.chosen, count, lab.device.count, asked.quick);
+    let budget = Budget::new(
+        began,
+        &asked.chosen,
+        count,
+        lab.device.count,
+        lab.start_seconds(),
+        asked.quick,
+    );
     tell(Event::Begins {
         device: &lab.device.name,
-        seconds,
+        seconds: budget.expected_seconds(),
     });
     if lab.device.others_bytes > OTHERS_BYTES_MAX {
         tell(Event::Crowded {
@@ -172,8 +133,10 @@ pub fn run(
         found: lab.systems.iter().map(|_| Found::default()).collect(),
         lab,
         asked,
-        began,
+        budget,
+        cut: Vec::new(),
         alone: HashMap::new(),
+        recoveries: HashMap::new(),
         ended: None,
     };
     run.check(tell);
@@ -183,6 +146,7 @@ pub fn run(
         found,
         asked,
         ended,
+        cut,
         ..
     } = run;
     let device = lab.device.clone();
@@ -204,6 +168,7 @@ pub fn run(
         duration_seconds: began.elapsed().as_secs_f64(),
         simulated: device.simulated,
         interrupted: ended.is_some(),
+        cut,
         gpu: model::Gpu {
             name: device.name.clone(),
             count: device.count,
@@ -249,19 +214,24 @@ struct Run {
     lab: Lab,
     asked: Asked,
     found: Vec<Found>,
-    began: Instant,
+    budget: Budget,
+    /// What had fewer blocks than planned.
+    cut: Vec<Cut>,
     /// What loads reach natively and alone, by the load and the block.
     alone: HashMap<(String, u32), f64>,
+    /// How long after such an end the next process of a system could work, by system and block, in microseconds.
+    recoveries: HashMap<(usize, End, u32), f64>,
     ended: Option<Ended>,
 }
 
 impl Run {
     fn check(&mut self, tell: &mut dyn FnMut(Event<'_>)) {
         // Native is the first.
-        for system in 1..self.lab.systems.len() {
-            if self.lab.systems[system].is_native() {
-                continue;
-            }
+        let checked: Vec<usize> = (1..self.lab.systems.len())
+            .filter(|system| !self.lab.systems[*system].is_native())
+            .collect();
+        gate::start(&mut self.lab, &checked);
+        for system in checked {
             let name = self.lab.systems[system].name().to_owned();
             tell(Event::Checks { system: &name });
             match gate::check(&mut self.lab, system, self.asked.quick) {
@@ -289,12 +259,7 @@ impl Run {
             let Some(measure) = metrics::find(definition.id) else {
                 continue;
             };
-            let later: f64 = chosen[place + 1..]
-                .iter()
-                .filter(|definition| can_run(definition, self.lab.device.count))
-                .map(|definition| metric_seconds(definition, self.asked.quick))
-                .sum();
-            let taken = self.metric(definition, measure, later, tell);
+            let taken = self.metric(place, definition, measure, tell);
             for (system, metric) in assemble(definition, measure, taken).into_iter().enumerate() {
                 tell(Event::Done {
                     system: self.lab.systems[system].name(),
@@ -308,31 +273,28 @@ impl Run {
     /// All blocks of a metric, of all systems in turn.
     fn metric(
         &mut self,
+        place: usize,
         definition: &'static Definition,
         measure: &Measure,
-        later_seconds: f64,
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Vec<Taken> {
         let count = self.lab.systems.len();
         let quick = self.asked.quick;
-        let blocks = blocks_of(definition, quick);
+        let blocks = planned_blocks(definition, quick);
         let seconds = measure.block_seconds(quick);
-        let planned = f64::from(blocks) * (seconds + BLOCK_SECONDS) * count as f64;
-        let began = Instant::now();
+        let mut share = self.budget.share(place);
+        let mut done = 0;
         if !quick {
             self.alone.clear();
         }
+        self.lab.begin_metric();
         let mut taken: Vec<Taken> = (0..count).map(|_| Taken::default()).collect();
         for (system, taken) in taken.iter_mut().enumerate() {
             taken.failure = self.not_valid(system, definition.id);
         }
         'blocks: for block in 0..blocks {
-            let enough = taken.iter().all(|taken| {
-                taken.failure.is_some() || taken.blocks.len() >= BLOCKS_MIN.min(blocks as usize)
-            });
-            let slow = began.elapsed().as_secs_f64() > OVERTIME * planned;
-            let ends = self.began.elapsed().as_secs_f64() + later_seconds * count as f64;
-            if (enough && slow) || (quick && block > 0 && ends > QUICK_SECONDS_MAX) {
+            let all_failed = taken.iter().all(|taken| taken.failure.is_some());
+            if all_failed || !self.budget.has_time(&mut share, block) {
                 break;
             }
             for turn in 0..count {
@@ -341,15 +303,26 @@ impl Run {
                 if taken[system].failure.is_some() {
                     continue;
                 }
-                let done = f64::from(block) + turn as f64 / count as f64;
+                let left = f64::from(blocks - block) - turn as f64 / count as f64;
                 tell(Event::Block {
                     metric: definition,
                     system: self.lab.systems[system].name(),
                     block,
                     blocks,
-                    seconds_left: planned * (1.0 - done / f64::from(blocks))
-                        + later_seconds * count as f64,
+                    seconds_left: left * self.budget.round_seconds(place)
+                        + self.budget.seconds_after(place),
                 });
+                let to_come: Vec<usize> = (turn..count)
+                    .map(|turn| (turn + block as usize) % count)
+                    .filter(|system| taken[*system].failure.is_none())
+                    .collect();
+                let began = Instant::now();
+                self.lab.start_alike(&to_come);
+                // It is for all of them.
+                let started = began.elapsed().as_secs_f64() / to_come.len() as f64;
+                for system in to_come {
+                    taken[system].seconds += started;
+                }
                 let began = Instant::now();
                 self.found[system].began.get_or_insert_with(SystemTime::now);
                 let result = (measure.block)(&mut Turn {
@@ -359,6 +332,7 @@ impl Run {
                     quick,
                     seconds,
                     alone: &mut self.alone,
+                    recoveries: &mut self.recoveries,
                 });
                 let seconds = began.elapsed().as_secs_f64();
                 self.found[system].seconds += seconds;
@@ -385,10 +359,21 @@ impl Run {
                     }
                 }
             }
+            done = block + 1;
+        }
+        self.budget.end(&share, done);
+        let goes_on = taken.iter().any(|taken| taken.failure.is_none());
+        if done < blocks && goes_on && self.ended.is_none() {
+            self.cut.push(Cut {
+                id: definition.id.to_owned(),
+                blocks: done,
+                planned: blocks,
+            });
         }
         if self.ended.is_some() {
             for taken in &mut taken {
-                if taken.failure.is_none() && taken.blocks.len() < BLOCKS_MIN.min(blocks as usize) {
+                let least = least_blocks(definition, quick) as usize;
+                if taken.failure.is_none() && taken.blocks.len() < least {
                     taken.failure = Some(self.unfinished());
                 }
             }
@@ -461,22 +446,5 @@ impl Found {
             validity: self.validity,
             metrics: self.metrics,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use fcsp_bench_report::catalogue;
-
-    #[test]
-    fn a_full_run_of_five_systems_fits_into_15_minutes_and_a_quick_one_into_2() {
-        let all: Vec<_> = catalogue::all().collect();
-        let (full, quick) = (
-            planned_seconds(&all, 5, 1, false),
-            planned_seconds(&all, 5, 1, true),
-        );
-        assert!(full <= 15.0 * 60.0, "{full} s");
-        assert!(quick <= 2.0 * 60.0, "{quick} s");
     }
 }

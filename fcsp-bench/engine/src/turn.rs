@@ -51,6 +51,17 @@ impl Block {
     }
 }
 
+/// How a process ends before the one that is timed begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum End {
+    /// As programs should.
+    ByItself,
+    /// After an access to memory that is nobody's.
+    Fault,
+    /// By SIGKILL, in the midst of work.
+    Killed,
+}
+
 /// Blocks that a process whose single calls are timed lives for.
 const RENEW_EVERY: u32 = 4;
 
@@ -71,6 +82,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) seconds: f64,
     /// What loads reach natively and alone, by the load and the block.
     pub(crate) alone: &'a mut HashMap<(String, u32), f64>,
+    /// How long after such an end the next process of a system could work, by system and block, in microseconds.
+    pub(crate) recoveries: &'a mut HashMap<(usize, End, u32), f64>,
 }
 
 impl Turn<'_> {
@@ -114,7 +127,7 @@ impl Turn<'_> {
     /// Gives nanoseconds that are looked for another process now and then, since where one lies in memory counts too.
     pub(crate) fn renew(&mut self) {
         if !self.quick && self.block > 0 && self.block.is_multiple_of(RENEW_EVERY) {
-            self.lab.drop_solo(self.index);
+            self.lab.renew_solos(self.block);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Figures as people read them.
 
 use crate::catalogue::{Better, Definition};
-use crate::model::{Metric, Ratio, State};
+use crate::model::{Metric, Ratio, Report, State};
 
 /// A number with four significant digits, and thousands apart from 10,000 on.
 pub(crate) fn number(value: f64) -> String {
@@ -61,9 +61,27 @@ pub(crate) fn ratio(ratio: f64) -> String {
     format!("×{ratio:.3}")
 }
 
-/// The interval of a ratio: `1.031–1.050`.
+/// The interval of a ratio: `1.031–1.050`; that there is none where there were too few blocks.
 pub(crate) fn interval(ratio: &Ratio) -> String {
+    if ratio.confidence < 0.95 {
+        let blocks = if ratio.blocks == 1 { "block" } else { "blocks" };
+        return format!("no interval, {} {blocks}", ratio.blocks);
+    }
     format!("{:.3}–{:.3}", ratio.low, ratio.high)
+}
+
+/// Which metrics had fewer blocks than planned, and why; nothing where all had theirs.
+pub(crate) fn cut(report: &Report) -> Option<String> {
+    let metrics = report.cut.iter();
+    let names: Vec<String> = metrics
+        .map(|it| format!("{} ({} of {})", it.id, it.blocks, it.planned))
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "Fewer blocks than planned, to hold the run's time on this machine: {}.",
+            names.join(", ")
+        )
+    })
 }
 
 /// A score: `98.2`; a dash for none.
@@ -149,6 +167,27 @@ mod tests {
         assert_eq!(value(99.5, "%"), "99.50 %");
         assert_eq!(value(0.9993, "ratio"), "0.9993");
         assert_eq!([value(1.0, "bool"), value(0.0, "bool")], ["pass", "fail"]);
+    }
+
+    #[test]
+    fn what_was_cut_is_named_with_its_blocks() {
+        let mut report = crate::fixture::report(1, false);
+        assert_eq!(cut(&report), None);
+        report.cut = vec![crate::model::Cut {
+            id: "IS-009".into(),
+            blocks: 7,
+            planned: 30,
+        }];
+        let line = cut(&report).expect("something was cut");
+        assert!(line.contains("IS-009 (7 of 30)"), "{line}");
+    }
+
+    #[test]
+    fn too_few_blocks_have_no_interval_to_show() {
+        let shown = |ratios: &[f64]| interval(&Ratio::of_blocks(ratios).expect("a ratio"));
+        assert_eq!(shown(&[1.1]), "no interval, 1 block");
+        assert_eq!(shown(&[1.1, 1.2]), "no interval, 2 blocks");
+        assert_eq!(shown(&[1.1; 3]), "1.100–1.100");
     }
 
     #[test]

@@ -45,6 +45,7 @@ pub(crate) fn report(seed: u64, simulated: bool) -> Report {
         duration_seconds: 754.0,
         simulated,
         interrupted: false,
+        cut: Vec::new(),
         gpu: Gpu {
             name: "Made-up device (test fixture)".into(),
             count: 1,

@@ -3,7 +3,7 @@
 //! Each system carries what the public suite has in its files (`gpu`, and its metrics with their `stats`), and its scores.
 //! Both are made anew from the report whenever it is written, and ignored when it is read.
 
-use crate::model::{FORMAT, Gpu, Report, System};
+use crate::model::{Cut, FORMAT, Gpu, Report, System};
 use crate::scores::{self, Scores};
 use serde::Serialize;
 use serde_json::Value;
@@ -169,6 +169,7 @@ struct Written<'a> {
     duration_seconds: f64,
     simulated: bool,
     interrupted: bool,
+    cut: &'a [Cut],
     gpu: &'a Gpu,
     score_formula: &'static str,
     systems: Vec<WrittenSystem<'a>>,
@@ -186,6 +187,7 @@ impl<'a> Written<'a> {
             duration_seconds,
             simulated,
             interrupted,
+            cut,
             gpu,
             systems,
         } = report;
@@ -198,6 +200,7 @@ impl<'a> Written<'a> {
             duration_seconds: *duration_seconds,
             simulated: *simulated,
             interrupted: *interrupted,
+            cut,
             gpu,
             score_formula: scores::FORMULA,
             systems: systems

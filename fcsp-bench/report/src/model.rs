@@ -30,10 +30,24 @@ pub struct Report {
     pub simulated: bool,
     /// Whether it was interrupted before everything had run.
     pub interrupted: bool,
+    /// What had fewer blocks than planned, since the run's time would not have been enough for all; in the order of metrics.
+    #[serde(default)]
+    pub cut: Vec<Cut>,
     /// The device, the driver and the machine.
     pub gpu: Gpu,
     /// Native first, then the others in the order they were asked for.
     pub systems: Vec<System>,
+}
+
+/// A metric that had fewer blocks than planned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cut {
+    /// Which: `OH-001`.
+    pub id: String,
+    /// Blocks of each system that were taken.
+    pub blocks: u32,
+    /// And that were planned.
+    pub planned: u32,
 }
 
 /// What it ran on.

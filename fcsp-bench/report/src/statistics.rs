@@ -3,6 +3,9 @@
 use crate::model::{Ratio, SAMPLES_KEPT, Stats};
 use fcsp_measure::stats::{log_mean_interval, mean, median, median_interval, quantile_sorted};
 
+/// Blocks that an interval of a ratio takes. Student's of two is as wide as the world.
+pub const BLOCKS_MIN: usize = 3;
+
 impl Stats {
     /// The summary of samples, in any order; `None` where there is none. Samples that are no finite numbers are left out,
     /// and not counted.
@@ -44,10 +47,12 @@ pub fn thin(samples: &[f64]) -> Vec<f64> {
 impl Ratio {
     /// The median of `ratios`, one for each block, with its confidence interval; `None` for none.
     ///
-    /// With fewer blocks than an interval without assumptions takes, it is Student's for their logarithms.
+    /// With fewer blocks than an interval without assumptions takes, it is Student's for their logarithms; with fewer than
+    /// [`BLOCKS_MIN`] there is none, and the confidence is below 0.95.
     pub fn of_blocks(ratios: &[f64]) -> Option<Self> {
         let mut interval = median_interval(ratios)?;
-        if let Some((low, high)) = log_mean_interval(ratios).filter(|_| interval.confidence < 0.95)
+        if let Some((low, high)) = log_mean_interval(ratios)
+            .filter(|_| ratios.len() >= BLOCKS_MIN && interval.confidence < 0.95)
         {
             // A median far from the mean is within all the same.
             interval.low = low.min(interval.median);
@@ -106,6 +111,14 @@ mod tests {
         let ratios = block_ratios(&[2.0, 3.0, f64::NAN, 8.0, 1.0], &[1.0, 0.0, 1.0, 2.0]);
         assert_eq!(ratios, [2.0, 4.0]);
         assert_eq!(Ratio::of_blocks(&[]), None);
+    }
+
+    #[test]
+    fn two_blocks_have_no_interval_and_three_have() {
+        let confidence = |ratios: &[f64]| Ratio::of_blocks(ratios).map(|it| it.confidence);
+        assert!(confidence(&[1.0]) < Some(0.95));
+        assert!(confidence(&[1.0, 1.1]) < Some(0.95));
+        assert_eq!(confidence(&[1.0, 1.1, 1.2]), Some(0.95));
     }
 
     #[test]

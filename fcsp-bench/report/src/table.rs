@@ -376,6 +376,9 @@ fn missing(report: &Report, look: Look) -> String {
             text.push_str(&wrapped(&line, Tone::Bad, look));
         }
     }
+    if let Some(line) = figures::cut(report) {
+        text.push_str(&wrapped(&line, Tone::Warning, look));
+    }
     for group in crate::missing::groups(report) {
         let (word, reason) = figures::ending(group.state);
         let line = format!(

@@ -22,6 +22,7 @@ const fn measure(
     Measure {
         id,
         seconds,
+        starts: 0,
         needs: Needs::Compute,
         value: Value::Own,
         block,
@@ -56,7 +57,7 @@ fn isolation(turn: &mut Turn<'_>) -> Result<Block, Failure> {
 }
 
 fn fairness(turn: &mut Turn<'_>) -> Result<Block, Failure> {
-    let percents = [25, 25, 50];
+    let percents = [50, 25, 25];
     let seconds = turn.seconds;
     let rates = turn
         .together(&percents, &vec![STREAMING; percents.len()], seconds)?
@@ -102,17 +103,23 @@ fn saturation(turn: &mut Turn<'_>) -> Result<Block, Failure> {
     })
 }
 
+/// What a neighbour copies or fills at once.
+const INSIDE_BYTES: u64 = 256 << 20;
+const INSIDE_BYTES_SIMULATED: u64 = 16 << 20;
+
 fn interference(turn: &mut Turn<'_>) -> Result<Block, Failure> {
     let neighbours = [("copying", false), ("filling", true)];
+    let bytes = match turn.lab.device.simulated {
+        // Its memory is the machine's.
+        true => INSIDE_BYTES_SIMULATED,
+        false => INSIDE_BYTES,
+    };
     let seconds = turn.seconds / (neighbours.len() as f64 + 1.0);
     let alone = turn.native_alone(&STREAMING, seconds)?;
     let mut worst = f64::INFINITY;
     let mut block = Block::default();
     for (name, fill) in neighbours {
-        let neighbour = Load::Inside {
-            bytes: 256 << 20,
-            fill,
-        };
+        let neighbour = Load::Inside { bytes, fill };
         let shared = turn.together(&[50, 50], &[STREAMING, neighbour], seconds)?;
         let part = shared.rates()[0] / (0.5 * alone);
         worst = worst.min(part);

@@ -24,6 +24,7 @@ const fn measure(
     Measure {
         id,
         seconds,
+        starts: 0,
         needs: Needs::Compute,
         value: Value::Own,
         block,

@@ -17,6 +17,7 @@ const fn measure(id: &'static str, block: fn(&mut Turn<'_>) -> Result<Block, Fai
     Measure {
         id,
         seconds: [0.2, 0.04],
+        starts: 0,
         needs: Needs::Memory,
         value: Value::Own,
         block,

@@ -6,11 +6,13 @@ use crate::failure::Failure;
 use crate::figures::{geometric_mean, least, median, quantile};
 use crate::lab::{number, numbers, pause_until};
 use crate::protocol::{Load, Task, Way};
+use crate::system::Tenant;
 use crate::turn::{Block, Turn};
 use fcsp_bench_report::model::Series;
 use fcsp_measure::clock::{NS_PER_MS, now_ns};
 use fcsp_measure::random::Random;
 use fcsp_measure::stats::{Cumulative, cv, jain_weighted, mean};
+use std::time::Duration;
 
 pub(super) const MEASURES: &[Measure] = &[
     measure(
@@ -65,6 +67,7 @@ const fn measure(
     Measure {
         id,
         seconds,
+        starts: 0,
         needs,
         value,
         block,
@@ -279,6 +282,16 @@ fn series(
 /// A pattern that nobody's memory has by chance, and how much of it.
 const MARK_BYTES: u64 = 256 << 20;
 const MARK_BYTES_SIMULATED: u64 = 4 << 20;
+/// The place of the one who looks for it.
+const SEEKER: usize = 2;
+
+/// How an owner lets go of its memory.
+#[derive(Clone, Copy, PartialEq)]
+enum LetsGo {
+    Frees,
+    Ends,
+    Dies,
+}
 
 fn memory_isolation(turn: &mut Turn<'_>) -> Result<Block, Failure> {
     let bytes = match turn.lab.device.simulated {
@@ -288,54 +301,45 @@ fn memory_isolation(turn: &mut Turn<'_>) -> Result<Block, Failure> {
     };
     let word = Random::new(now_ns()).next_u64() as u32 | 1;
     let mut leaks = Vec::new();
-    let tenants = turn.lab.tenants(&[50, 50]);
-    for way in [
-        "after it was freed",
-        "after its owner ended",
-        "after its owner was killed",
+    // An owner for each way to end, and the one who looks.
+    let [owner, seeker] = <[Tenant; 2]>::try_from(turn.lab.tenants(&[50, 50]))
+        .map_err(|_| Failure::failed("two tenants were asked for"))?;
+    let tenants = [owner.clone(), owner, seeker];
+    let group = turn.group_of(&tenants)?;
+    for (owner, lets_go, when) in [
+        (0, LetsGo::Frees, "after it was freed"),
+        (0, LetsGo::Ends, "after its owner ended"),
+        (1, LetsGo::Dies, "after its owner was killed"),
     ] {
-        let group = turn.group_of(&tenants)?;
-        let marked = group.ask(0, &Task::Mark { bytes, word }, 5.0)?;
+        let marked = group.ask(owner, &Task::Mark { bytes, word }, 5.0)?;
         let text = |name: &str| marked.texts.get(name).cloned().unwrap_or_default();
         let (address, handle) = (text("address").parse().unwrap_or(0), text("handle"));
-        let peek = Task::Peek {
+        let peek = |address, handle| Task::Peek {
             address,
-            handle: String::new(),
+            handle,
             word,
         };
-        let peeked = group.ask(1, &peek, 5.0)?;
+        let peeked = group.ask(SEEKER, &peek(address, String::new()), 5.0)?;
         if number(&peeked, "by_address")? == 1.0 {
             leaks.push("another's memory was read by its address".to_owned());
         }
-        match way {
-            "after it was freed" => drop(group.ask(0, &Task::Unmark, 5.0)?),
-            "after its owner ended" => {
-                group.members[0].end(std::time::Duration::from_secs(10));
-            }
-            _ => group.members[0].kill(),
+        match lets_go {
+            LetsGo::Frees => drop(group.ask(owner, &Task::Unmark, 5.0)?),
+            LetsGo::Ends => drop(group.members[owner].end(Duration::from_secs(10))),
+            LetsGo::Dies => group.members[owner].kill(),
         }
-        let peeked = group.ask(
-            1,
-            &Task::Peek {
-                address: 0,
-                handle,
-                word,
-            },
-            5.0,
-        )?;
+        let peeked = group.ask(SEEKER, &peek(0, handle), 5.0)?;
         if number(&peeked, "by_handle")? == 1.0 {
-            leaks.push(format!("it was read by its handle {way}"));
+            leaks.push(format!("it was read by its handle {when}"));
         }
-        let found = group.ask(1, &Task::Search { bytes, word }, 5.0)?;
+        let found = group.ask(SEEKER, &Task::Search { bytes, word }, 5.0)?;
         let words = number(&found, "found")?;
         if words > 0.0 {
-            leaks.push(format!("{words} words of the pattern were found {way}"));
-        }
-        if way != "after it was freed" {
-            let index = turn.index;
-            turn.lab.drop_group(index, &tenants);
+            leaks.push(format!("{words} words of the pattern were found {when}"));
         }
     }
+    let index = turn.index;
+    turn.lab.drop_group(index, &tenants);
     pass(&leaks)
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Measure {
     pub(crate) id: &'static str,
     /// How long a block of one system takes in a full run and in a quick one, start-up of processes not counted.
     pub(crate) seconds: [f64; 2],
+    /// How many processes a block starts one after the other.
+    pub(crate) starts: u32,
     /// Which limits must be in force for it to mean anything.
     pub(crate) needs: Needs,
     /// What becomes of a block's value.

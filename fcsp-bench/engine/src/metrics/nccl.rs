@@ -18,6 +18,7 @@ const fn measure(id: &'static str, block: fn(&mut Turn<'_>) -> Result<Block, Fai
     Measure {
         id,
         seconds: [0.2, 0.1],
+        starts: 0,
         needs: Needs::Nothing,
         value: Value::Own,
         block,

@@ -12,7 +12,10 @@ pub(super) const MEASURES: &[Measure] = &[
     measure("OH-001", [0.1, 0.015], Value::Own, launch),
     measure("OH-002", [0.1, 0.03], Value::Own, allocation),
     measure("OH-003", [0.1, 0.03], Value::Own, free),
-    measure("OH-004", [0.4, 0.18], Value::LessNative, context),
+    Measure {
+        starts: 1,
+        ..measure("OH-004", [0.05, 0.05], Value::LessNative, context)
+    },
     measure("OH-005", [0.1, 0.02], Value::LessNative, interception),
     measure("OH-006", [0.3, 0.2], Value::LessNative, contention),
     measure("OH-007", [0.1, 0.015], Value::LessNative, tracking),
@@ -30,6 +33,7 @@ const fn measure(
     Measure {
         id,
         seconds,
+        starts: 0,
         needs: Needs::Nothing,
         value,
         block,
@@ -205,7 +209,7 @@ fn limiter(turn: &mut Turn<'_>) -> Result<Block, Failure> {
     let seconds = turn.seconds;
     let group = turn.group(&[LIMIT_PERCENT])?;
     let limited = median(numbers(&group.ask(0, &empty, seconds)?, "launch_us")?) * 1e3;
-    let mut block = Block::of(limited - free).comparing(limited);
+    let mut block = Block::of(limited - free).comparing(limited / free);
     for (task, unlimited, name) in paced {
         let limited = median(numbers(&group.ask(0, &task, seconds)?, "launch_us")?) * 1e3;
         block = block.with(name, limited - unlimited, "ns");

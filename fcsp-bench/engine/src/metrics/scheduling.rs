@@ -25,6 +25,7 @@ const fn measure(
     Measure {
         id,
         seconds,
+        starts: 0,
         needs,
         value: Value::Own,
         block,

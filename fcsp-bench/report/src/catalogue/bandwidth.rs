@@ -35,7 +35,7 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "ratio",
         better: Better::Higher,
         measures: "How nearly tenants get bandwidth in proportion to their limits.",
-        how: "Processes with limits of 25, 25 and 50 % stream memory at the same time for 0.6 s. The value is \
+        how: "Processes with limits of 50, 25 and 25 % stream memory at the same time for 0.6 s. The value is \
             Jain's index of bytes over limit.",
         plan: Plan {
             blocks: 6,

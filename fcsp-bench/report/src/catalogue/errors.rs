@@ -10,8 +10,8 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "us",
         better: Better::Lower,
         measures: "How soon a program hears of its own fault.",
-        how: "A fresh process for each sample launches a kernel that writes to an illegal address, and \
-            synchronizes: from launch to the error.",
+        how: "A process launches a kernel that writes to an illegal address, and synchronizes: from launch to \
+            the error. Another process for each sample, since one that had a fault is of no use any more.",
         plan: Plan {
             blocks: 6,
             quick_blocks: 3,

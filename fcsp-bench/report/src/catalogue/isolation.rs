@@ -240,7 +240,7 @@ pub(super) const METRICS: &[Definition] = &[
         how: "A tenant saturates the device; beside it a process of another tenant in turn writes to an \
             illegal address, is killed with SIGKILL inside an allocation, and is killed inside a launch, at \
             moments that vary by a millisecond. A pass is that the tenant saw no error and never stood for \
-            over a second, that the faulting program was told, and that a fresh process of the dead one's \
+            over a second, that the faulting program was told, and that another process of the dead one's \
             tenant can have nine tenths of what that had free within 5 s.",
         plan: Plan {
             blocks: 1,

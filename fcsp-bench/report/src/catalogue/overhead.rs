@@ -213,7 +213,7 @@ pub(super) const METRICS: &[Definition] = &[
         },
         differs: "The public suite reports the time of the whole launch, 1.2 us natively, where there is no limiter.",
         native: Some(Against {
-            of: "the time of the launch call under a limit",
+            of: "the time of the launch call under a limit over that without one",
             better: Better::Lower,
         }),
         ideal: Ideal::Nothing { half_at: 200.0 },

@@ -13,7 +13,7 @@ pub(super) fn method(report: &Report) -> Markup {
             h3 { "Rules" }
             ul {
                 li { "Native and every system were measured in blocks that took turns. A ratio is the median of the ratios of the n-th block of a system to the n-th of native, so that a drift of clock or temperature meets both." }
-                li { "Its interval is the exact one of a median, whatever the distribution: two of the blocks' ratios, chosen by the binomial distribution for at least 95 % (Le Boudec, " cite { "Performance Evaluation of Computer and Communication Systems" } ", 2010, theorem 2.1). With fewer than 6 blocks no such interval exists; then it is the smallest and the largest, and says how sure it is." }
+                li { "Its interval is the exact one of a median, whatever the distribution: two of the blocks' ratios, chosen by the binomial distribution for at least 95 % (Le Boudec, " cite { "Performance Evaluation of Computer and Communication Systems" } ", 2010, theorem 2.1). With fewer than 6 blocks no such interval exists; then it is Student's, for ratios whose logarithms are normally distributed, also for 95 %. With fewer than 3 there is none." }
                 li { "Tenants are processes with limits of their own; neighbours saturate; faults are real faults." }
                 li { "Median, percentiles and spread (standard deviation, n − 1) are of all samples; charts are drawn from at most " (crate::model::SAMPLES_KEPT) " of them, evenly chosen, from the first to the 99th percentile." }
                 li { "How each metric is measured stands below it on the screen, and for all in " code { "docs/metrics.md" } "." }

@@ -191,7 +191,7 @@ fn ratio_of(definition: &Definition, part: &Part) -> Markup {
     html! {
         @if let Some(ratio) = part.metric.ratio {
             td { (ratio_chip(definition, part.metric)) }
-            td { (figures::interval(&ratio)) @if ratio.confidence < 0.95 { " (" (format!("{:.0} %", ratio.confidence * 100.0)) ")" } }
+            td { (figures::interval(&ratio)) }
             td { (ratio.blocks) }
         } @else {
             @for _ in 0..3 { td { "–" } }

@@ -132,6 +132,9 @@ fn head(report: &Report) -> Markup {
                 @if !report.only.is_empty() {
                     p class="notice" { "A selection only: " code { (report.only.join(", ")) } }
                 }
+                @if let Some(cut) = figures::cut(report) {
+                    p class="notice" { (cut) }
+                }
                 @if report.interrupted {
                     p class="notice" { strong { "Interrupted. " } "What had been measured by then is here; scores are of that alone." }
                 }

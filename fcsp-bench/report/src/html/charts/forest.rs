@@ -50,8 +50,10 @@ pub(crate) fn forest(label: &str, better: Better, rows: &[(usize, &str, Ratio)])
         @for (row, (index, name, ratio)) in rows.iter().enumerate() {
             @let y = 8.0 + ROW * (row as f64 + 0.5);
             (row_label(name, y))
-            line class=(format!("whisker {}", class(*index))) x1=(px(scale.at(ratio.low))) x2=(px(scale.at(ratio.high))) y1=(px(y)) y2=(px(y)) {
-                title { (name) ": " (figures::ratio(ratio.value)) ", " (figures::interval(ratio)) " with " (format!("{:.1}", ratio.confidence * 100.0)) " % confidence, " (ratio.blocks) " blocks" }
+            @if ratio.confidence >= 0.95 {
+                line class=(format!("whisker {}", class(*index))) x1=(px(scale.at(ratio.low))) x2=(px(scale.at(ratio.high))) y1=(px(y)) y2=(px(y)) {
+                    title { (name) ": " (figures::ratio(ratio.value)) ", " (figures::interval(ratio)) " with " (format!("{:.1}", ratio.confidence * 100.0)) " % confidence, " (ratio.blocks) " blocks" }
+                }
             }
             (marker(*index, scale.at(ratio.value), y))
             text class="figure" x=(px(WIDTH - 2.0)) y=(px(y + 4.0)) text-anchor="end" { (figures::ratio(ratio.value)) }

@@ -1,0 +1,313 @@
+//! How a run's time is divided over its metrics.
+//!
+//! Every metric has its least number of blocks, enough for an interval, whatever they take: what comes late in the order is
+//! not what is left out. Only where all of that cannot fit have metrics whose blocks start processes one block, without an
+//! interval, until there is time for more. Time beyond that goes to all metrics alike, as parts of the blocks that each is planned to have. How
+//! long blocks take is estimated from their plan, and corrected by what those of earlier metrics took.
+
+use crate::metrics::{self, Measure};
+use fcsp_bench_report::catalogue::{Definition, Need};
+use std::time::Instant;
+
+/// How long a run is to take: a full one, and a quick one.
+const RUN_SECONDS: [f64; 2] = [14.0 * 60.0, 110.0];
+/// Blocks that an interval takes: without assumptions, and with that of normally distributed logarithms.
+const INTERVAL_BLOCKS: [u32; 2] = [6, 3];
+/// What a block costs beyond its own time: messages, waits for the last kernel.
+const BLOCK_SECONDS: f64 = 0.015;
+/// Starts of groups that all systems wait for together, for each metric: many find what they need.
+const GROUP_STARTS: f64 = 0.5;
+/// How far estimates are corrected, and how many seconds of work it takes to believe half of it.
+const PACE: (f64, f64) = (0.7, 4.0);
+const PACE_HALF_SECONDS: f64 = 5.0;
+
+/// What is known of one metric's time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Estimate {
+    /// Of a block of every system.
+    round_seconds: f64,
+    /// Once, for groups.
+    first_seconds: f64,
+    starts: u32,
+    least: u32,
+    planned: u32,
+}
+
+impl Estimate {
+    fn of(definition: &Definition, systems: usize, start_seconds: f64, quick: bool) -> Self {
+        let measure = metrics::find(definition.id);
+        Self {
+            round_seconds: measure.map_or(0.0, |measure| {
+                round_seconds(measure, systems, start_seconds, quick)
+            }),
+            first_seconds: GROUP_STARTS * start_seconds,
+            starts: measure.map_or(0, |measure| measure.starts),
+            least: least_blocks(definition, quick),
+            planned: planned_blocks(definition, quick),
+        }
+    }
+
+    fn seconds(&self, blocks: u32) -> f64 {
+        self.first_seconds + f64::from(blocks) * self.round_seconds
+    }
+
+    fn least_seconds(&self) -> f64 {
+        self.seconds(self.least)
+    }
+
+    fn planned_seconds(&self) -> f64 {
+        self.seconds(self.planned)
+    }
+}
+
+/// Where not even the least of all metrics fits, gives those whose blocks start processes a single one.
+fn reduced(mut metrics: Vec<Estimate>, seconds: f64) -> Vec<Estimate> {
+    let least: f64 = metrics.iter().map(Estimate::least_seconds).sum();
+    let mut over = least - seconds;
+    let mut costly: Vec<&mut Estimate> = metrics.iter_mut().filter(|it| it.starts > 0).collect();
+    costly.sort_by(|a, b| b.least_seconds().total_cmp(&a.least_seconds()));
+    for metric in costly {
+        if over <= 0.0 {
+            break;
+        }
+        let before = metric.least_seconds();
+        metric.least = metric.least.min(1);
+        over -= before - metric.least_seconds();
+    }
+    metrics
+}
+
+/// Blocks of each system.
+pub(crate) fn planned_blocks(definition: &Definition, quick: bool) -> u32 {
+    match quick {
+        true => definition.plan.quick_blocks,
+        false => definition.plan.blocks,
+    }
+}
+
+/// Blocks that are taken however long they take.
+pub(crate) fn least_blocks(definition: &Definition, quick: bool) -> u32 {
+    planned_blocks(definition, quick).min(INTERVAL_BLOCKS[usize::from(quick)])
+}
+
+/// A block of every system, one after the other.
+fn round_seconds(measure: &Measure, systems: usize, start_seconds: f64, quick: bool) -> f64 {
+    let starts = f64::from(measure.starts) * start_seconds;
+    systems as f64 * (measure.block_seconds(quick) + BLOCK_SECONDS + starts)
+}
+
+/// Whether there are devices enough for it.
+fn can_run(definition: &Definition, devices: u32) -> bool {
+    !definition.needs.iter().any(|need| match need {
+        Need::Gpus(count) => *count > devices,
+        Need::Nccl | Need::Cublas => false,
+    })
+}
+
+/// What a run has of time.
+pub(crate) struct Budget {
+    began: Instant,
+    seconds: f64,
+    /// Of each metric, in the order in which they run.
+    metrics: Vec<Estimate>,
+    /// Of the blocks that are done: how long they were estimated to take, and took.
+    estimated_seconds: f64,
+    taken_seconds: f64,
+}
+
+/// One metric's part of it.
+pub(crate) struct Share {
+    place: usize,
+    began: Instant,
+    target: u32,
+}
+
+impl Budget {
+    /// That of a run which began then.
+    pub(crate) fn new(
+        began: Instant,
+        chosen: &[&'static Definition],
+        systems: usize,
+        devices: u32,
+        start_seconds: f64,
+        quick: bool,
+    ) -> Self {
+        let metrics = chosen
+            .iter()
+            .map(|definition| {
+                let mut estimate = Estimate::of(definition, systems, start_seconds, quick);
+                if !can_run(definition, devices) {
+                    estimate.round_seconds = 0.0;
+                    estimate.first_seconds = 0.0;
+                }
+                estimate
+            })
+            .collect();
+        let seconds = RUN_SECONDS[usize::from(quick)];
+        Self {
+            began,
+            seconds,
+            metrics: reduced(metrics, seconds),
+            estimated_seconds: 0.0,
+            taken_seconds: 0.0,
+        }
+    }
+
+    /// How long the whole run should take.
+    pub(crate) fn expected_seconds(&self) -> f64 {
+        let least: f64 = self.metrics.iter().map(Estimate::least_seconds).sum();
+        let planned: f64 = self.metrics.iter().map(Estimate::planned_seconds).sum();
+        planned.min(self.seconds).max(least)
+    }
+
+    /// How much longer blocks take than estimated, by those that are done.
+    fn pace(&self) -> f64 {
+        let (low, high) = PACE;
+        let pace =
+            (self.taken_seconds + PACE_HALF_SECONDS) / (self.estimated_seconds + PACE_HALF_SECONDS);
+        pace.clamp(low, high)
+    }
+
+    /// How long all metrics after that one should take.
+    pub(crate) fn seconds_after(&self, place: usize) -> f64 {
+        let later = self.metrics[place + 1..].iter();
+        self.pace() * later.map(Estimate::planned_seconds).sum::<f64>()
+    }
+
+    /// How long a block of every system of that metric should take.
+    pub(crate) fn round_seconds(&self, place: usize) -> f64 {
+        self.pace() * self.metrics[place].round_seconds
+    }
+
+    /// Begins a metric.
+    pub(crate) fn share(&self, place: usize) -> Share {
+        Share {
+            place,
+            began: Instant::now(),
+            target: self.metrics[place].planned,
+        }
+    }
+
+    /// Whether a metric that has so many blocks of every system takes another one.
+    pub(crate) fn has_time(&self, share: &mut Share, done: u32) -> bool {
+        let estimate = self.metrics[share.place];
+        if done < estimate.least {
+            return true;
+        }
+        if done >= share.target {
+            return false;
+        }
+        let round = share.began.elapsed().as_secs_f64() / f64::from(done.max(1));
+        let left = self.seconds - self.began.elapsed().as_secs_f64();
+        let later = self.metrics[share.place + 1..].iter();
+        let least: f64 = self.pace() * later.map(Estimate::least_seconds).sum::<f64>();
+        let spare = left - least;
+        if done == estimate.least {
+            let more = estimate.planned - done;
+            let wanted = f64::from(more) * round + self.seconds_after(share.place) - least;
+            share.target = done + blocks_within(more, wanted, spare);
+        }
+        done < share.target && round <= spare
+    }
+
+    /// Ends a metric, of which so many blocks of every system were taken.
+    pub(crate) fn end(&mut self, share: &Share, done: u32) {
+        self.estimated_seconds += self.metrics[share.place].seconds(done);
+        self.taken_seconds += share.began.elapsed().as_secs_f64();
+    }
+}
+
+/// So many of these blocks as are its part where not all that is wanted fits.
+fn blocks_within(more: u32, wanted_seconds: f64, spare_seconds: f64) -> u32 {
+    if wanted_seconds <= spare_seconds {
+        return more;
+    }
+    let part = (spare_seconds / wanted_seconds).max(0.0);
+    (f64::from(more) * part).round() as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fcsp_bench_report::catalogue;
+    use std::time::Duration;
+
+    /// How long processes take to open a real device, or longer.
+    const START_SECONDS: f64 = 0.4;
+
+    fn all() -> Vec<&'static Definition> {
+        catalogue::all().collect()
+    }
+
+    fn budget(began: Instant, start_seconds: f64, quick: bool) -> Budget {
+        Budget::new(began, &all(), 5, 1, start_seconds, quick)
+    }
+
+    #[test]
+    fn what_every_metric_needs_of_five_systems_fits() {
+        for quick in [false, true] {
+            let seconds = RUN_SECONDS[usize::from(quick)];
+            let budget = budget(Instant::now(), START_SECONDS, quick);
+            let least: f64 = budget.metrics.iter().map(Estimate::least_seconds).sum();
+            assert!(least <= seconds, "{least} s");
+        }
+    }
+
+    #[test]
+    fn where_starting_processes_takes_too_long_only_those_who_do_go_without_an_interval() {
+        let budget = budget(Instant::now(), 1.0, true);
+        for (definition, estimate) in all().iter().zip(&budget.metrics) {
+            let least = least_blocks(definition, true);
+            let reduced = estimate.least < least;
+            assert!(!reduced || estimate.starts > 0, "{}", definition.id);
+            assert!(estimate.least >= 1, "{}", definition.id);
+        }
+        assert!(
+            budget
+                .metrics
+                .iter()
+                .any(|it| it.starts > 0 && it.least == 1)
+        );
+    }
+
+    #[test]
+    fn with_time_enough_all_that_is_planned_is_taken() {
+        let budget = budget(Instant::now(), 0.0, false);
+        let mut share = budget.share(0);
+        let planned = budget.metrics[0].planned;
+        assert!((0..planned).all(|done| budget.has_time(&mut share, done)));
+        assert!(!budget.has_time(&mut share, planned));
+    }
+
+    #[test]
+    fn a_run_that_is_late_takes_the_least_of_every_metric() {
+        let began = Instant::now().checked_sub(Duration::from_secs(3_600));
+        let budget = budget(began.expect("the machine is up for longer"), 0.0, false);
+        for place in 0..budget.metrics.len() {
+            let mut share = budget.share(place);
+            let least = budget.metrics[place].least;
+            assert!((0..least).all(|done| budget.has_time(&mut share, done)));
+            assert!(!budget.has_time(&mut share, least));
+        }
+    }
+
+    #[test]
+    fn where_half_of_what_is_wanted_fits_each_has_half() {
+        assert_eq!(blocks_within(10, 100.0, 50.0), 5);
+        assert_eq!(blocks_within(10, 100.0, 200.0), 10);
+        assert_eq!(blocks_within(10, 100.0, -1.0), 0);
+    }
+
+    #[test]
+    fn slow_blocks_make_later_estimates_longer() {
+        let mut budget = budget(Instant::now(), 0.0, true);
+        let before = budget.seconds_after(0);
+        budget.estimated_seconds += 20.0;
+        budget.taken_seconds += 60.0;
+        let after = budget.seconds_after(0);
+        assert!(
+            (after / before - 2.6).abs() < 0.01,
+            "{before} s, then {after} s"
+        );
+    }
+}

@@ -1,0 +1,259 @@
+//! Starting processes: a driver takes up to a second to open a device, so what several systems need is started together.
+//!
+//! What a metric needs is not declared anywhere. The first system's turn shows it, and before the next one's turn all others
+//! get the same, all at once and while nothing is measured.
+
+use super::{CONTEXT_BYTES, Group, Lab};
+use crate::failure::Failure;
+use crate::process::Process;
+use crate::protocol::Task;
+use crate::system::Tenant;
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+/// Most processes in groups: as many as the largest metric wants of five systems, within what a simulated device can have.
+const MEMBERS_MAX: u64 = 48;
+/// The part of the device that is for what processes have of it before they ask for anything.
+const CONTEXTS_PART: u64 = 3;
+
+/// Whose processes: a system, and its tenants that know of each other; none for the process that is alone.
+type Wanted = (usize, Option<Vec<Tenant>>);
+
+/// What the metric that is measured has asked for, and how starting went.
+#[derive(Default)]
+pub(super) struct Starts {
+    /// From starting a process to its context, with nobody beside it.
+    pub(super) seconds: f64,
+    /// Whether a process alone was asked for.
+    pub(super) solo: bool,
+    groups: Vec<Vec<Tenant>>,
+    /// What did not come up, for whoever asks for it.
+    failed: HashMap<Wanted, Failure>,
+    /// For which block processes alone were started afresh last.
+    renewed: Option<u32>,
+}
+
+impl Starts {
+    /// Notes that such a group was asked for.
+    pub(super) fn note(&mut self, tenants: &[Tenant]) {
+        if !self.groups.iter().any(|known| known == tenants) {
+            self.groups.push(tenants.to_vec());
+        }
+    }
+}
+
+/// Processes that have been told to open the device.
+struct Starting {
+    wanted: Wanted,
+    tenants: Vec<Tenant>,
+    members: Vec<Process>,
+    directory: PathBuf,
+}
+
+impl Lab {
+    /// How long a process of its own takes to have its context.
+    pub(crate) fn start_seconds(&self) -> f64 {
+        self.starts.seconds
+    }
+
+    /// Forgets what earlier metrics asked for.
+    pub(crate) fn begin_metric(&mut self) {
+        let seconds = self.starts.seconds;
+        self.starts = Starts {
+            seconds,
+            ..Starts::default()
+        };
+    }
+
+    /// Gives these systems what others asked for in this metric and they lack, as far as there is room for it.
+    pub(crate) fn start_alike(&mut self, systems: &[usize]) {
+        let mut wanted: Vec<Wanted> = Vec::new();
+        if self.starts.solo {
+            wanted.extend(systems.iter().map(|system| (*system, None)));
+        }
+        for tenants in &self.starts.groups {
+            wanted.extend(
+                systems
+                    .iter()
+                    .map(|system| (*system, Some(tenants.clone()))),
+            );
+        }
+        wanted.retain(|wanted| !self.is_there(wanted) && !self.starts.failed.contains_key(wanted));
+        let most = self.members_max();
+        let mut room = most.saturating_sub(self.members_of_metric());
+        wanted.retain(|(_, tenants)| {
+            let count = tenants.as_ref().map_or(0, Vec::len);
+            let fits = count <= room;
+            room -= if fits { count } else { 0 };
+            fits
+        });
+        self.start_together(wanted);
+    }
+
+    /// Checks begin with the same group for all systems.
+    pub(crate) fn start_groups(&mut self, systems: &[usize], tenants: &[Tenant]) {
+        self.starts.note(tenants);
+        self.start_alike(systems);
+    }
+
+    /// Starts afresh whatever is alone on a system; once for a block, whoever asks first.
+    pub(crate) fn renew_solos(&mut self, block: u32) {
+        if self.starts.renewed == Some(block) {
+            return;
+        }
+        self.starts.renewed = Some(block);
+        let mut wanted = Vec::new();
+        for (system, solo) in self.solos.iter_mut().enumerate() {
+            if let Some(process) = solo {
+                process.doom();
+                wanted.push((system, None));
+            }
+        }
+        for (system, _) in &wanted {
+            self.solos[*system] = None;
+        }
+        self.start_together(wanted);
+    }
+
+    /// Starts the process that is alone on a system.
+    pub(super) fn start_solo(&mut self, system: usize) -> Result<(), Failure> {
+        self.start_one((system, None))
+    }
+
+    /// Starts a group.
+    pub(super) fn start_group(&mut self, key: &(usize, Vec<Tenant>)) -> Result<(), Failure> {
+        self.start_one((key.0, Some(key.1.clone())))
+    }
+
+    fn start_one(&mut self, wanted: Wanted) -> Result<(), Failure> {
+        if let Some(failure) = self.starts.failed.remove(&wanted) {
+            return Err(failure);
+        }
+        self.start_together(vec![wanted.clone()]);
+        match self.starts.failed.remove(&wanted) {
+            Some(failure) => Err(failure),
+            None => Ok(()),
+        }
+    }
+
+    fn is_there(&self, (system, tenants): &Wanted) -> bool {
+        match tenants {
+            None => self.solos[*system].is_some(),
+            Some(tenants) => self.groups.contains_key(&(*system, tenants.clone())),
+        }
+    }
+
+    /// Starts all of these. What does not come up is among the failed.
+    fn start_together(&mut self, wanted: Vec<Wanted>) {
+        let more = wanted.iter().filter_map(|it| it.1.as_ref()).map(Vec::len);
+        self.make_room(more.sum());
+        // All of them begin before the first is waited for.
+        let begun: Vec<(Wanted, Result<Starting, Failure>)> = wanted
+            .into_iter()
+            .map(|wanted| (wanted.clone(), self.begin(wanted)))
+            .collect();
+        for (wanted, starting) in begun {
+            if let Err(failure) = starting.and_then(|starting| self.finish(starting)) {
+                self.starts.failed.insert(wanted, failure);
+            }
+        }
+    }
+
+    fn begin(&mut self, wanted: Wanted) -> Result<Starting, Failure> {
+        let directory = self.directory()?;
+        let tenants = match &wanted.1 {
+            None => vec![self.whole()],
+            Some(tenants) => tenants.clone(),
+        };
+        let mut members = tenants
+            .iter()
+            .map(|tenant| self.start_in(wanted.0, tenant, &directory))
+            .collect::<Result<Vec<_>, _>>()?;
+        for member in &mut members {
+            member.send(&Task::Describe)?;
+        }
+        Ok(Starting {
+            wanted,
+            tenants,
+            members,
+            directory,
+        })
+    }
+
+    fn finish(&mut self, starting: Starting) -> Result<(), Failure> {
+        let Starting {
+            wanted: (system, wanted),
+            tenants,
+            mut members,
+            directory,
+        } = starting;
+        for member in &mut members {
+            member.receive(self.ready_within(), self.stop)?;
+            let pace = Task::Pace {
+                iters_per_us: self.iters_per_us,
+            };
+            member.ask(&pace, self.patience, self.stop)?;
+        }
+        match wanted {
+            None => {
+                for member in &mut members {
+                    member.ask(&Task::Pin, self.patience, self.stop)?;
+                }
+                self.solos[system] = members.pop();
+            }
+            Some(_) => {
+                let group = Group {
+                    used: self.uses,
+                    patience: self.patience,
+                    tenants: tenants.clone(),
+                    members,
+                    directory,
+                    stop: self.stop,
+                };
+                self.groups.insert((system, tenants), group);
+            }
+        }
+        Ok(())
+    }
+
+    /// How many processes groups may have together.
+    fn members_max(&self) -> usize {
+        let fit = self.device.total_bytes / CONTEXTS_PART / CONTEXT_BYTES;
+        fit.min(MEMBERS_MAX) as usize
+    }
+
+    /// How many processes there are in groups that this metric asked for.
+    fn members_of_metric(&self) -> usize {
+        let of_metric = |tenants: &Vec<Tenant>| self.starts.groups.contains(tenants);
+        let groups = self.groups.iter().filter(|(key, _)| of_metric(&key.1));
+        groups.map(|(_, group)| group.members.len()).sum()
+    }
+
+    /// Ends groups that nobody has used for longest, those of other metrics first, so that there is room for so many
+    /// processes more.
+    fn make_room(&mut self, more: usize) {
+        let most = self.members_max();
+        let mut ended = Vec::new();
+        while self
+            .groups
+            .values()
+            .map(|it| it.members.len())
+            .sum::<usize>()
+            + more
+            > most
+        {
+            let oldest = self
+                .groups
+                .iter()
+                .min_by_key(|(key, group)| (self.starts.groups.contains(&key.1), group.used));
+            let Some(key) = oldest.map(|(key, _)| key.clone()) else {
+                break;
+            };
+            ended.extend(self.groups.remove(&key));
+        }
+        // Drivers take their time to end a process: all of them are told before the first is waited for.
+        for member in ended.iter_mut().flat_map(|group| &mut group.members) {
+            member.doom();
+        }
+    }
+}
