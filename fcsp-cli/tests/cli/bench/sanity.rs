@@ -3,6 +3,7 @@
 use super::preloads::{CLAIMS, DELAYS, compile};
 use super::{alone, metric, peer, reason, report, system};
 use crate::node::{stderr, stdout};
+use fcsp_bench_report::catalogue::{self, Better};
 use serde_json::Value;
 
 fn number(value: &Value) -> f64 {
@@ -101,8 +102,28 @@ fn a_system_that_only_claims_a_limit_fails_the_gate() {
     assert_eq!(metric(&report, "fcsp-strict", "IS-001")["success"], true);
 }
 
+/// Metrics whose ratio is surely worse than native's, by more than tests beside each other do to it.
+fn surely_worse(report: &Value, name: &str) -> Vec<String> {
+    let metrics = system(report, name)["metrics"].as_array().expect("a list");
+    let worse = metrics.iter().filter(|metric| {
+        let ratio = &metric["ratio"];
+        if ratio.is_null() || number(&ratio["confidence"]) < 0.95 {
+            return false;
+        }
+        let definition = catalogue::find(metric["id"].as_str().expect("an id"));
+        match definition.and_then(|it| it.native).map(|it| it.better) {
+            Some(Better::Lower) => number(&ratio["low"]) > 1.05,
+            Some(Better::Higher) => number(&ratio["high"]) < 0.95,
+            _ => false,
+        }
+    });
+    worse
+        .map(|metric| metric["id"].as_str().expect("an id").to_owned())
+        .collect()
+}
+
 #[test]
-fn a_delay_in_every_launch_is_found_in_launches_and_throughput_and_not_elsewhere() {
+fn a_delay_in_every_launch_is_found_in_launches_and_throughput_and_nowhere_else() {
     let _alone = alone();
     let directory = tempfile::tempdir().expect("a temporary directory");
     let library = compile(directory.path(), "delays", DELAYS);
@@ -111,26 +132,27 @@ fn a_delay_in_every_launch_is_found_in_launches_and_throughput_and_not_elsewhere
         "delays",
         &format!("preload = {:?}\n", library.display().to_string()),
     );
-    let (_, report) = report(
-        directory.path(),
-        &[
-            "--system",
-            "native",
-            "--peer",
-            &delays,
-            "--only",
-            "OH-001,OH-002,OH-003,OH-005,OH-007,OH-010,LLM-002,FRAG-002",
-        ],
-    );
-    let more = number(&metric(&report, "delays", "OH-001")["value"])
-        - number(&metric(&report, "native", "OH-001")["value"]);
+    let of_all = ["--system", "native", "--peer", &delays];
+    let (_, found) = report(directory.path(), &of_all);
+    let metrics = system(&found, "delays")["metrics"].as_array();
+    assert_eq!(metrics.map(Vec::len), Some(56));
+
+    let more = number(&metric(&found, "delays", "OH-001")["value"])
+        - number(&metric(&found, "native", "OH-001")["value"]);
     assert!((1.5..3.5).contains(&more), "{more} us more a launch");
-    let (low, ..) = ratio(&report, "delays", "OH-001");
+    let (low, ..) = ratio(&found, "delays", "OH-001");
     assert!(low > 1.3, "it is sure of it: {low}");
-    let lost = number(&metric(&report, "delays", "OH-010")["value"]);
+    let lost = number(&metric(&found, "delays", "OH-010")["value"]);
     assert!(lost > 5.0, "{lost} % lost");
-    for id in ["OH-002", "OH-003", "OH-005", "OH-007", "LLM-002"] {
-        let (low, value, high) = ratio(&report, "delays", id);
-        assert!(low <= 1.05 && high >= 0.95, "{id}: {low} {value} {high}");
+
+    let mut others = surely_worse(&found, "delays");
+    others.retain(|id| id != "OH-001" && id != "OH-010");
+    if !others.is_empty() {
+        // Of so many intervals some are wrong by chance, and other ones the next time.
+        let ids = others.join(",");
+        let again = [of_all.as_slice(), &["--only", &ids]].concat();
+        let (_, again) = report(directory.path(), &again);
+        others = surely_worse(&again, "delays");
     }
+    assert_eq!(others, [""; 0], "where no launch is timed");
 }
