@@ -131,3 +131,8 @@ macro_rules! list {
     };
 }
 ddi_tables! { list, }
+
+/// The README's example is compiled with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
