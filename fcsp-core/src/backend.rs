@@ -50,10 +50,10 @@ impl fmt::Display for Vendor {
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SharingMode {
-    /// One process at a time (NVIDIA without MPS, Intel): the lease is exclusive.
+    /// One process at a time: the lease is exclusive.
     #[default]
     Exclusive = 0,
-    /// Processes truly run together (NVIDIA under MPS, AMD).
+    /// Processes truly run together.
     Concurrent = 1,
 }
 
@@ -72,7 +72,8 @@ impl SharingMode {
 pub struct DeviceInfo {
     /// Vendor.
     pub vendor: Vendor,
-    /// Stable identity: `GPU-<uuid>` for NVIDIA, a PCI address elsewhere. Never an ordinal.
+    /// Stable identity, which the vendor's interfaces for programs and for tools share: a UUID or a PCI address, as the
+    /// vendor writes it. Never an ordinal.
     pub id: String,
     /// Name for people.
     pub name: String,
@@ -85,7 +86,7 @@ pub struct DeviceInfo {
 }
 
 /// A device's load as its vendor's management library reports it. For people, never for a control
-/// loop: vendors update it every 200–330 ms.
+/// loop: vendors update it some times a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Telemetry {
     /// Bytes in use on the whole device.
@@ -157,7 +158,7 @@ pub trait GpuBackend: Send + Sync {
     fn telemetry(&self, device_id: &str) -> Result<Telemetry, BackendError>;
 }
 
-/// A queue of a vendor (CUDA or HIP stream, Level Zero queue) as the core sees it: an opaque number
+/// A vendor's queue (a stream, a command queue, an immediate list) as the core sees it: an opaque number
 /// that is unique among the process's live queues on one device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct QueueId(pub u64);

@@ -49,7 +49,7 @@ pub use memory::MemoryAmount;
 pub use mode::{Fail, MemoryMode, Mode};
 pub use priority::{LowPriority, Priority, Weight};
 pub use profile::Profile;
-pub use resolve::{Note, Resolved, resolve};
+pub use resolve::{Limited, Note, Resolved, resolve};
 pub use share::Share;
 pub use sharing::Sharing;
 pub use unheeded::Unheeded;

@@ -9,8 +9,7 @@
 //!
 //! Asked before the program has a device, so one answer has to serve for all of them: the largest.
 
-use super::{EnvSettings, Limits, Mode, Policy, Share, Sharing, resolve};
-use crate::backend::{DeviceInfo, SharingMode, Vendor};
+use super::{EnvSettings, Limited, Limits, Mode, Policy, Share, Sharing, resolve};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -40,17 +39,13 @@ pub fn percent(tenant: &str, policy: Option<&Policy>, env: &EnvSettings) -> Opti
         if sharing == Some(Sharing::Exclusive) {
             return Share::WHOLE;
         }
-        let device = DeviceInfo {
-            vendor: Vendor::Nvidia,
-            id: id.to_owned(),
-            name: String::new(),
+        let device = Limited {
+            id,
+            ordinal,
+            // Compute does not depend on it.
             total_bytes: 0,
-            sharing: SharingMode::Concurrent,
-            simulated: false,
         };
-        resolve(tenant, ordinal, &device, policy, env)
-            .limits
-            .ceiling()
+        resolve(tenant, device, policy, env).limits.ceiling()
     });
     let largest = ceilings.max().unwrap_or(Share::WHOLE);
     let percent = largest.ppm().div_ceil(10_000).max(1);

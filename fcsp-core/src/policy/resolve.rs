@@ -14,7 +14,6 @@ use super::memory::show_bytes;
 use super::{
     EnvSettings, Fail, Limits, MemoryMode, Mode, Policy, Pools, Priority, Share, Unheeded,
 };
-use crate::backend::DeviceInfo;
 use std::fmt;
 
 /// Limits, and what an operator should know about how they came to be.
@@ -97,16 +96,27 @@ impl fmt::Display for Note {
     }
 }
 
-/// What `tenant` gets on `device`, which its program numbers `ordinal`. Pure.
+/// A device, as far as limits on it depend on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Limited<'a> {
+    /// Its identity, as in [`DeviceInfo::id`](crate::backend::DeviceInfo::id).
+    pub id: &'a str,
+    /// What the program numbers it.
+    pub ordinal: u32,
+    /// Device memory, bytes.
+    pub total_bytes: u64,
+}
+
+/// What `tenant` gets on `device`. Pure.
 pub fn resolve(
     tenant: &str,
-    ordinal: u32,
-    device: &DeviceInfo,
+    device: Limited<'_>,
     policy: Option<&Policy>,
     env: &EnvSettings,
 ) -> Resolved {
+    let ordinal = device.ordinal;
     let ordinal_key = ordinal.to_string();
-    let keys = [device.id.as_str(), ordinal_key.as_str()];
+    let keys = [device.id, ordinal_key.as_str()];
     let named = policy.and_then(|policy| policy.tenant(tenant));
     let mut notes = Vec::new();
 

@@ -1,23 +1,17 @@
 //! Tests of the order among policy, environment and defaults.
 
 use super::*;
-use crate::backend::{SharingMode, Vendor};
 use crate::policy::LowPriority;
 use proptest::prelude::*;
 use std::path::Path;
 
 const GIB: u64 = 1 << 30;
 
-fn device() -> DeviceInfo {
-    DeviceInfo {
-        vendor: Vendor::Nvidia,
-        id: "GPU-1".into(),
-        name: "some".into(),
-        total_bytes: 100 * GIB,
-        sharing: SharingMode::Exclusive,
-        simulated: true,
-    }
-}
+const DEVICE: Limited<'_> = Limited {
+    id: "GPU-1",
+    ordinal: 0,
+    total_bytes: 100 * GIB,
+};
 
 fn env(variables: &[(&str, &str)]) -> EnvSettings {
     let (settings, errors) = EnvSettings::read(
@@ -35,7 +29,7 @@ fn policy(text: &str) -> Policy {
 
 #[test]
 fn without_anything_there_are_no_limits() {
-    let resolved = resolve("a", 0, &device(), None, &EnvSettings::default());
+    let resolved = resolve("a", DEVICE, None, &EnvSettings::default());
     assert_eq!(
         resolved,
         Resolved {
@@ -57,7 +51,7 @@ fn the_environment_alone_is_taken_at_its_word() {
         ("BUD_BURST_MAX_PCT", "20"),
         ("FCSP_FAIL", "closed"),
     ]);
-    let limits = resolve("a", 0, &device(), None, &env).limits;
+    let limits = resolve("a", DEVICE, None, &env).limits;
     assert_eq!(limits.entitlement, Share::from_percent(25));
     assert_eq!(limits.quota_bytes, Some(50 * GIB));
     assert_eq!(limits.memory_mode, MemoryMode::Soft);
@@ -80,7 +74,7 @@ fn a_named_tenant_can_lower_its_limits() {
         ("BUD_ISOLATION_MODE", "strict"),
         ("BUD_BURST_MAX_PCT", "5"),
     ]);
-    let resolved = resolve("a", 0, &device(), Some(&policy(NAMED)), &env);
+    let resolved = resolve("a", DEVICE, Some(&policy(NAMED)), &env);
     assert_eq!(resolved.notes, []);
     assert_eq!(resolved.limits.entitlement, Share::from_percent(10));
     assert_eq!(resolved.limits.quota_bytes, Some(GIB));
@@ -98,7 +92,7 @@ fn a_named_tenant_cannot_raise_its_limits() {
         ("BUD_ISOLATION_MODE", "none"),
         ("BUD_BURST_MAX_PCT", "50"),
     ]);
-    let resolved = resolve("a", 0, &device(), Some(&policy(NAMED)), &env);
+    let resolved = resolve("a", DEVICE, Some(&policy(NAMED)), &env);
     assert_eq!(resolved.limits.entitlement, Share::from_percent(25));
     assert_eq!(resolved.limits.quota_bytes, Some(6 * GIB));
     assert_eq!(resolved.limits.memory_mode, MemoryMode::Hard);
@@ -118,7 +112,7 @@ fn a_named_tenant_cannot_raise_its_priority() {
     let low = env(&[("CUDA_TASK_PRIORITY", "1")]);
     let with = |priority: &str, env: &EnvSettings| {
         let text = format!("low_priority = \"pause\"\n[[tenant]]\nname = \"a\"\n{priority}");
-        resolve("a", 0, &device(), Some(&policy(&text)), env)
+        resolve("a", DEVICE, Some(&policy(&text)), env)
     };
     let open = with("", &high);
     assert_eq!(open.limits.priority, Priority::Normal);
@@ -140,7 +134,7 @@ fn a_named_tenant_cannot_raise_its_priority() {
         (lowered.priority, lowered.weight.number()),
         (Priority::Low, 3)
     );
-    let unnamed = resolve("b", 0, &device(), Some(&policy(NAMED)), &high);
+    let unnamed = resolve("b", DEVICE, Some(&policy(NAMED)), &high);
     assert_eq!(
         (unnamed.limits.priority, unnamed.notes),
         (Priority::High, vec![])
@@ -150,14 +144,7 @@ fn a_named_tenant_cannot_raise_its_priority() {
 #[test]
 fn a_strict_tenant_cannot_shed_its_ceiling_by_asking_for_nothing() {
     let policy = policy("[[tenant]]\nname = \"a\"\ncompute = 25\nmode = \"strict\"\n");
-    let limits = resolve(
-        "a",
-        0,
-        &device(),
-        Some(&policy),
-        &env(&[("BUD_SM_LIMIT", "0")]),
-    )
-    .limits;
+    let limits = resolve("a", DEVICE, Some(&policy), &env(&[("BUD_SM_LIMIT", "0")])).limits;
     assert_eq!(
         (limits.mode, limits.entitlement),
         (Mode::Strict, Share::from_percent(25))
@@ -167,14 +154,14 @@ fn a_strict_tenant_cannot_shed_its_ceiling_by_asking_for_nothing() {
 #[test]
 fn a_tenant_that_is_not_named_has_the_file_for_defaults_only() {
     let policy = policy("mode = \"none\"\nmemory_mode = \"soft\"\nfail = \"closed\"\n");
-    let limits = resolve("x", 0, &device(), Some(&policy), &EnvSettings::default()).limits;
+    let limits = resolve("x", DEVICE, Some(&policy), &EnvSettings::default()).limits;
     assert_eq!(
         (limits.mode, limits.memory_mode),
         (Mode::None, MemoryMode::Soft)
     );
     assert_eq!(limits.fail, Fail::Closed);
     let asked = env(&[("BUD_ISOLATION_MODE", "balanced"), ("BUD_SM_LIMIT", "90")]);
-    let limits = resolve("x", 0, &device(), Some(&policy), &asked).limits;
+    let limits = resolve("x", DEVICE, Some(&policy), &asked).limits;
     assert_eq!(
         (limits.mode, limits.entitlement),
         (Mode::Balanced, Share::from_percent(90))
@@ -184,13 +171,7 @@ fn a_tenant_that_is_not_named_has_the_file_for_defaults_only() {
 #[test]
 fn closed_cannot_be_opened_by_anybodys_environment() {
     let policy = policy("fail = \"closed\"\n");
-    let resolved = resolve(
-        "x",
-        0,
-        &device(),
-        Some(&policy),
-        &env(&[("FCSP_FAIL", "open")]),
-    );
+    let resolved = resolve("x", DEVICE, Some(&policy), &env(&[("FCSP_FAIL", "open")]));
     assert_eq!(resolved.limits.fail, Fail::Closed);
     assert_eq!(resolved.notes.len(), 1);
 }
@@ -199,11 +180,19 @@ fn closed_cannot_be_opened_by_anybodys_environment() {
 fn the_policys_division_of_a_device_is_everybodys() {
     let policy = policy("[device.\"0\"]\nmode = \"none\"\npools = { floor = 100 }\n");
     let asked = env(&[("BUD_TENANT_FLOOR_PCT", "10")]);
-    let resolved = resolve("x", 0, &device(), Some(&policy), &asked);
+    let resolved = resolve("x", DEVICE, Some(&policy), &asked);
     assert_eq!(resolved.limits.pools.floor, Share::WHOLE);
     assert_eq!(resolved.limits.mode, Mode::None);
     assert_eq!(resolved.notes, [Note::PoolsFromPolicy]);
-    let elsewhere = resolve("x", 1, &device(), Some(&policy), &asked);
+    let elsewhere = resolve(
+        "x",
+        Limited {
+            ordinal: 1,
+            ..DEVICE
+        },
+        Some(&policy),
+        &asked,
+    );
     assert_eq!(elsewhere.limits.pools.floor, Share::from_percent(10));
     assert_eq!(elsewhere.notes, []);
 }
@@ -211,7 +200,7 @@ fn the_policys_division_of_a_device_is_everybodys() {
 #[test]
 fn strict_without_compute_is_balanced_and_says_so() {
     let asked = env(&[("BUD_ISOLATION_MODE", "strict")]);
-    let resolved = resolve("x", 0, &device(), None, &asked);
+    let resolved = resolve("x", DEVICE, None, &asked);
     assert_eq!(resolved.limits.mode, Mode::Balanced);
     assert_eq!(resolved.notes, [Note::StrictWithoutCompute]);
 }
@@ -223,7 +212,7 @@ fn an_adaptive_tenant_can_be_given_a_maximum() {
             ("BUD_ISOLATION_MODE", mode),
             ("BUD_ADAPTIVE_SM_MAX_BURST_PCT", most),
         ]);
-        let resolved = resolve("x", 0, &device(), None, &asked);
+        let resolved = resolve("x", DEVICE, None, &asked);
         (resolved.limits.burst_max.ppm() / 10_000, resolved.notes)
     };
     // Floor and shared pool give 60 %.
@@ -240,7 +229,7 @@ fn an_adaptive_tenant_can_be_given_a_maximum() {
 #[test]
 fn a_variable_without_effect_is_noted() {
     let asked = env(&[("BUD_OBSERVER_INTERVAL_US", "2000")]);
-    let notes = resolve("x", 0, &device(), None, &asked).notes;
+    let notes = resolve("x", DEVICE, None, &asked).notes;
     assert_eq!(
         notes[0].to_string(),
         "BUD_OBSERVER_INTERVAL_US is set and has no effect: the observer is woken by what happens \
@@ -271,9 +260,9 @@ fn the_three_profiles_of_the_documentation_resolve() {
         ));
         let compute = env(&[("BUD_SM_LIMIT", "30")]);
         for limits in [
-            resolve("x", 0, &device(), None, &asked).limits,
-            resolve("x", 0, &device(), Some(&whole), &compute).limits,
-            resolve("x", 0, &device(), Some(&of_tenant), &EnvSettings::default()).limits,
+            resolve("x", DEVICE, None, &asked).limits,
+            resolve("x", DEVICE, Some(&whole), &compute).limits,
+            resolve("x", DEVICE, Some(&of_tenant), &EnvSettings::default()).limits,
         ] {
             assert_eq!(limits.mode.word(), mode);
             assert_eq!(limits.pools.floor, Share::from_percent(floor));
@@ -299,7 +288,7 @@ proptest! {
             ("BUD_SM_LIMIT", compute_text.as_str()),
             ("BUD_MEMORY_LIMIT", memory_text.as_str()),
         ]);
-        let limits = resolve("a", ordinal, &device(), Some(&policy), &asked).limits;
+        let limits = resolve("a", Limited { ordinal, ..DEVICE }, Some(&policy), &asked).limits;
         let lowered = if compute_asked == 0 { compute } else { compute.min(compute_asked) };
         prop_assert_eq!(limits.entitlement, Share::from_percent(lowered));
         prop_assert_eq!(limits.quota_bytes, Some(memory.min(memory_asked) * GIB));

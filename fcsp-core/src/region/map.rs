@@ -95,7 +95,7 @@ impl Region {
         })
     }
 
-    /// Notes how the processes that attach through this value share the device. MPS may have been started
+    /// Notes how the processes that attach through this value share the device. It may have come to run them together
     /// since the region was made.
     pub fn used_as(mut self, sharing: SharingMode) -> Self {
         // Not lowered here: others may still run under it, and each slot says whether its process does.

@@ -1,8 +1,7 @@
 //! Whether the programs on a device run together now, or take turns, and what decides it.
 //!
 //! Three things must agree before programs run together: the policy allows it, the device can do it,
-//! and every process on it can. On NVIDIA the last two are one: a process runs beside others if it is
-//! a client of MPS, and whether it is was settled when it started. One process that is not keeps the
+//! and every process on it can. Where that is settled for each process when it starts, one that cannot keeps the
 //! whole device to turns, because the driver would cut it off in the middle of the others' work; when
 //! it ends, the others run together again. So nothing is stored that would have to be put right
 //! afterwards: the answer is read from the slots each time.

@@ -36,8 +36,8 @@ impl SegmentState {
     }
 }
 
-/// True if segment number `a` is `b` or later. Numbers wrap; the device compares in the same way
-/// (`CU_STREAM_WAIT_VALUE_GEQ`: `(int32_t)(*address - value) >= 0`, cuda.h 13.0).
+/// True if segment number `a` is `b` or later. Numbers wrap. A queue that waits comes to the same end, or a thread
+/// waits in its place: [`StreamGate::wait`](crate::backend::StreamGate::wait).
 #[inline]
 pub const fn reached(a: u32, b: u32) -> bool {
     a.wrapping_sub(b) as i32 >= 0

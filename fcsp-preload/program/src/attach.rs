@@ -5,7 +5,9 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use fcsp_core::ledger::live::LiveMap;
-use fcsp_core::policy::{EnvSettings, Fail, Limits, Policy, PolicyError, resolve, tenant_name};
+use fcsp_core::policy::{
+    EnvSettings, Fail, Limited, Limits, Policy, PolicyError, resolve, tenant_name,
+};
 use fcsp_core::region::{Attachment, Region, existing_run_dir, liveness, run_dir, scan, sharing};
 use fcsp_core::sched::observer::Bench;
 use fcsp_core::sched::producer::Producer;
@@ -57,10 +59,14 @@ pub fn make<D: Driver>(
     steps.done("region");
     let policy = current_policy(&region, policy)?;
     let tenant = env.tenant.clone().unwrap_or_else(tenant_name::from_process);
+    let device = region.device();
     let resolved = resolve(
         &tenant,
-        ordinal as u32,
-        &region.device(),
+        Limited {
+            id: &device.id,
+            ordinal: ordinal as u32,
+            total_bytes: device.total_bytes,
+        },
         policy.as_ref(),
         &env,
     );

@@ -6,7 +6,6 @@ use core::ffi::CStr;
 use cuda_sys::{nvmlDevice_t, nvmlMemory_v2_t, nvmlReturn_t};
 use fcsp_program::info::tenant::{self, Described, View, visible_place};
 
-use crate::driver::Cuda;
 use crate::hooks::nvml;
 
 /// `NVML_DEVICE_UUID_V2_BUFFER_SIZE` in nvml.h 13.0.
@@ -23,7 +22,7 @@ pub fn view_of(handle: nvmlDevice_t) -> Option<View> {
     }
     // SAFETY: the library ended it with a NUL.
     let id = unsafe { CStr::from_ptr(text.as_ptr()) }.to_str().ok()?;
-    tenant::view_of::<Cuda>(id, || {
+    tenant::view_of(id, || {
         Some(Described {
             total_bytes: total_bytes(handle)?,
             ordinal: ordinal(id, handle)?,

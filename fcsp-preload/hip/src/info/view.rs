@@ -7,7 +7,6 @@ use rocm_smi_sys::{
     rsmi_status_t,
 };
 
-use crate::driver::Hip;
 use crate::hooks::{amdsmi, rsmi};
 
 /// Where a device is: its address on the bus, and which partition of that device it is.
@@ -108,7 +107,7 @@ fn unique_id_of(index: u32) -> Option<[u8; 16]> {
 /// The view of the device with that index of ROCm SMI's.
 pub fn of_index(index: u32) -> Option<View> {
     let id = id_of_index(index)?;
-    tenant::view_of::<Hip>(&id, || {
+    tenant::view_of(&id, || {
         let mut bytes = 0;
         let kind = rsmi_memory_type_t::RSMI_MEM_TYPE_VRAM;
         // SAFETY: the library writes a number there, or fails.
@@ -138,7 +137,7 @@ pub fn of_handle(handle: amdsmi_processor_handle) -> Option<View> {
         return None;
     }
     let id = Place::of(number).id();
-    tenant::view_of::<Hip>(&id, || {
+    tenant::view_of(&id, || {
         let mut bytes = 0;
         let kind = amdsmi_memory_type_t::AMDSMI_MEM_TYPE_VRAM;
         // SAFETY: the library writes a number there, or fails.

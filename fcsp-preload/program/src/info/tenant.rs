@@ -12,8 +12,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use fcsp_core::backend::{DeviceInfo, SharingMode};
-use fcsp_core::policy::{EnvSettings, Policy, resolve, tenant_name};
+use fcsp_core::policy::{EnvSettings, Limited, Policy, resolve, tenant_name};
 use fcsp_core::region::layout::Tenant;
 use fcsp_core::region::{Region, TenantIndex, list, run_dir, scan, tenant};
 use fcsp_core::sync;
@@ -98,18 +97,15 @@ pub struct Described {
 }
 
 /// The view of the device with that identity; `describe` asks the management library about it.
-pub fn view_of<D: Driver>(id: &str, describe: impl FnOnce() -> Option<Described>) -> Option<View> {
+pub fn view_of(id: &str, describe: impl FnOnce() -> Option<Described>) -> Option<View> {
     if let Some(device) = device::by_id(id) {
         return Some(View::Attached(device));
     }
-    watched::<D>(id, describe).map(View::Watched)
+    watched(id, describe).map(View::Watched)
 }
 
 /// The entry of a device, made if it is new.
-fn watched<D: Driver>(
-    id: &str,
-    describe: impl FnOnce() -> Option<Described>,
-) -> Option<&'static Watched> {
+fn watched(id: &str, describe: impl FnOnce() -> Option<Described>) -> Option<&'static Watched> {
     let tenant = own_tenant();
     let mut made: *mut Watched = ptr::null_mut();
     let mut describe = Some(describe);
@@ -117,7 +113,7 @@ fn watched<D: Driver>(
         let mut here = place.load(Ordering::Acquire);
         if here.is_null() {
             if made.is_null() {
-                made = Box::into_raw(Box::new(Watched::new::<D>(tenant, id, describe.take()?()?)));
+                made = Box::into_raw(Box::new(Watched::new(tenant, id, describe.take()?()?)));
             }
             // Release publishes the entry; a thread that was faster may have made the same one.
             here = place
@@ -135,24 +131,15 @@ fn watched<D: Driver>(
 }
 
 impl Watched {
-    fn new<D: Driver>(tenant: &OwnTenant, id: &str, described: Described) -> Self {
-        let info = DeviceInfo {
-            vendor: D::VENDOR,
-            id: id.to_owned(),
-            name: String::new(),
+    fn new(tenant: &OwnTenant, id: &str, described: Described) -> Self {
+        let device = Limited {
+            id,
+            ordinal: described.ordinal,
             total_bytes: described.total_bytes,
-            sharing: SharingMode::Exclusive,
-            simulated: false,
         };
-        let resolved = resolve(
-            &tenant.name,
-            described.ordinal,
-            &info,
-            tenant.policy.as_ref(),
-            &tenant.env,
-        );
+        let resolved = resolve(&tenant.name, device, tenant.policy.as_ref(), &tenant.env);
         Self {
-            id: info.id,
+            id: id.to_owned(),
             quota_bytes: resolved.limits.quota_bytes.filter(|_| !tenant.unclaimed),
             region: AtomicPtr::new(ptr::null_mut()),
             looked_ns: AtomicU64::new(0),

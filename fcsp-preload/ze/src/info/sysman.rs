@@ -117,7 +117,7 @@ fn id_of(device: zes_device_handle_t) -> Option<String> {
 pub(super) fn view_of(device: zes_device_handle_t) -> Option<View> {
     let described = described(device)?;
     let id = uuid_text(&described.core.uuid.id);
-    tenant::view_of::<Ze>(&id, || {
+    tenant::view_of(&id, || {
         // The number it has in the core interface, if the program has begun with that; else settings by number hold for
         // the first.
         let known = (0..DEVICES_MAX)
