@@ -23,7 +23,7 @@ pub const PAGE_BYTES: usize = 4096;
 /// `"FCSPRGN\0"` read as a little-endian word.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"FCSPRGN\0");
 /// Raised whenever the meaning of a field changes; a region of another version is refused.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 /// Tenants one device can have at a time.
 pub const TENANTS_MAX: usize = 128;
 /// Processes one device can have at a time. The ledger's tag holds a slot in 10 bits.
@@ -37,7 +37,7 @@ pub const LANES: usize = 64;
 pub const SEGMENTS: usize = 32;
 /// Longest tenant name in bytes.
 pub const TENANT_NAME_MAX: usize = 64;
-/// Longest device identity in bytes (`GPU-` and a UUID for NVIDIA, a PCI address elsewhere).
+/// Longest device identity in bytes: room for a UUID or a PCI address, and what a vendor puts around it.
 pub const DEVICE_ID_MAX: usize = 64;
 /// Longest device name in bytes.
 pub const DEVICE_NAME_MAX: usize = 96;
@@ -240,10 +240,9 @@ pub struct Slot {
     pub start_ticks: AtomicU64,
     /// First 16 bytes of the command's name.
     pub command: Text<2>,
-    /// 1 if the process cannot run at the same time as others (on NVIDIA: it is no client of MPS).
+    /// 1 if the process cannot run at the same time as others, though the device can.
     pub takes_turns: AtomicU32,
-    /// Percent of the device that the process can use at all, while it runs beside others (on NVIDIA: its
-    /// active-thread percentage); 0 is all of it.
+    /// Percent of the device that the process can use at all, while it runs beside others; 0 is all of it.
     pub partition_percent: AtomicU32,
     /// A robust futex held by a thread of the process: the kernel marks it however the process ends.
     pub robust: Line<RobustWord>,
@@ -329,6 +328,9 @@ pub struct SlotQueue {
     /// When it last submitted work that other devices take part in, nanoseconds of `CLOCK_MONOTONIC`; 0 if it
     /// never did while gated.
     pub collective_ns: AtomicU64,
+    /// When a thread last looked and the device was not done, where only threads can tell, nanoseconds of
+    /// `CLOCK_MONOTONIC`; 0 if none ever did.
+    pub looked_ns: AtomicU64,
 }
 
 /// What the arbiter keeps about a process.
@@ -363,7 +365,7 @@ pub struct Cell {
 #[repr(C, align(4096))]
 #[derive(Debug)]
 pub struct GatePage {
-    /// Segments up to this number may run. Streams wait for it on the device.
+    /// Segments up to this number may run. Queues wait for it on the device, or threads in their place.
     pub grant: Line<AtomicU32>,
     /// Newest segment finished on each lane; written by the device.
     pub done: [DeviceWord; LANES],

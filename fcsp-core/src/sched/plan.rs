@@ -66,6 +66,8 @@ pub struct ProcessView {
     pub synced: u32,
     /// Times a thread of it had to wait for room, so far.
     pub blocked: u32,
+    /// When a thread of it last looked and the device was not done, where only threads can tell; 0 for never.
+    pub looked_ns: u64,
     /// Threads of it sleep, and look meanwhile whether the device is done.
     pub looks: bool,
     /// Threads of it wait for grants in place of its queues.

@@ -126,6 +126,7 @@ fn read_process(found: SlotRef<'_>, now_ns: u64) -> ProcessView {
         gated: slot.gate.gated.load(Ordering::Relaxed) != 0,
         synced: slot.queue.synced.load(Ordering::Relaxed),
         blocked: slot.queue.blocked.load(Ordering::Relaxed),
+        looked_ns: slot.queue.looked_ns.load(Ordering::Relaxed),
         looks: slot.queue.sleepers.load(Ordering::Relaxed) != 0,
         threads_wait: slot.queue.threads_wait.load(Ordering::Relaxed) != 0,
         handover_ns: slot.queue.handover_ns.load(Ordering::Relaxed),

@@ -28,6 +28,10 @@ impl Arbiter {
             .iter()
             .any(|p| p.slot != turn.slot && p.has_work());
         let before = plan.retire.len();
+        if is_watched(process, 0) {
+            turn.note_looks(now, process);
+        }
+        let unused_ns = turn.unused_ns(now, process);
         let mut given_up = false;
         // What is over now takes so long by the device's own clock; nothing if that is not known of all of it.
         let (mut work_ns, mut timed_ns) = (0, Some(0));
@@ -73,11 +77,17 @@ impl Arbiter {
                     }
                 }
             }
-            let is_timed =
-                verdict == Verdict::Finished && segment.done && is_timed(process, segment);
+            // What fills still, and what only threads that do not look can tell to be over, is not known to run for long.
+            let fills = segment.state == SegmentState::Open;
+            let is_told = match verdict {
+                Verdict::Finished => segment.done,
+                Verdict::GivenUp => fills || segment.state == SegmentState::Watched,
+                Verdict::Ended | Verdict::Pending => false,
+            };
+            let is_timed = is_told && is_timed(process, segment);
             ends_ns = ended_ns(ends_ns, account, segment);
             // Complete before it began, it kept the device busy until its end.
-            let takes_ns = match has_gaps {
+            let takes_ns = match has_gaps || fills {
                 true => segment.predicted_ns,
                 false => now.saturating_sub(turn.segment_started_ns),
             };
@@ -108,14 +118,18 @@ impl Arbiter {
                 Some(_) if is_drained => now - ends_ns.max(turn.looked_ns).min(now),
                 _ => 0,
             };
-            idle_ns = turn.settle(now, timed_ns, unseen_ns);
+            idle_ns = turn.settle(now, timed_ns, unused_ns, unseen_ns);
             turn.is_contended = others_wait;
             if with_gaps {
                 account.learn_bound(over_ns, now.saturating_sub(began_ns));
             }
             turn.learn_length(now, is_drained, account);
         }
-        turn.looked_ns = now;
+        if is_watched(process, plan.retire.len() - before) {
+            turn.note_looks(now, process);
+        } else {
+            turn.looked_ns = now;
+        }
         if let Some(tenant) = self.tenants.get_mut(&turn.tenant) {
             tenant.work_ns += work_ns;
             tenant.refund(idle_ns);
@@ -187,14 +201,39 @@ impl Turn {
         running == 0 || complete_ns > running / 8
     }
 
+    /// Only threads of the program can tell whether the device is done: their looks count, and not ours.
+    fn note_looks(&mut self, now: u64, process: &ProcessView) {
+        self.looked_ns = self.looked_ns.max(process.looked_ns.min(now));
+    }
+
+    /// For how long the device had nothing of the turn to do before its oldest segment began, since something was retired last.
+    fn unused_ns(&self, now: u64, process: &ProcessView) -> u64 {
+        let Some(oldest) = process.granted_segments().next() else {
+            return 0;
+        };
+        // A thread that waited in its queue's place says when it goes on, which it has not yet.
+        let sleeps = process.threads_wait
+            && oldest.state == SegmentState::Open
+            && oldest.opened_ns < self.started_ns;
+        let begins_ns = if sleeps {
+            now
+        } else {
+            oldest.opened_ns.min(now)
+        };
+        begins_ns.saturating_sub(self.settled_to_ns)
+    }
+
     /// How much of the time since something was retired last is not to be paid for: the device was done for `unseen_ns`
-    /// before anybody looked, and as far as nobody was kept from it, it waited for the program. `timed_ns` is what was
-    /// retired now.
-    fn settle(&mut self, now: u64, timed_ns: Option<u64>, unseen_ns: u64) -> u64 {
+    /// before anybody looked, and as far as nobody was kept from it, it waited for the program: for `unused_ns` before anything
+    /// was there, and beyond `timed_ns`, what was retired now.
+    fn settle(&mut self, now: u64, timed_ns: Option<u64>, unused_ns: u64, unseen_ns: u64) -> u64 {
         let elapsed_ns = now.saturating_sub(self.settled_to_ns);
         self.settled_to_ns = now;
-        let timed_ns = timed_ns.filter(|_| !self.is_contended);
-        let waited_ns = timed_ns.map_or(0, |timed_ns| elapsed_ns.saturating_sub(timed_ns));
+        let waited_ns = match timed_ns {
+            _ if self.is_contended => 0,
+            Some(timed_ns) => elapsed_ns.saturating_sub(timed_ns),
+            None => unused_ns,
+        };
         waited_ns.max(unseen_ns).min(elapsed_ns)
     }
 
@@ -285,6 +324,12 @@ impl Tuning {
             }
         }
     }
+}
+
+/// Whether threads of the program tell when the oldest granted segment but for `retired` is over.
+fn is_watched(process: &ProcessView, retired: usize) -> bool {
+    let oldest = process.granted_segments().nth(retired);
+    oldest.is_some_and(|it| it.state == SegmentState::Watched)
 }
 
 /// When a segment was over that could begin at `begins_ns`, at the latest: its last submission came when it came. What the

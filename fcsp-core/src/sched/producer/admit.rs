@@ -310,6 +310,8 @@ impl Producer {
         let Some(oldest) = state.watches.oldest() else {
             return ROOM_WAIT;
         };
+        // Relaxed: a hint, read beside the done words.
+        self.slot.queue.looked_ns.store(now_ns(), Ordering::Relaxed);
         let segment = self.segment(oldest);
         let granted = segment.granted_ns.load(Ordering::Relaxed);
         let end = granted + segment.predicted_ns.load(Ordering::Relaxed);

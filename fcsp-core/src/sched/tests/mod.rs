@@ -7,6 +7,7 @@ mod classes;
 mod collectives;
 mod device;
 mod fairness;
+mod looks;
 mod priorities;
 mod programs;
 mod properties;

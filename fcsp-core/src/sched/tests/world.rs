@@ -307,6 +307,7 @@ impl Process {
                 gated: true,
                 synced: 0,
                 blocked: 0,
+                looked_ns: 0,
                 looks: false,
                 threads_wait: false,
                 handover_ns: 0,

@@ -58,6 +58,7 @@ fn process(slot: usize, segments: u32) -> ProcessView {
         gated: true,
         synced: 0,
         blocked: 0,
+        looked_ns: 0,
         looks: false,
         threads_wait: false,
         handover_ns: us(160),
