@@ -11,6 +11,7 @@ use hip_sys::{
 };
 
 use crate::memory;
+use crate::since_7::fn_types as since_7;
 
 /// What the graph does has changed, or may have.
 fn changed(exec: hipGraphExec_t, result: hipError_t) -> hipError_t {
@@ -18,14 +19,15 @@ fn changed(exec: hipGraphExec_t, result: hipError_t) -> hipError_t {
     result
 }
 
-/// One handler a line: name, the driver's function, arguments, of which `exec` is the graph.
+/// Where the functions' types are; then one handler a line: name, the driver's function, arguments, of which `exec` is the
+/// graph.
 macro_rules! changes {
-    ($($name:ident: $real:ident(exec: hipGraphExec_t, $($arg:ident: $ty:ty),*);)*) => {$(
+    ($types:ident: $($name:ident: $real:ident(exec: hipGraphExec_t, $($arg:ident: $ty:ty),*);)*) => {$(
         /// # Safety
         ///
         #[doc = concat!("As `", stringify!($real), "`.")]
         #[allow(clippy::too_many_arguments, reason = "the driver's")]
-        pub unsafe fn $name(real: fn_types::$real, exec: hipGraphExec_t, $($arg: $ty),*) -> hipError_t {
+        pub unsafe fn $name(real: $types::$real, exec: hipGraphExec_t, $($arg: $ty),*) -> hipError_t {
             // SAFETY: the program's own call, passed on.
             changed(exec, unsafe { real(exec, $($arg),*) })
         }
@@ -33,6 +35,7 @@ macro_rules! changes {
 }
 
 changes! {
+    fn_types:
     update: hipGraphExecUpdate(exec: hipGraphExec_t, graph: hipGraph_t, node: *mut hipGraphNode_t, result: *mut hipGraphExecUpdateResult);
     set_kernel: hipGraphExecKernelNodeSetParams(exec: hipGraphExec_t, node: hipGraphNode_t, params: *const hipKernelNodeParams);
     set_copy: hipGraphExecMemcpyNodeSetParams(exec: hipGraphExec_t, node: hipGraphNode_t, params: *mut hipMemcpy3DParms);
@@ -45,6 +48,12 @@ changes! {
     set_child: hipGraphExecChildGraphNodeSetParams(exec: hipGraphExec_t, node: hipGraphNode_t, child: hipGraph_t);
     set_node: hipGraphExecNodeSetParams(exec: hipGraphExec_t, node: hipGraphNode_t, params: *mut hipGraphNodeParams);
     enable: hipGraphNodeSetEnabled(exec: hipGraphExec_t, node: hipGraphNode_t, enabled: c_uint);
+}
+
+changes! {
+    since_7:
+    set_signal: hipGraphExecExternalSemaphoresSignalNodeSetParams(exec: hipGraphExec_t, node: hipGraphNode_t, params: *const c_void);
+    set_wait: hipGraphExecExternalSemaphoresWaitNodeSetParams(exec: hipGraphExec_t, node: hipGraphNode_t, params: *const c_void);
 }
 
 /// # Safety

@@ -274,6 +274,10 @@ fcsp_preload::hooks! {
     account hipLibraryUnload => communication::unload_library, "gives back what code took";
     gate hipMemcpy3DPeer => transfer::copy::deep_peer::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
     gate hipMemcpy3DPeerAsync => transfer::copy::deep_peer_async::<false>, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate hipMemcpyBatchAsync => transfer::batch::linear, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate hipMemcpy3DBatchAsync => transfer::batch::boxes, unless unnoticed, "gated if large and inside the device; else it may wait, depending on the kinds of memory";
+    gate hipGraphExecExternalSemaphoresSignalNodeSetParams => graph::set_signal, "the graph's cost is learnt anew";
+    gate hipGraphExecExternalSemaphoresWaitNodeSetParams => graph::set_wait, "the graph's cost is learnt anew";
     gate hipMemsetD2D8 => transfer::fill::d2d8::<false>, unless passes, "a large fill takes device time";
     gate hipMemsetD2D8Async => transfer::fill::d2d8_async::<false>, unless passes, "a large fill takes device time";
     gate hipMemsetD2D16 => transfer::fill::d2d16::<false>, unless passes, "a large fill takes device time";
@@ -323,6 +327,14 @@ fcsp_preload::hooks! {
     virtualize amdsmi_get_gpu_memory_usage => info::amd_smi::used, "the tenant's quota is the whole device";
     virtualize amdsmi_get_gpu_busy_percent => info::amd_smi::busy, "the tenant's use of what it may have now";
     virtualize amdsmi_get_gpu_activity => info::amd_smi::activity, "the tenant's use of what it may have now";
+    virtualize amdsmi_get_gpu_vram_info => info::amd_smi::vram_info, "the tenant's quota is the whole device, in versions 26 and 27";
+    virtualize amdsmi_get_gpu_process_list => info::amd_processes::list, "the tenant's own processes only, in versions 26 and 27";
+    virtualize amdsmi_get_gpu_process_list_by_pid => info::amd_processes::list_by_pid, "the tenant's own processes only, in versions 26 and 27";
+    virtualize amdsmi_get_gpu_compute_process_info => info::amd_processes::compute, "the tenant's own processes only";
+    virtualize amdsmi_get_gpu_compute_process_info_by_pid => info::amd_processes::compute_of, "the tenant's own processes only";
 
+    forward amdsmi_get_lib_version, "tells how structures are laid out";
+    forward amdsmi_get_socket_handles, "finds the devices";
+    forward amdsmi_get_processor_handles, "finds the devices";
     forward amdsmi_get_gpu_bdf_id, "finds the handle's device";
 }

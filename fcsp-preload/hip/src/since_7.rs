@@ -2,7 +2,7 @@
 //! in hip_runtime_api.h 7.2.4 (Debian's `libamdhip64-dev` 7.2.4-1~exp2). All other structures that are read here lie there as in
 //! the bindings' 6.4.3, the record layouts of both headers compared: so version 7 is of the family of 6.
 //!
-//! Not declared: `hipMemcpyBatchAsync` and `hipMemcpy3DBatchAsync`, whose arguments have changed within version 7.
+//! `hipMemcpyBatchAsync` and `hipMemcpy3DBatchAsync` are there since 7.1, with the same arguments there as in 7.2.
 
 #![allow(
     non_camel_case_types,
@@ -10,7 +10,7 @@
     reason = "the vendor's spellings"
 )]
 
-use core::ffi::{c_int, c_uint};
+use core::ffi::{c_int, c_uint, c_void};
 
 use hip_sys::{dim3, hipArray_t, hipExtent, hipPitchedPtr, hipPos, hipStream_t};
 
@@ -66,6 +66,58 @@ pub struct hipMemcpy3DPeerParms {
     pub extent: hipExtent,
 }
 
+/// `hipMemcpy3DOperand`: an address or an array, and where it begins.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct hipMemcpy3DOperand {
+    kind: c_int,
+    place: *mut c_void,
+    more: [usize; 3],
+}
+
+impl hipMemcpy3DOperand {
+    /// `hipMemcpyOperandTypePointer`.
+    const POINTER: c_int = 1;
+
+    /// The address, unless it is an array.
+    pub fn address(&self) -> Option<*mut c_void> {
+        (self.kind == Self::POINTER).then_some(self.place)
+    }
+}
+
+/// `hipMemcpy3DBatchOp`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct hipMemcpy3DBatchOp {
+    /// The source.
+    pub src: hipMemcpy3DOperand,
+    /// The destination.
+    pub dst: hipMemcpy3DOperand,
+    /// How much.
+    pub extent: hipExtent,
+    order: c_int,
+    flags: c_uint,
+}
+
+#[cfg(test)]
+impl hipMemcpy3DBatchOp {
+    /// A copy from nowhere to an array.
+    pub fn from_pointer_to_array(extent: hipExtent) -> Self {
+        let operand = |kind| hipMemcpy3DOperand {
+            kind,
+            place: core::ptr::null_mut(),
+            more: [0; 3],
+        };
+        Self {
+            src: operand(hipMemcpy3DOperand::POINTER),
+            dst: operand(hipMemcpy3DOperand::POINTER + 1),
+            extent,
+            order: 0,
+            flags: 0,
+        }
+    }
+}
+
 // Sizes and places in hip_runtime_api.h 7.2.4, as clang lays them out.
 const _: () = {
     assert!(size_of::<hipLaunchConfig_t>() == 56);
@@ -74,6 +126,10 @@ const _: () = {
     assert!(core::mem::offset_of!(HIP_LAUNCH_CONFIG, hStream) == 32);
     assert!(size_of::<hipMemcpy3DPeerParms>() == 168);
     assert!(core::mem::offset_of!(hipMemcpy3DPeerParms, extent) == 144);
+    assert!(size_of::<hipMemcpy3DOperand>() == 40);
+    assert!(core::mem::offset_of!(hipMemcpy3DOperand, place) == 8);
+    assert!(size_of::<hipMemcpy3DBatchOp>() == 112);
+    assert!(core::mem::offset_of!(hipMemcpy3DBatchOp, extent) == 80);
 };
 
 /// What bindings have for each function: a type, and a macro that hands its signature to a callback. Types are named from
@@ -115,6 +171,10 @@ declare! {$
     fn hipLibraryUnload(library: *mut ::core::ffi::c_void);
     fn hipMemcpy3DPeer(what: *mut crate::since_7::hipMemcpy3DPeerParms);
     fn hipMemcpy3DPeerAsync(what: *mut crate::since_7::hipMemcpy3DPeerParms, stream: ::hip_sys::hipStream_t);
+    fn hipMemcpyBatchAsync(to: *mut *mut ::core::ffi::c_void, from: *mut *mut ::core::ffi::c_void, sizes: *mut usize, count: usize, attributes: *mut ::core::ffi::c_void, attribute_indices: *mut usize, attribute_count: usize, failed: *mut usize, stream: ::hip_sys::hipStream_t);
+    fn hipMemcpy3DBatchAsync(count: usize, list: *mut crate::since_7::hipMemcpy3DBatchOp, failed: *mut usize, flags: ::core::ffi::c_ulonglong, stream: ::hip_sys::hipStream_t);
+    fn hipGraphExecExternalSemaphoresSignalNodeSetParams(exec: ::hip_sys::hipGraphExec_t, node: ::hip_sys::hipGraphNode_t, params: *const ::core::ffi::c_void);
+    fn hipGraphExecExternalSemaphoresWaitNodeSetParams(exec: ::hip_sys::hipGraphExec_t, node: ::hip_sys::hipGraphNode_t, params: *const ::core::ffi::c_void);
     fn hipMemsetD2D8(to: ::hip_sys::hipDeviceptr_t, pitch: usize, value: ::core::ffi::c_uchar, width: usize, height: usize);
     fn hipMemsetD2D8Async(to: ::hip_sys::hipDeviceptr_t, pitch: usize, value: ::core::ffi::c_uchar, width: usize, height: usize, stream: ::hip_sys::hipStream_t);
     fn hipMemsetD2D16(to: ::hip_sys::hipDeviceptr_t, pitch: usize, value: ::core::ffi::c_ushort, width: usize, height: usize);

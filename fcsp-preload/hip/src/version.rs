@@ -21,6 +21,11 @@ pub fn is_5_2_or_older() -> bool {
     version() < 5 * MAJOR + 3 * MINOR
 }
 
+/// True for HIP 7.
+pub fn is_7() -> bool {
+    version() / MAJOR == 7
+}
+
 fn version() -> u32 {
     static VERSION: AtomicU32 = AtomicU32::new(0);
     // Relaxed: whoever asks gets the same answer.

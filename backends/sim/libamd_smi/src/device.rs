@@ -5,9 +5,8 @@ use crate::library::devices;
 use fcsp_sim::{Config, Device, Vendor};
 use rocm_smi_sys::{
     amdsmi_asic_info_t, amdsmi_bdf_t, amdsmi_driver_info_t, amdsmi_engine_usage_t,
-    amdsmi_memory_type_t, amdsmi_proc_info_t, amdsmi_processor_handle, amdsmi_processor_type_t,
-    amdsmi_socket_handle, amdsmi_status_t, amdsmi_vram_info_t, amdsmi_vram_type_t,
-    amdsmi_vram_usage_t,
+    amdsmi_memory_type_t, amdsmi_processor_handle, amdsmi_processor_type_t, amdsmi_socket_handle,
+    amdsmi_status_t, amdsmi_vram_info_t, amdsmi_vram_type_t, amdsmi_vram_usage_t,
 };
 use std::ffi::{c_char, c_uint};
 
@@ -36,7 +35,8 @@ fn index(mark: usize, handle: *mut std::ffi::c_void) -> Result<usize, amdsmi_sta
     Ok(offset / 16)
 }
 
-fn device(processor: amdsmi_processor_handle) -> Result<&'static Device, amdsmi_status_t> {
+/// The device behind a handle.
+pub fn device(processor: amdsmi_processor_handle) -> Result<&'static Device, amdsmi_status_t> {
     Ok(&devices()?[index(PROCESSOR_MARK, processor)?])
 }
 
@@ -253,46 +253,6 @@ pub unsafe fn activity(
 pub unsafe fn busy_percent(processor: amdsmi_processor_handle, place: *mut u32) -> Outcome {
     // SAFETY: the caller's pointer, null allowed.
     unsafe { put(place, device(processor)?.utilization_percent()) }
-}
-
-/// The name of a process's program, as far as this process may know it.
-fn program(pid: u32) -> String {
-    std::fs::read_to_string(format!("/proc/{pid}/comm"))
-        .map_or_else(|_| "N/A".to_owned(), |name| name.trim().to_owned())
-}
-
-/// `amdsmi_get_gpu_process_list`.
-pub unsafe fn processes(
-    processor: amdsmi_processor_handle,
-    count: *mut u32,
-    place: *mut amdsmi_proc_info_t,
-) -> Outcome {
-    let all: Vec<amdsmi_proc_info_t> = device(processor)?
-        .processes()
-        .iter()
-        .map(|process| {
-            let mut info = amdsmi_proc_info_t {
-                pid: process.pid,
-                mem: process.memory_bytes,
-                ..amdsmi_proc_info_t::default()
-            };
-            info.memory_usage.vram_mem = process.memory_bytes;
-            write_text(&mut info.name, &program(process.pid));
-            info
-        })
-        .collect();
-    require(!count.is_null(), rc::INVAL)?;
-    // SAFETY: checked above. Here no room at all is what asks for the number.
-    unsafe {
-        if count.read() == 0 {
-            return put(count, all.len() as u32);
-        }
-        require(!place.is_null(), rc::INVAL)?;
-        let written = put_list(&all, place, count);
-        // The number is always of those there are.
-        put(count, all.len() as u32)?;
-        written
-    }
 }
 
 /// `amdsmi_get_gpu_driver_info`: the version is marked as simulated.

@@ -1,6 +1,6 @@
 //! What the library exports, and nothing else: the names here, signatures from the vendor's header.
 
-use crate::{device, library};
+use crate::{device, library, processes};
 
 macro_rules! exports {
     ($($name:ident => $handler:path;)*) => {
@@ -49,7 +49,10 @@ exports! {
     amdsmi_get_gpu_driver_info => device::driver_info;
     amdsmi_get_gpu_compute_partition => device::compute_partition;
     amdsmi_get_gpu_memory_partition => device::memory_partition;
-    amdsmi_get_gpu_process_list => device::processes;
+    amdsmi_get_gpu_process_list => processes::of_device;
+    amdsmi_get_gpu_process_list_by_pid => processes::by_pid;
+    amdsmi_get_gpu_compute_process_info => processes::compute;
+    amdsmi_get_gpu_compute_process_info_by_pid => processes::compute_of;
 }
 
 #[cfg(test)]

@@ -15,3 +15,4 @@ mod border;
 mod device;
 pub mod exports;
 mod library;
+mod processes;

@@ -1,13 +1,14 @@
 //! Handlers of AMD SMI: the tenant's quota is the whole device, and utilization is its own use of what it may have now.
-//! Names, counts, topology and health stay true. Only structures that have been the same in all versions are changed.
+//! Names, counts, topology and health stay true. Which processes are shown: [`super::amd_processes`].
 
 use fcsp_program::info::utilization::{Own, own};
 use rocm_smi_sys::{
     amdsmi_engine_usage_t, amdsmi_memory_type_t, amdsmi_processor_handle, amdsmi_status_t,
-    amdsmi_vram_usage_t, fn_types,
+    amdsmi_vram_info_t, amdsmi_vram_usage_t, fn_types,
 };
 
 use crate::driver::Hip;
+use crate::info::amd_version::is_known;
 use crate::info::view::of_handle;
 
 const MIB: u64 = 1 << 20;
@@ -39,6 +40,27 @@ pub unsafe fn vram_usage(
         let usage = unsafe { &mut *place };
         usage.vram_total = usage.vram_total.min((quota / MIB) as u32);
         usage.vram_used = (used / MIB) as u32;
+    }
+    result
+}
+
+/// # Safety
+///
+/// As `amdsmi_get_gpu_vram_info`, in megabytes. The size stands elsewhere in versions that nobody compared.
+pub unsafe fn vram_info(
+    real: fn_types::amdsmi_get_gpu_vram_info,
+    handle: amdsmi_processor_handle,
+    place: *mut amdsmi_vram_info_t,
+) -> amdsmi_status_t {
+    // SAFETY: the program's own call, passed on.
+    let result = unsafe { real(handle, place) };
+    if result == amdsmi_status_t::AMDSMI_STATUS_SUCCESS
+        && is_known()
+        && let Some((quota, _)) = quota_and_used(handle)
+    {
+        // SAFETY: the library accepted and filled the structure, which is laid out so in its version.
+        let size = unsafe { &mut (*place).vram_size };
+        *size = (*size).min(quota / MIB);
     }
     result
 }

@@ -1,8 +1,10 @@
 //! Handlers of calls that ask about the device: the tenant's quota is the whole device.
 //!
-//! The management libraries' are in [`rocm_smi`] and [`amd_smi`]; whose view they answer from is in [`view`].
+//! The management libraries' are in [`rocm_smi`], [`amd_smi`] and [`amd_processes`]; whose view they answer from is in [`view`].
 
+pub mod amd_processes;
 pub mod amd_smi;
+mod amd_version;
 pub mod rocm_smi;
 pub mod view;
 

@@ -16,7 +16,7 @@ use crate::since_7::{fn_types as since_7, hipMemcpy3DPeerParms};
 use crate::version::is_5;
 
 /// An end at any address.
-fn at(address: *const c_void) -> End {
+pub(super) fn at(address: *const c_void) -> End {
     End::Address(address.expose_provenance() as u64)
 }
 
@@ -110,7 +110,7 @@ fn end_of(kind: hipMemoryType, host: *const c_void, device: hipDeviceptr_t) -> E
 /// Bytes of a box, and its ends.
 type Box3 = (u64, End, End);
 
-fn volume(sides: [usize; 3]) -> u64 {
+pub(super) fn volume(sides: [usize; 3]) -> u64 {
     sides
         .iter()
         .fold(1, |all: u64, side| all.saturating_mul(*side as u64))

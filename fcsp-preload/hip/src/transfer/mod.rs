@@ -4,5 +4,6 @@
 //! The kind that a copy is called with is not believed: what an address is, the driver knows better, and is asked only
 //! while the program is gated.
 
+pub mod batch;
 pub mod copy;
 pub mod fill;

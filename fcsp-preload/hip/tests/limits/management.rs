@@ -3,8 +3,12 @@
 
 use crate::support::{Library, MIB, QUOTA_BYTES, run_managed};
 use rocm_smi_sys::{
-    amdsmi_memory_type_t, amdsmi_vram_usage_t, fn_types, rsmi_memory_type_t, rsmi_process_info_t,
+    amdsmi_memory_type_t, amdsmi_proc_info_by_pid_t, amdsmi_proc_info_t, amdsmi_process_info_t,
+    amdsmi_processor_handle, amdsmi_status_t, amdsmi_vram_info_t, amdsmi_vram_usage_t, fn_types,
+    rsmi_memory_type_t, rsmi_process_info_t,
 };
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::ptr::null_mut;
 use std::time::{Duration, Instant};
 
@@ -70,19 +74,25 @@ fn what_a_context_takes_is_charged_as_the_management_library_shows_it() {
     });
 }
 
+/// AMD SMI, started, and the only device's handle.
+fn amd_smi() -> (Library, amdsmi_processor_handle) {
+    const GPUS: u64 = 1 << 1;
+    let smi = Library::open(c"libamd_smi.so.27");
+    smi!(smi, amdsmi_init(GPUS));
+    let (mut socket, mut device, mut count) = (null_mut(), null_mut(), 1);
+    smi!(smi, amdsmi_get_socket_handles(&mut count, &mut socket));
+    count = 1;
+    smi!(
+        smi,
+        amdsmi_get_processor_handles(socket, &mut count, &mut device)
+    );
+    (smi, device)
+}
+
 #[test]
 fn its_successor_shows_the_same() {
     run_managed(crate::here!(), &[], |hip, _| {
-        let smi = Library::open(c"libamd_smi.so.27");
-        const GPUS: u64 = 1 << 1;
-        smi!(smi, amdsmi_init(GPUS));
-        let (mut socket, mut device, mut count) = (null_mut(), null_mut(), 1);
-        smi!(smi, amdsmi_get_socket_handles(&mut count, &mut socket));
-        count = 1;
-        smi!(
-            smi,
-            amdsmi_get_processor_handles(socket, &mut count, &mut device)
-        );
+        let (smi, device) = amd_smi();
         let mut address = null_mut();
         ok!(hip, hipMalloc(&mut address, 100 << 20));
         let kind = amdsmi_memory_type_t::AMDSMI_MEM_TYPE_VRAM;
@@ -95,5 +105,90 @@ fn its_successor_shows_the_same() {
         smi!(smi, amdsmi_get_gpu_vram_usage(device, &mut usage));
         assert_eq!(u64::from(usage.vram_total), QUOTA_BYTES / MIB);
         assert_eq!(u64::from(usage.vram_used), used / MIB);
+        let mut info = amdsmi_vram_info_t::default();
+        smi!(smi, amdsmi_get_gpu_vram_info(device, &mut info));
+        assert_eq!(info.vram_size, QUOTA_BYTES / MIB);
+    });
+}
+
+/// Process ids by each of AMD SMI's lists.
+fn listed(smi: &Library, mut device: amdsmi_processor_handle) -> [Vec<u32>; 3] {
+    const ROOM: u32 = 8;
+    let mut of_device = [amdsmi_proc_info_t::default(); ROOM as usize];
+    let mut by_pid = [amdsmi_proc_info_by_pid_t::default(); ROOM as usize];
+    let mut compute = [amdsmi_process_info_t::default(); ROOM as usize];
+    let mut counts = [ROOM; 3];
+    let [first, second, third] = &mut counts;
+    smi!(
+        smi,
+        amdsmi_get_gpu_process_list(device, first, of_device.as_mut_ptr())
+    );
+    smi!(
+        smi,
+        amdsmi_get_gpu_process_list_by_pid(&mut device, 1, by_pid.as_mut_ptr(), second)
+    );
+    smi!(
+        smi,
+        amdsmi_get_gpu_compute_process_info(compute.as_mut_ptr(), third)
+    );
+    let [first, second, third] = counts.map(|count| count as usize);
+    [
+        of_device[..first].iter().map(|it| it.pid).collect(),
+        by_pid[..second].iter().map(|it| it.pid).collect(),
+        compute[..third].iter().map(|it| it.process_id).collect(),
+    ]
+}
+
+#[test]
+fn its_successor_shows_no_process_of_others() {
+    const STRANGER: &str = "FCSP_TEST_STRANGER";
+    let here = crate::here!();
+    run_managed(here, &[], |hip, _| {
+        let mut address = null_mut();
+        ok!(hip, hipMalloc(&mut address, 1 << 20));
+        let (smi, device) = amd_smi();
+        if std::env::var_os(STRANGER).is_some() {
+            // It is under no library of ours, and sees both.
+            assert!(listed(&smi, device).iter().all(|pids| pids.len() == 2));
+            println!("{STRANGER}");
+            let _eof = std::io::stdin().read_line(&mut String::new());
+            return;
+        }
+        let mut stranger = Command::new(std::env::current_exe().expect("own path"));
+        let mut stranger = stranger
+            .args(["--exact", here, "--nocapture"])
+            .env(STRANGER, "1")
+            .env_remove("LD_PRELOAD")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let output = BufReader::new(stranger.stdout.take().expect("piped"));
+        let mut lines = output.lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.ends_with(STRANGER)));
+
+        let own = std::process::id();
+        for pids in listed(&smi, device) {
+            assert_eq!(pids, [own]);
+        }
+        let mut count = 0;
+        smi!(
+            smi,
+            amdsmi_get_gpu_process_list(device, &mut count, null_mut())
+        );
+        assert_eq!(count, 1);
+        let mut info = amdsmi_process_info_t::default();
+        smi!(
+            smi,
+            amdsmi_get_gpu_compute_process_info_by_pid(own, &mut info)
+        );
+        assert_eq!(info.process_id, own);
+        let of_pid: fn_types::amdsmi_get_gpu_compute_process_info_by_pid =
+            smi.function("amdsmi_get_gpu_compute_process_info_by_pid");
+        // SAFETY: a place for what is known of it.
+        let result = unsafe { of_pid(stranger.id(), &mut info) };
+        assert_eq!(result, amdsmi_status_t::AMDSMI_STATUS_NOT_FOUND);
+        drop(stranger.stdin.take());
+        assert!(stranger.wait().expect("it ends").success());
     });
 }
