@@ -1,9 +1,7 @@
-// The device, its work kernel, and how long that takes.
+// The device, its work kernel, and the frame of modes on it.
 #pragma once
 
 #include "common.h"
-
-constexpr unsigned BLOCK_THREADS = 256;
 
 // Every thread does the same fixed amount of dependent arithmetic, as in fcsp-load/work.ptx; then the first credits `add`
 // to a counter in memory of the host. Simulated devices know this kernel by its name and parameters.
@@ -16,6 +14,7 @@ extern "C" __global__ void fcsp_work(unsigned iters, u64 *counter, u64 add) {
 }
 
 struct Gpu {
+    static constexpr unsigned BLOCK_THREADS = 256;
     std::string device;
     unsigned multiprocessors = 0, wave_blocks = 0;
     u64 attach_ns = 0, total_bytes = 0;
@@ -47,49 +46,14 @@ struct Gpu {
         size_t total = 0, free = 0;
         OK(hipMemGetInfo(&free, &total));
         total_bytes = total;
-        bool simulated = std::string(name).find("simulated") != std::string::npos;
-        // The field has CUDA's name; here it is HIP's version.
-        device = std::string("{\"name\":\"") + name + "\",\"cuda_version\":" + std::to_string(version) +
-                 ",\"driver_version\":null,\"simulated\":" + (simulated ? "true" : "false") + "}";
+        device = described(name, version);
     }
 
     void launch(unsigned blocks, unsigned iters, u64 add) const {
         fcsp_work<<<dim3(blocks), dim3(BLOCK_THREADS), 0, stream>>>(iters, device_counter, add);
         OK(hipGetLastError());
     }
+    void finish() const { OK(hipDeviceSynchronize()); }
 };
 
-struct Scale {
-    double iters_per_us;
-    unsigned blocks;
-};
-
-static u64 elapsed_ns(const Gpu &gpu, unsigned blocks, unsigned iters, unsigned count) {
-    u64 began = now_ns();
-    for (unsigned i = 0; i < count; ++i) gpu.launch(blocks, iters, 0);
-    OK(hipStreamSynchronize(gpu.stream));
-    return now_ns() - began;
-}
-
-// Rounds per microsecond of the whole, idle device: the slope between two lengths, median of several.
-static double measure(const Gpu &gpu, unsigned blocks, unsigned repetitions) {
-    unsigned iters = 256;
-    while (elapsed_ns(gpu, blocks, iters, 1) < 250'000 && iters < 1u << 30) iters *= 2;
-    u64 one = elapsed_ns(gpu, blocks, iters, 1);
-    unsigned count = unsigned(std::min<u64>(500, std::max<u64>(1, 30'000'000 / std::max<u64>(one, 1))));
-    elapsed_ns(gpu, blocks, iters, count);
-    std::vector<double> runs;
-    for (unsigned i = 0; i < repetitions; ++i) {
-        u64 lesser = elapsed_ns(gpu, blocks, iters, count), greater = elapsed_ns(gpu, blocks, iters * 2, count);
-        if (greater <= lesser) fail("calibration", "twice the work took no longer: the device is not idle");
-        runs.push_back(double(iters) * count / double(greater - lesser) * 1000.0);
-    }
-    std::sort(runs.begin(), runs.end());
-    return runs[runs.size() / 2];
-}
-
-static Scale settle(const Gpu &gpu, const Options &options) {
-    unsigned blocks = unsigned(options.number("blocks", gpu.wave_blocks));
-    double rate = options.number("iters-per-us", 0);
-    return {rate > 0 ? rate : measure(gpu, blocks, 3), blocks};
-}
+using Frame = Session<Gpu>;

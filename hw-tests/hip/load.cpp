@@ -6,7 +6,7 @@
 #include "watch.h"
 
 // Submits work as fast as it can be submitted, a bounded time ahead of the device, to several streams in turn.
-static u64 saturate(const Gpu &gpu, const Options &options, Scale scale, const Streams &streams, const Session &session) {
+static u64 saturate(const Gpu &gpu, const Options &options, Scale scale, const Streams &streams, const Frame &session) {
     Submitter submitter(gpu, streams, scale, options);
     std::vector<Work> works;
     for (double us : options.numbers("kernel-us", "250")) works.emplace_back(us, scale.iters_per_us);
@@ -43,7 +43,7 @@ static void decode(const Gpu &gpu, const Options &options, Scale scale, const St
     Graph graph;
     if (submitter.is_graph()) graph = submitter.graph(std::vector<Work>(kernels, work));
     std::vector<u64> latencies;
-    Session session("decode", gpu, options, scale);
+    Frame session("decode", gpu, options, scale);
     while (!session.over()) {
         u64 began = now_ns();
         if (submitter.is_graph()) {
@@ -73,7 +73,7 @@ static void pingpong(const Gpu &gpu, const Options &options, Scale scale, const 
     Graph graph;
     if (submitter.is_graph()) graph = submitter.graph({work});
     std::vector<u64> latencies;
-    Session session("pingpong", gpu, options, scale);
+    Frame session("pingpong", gpu, options, scale);
     u64 launches = 0;
     for (; !session.over(); ++launches) {
         hipStream_t stream = streams.handles[launches % streams.handles.size()];
@@ -86,49 +86,19 @@ static void pingpong(const Gpu &gpu, const Options &options, Scale scale, const 
     session.finish(launches, "{\"mode\":\"pingpong\",\"latency\":" + quantiles(latencies) + "}");
 }
 
-static void calibrate(const Gpu &gpu, const Options &options) {
-    double rate = measure(gpu, gpu.wave_blocks, unsigned(options.number("repetitions", 9)));
-    u64 launches = 0, trips = 0;
-    constexpr unsigned TIMES = 200;
-    for (unsigned i = 0; i < TIMES; ++i) {
-        u64 began = now_ns();
-        gpu.launch(1, 1, 0);
-        launches += now_ns() - began;
-        OK(hipStreamSynchronize(gpu.stream));
-        trips += now_ns() - began;
-    }
-    line(true,
-         "{\"device\":%s,\"iters_per_us\":%g,\"iters_per_us_runs\":[%g],\"launch_ns\":%llu,\"round_trip_ns\":%llu,"
-         "\"grid_blocks\":%u,\"block_threads\":%u,\"multiprocessors\":%u}",
-         gpu.device.c_str(), rate, rate, launches / TIMES, trips / TIMES, gpu.wave_blocks, BLOCK_THREADS,
-         gpu.multiprocessors);
-}
-
 // Samples the device's memory without a context of its own.
-static void watch(const Options &options) {
-    Watch watch(options);
-    u64 first = watch.used();
-    Session session("watch", watch.described(), options);
-    u64 start = watch.used(), peak = start, reads = 0, period = u64(options.number("sample-ms", 10) * 1e6);
-    for (u64 due = session.start_ns; !session.over(); ++reads) {
-        u64 used = watch.used(), now = now_ns();
-        peak = std::max(peak, used);
-        line(reads % 16 == 0, "{\"record\":\"device_memory\",\"t_ns\":%llu,\"used_bytes\":%llu}", now, used);
-        due += period * ((now - std::min(now, due)) / period + 1);
-        sleep_until(due);
-    }
-    char text[256];
-    std::snprintf(text, sizeof text,
-                  "{\"mode\":\"watch\",\"first_bytes\":%llu,\"start_bytes\":%llu,\"peak_bytes\":%llu,\"reads\":%llu}", first, start,
-                  peak, reads);
-    session.finish(0, text);
+static void observe(const Options &options) {
+    Watch smi(options);
+    u64 first = smi.used();
+    Frame session("watch", smi.shown(), options);
+    session.finish(0, watch(options, session, first, [&] { return smi.used(); }));
 }
 
 int main(int count, char **arguments) {
     std::string mode = count > 1 ? arguments[1] : "";
-    Options options(count, arguments);
+    Options options(count, arguments, OPTIONS);
     if (mode == "watch") {
-        watch(options);
+        observe(options);
         return 0;
     }
     Gpu gpu(options);
@@ -137,7 +107,7 @@ int main(int count, char **arguments) {
     } else if (mode == "saturate") {
         Scale scale = settle(gpu, options);
         Streams streams(options);
-        Session session("saturate", gpu, options, scale);
+        Frame session("saturate", gpu, options, scale);
         session.finish(saturate(gpu, options, scale, streams, session), "{\"mode\":\"saturate\"}");
     } else if (mode == "decode") {
         decode(gpu, options, settle(gpu, options), Streams(options));
@@ -146,17 +116,17 @@ int main(int count, char **arguments) {
     } else if (mode == "hog") {
         Scale scale = settle(gpu, options);
         Streams streams(options);
-        Session session("hog", gpu, options, scale);
-        std::string outcome = overeat(options);
+        Frame session("hog", gpu, options, scale);
+        std::string outcome = eat(options);
         session.finish(saturate(gpu, options, scale, streams, session), outcome);
     } else if (mode == "alloc-race") {
-        Session session("alloc-race", gpu, options, {0, 0});
+        Frame session("alloc-race", gpu, options, {0, 0});
         std::string outcome = Race(options, session).run();
         session.finish(0, outcome);
     } else if (mode == "idle") {
         void *held = nullptr;
         if (u64 bytes = options.bytes("bytes", 0)) OK(hipMalloc(&held, bytes));
-        Session session("idle", gpu, options, {0, 0});
+        Frame session("idle", gpu, options, {0, 0});
         sleep_until(session.end_ns);
         session.finish(0, "{\"mode\":\"idle\"}");
     } else {

@@ -1,10 +1,9 @@
 // Device memory in every way that a program gets it, against the quota.
 #pragma once
 
-#include "session.h"
-#include <fcntl.h>
+#include "../common/memory.hpp"
+#include "gpu.h"
 #include <random>
-#include <sys/mman.h>
 
 static bool granted(hipError_t code) {
     if (code == hipSuccess) return true;
@@ -93,65 +92,40 @@ struct Allocator {
     }
 };
 
-// Allocates until refused, frees one piece, and tries that piece again. Holds the rest.
-static std::string overeat(const Options &options) {
-    u64 asked = options.bytes("bytes", 0), piece = options.bytes("piece", 256 << 20), got = 0;
+// Takes memory of one family until refused, and holds it.
+static std::string eat(const Options &options) {
     std::string family = options.text("family", "malloc");
     Allocator allocator(int(options.number("device", 0)));
     std::vector<Held> held;
-    bool refused = false, recovered = false;
-    while (got < asked && !refused) {
-        u64 bytes = std::min(piece, asked - got);
+    auto ask = [&](u64 bytes) {
         Held wanted;
-        if (allocator.ask(family, bytes, wanted)) {
-            got += bytes;
-            held.push_back(wanted);
-        } else {
-            refused = true;
-        }
-    }
-    size_t free = 0, total = 0;
-    OK(hipMemGetInfo(&free, &total));
-    if (refused && !held.empty()) {
+        bool got = allocator.ask(family, bytes, wanted);
+        if (got) held.push_back(wanted);
+        return got;
+    };
+    auto release = [&] {
         allocator.release(held.back());
+        held.pop_back();
         OK(hipStreamSynchronize(allocator.stream));
-        recovered = allocator.ask(family, piece, held.back());
-    }
-    char text[512];
-    std::snprintf(text, sizeof text,
-                  "{\"mode\":\"hog\",\"asked_bytes\":%llu,\"granted_bytes\":%llu,\"refused\":%s,\"total_bytes\":%llu,"
-                  "\"free_at_refusal_bytes\":%llu,\"recovered\":%s}",
-                  asked, got, refused ? "true" : "false", u64(total), u64(free), recovered ? "true" : "false");
-    return text;
+    };
+    auto left = [] {
+        size_t free = 0, total = 0;
+        OK(hipMemGetInfo(&free, &total));
+        return Room{free, total};
+    };
+    return overeat(options, ask, release, left);
 }
-
-// The two words of hw-tests/src/ledger.rs: added to after an allocation, subtracted from before a free.
-struct Ledger {
-    std::atomic<u64> held, peak;
-
-    static Ledger *open(const std::string &path) {
-        int file = ::open(path.c_str(), O_RDWR | O_CREAT, 0666);
-        if (file < 0 || ftruncate(file, sizeof(Ledger)) != 0) fail(path.c_str(), "cannot be opened");
-        void *place = mmap(nullptr, sizeof(Ledger), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-        if (place == MAP_FAILED) fail(path.c_str(), "cannot be mapped");
-        return static_cast<Ledger *>(place);
-    }
-    void add(u64 bytes) {
-        u64 now = held.fetch_add(bytes) + bytes, before = peak.load();
-        while (now > before && !peak.compare_exchange_weak(before, now)) {}
-    }
-};
 
 // Several threads allocate and free at random until they are refused, and go on.
 struct Race {
     const Options &options;
-    const Session &session;
+    const Frame &session;
     Ledger *ledger;
     std::vector<std::string> families;
     std::vector<u64> sizes;
     std::atomic<u64> allocations{0}, refusals{0}, held{0}, peak{0}, checks{0};
 
-    Race(const Options &options, const Session &session) : options(options), session(session) {
+    Race(const Options &options, const Frame &session) : options(options), session(session) {
         ledger = options.given.count("ledger") ? Ledger::open(options.text("ledger", "")) : nullptr;
         families = options.list("family", "malloc,async,pitch,managed,create,array");
         for (auto &size : options.list("sizes", "4K,1M,16M,256M")) sizes.push_back(Options::size(size));

@@ -1,7 +1,7 @@
 // Where work goes and how: streams, launch calls, graphs.
 #pragma once
 
-#include "session.h"
+#include "gpu.h"
 #include <dlfcn.h>
 #include <hip/hip_ext.h>
 
@@ -114,7 +114,7 @@ struct Submitter {
     // One kernel; for graphs an ordinary launch, to be captured.
     void kernel(hipStream_t stream, Work work) const {
         u64 *counter = gpu.device_counter;
-        dim3 grid(scale.blocks), block(BLOCK_THREADS);
+        dim3 grid(scale.blocks), block(Gpu::BLOCK_THREADS);
         void *arguments[] = {&work.iters, &counter, &work.nominal_ns};
         auto function = reinterpret_cast<const void *>(fcsp_work);
         if (api == "launch-ex") {

@@ -26,9 +26,5 @@ struct Watch {
         return bytes;
     }
     // As in the header of every mode.
-    std::string described() const {
-        bool simulated = std::string(name).find("simulated") != std::string::npos;
-        return std::string("{\"name\":\"") + name + "\",\"cuda_version\":0,\"driver_version\":null,\"simulated\":" +
-               (simulated ? "true" : "false") + "}";
-    }
+    std::string shown() const { return described(name, 0); }
 };

@@ -6,7 +6,6 @@
 
 #include "frame.hpp"
 #include "work.spv.h"
-#include <cstring>
 #include <dlfcn.h>
 #include <level_zero/ze_api.h>
 #include <level_zero/zes_api.h>
@@ -161,10 +160,8 @@ struct Gpu {
             multiprocessors * properties.numEUsPerSubslice * properties.numThreadsPerEU * properties.physicalEUSimdWidth;
         wave_blocks = std::max(1u, wave_threads / BLOCK_THREADS);
         total_bytes = room().total;
-        bool simulated = std::strstr(properties.name, "simulated") != nullptr;
-        // The field has CUDA's name; Level Zero's version says nothing here.
-        device = std::string("{\"name\":\"") + properties.name + "\",\"cuda_version\":0,\"driver_version\":null,\"simulated\":" +
-                 (simulated ? "true" : "false") + "}";
+        // Level Zero's version says nothing here.
+        device = described(properties.name, 0);
     }
 
     void append(ze_command_list_handle_t list, unsigned blocks, unsigned iters, u64 add) const {
