@@ -31,7 +31,7 @@ impl Arbiter {
         if is_watched(process, 0) {
             turn.note_looks(now, process);
         }
-        let unused_ns = turn.unused_ns(now, process);
+        let (unused_ns, late_ns) = turn.unused_ns(now, process);
         let mut given_up = false;
         // What is over now takes so long by the device's own clock; nothing if that is not known of all of it.
         let (mut work_ns, mut timed_ns) = (0, Some(0));
@@ -118,7 +118,7 @@ impl Arbiter {
                 Some(_) if is_drained => now - ends_ns.max(turn.looked_ns).min(now),
                 _ => 0,
             };
-            idle_ns = turn.settle(now, timed_ns, unused_ns, unseen_ns);
+            idle_ns = turn.settle(now, timed_ns, unused_ns, unseen_ns + late_ns);
             turn.is_contended = others_wait;
             if with_gaps {
                 account.learn_bound(over_ns, now.saturating_sub(began_ns));
@@ -206,12 +206,14 @@ impl Turn {
         self.looked_ns = self.looked_ns.max(process.looked_ns.min(now));
     }
 
-    /// For how long the device had nothing of the turn to do before its oldest segment began, since something was retired last.
-    fn unused_ns(&self, now: u64, process: &ProcessView) -> u64 {
+    /// For how long the device had nothing of the turn to do before its oldest segment began, since something was retired last;
+    /// and of that what the host is late by, beyond a hand-over, which is not paid for either.
+    fn unused_ns(&self, now: u64, process: &ProcessView) -> (u64, u64) {
         let Some(oldest) = process.granted_segments().next() else {
-            return 0;
+            return (0, 0);
         };
-        // A thread that waited in its queue's place says when it goes on, which it has not yet.
+        // A thread that waits in its queue's place says when it goes on.
+        let waited = process.threads_wait && self.first_segment;
         let sleeps = process.threads_wait
             && oldest.state == SegmentState::Open
             && oldest.opened_ns < self.started_ns;
@@ -220,13 +222,19 @@ impl Turn {
         } else {
             oldest.opened_ns.min(now)
         };
-        begins_ns.saturating_sub(self.settled_to_ns)
+        let unused_ns = begins_ns.saturating_sub(self.settled_to_ns);
+        let late_ns = match waited && !sleeps {
+            true => unused_ns.saturating_sub(self.handover_ns),
+            // What is submitted then has yet to be paid for.
+            false => 0,
+        };
+        (unused_ns, late_ns)
     }
 
-    /// How much of the time since something was retired last is not to be paid for: the device was done for `unseen_ns`
-    /// before anybody looked, and as far as nobody was kept from it, it waited for the program: for `unused_ns` before anything
+    /// How much of the time since something was retired last is not to be paid for: the host was late by `late_ns` in all, to
+    /// begin or to see the end, and as far as nobody was kept from it, it waited for the program: for `unused_ns` before anything
     /// was there, and beyond `timed_ns`, what was retired now.
-    fn settle(&mut self, now: u64, timed_ns: Option<u64>, unused_ns: u64, unseen_ns: u64) -> u64 {
+    fn settle(&mut self, now: u64, timed_ns: Option<u64>, unused_ns: u64, late_ns: u64) -> u64 {
         let elapsed_ns = now.saturating_sub(self.settled_to_ns);
         self.settled_to_ns = now;
         let waited_ns = match timed_ns {
@@ -234,7 +242,7 @@ impl Turn {
             Some(timed_ns) => elapsed_ns.saturating_sub(timed_ns),
             None => unused_ns,
         };
-        waited_ns.max(unseen_ns).min(elapsed_ns)
+        waited_ns.max(late_ns).min(elapsed_ns)
     }
 
     /// When the oldest unfinished segment began, by the lengths of what is over since the last moment that is known exactly.

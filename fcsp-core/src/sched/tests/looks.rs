@@ -47,11 +47,11 @@ fn node(state: SegmentState, opened_ns: u64) -> View {
 fn run(arbiter: &mut Arbiter, view: &mut View, from_ns: u64, to_ns: u64) {
     for now in (from_ns..=to_ns).step_by(us(100) as usize) {
         let plan = arbiter.step(now, view);
-        let process = &mut view.processes[0];
         for grant in &plan.grant {
-            process.granted = grant.to;
+            view.processes[grant.slot].granted = grant.to;
         }
         for retire in &plan.retire {
+            let process = &mut view.processes[retire.segment.slot];
             process.retired = retire.segment.number;
             process.segments.clear();
         }
@@ -149,4 +149,26 @@ fn what_nobody_measured_is_charged_from_when_its_thread_went_on() {
     run(&mut arbiter, &mut view, ms(32), ms(33));
     let charged = charged_ns(&arbiter);
     assert!((us(1_900)..us(2_300)).contains(&charged), "{charged}");
+}
+
+#[test]
+fn a_thread_that_wakes_late_is_not_charged_for_it_while_others_wait_either() {
+    let mut arbiter = Arbiter::new(Tuning::default());
+    let mut view = node(SegmentState::Open, us(500));
+    let mut other = node(SegmentState::Closed, us(600));
+    other.tenants[0].index = 1;
+    (other.processes[0].slot, other.processes[0].tenant) = (1, 1);
+    view.tenants.append(&mut other.tenants);
+    view.processes.append(&mut other.processes);
+    run(&mut arbiter, &mut view, ms(1), ms(1) + us(300));
+    assert_eq!(view.processes[0].granted, 1);
+    let segment = &mut view.processes[0].segments[0];
+    segment.opened_ns = ms(1) + us(400);
+    segment.submitted_ns = segment.opened_ns;
+    segment.state = SegmentState::Closed;
+    run(&mut arbiter, &mut view, ms(1) + us(400), ms(1) + us(800));
+    view.processes[0].segments[0].done = true;
+    run(&mut arbiter, &mut view, ms(1) + us(900), ms(1) + us(900));
+    assert_eq!(view.processes[0].retired, 1);
+    assert_eq!(charged_ns(&arbiter), PREDICTED_NS);
 }
