@@ -1,17 +1,15 @@
 //! AMD: `hw-tests/hip/load.cpp`, compiled by hipcc.
 //!
 //! Shares are held to a point of the device over ten seconds; half a point is what they vary by on a machine with two
-//! processors (see POINTS). What a busy machine spoils is measured again, twice at most. Quotas are exact.
+//! processors.
 
 use crate::node::{GIB, Node, Program, Vendor, percent};
-use crate::{alone, eventually};
+use crate::{POINTS, alone, eventually};
 use fcsp_hw_tests::clock::{NS_PER_S, now_ns};
 use fcsp_hw_tests::ledger::SharedLedger;
 use fcsp_hw_tests::record::Outcome;
 use std::time::{Duration, Instant};
 
-/// The bar: points of share.
-const POINTS: f64 = 1.0;
 /// For how long programs run whose shares are judged. All but the first second and the last quarter of one counts.
 const SECONDS: f64 = 11.25;
 

@@ -37,7 +37,15 @@ fn quarter(node: &Node, queues: &str) -> f64 {
     percent(&a, &b, span)
 }
 
+/// Queues that wait on the simulated device are found by threads of it, which look now and then. On a busy machine they are late,
+/// and to FCSP that is the device's time: the smaller share, whose turns are as often and shorter, has up to 1.2 points less.
+const POINTS_POLLED: f64 = 1.5;
+
 fn shares_hold(way: Way, queues: &str, prepare: impl Fn(&mut Node)) {
+    shares_hold_to(POINTS, way, queues, prepare);
+}
+
+fn shares_hold_to(points: f64, way: Way, queues: &str, prepare: impl Fn(&mut Node)) {
     let _alone = alone();
     if node(way).is_none() {
         return;
@@ -47,7 +55,7 @@ fn shares_hold(way: Way, queues: &str, prepare: impl Fn(&mut Node)) {
         prepare(&mut node);
         let got = quarter(&node, queues);
         eprintln!("{way:?}, {queues}: 25/75: {got:.2} %");
-        let amiss = (got - 25.0).abs() > POINTS;
+        let amiss = (got - 25.0).abs() > points;
         amiss
             .then(|| format!("25/75: {got:.2} %"))
             .into_iter()
@@ -83,7 +91,7 @@ fn tenants_that_are_linked_to_the_static_loader_get_what_they_are_entitled_to() 
 #[test]
 fn tenants_whose_queues_wait_in_their_threads_place_get_what_they_are_entitled_to() {
     for queues in ["immediate", "regular"] {
-        shares_hold(Way::Linked, queues, |node| {
+        shares_hold_to(POINTS_POLLED, Way::Linked, queues, |node| {
             node.set("FCSP_ZE_GATE", "queue")
         });
     }

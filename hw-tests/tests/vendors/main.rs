@@ -1,8 +1,8 @@
 //! The bars on simulated devices of vendors whose programs need a compiler of their own (`hw-tests/hip`, `hw-tests/ze`), under
 //! the preload libraries; and a node with devices of all vendors. Simulated, so it says nothing about any vendor's timing.
 //!
-//! The bounds of shares of Intel and of three vendors are loose, because these tests run on whatever machine builds FCSP, beside whatever it builds:
-//! what a busy machine spoils is measured again, twice at most. Quotas are exact.
+//! These tests run on whatever machine builds FCSP, beside whatever it builds: what that spoils of shares is measured again, twice
+//! at most. Quotas are exact.
 
 mod amd;
 mod intel;
@@ -12,9 +12,8 @@ mod node;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const TRIES: u32 = 3;
-/// Points of share that are within what a busy machine does. On a quiet one of two processors Intel's were 0.1 to 0.9 off by way,
-/// and those of three vendors at once 0.1 to 0.5.
-const POINTS: f64 = 1.5;
+/// The bar: points of share.
+const POINTS: f64 = 1.0;
 
 /// Where programs run side by side a share is a floor, and on a busy machine hand-overs cost so much that side by side all
 /// have more: what is judged here is turns.
