@@ -115,6 +115,11 @@ impl Action {
 }
 
 fn fill(target: u64, pattern: &[u8], bytes: u64) {
+    if let [value] = *pattern {
+        // SAFETY: a range of device memory that was checked when the command was recorded.
+        unsafe { std::ptr::write_bytes(target as *mut u8, value, bytes as usize) };
+        return;
+    }
     for at in (0..bytes).step_by(pattern.len()) {
         let length = pattern.len().min((bytes - at) as usize);
         // SAFETY: a range of device memory that was checked when the command was recorded.

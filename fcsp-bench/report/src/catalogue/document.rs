@@ -50,7 +50,7 @@ A metric measures the same thing on NVIDIA's, AMD's and Intel's devices. The tex
 | NCCL, cuBLAS | RCCL, none | none |
 
 What an interface lacks is `not run`: for Level Zero, which has no pools in the order of a queue, OH-006, OH-007 and LLM-005;
-for Intel's devices the CACHE metrics too, since OpenCL C has no clock that a kernel could read; LLM-008 for all but NVIDIA's.
+for Intel's devices CACHE-001, 2 and 4, since OpenCL C has no clock that a kernel could read; LLM-008 for all but NVIDIA's.
 Where a metric takes several ways to ask for memory, it takes those that are there. OH-010 takes plain memory where there is no
 pool. IS-005 asks Level Zero's driver first whether it knows another program's address, since a copy would take one that it does
 not know for the host's own memory.
