@@ -11,7 +11,7 @@ mod node;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-const TRIES: u32 = 3;
+const TRIES: u32 = 5;
 /// The bar: points of share.
 const POINTS: f64 = 1.0;
 
