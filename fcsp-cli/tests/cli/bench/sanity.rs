@@ -122,6 +122,9 @@ fn surely_worse(report: &Value, name: &str) -> Vec<String> {
         .collect()
 }
 
+/// How often what is suspected is measured again.
+const AGAIN: usize = 3;
+
 #[test]
 fn a_delay_in_every_launch_is_found_in_launches_and_throughput_and_nowhere_else() {
     let _alone = alone();
@@ -147,7 +150,10 @@ fn a_delay_in_every_launch_is_found_in_launches_and_throughput_and_nowhere_else(
 
     let mut others = surely_worse(&found, "delays");
     others.retain(|id| id != "OH-001" && id != "OH-010");
-    if !others.is_empty() {
+    for _ in 0..AGAIN {
+        if others.is_empty() {
+            break;
+        }
         // Of so many intervals some are wrong by chance, and other ones the next time.
         let ids = others.join(",");
         let again = [of_all.as_slice(), &["--only", &ids]].concat();
