@@ -29,14 +29,13 @@ pub fn explain(region: &Region) -> (&'static str, String) {
                 None => "its programs are clients of an MPS daemon of their own".to_owned(),
             }
         }
-        Because::NoneCan if are_sliced(layout) => {
-            "programs are left to the driver's time slices: turns \
-            left more of the device unused"
-                .to_owned()
-        }
         Because::Policy => "programs take turns, because the policy says so".to_owned(),
         Because::NoneCan if scan::live_slots(layout).next().is_none() => {
             "no program is on it".to_owned()
+        }
+        Because::NoneCan if are_sliced(layout) => {
+            "programs are left to the driver's time slices: turns left more of the device unused"
+                .to_owned()
         }
         Because::NoneCan if !by_mps => "programs take turns".to_owned(),
         Because::NoneCan => "programs take turns (no MPS)".to_owned(),

@@ -102,11 +102,14 @@ fn status_says_how_a_device_is_shared_and_why() {
         let [found, because] = device();
         assert!(found == mode && because.contains(why), "{found}: {because}");
     };
+    let arbiter = &node.region.layout().header.arbiter;
+    // What an arbiter that was killed left there.
+    arbiter.owner.store(1, Relaxed);
+    arbiter.how.store(How::Together as u32, Relaxed);
     says("exclusive", "no program is on it");
+    arbiter.how.store(How::Turns as u32, Relaxed);
     let stranger = process(&node, SharingMode::Exclusive);
     says("exclusive", "programs take turns (no MPS)");
-    let arbiter = &node.region.layout().header.arbiter;
-    arbiter.owner.store(1, Relaxed);
     arbiter.how.store(How::Together as u32, Relaxed);
     says("exclusive", "left to the driver's time slices");
     arbiter.how.store(How::Turns as u32, Relaxed);
