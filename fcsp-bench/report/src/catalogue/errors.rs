@@ -36,7 +36,7 @@ pub(super) const METRICS: &[Definition] = &[
         measures: "How soon after a fault the tenant can work again, with all its memory.",
         how: "After the fault of ERR-001, and after a SIGKILL in the midst of work: from the end of the \
             process until a fresh process of the same tenant has allocated half of the limit and run a \
-            kernel. Less the same after an orderly end.",
+            kernel. Less the same after an orderly end, which a quick run measures once.",
         plan: Plan {
             blocks: 6,
             quick_blocks: 3,
