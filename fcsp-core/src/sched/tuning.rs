@@ -18,8 +18,11 @@ pub struct Tuning {
     pub turn_ns_max: u64,
     /// Shortest part of a turn of a program that never waits: a segment costs some 2 µs of its processor.
     pub segment_ns_min: u64,
-    /// Longest part.
+    /// Longest part. What lies between two of them costs the device 4 to 8 µs, and whoever goes first waits for the end
+    /// of one (H200, driver 580.159).
     pub segment_ns_max: u64,
+    /// The same of others beside a program that goes first and may come.
+    pub segment_ns_makes_way: u64,
     /// Longest segment of others beside a program that waits for its results.
     pub beside_interactive_ns: u64,
     /// How much earlier than just in time a segment that is still filling is granted, before the
@@ -53,7 +56,8 @@ impl Default for Tuning {
             turn_ns_min: us(500),
             turn_ns_max: ms(25),
             segment_ns_min: us(250),
-            segment_ns_max: us(500),
+            segment_ns_max: ms(1),
+            segment_ns_makes_way: us(500),
             beside_interactive_ns: us(250),
             margin_ns: us(1500),
             late_ns: us(60),
@@ -91,6 +95,7 @@ impl Tuning {
                 "turn_max" => &mut tuning.turn_ns_max,
                 "segment_min" => &mut tuning.segment_ns_min,
                 "segment_max" => &mut tuning.segment_ns_max,
+                "segment_makes_way" => &mut tuning.segment_ns_makes_way,
                 "beside_interactive" => &mut tuning.beside_interactive_ns,
                 "margin" => &mut tuning.margin_ns,
                 "late" => &mut tuning.late_ns,

@@ -61,7 +61,7 @@ impl Arbiter {
             } else if account.is_some_and(|it| it.spans) {
                 length = length.min(gang::SEGMENT_NS);
             } else if makes_way && high_there {
-                length = length.min(self.tuning.segment_ns_max);
+                length = length.min(self.tuning.segment_ns_makes_way);
             } else if account
                 .is_some_and(|it| it.never_waits() || it.threads_wait && is_unmeasured(process))
             {

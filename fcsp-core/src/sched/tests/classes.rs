@@ -22,7 +22,7 @@ fn first_share(node: &mut Node) -> f64 {
 #[test]
 fn what_is_submitted_is_counted_by_class() {
     let mut node = saturating([balanced(25), balanced(75)]);
-    node.run(ms(2_000));
+    node.run(ms(4_000));
     let done_ns = node.done_ns();
     for (program, class) in [(0, Class::Attention), (1, Class::FeedForward)] {
         let counted_ns = node.class_ns(program, class);
