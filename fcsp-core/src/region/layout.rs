@@ -315,7 +315,8 @@ pub struct SlotQueue {
     pub sleepers: AtomicU32,
     /// Segments closed because a thread was about to wait for the device.
     pub synced: AtomicU32,
-    /// Times a thread had to wait for room.
+    /// Times a thread was held up because it was far ahead of the device: it waited for room, or for something older than its
+    /// newest work.
     pub blocked: AtomicU32,
     /// Newest segment whose expected length is a guess in part: something in it was never measured.
     pub guessed: AtomicU32,

@@ -292,3 +292,13 @@ pub fn waited<D: Driver>(result: CodeOf<D>) -> CodeOf<D> {
     }
     result
 }
+
+/// Tells the scheduler that this thread has waited for an event, behind which there may be more.
+pub fn waited_for_event<D: Driver>(result: CodeOf<D>) -> CodeOf<D> {
+    if !capture::any() {
+        for device in device::attached().filter(|device| device.producer.gated()) {
+            device.producer.waited_for_event(&gate::<D>(device));
+        }
+    }
+    result
+}

@@ -7,7 +7,7 @@
 use crate::driver::{CodeOf, Driver};
 use crate::memory::pool::settle::{self, Leaving};
 use crate::queue::gate;
-use crate::turn::{about_to_wait, waited};
+use crate::turn::{about_to_wait, waited, waited_for_event};
 use crate::{capture, device, usage_rhythm};
 
 /// True if nobody but pools is concerned by a wait, or by a question that stands for one: nobody is gated, and
@@ -66,5 +66,5 @@ pub fn for_event<D: Driver>(
     }
     usage_rhythm::stirred();
     settle::about_to_wait();
-    settle::waited::<D>(waited::<D>(call()))
+    settle::waited::<D>(waited_for_event::<D>(call()))
 }

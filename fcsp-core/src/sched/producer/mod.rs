@@ -374,6 +374,33 @@ impl Producer {
         self.look(gate, &mut self.lock());
     }
 
+    /// As [`Producer::waited`], for something that need not be the newest thing in its queue. If there is more behind it, the
+    /// program does not wait for its results: it keeps itself from running too far ahead.
+    pub fn waited_for_event(&self, gate: &dyn StreamGate) {
+        self.look(gate, &mut self.lock());
+        if self.has_more_in_one_queue() {
+            self.slot.queue.blocked.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the device has not done all segments that are complete, and all that it has not done are in one queue: with
+    /// several nobody knows in which of them the event was.
+    fn has_more_in_one_queue(&self) -> bool {
+        // Relaxed: hints.
+        let newest = self.slot.queue.closed.load(Ordering::Relaxed);
+        let retired = self.slot.compute.retired.load(Ordering::Relaxed);
+        let pending = newest.wrapping_sub(retired).min(SEGMENTS as u32);
+        let lanes_of = |back: u32| {
+            let segment = self.segment(newest.wrapping_sub(back));
+            segment.lanes.load(Ordering::Relaxed)
+        };
+        let lanes = (0..pending).fold(0, |lanes, back| lanes | lanes_of(back));
+        let mut done = self.page.done.iter().enumerate();
+        let of_lane = done.find(|(lane, _)| lanes == 1 << lane);
+        // Acquire pairs with the device's write, as everywhere.
+        of_lane.is_some_and(|(_, done)| !reached(done.load(Ordering::Acquire), newest))
+    }
+
     /// A thread asked whether the device is done and was told no. Programs that ask again and again
     /// are waiting.
     pub fn unanswered(&self, gate: &dyn StreamGate) {

@@ -7,6 +7,7 @@ use crate::sched::class::Class;
 use crate::sched::clock::us;
 use crate::sync::{AtomicU32, prepare_fences};
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 
 const KERNEL_NS: u64 = us(10);
 
@@ -17,6 +18,8 @@ struct Device {
     under_way: [AtomicU32; SEGMENTS],
     /// Waits put into queues: which queue, for what.
     waits: Mutex<Vec<(QueueId, u32)>>,
+    /// Ends nothing.
+    is_busy: AtomicBool,
 }
 
 impl Device {
@@ -37,7 +40,9 @@ impl StreamGate for Device {
             under_way, 0,
             "segment {value} is done before it is submitted"
         );
-        word.store(value, Ordering::Release);
+        if !self.is_busy.load(Ordering::Relaxed) {
+            word.store(value, Ordering::Release);
+        }
         true
     }
 
@@ -239,4 +244,38 @@ fn threads_that_submit_at_once_lose_nothing() {
         }
         node.check(7 * SUBMISSIONS);
     }
+}
+
+/// Waiting for what was submitted a while ago, with more behind it, is no waiting for results.
+#[test]
+fn who_waits_for_something_older_than_its_newest_work_is_far_ahead() {
+    let node = Node::new();
+    let submit = |queue| {
+        let ticket = node.producer.enter(
+            &node.device,
+            QueueId(queue),
+            CostKey::new(&[7]),
+            Class::Other,
+            || us(20),
+        );
+        node.producer.leave(&node.device, ticket, true);
+    };
+    let was_far_ahead = || {
+        let blocked = node.slot.queue.blocked.load(Ordering::Relaxed);
+        node.producer.sync(&node.device);
+        node.producer.waited_for_event(&node.device);
+        node.slot.queue.blocked.load(Ordering::Relaxed) != blocked
+    };
+    submit(1);
+    assert!(!was_far_ahead(), "all of it is done");
+    node.device.is_busy.store(true, Ordering::Relaxed);
+    submit(1);
+    assert!(was_far_ahead());
+    submit(2);
+    assert!(!was_far_ahead(), "the event may have been in either queue");
+    node.device.is_busy.store(false, Ordering::Relaxed);
+    let opened = node.slot.queue.opened.load(Ordering::Relaxed);
+    node.slot.compute.retired.store(opened, Ordering::Release);
+    submit(1);
+    assert!(!was_far_ahead(), "all of it is done again");
 }
