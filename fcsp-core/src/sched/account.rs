@@ -180,6 +180,8 @@ pub struct ProcessAccount {
     batch: Batch,
     /// Batches that ended in a wait.
     pub batches: u64,
+    /// When something of it was last counted that ran without turns.
+    pub counted_ns: u64,
     /// When it last had nothing left to run.
     pub drained_ns: u64,
     synced_seen: u32,

@@ -36,8 +36,10 @@ impl Arbiter {
         grant_ahead(process, plan);
     }
 
-    /// Counts what is over of a process that runs without turns.
+    /// Counts what is over of a process that runs without turns: as what it was expected to take, but no longer than it can
+    /// have taken. What was never measured may be expected to take seconds.
     pub(super) fn count(&mut self, now: u64, process: &ProcessView, plan: &mut Plan) {
+        let (mut work_ns, mut device_ns, mut most_ns) = (0, 0, None);
         for segment in process.granted_segments() {
             if reached(plan.retired(process), segment.number) {
                 continue;
@@ -47,16 +49,22 @@ impl Arbiter {
             if !segment.finished() && !quiet {
                 break;
             }
-            let work_ns = self
-                .processes
-                .get(&process.slot)
-                .map_or(0, |it| it.corrected_ns(segment.predicted_ns));
-            self.together.charge(process.tenant, work_ns);
-            if let Some(tenant) = self.tenants.get_mut(&process.tenant) {
-                tenant.work_ns += work_ns;
-                tenant.charge(work_ns);
+            if let Some(account) = self.processes.get(&process.slot) {
+                work_ns += self.together.work_ns(process.slot, account, segment);
+                device_ns += account.corrected_ns(segment.predicted_ns);
+                let began_ns = segment.opened_ns.max(account.counted_ns);
+                most_ns.get_or_insert(now.saturating_sub(began_ns));
             }
             end(process, segment, plan);
+        }
+        let Some(most_ns) = most_ns else { return };
+        self.together.charge(process.tenant, work_ns.min(most_ns));
+        if let Some(tenant) = self.tenants.get_mut(&process.tenant) {
+            tenant.work_ns += work_ns.min(most_ns);
+            tenant.charge(device_ns.min(most_ns));
+        }
+        if let Some(account) = self.processes.get_mut(&process.slot) {
+            account.counted_ns = now;
         }
     }
 

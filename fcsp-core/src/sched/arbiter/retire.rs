@@ -59,12 +59,12 @@ impl Arbiter {
             match verdict {
                 Verdict::Pending => break,
                 Verdict::Ended => {
-                    work_ns += account.corrected_ns(segment.predicted_ns);
+                    work_ns += self.together.work_ns(turn.slot, account, segment);
                     turn.end_filling(now, account, segment);
                 }
                 Verdict::GivenUp => given_up = true,
                 Verdict::Finished => {
-                    work_ns += account.corrected_ns(segment.predicted_ns);
+                    work_ns += self.together.work_ns(turn.slot, account, segment);
                     if segment.done {
                         self.tuning
                             .learn_habits(now, turn, account, process, segment);

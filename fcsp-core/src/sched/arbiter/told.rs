@@ -54,7 +54,7 @@ impl Arbiter {
     /// How programs run.
     pub(in crate::sched) fn how(&self) -> How {
         match self.together.phase() {
-            Phase::Turns | Phase::Watched => How::Turns,
+            Phase::Turns | Phase::Watched | Phase::Again => How::Turns,
             Phase::Trial | Phase::Trimmed => How::Trial,
             Phase::Together => How::Together,
         }

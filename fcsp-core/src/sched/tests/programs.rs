@@ -84,6 +84,8 @@ pub struct Program {
     /// begins with.
     pub uneven: Option<u64>,
     slower_percent: u64,
+    /// What a kernel is expected to take before it was measured.
+    pub guess_ns: u64,
 }
 
 pub struct Node {
@@ -158,6 +160,7 @@ impl Program {
             until_ns: u64::MAX,
             uneven: None,
             slower_percent: 0,
+            guess_ns: us(1_000_000),
         }
     }
 }
@@ -314,6 +317,8 @@ impl Node {
         let slot = &self.region.slots[program].slot;
         slot.state.store(SlotState::Free as u32, Ordering::Relaxed);
         self.region.header.slots_used[0].fetch_and(!(1 << program), Ordering::Relaxed);
+        // Whoever takes the slot back rings.
+        self.step_at_ns = self.step_at_ns.min(self.now_ns + self.wake_latency_ns);
     }
 
     /// A program's process is killed, and another of its tenant, which does the same, has its slot at once.
@@ -398,7 +403,7 @@ impl Program {
     fn has_room(&self, region: &RegionLayout, me: usize, key: u64) -> bool {
         let room = self
             .producer
-            .has_room(&self.queue, CostKey::new(&[key]), us(1_000_000));
+            .has_room(&self.queue, CostKey::new(&[key]), self.guess_ns);
         let blocked = &region.slots[me].slot.queue.blocked;
         blocked.fetch_add(u32::from(!room), Ordering::Relaxed);
         room
@@ -411,7 +416,7 @@ impl Program {
                 QueueId(1),
                 CostKey::new(&[key]),
                 self.class,
-                || us(1_000_000),
+                || self.guess_ns,
             );
             self.queue.kernel(ns);
             self.producer.leave(&self.queue, ticket, true);

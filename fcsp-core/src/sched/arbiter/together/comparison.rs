@@ -86,6 +86,14 @@ impl Arbiter {
         (is_worth && !feels_it).then(|| Trim::new(now, in_turns, &free, self.work()))
     }
 
+    /// From now on work is measured by what is known now of how long it takes.
+    pub(super) fn measure_from_now(&mut self) {
+        let measures = self
+            .of_cast()
+            .map(|(slot, it)| (*slot, (it.generation, it.ratio_ppm)));
+        self.together.measures = measures.collect();
+    }
+
     pub(super) fn count_from(&mut self, now: u64) {
         self.together.counted_from_ns = now;
         self.together.begun = self.work();
@@ -158,15 +166,30 @@ impl Arbiter {
 
     /// Whether nobody has less together than in turns, and all together have more.
     pub(super) fn is_better(&self, now: u64, view: &View) -> bool {
+        self.all_have(now, NOT_LESS_MILLI) && self.is_worth(view, &self.per_second(now))
+    }
+
+    /// The same of the trial before, if turns were watched since.
+    pub(super) fn was_better(&self, view: &View) -> bool {
+        let Together {
+            in_turns, in_trial, ..
+        } = &self.together;
+        let has_no_less = |(tenant, had): (&usize, &u64)| {
+            let has = in_trial.get(tenant).copied().unwrap_or(0);
+            has * 1_000 >= had * NOT_LESS_MILLI
+        };
+        in_turns.iter().all(has_no_less) && self.is_worth(view, in_trial)
+    }
+
+    /// Whether all together have so much more that it is worth it, if they have that per second.
+    fn is_worth(&self, view: &View, beside: &Work) -> bool {
         let sum = |work: &Work| work.values().sum::<u64>();
         let worth_milli = if view.sharing == SharingMode::Concurrent && self.all_wait() {
             WORTH_WAITING_MILLI
         } else {
             WORTH_MILLI
         };
-        let in_turns = sum(&self.together.in_turns);
-        self.all_have(now, NOT_LESS_MILLI)
-            && sum(&self.per_second(now)) * 1000 >= in_turns * worth_milli
+        sum(beside) * 1_000 >= sum(&self.together.in_turns) * worth_milli
     }
 
     /// Whether everybody has that part, in thousandths, of what turns gave it. What is on its way counts half
