@@ -4,7 +4,9 @@ It knows nothing of FCSP: the same script runs natively and under the preload li
 and whoever drives them lets them take turns of a fraction of a second on the same processors. So a
 drift of the machine falls on both, and what remains is the difference.
 
-Commands on stdin, a line each: `prepare WORKLOAD`, `turn SECONDS`. Ends with its input.
+Commands on stdin, a line each: `prepare WORKLOAD`, `turn SECONDS [LEAD [TAIL]]`. A turn may have seconds
+before and after that are not measured: in the lead what is new settles, and in the tail whoever runs
+beside it ends its own measured steps. Ends with its input.
 """
 
 import argparse
@@ -21,9 +23,17 @@ import workloads
 WARMUP_STEPS = 20
 
 
-def turn(name, step, seconds):
+def spend(step, seconds):
+    """Steps for some time, unmeasured."""
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        step()
+
+
+def turn(name, step, seconds, lead=0.0, tail=0.0):
     """Steps per second and step times of one turn."""
     torch.cuda.synchronize()
+    spend(step, lead)
     times = []
     began = time.perf_counter()
     while time.perf_counter() - began < seconds or len(times) < 3:
@@ -32,6 +42,7 @@ def turn(name, step, seconds):
         times.append(time.perf_counter() - step_began)
     torch.cuda.synchronize()
     elapsed = time.perf_counter() - began
+    spend(step, tail)
     times.sort()
     return {
         "workload": name,
@@ -41,21 +52,29 @@ def turn(name, step, seconds):
     }
 
 
+def processors(text):
+    """The numbers in a list like 3,12-15."""
+    numbers = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        numbers.update(range(int(first), int(last or first) + 1))
+    return numbers
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", type=int, default=0)
-    parser.add_argument("--cpus", help="processors to stay on, for example 12-15")
+    parser.add_argument("--cpus", help="processors to stay on, for example 12-15 or 3,5,7")
     args = parser.parse_args()
     if args.cpus:
-        first, last = args.cpus.split("-")
-        os.sched_setaffinity(0, range(int(first), int(last) + 1))
+        os.sched_setaffinity(0, processors(args.cpus))
     torch.cuda.set_device(args.device)
     device = torch.device("cuda", args.device)
     name, step = None, None
     for line in sys.stdin:
-        command, argument = line.split()
+        command, *arguments = line.split()
         if command == "prepare":
-            name, step = argument, None
+            name, step = arguments[0], None
             gc.collect()
             torch.cuda.empty_cache()
             step = workloads.ALL[name](device)
@@ -63,7 +82,7 @@ def main():
                 step()
             print(json.dumps({"ready": name}), flush=True)
         elif command == "turn":
-            print(json.dumps(turn(name, step, float(argument))), flush=True)
+            print(json.dumps(turn(name, step, *map(float, arguments))), flush=True)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ mod date;
 mod matrix;
 mod mps;
 mod node;
+mod processors;
 mod programs;
 mod report;
 mod result;

@@ -1,26 +1,32 @@
-//! PyTorch that decodes beside PyTorch that trains: `torch_pair.rs` under MPS.
+//! PyTorch that decodes beside PyTorch that trains: `torch_pair` under MPS, round by round.
 
 use anyhow::Result;
-use fcsp_hw_tests::stats::mean;
 use serde_json::json;
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use super::cases::PYTORCH_BOUNDS;
-use super::judge::{self, Beside, Found, Side};
-use super::{Stage, Way};
-use crate::child::Child;
+use super::judge::{self, Beside, Found, Look, Side};
+use super::{LookResult, Stage, Way};
+use crate::node::Node;
 use crate::result::{Row, SuiteResult};
-use crate::suites::python::{self, Pace, WITHIN};
-use crate::suites::torch_pair;
+use crate::suites::python;
+use crate::suites::torch_pair::group::{Group, Turn, play};
+use crate::suites::torch_pair::rounds::{Round, median_alone, median_both, of_alone};
+use crate::suites::torch_pair::{baselines, set_mode};
 use crate::tenant::Limits;
 
 /// In results.
 pub const TITLE: &str = "PyTorch decode beside training";
 const SHARE_PCT: u32 = 50;
-/// Before what counts: programs find their pace, and FCSP finds out what running together gives them.
-const WARMUP_S: &str = "1.5";
+/// A turn of both. Before what counts, programs find their pace, and FCSP finds out what running together gives them.
+const TURN: Turn = Turn {
+    lead_s: 1.5,
+    seconds: 1.2,
+    tail_s: 0.1,
+};
 
-/// Alone, under plain MPS, alone, under MPS with FCSP, alone.
+/// Alone natively, alone and both under plain MPS, alone and both under MPS with FCSP, round by round.
 pub fn run(stage: &Stage, result: &mut SuiteResult) -> Result<()> {
     let bench = stage.bench;
     if let Some(reason) = python::missing(bench)? {
@@ -32,70 +38,78 @@ pub fn run(stage: &Stage, result: &mut SuiteResult) -> Result<()> {
     let run_dir = || bench.site.fresh_run_dir();
     let limits = || Limits::share(SHARE_PCT);
     let fcsp_dir = run_dir()?;
-    let mut fcsp = torch_pair::start(bench, &scripts, &fcsp_dir, |tenant| {
-        stage.dress(Way::Fcsp, tenant, limits())
-    })?;
-    let mut raw = torch_pair::start(bench, &scripts, &run_dir()?, |tenant| {
+    let node = Node::new(&bench.site, &fcsp_dir);
+    let native = Group::start(bench, &scripts, &run_dir()?, |tenant| tenant)?;
+    let raw = Group::start(bench, &scripts, &run_dir()?, |tenant| {
         stage.dress(Way::Raw, tenant, limits())
     })?;
-    let mut native = torch_pair::start(bench, &scripts, &run_dir()?, |tenant| tenant)?;
-    for pair in [&mut native, &mut raw, &mut fcsp] {
-        torch_pair::prepare(pair)?;
+    let fcsp = Group::start(bench, &scripts, &fcsp_dir, |tenant| {
+        stage.dress(Way::Fcsp, tenant, limits())
+    })?;
+    let rounds = bench.either(4, 2);
+    let look: RefCell<LookResult> = RefCell::new(Err("nobody looked".into()));
+    let mut groups = [
+        native,
+        raw.meeting(TURN),
+        fcsp.meeting(TURN)
+            .unlimited_alone(|mode| set_mode(&node, mode))
+            .watched_by(|round| {
+                if round + 1 == rounds {
+                    let after_s = TURN.lead_s + TURN.seconds / 2.0;
+                    let seen = stage.look(&fcsp_dir, Duration::from_secs_f64(after_s));
+                    // Turns are counted from the first round on.
+                    *look.borrow_mut() = seen.map(|it| Look {
+                        after_s: began.elapsed().as_secs_f64(),
+                        ..it
+                    });
+                }
+            }),
+    ];
+    for group in &mut groups {
+        group.prepare()?;
+    }
+    let [native, raw, fcsp] = play(&mut groups, rounds)?;
+    for group in groups {
+        group.finish()?;
     }
 
-    let seconds = bench.either(5.0, 3.0);
-    let turn = seconds.to_string();
-    let mut alone = vec![torch_pair::one_by_one(&mut native, &turn)?];
-    torch_pair::together(&mut raw, WARMUP_S)?;
-    let plain = torch_pair::together(&mut raw, &turn)?;
-    finish(raw)?;
-    alone.push(torch_pair::one_by_one(&mut native, &turn)?);
-    torch_pair::together(&mut fcsp, WARMUP_S)?;
-    torch_pair::begin_together(&mut fcsp, &turn)?;
-    let look = stage.look(&fcsp_dir, Duration::from_secs_f64(seconds / 2.0));
-    let shared = torch_pair::end_together(&mut fcsp, &turn)?;
-    finish(fcsp)?;
-    alone.push(torch_pair::one_by_one(&mut native, &turn)?);
-    finish(native)?;
-
-    let beside = |paces: &[Pace; 2]| {
-        let of_alone = torch_pair::of_alone(paces, &alone);
-        Beside {
+    let beside = |rounds: &[Round]| -> Result<Beside> {
+        let reached = of_alone(rounds)?;
+        let p99_ms = median_both(rounds, |it| it.p99_ms);
+        Ok(Beside {
             sides: [0, 1].map(|side: usize| Side {
-                of_alone: of_alone[side],
-                p99_ms: Some(paces[side].p99_ms),
+                of_alone: reached.sides[side].median,
+                p99_ms: Some(p99_ms[side]),
             }),
             share_error_max_points: None,
-        }
-    };
-    let p99_ms = |side: usize| {
-        let times: Vec<f64> = alone.iter().map(|it| it[side].p99_ms).collect();
-        Some(mean(&times))
+        })
     };
     let found = Found {
         title: TITLE,
         entitled_pct: [SHARE_PCT, SHARE_PCT],
-        alone_p99_ms: [p99_ms(0), p99_ms(1)],
-        raw: Some(beside(&plain)),
-        fcsp: beside(&shared),
-        look,
+        alone_p99_ms: median_alone(&fcsp, |it| it.p99_ms).map(Some),
+        raw: Some(beside(&raw)?),
+        fcsp: beside(&fcsp)?,
+        look: look.into_inner(),
         in_turns: None,
     };
     result.rows.extend(judge::rows(&found, PYTORCH_BOUNDS));
+    for (what, rounds) in [
+        ("plain MPS", &raw),
+        ("MPS with FCSP, nothing limited", &fcsp),
+    ] {
+        result.row(Row::info(
+            format!("{TITLE}, {what}: alone, of native alone"),
+            baselines(rounds, &native)?,
+        ));
+    }
     result.details.push(json!({
-        "pair": TITLE, "alone": alone, "plain_mps": plain, "fcsp": shared, "look": found.look.as_ref().ok(),
+        "pair": TITLE, "native": native, "plain_mps": raw, "fcsp": fcsp, "look": found.look.as_ref().ok(),
     }));
     eprintln!(
         "  {}: {:.0} s",
         super::PYTORCH,
         began.elapsed().as_secs_f64()
     );
-    Ok(())
-}
-
-fn finish(children: [Child; 2]) -> Result<()> {
-    for child in children {
-        child.finish(Instant::now() + WITHIN)?;
-    }
     Ok(())
 }
