@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::child::Child;
 use crate::site::Site;
 use crate::tenant::Tenant;
+use crate::traces::Trace;
 
 /// Until a program is ready: driver, context and kernel, several programs at once.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -23,6 +24,7 @@ pub struct Cast<'a> {
     site: &'a Site,
     run_dir: PathBuf,
     members: Vec<(Tenant, Child, Option<Header>)>,
+    trace: Option<Trace>,
 }
 
 /// What one program reported.
@@ -58,6 +60,7 @@ impl<'a> Cast<'a> {
             site,
             run_dir: site.fresh_run_dir()?,
             members: Vec::new(),
+            trace: None,
         };
         for tenant in tenants {
             cast.enter(tenant)?;
@@ -106,7 +109,23 @@ impl<'a> Cast<'a> {
         for (_, child, _) in &mut self.members {
             child.start_at(unix_ms)?;
         }
+        self.trace = self.record();
         Ok(())
+    }
+
+    /// Records what the scheduler decides, if traces are made and it has something to decide.
+    fn record(&self) -> Option<Trace> {
+        let tenants = || self.members.iter().map(|(tenant, _, _)| tenant);
+        let limited: Vec<&Tenant> = tenants().filter(|it| it.is_limited()).collect();
+        let mut names: Vec<&str> = limited.iter().map(|it| it.name.as_str()).collect();
+        names.dedup();
+        if names.len() < 2 {
+            return None;
+        }
+        let seconds = limited.iter().filter_map(|it| it.seconds());
+        let seconds = seconds.reduce(f64::min);
+        let traces = &self.site.traces;
+        traces.record(self.site, &self.run_dir, &names, seconds)
     }
 
     /// Lets one member, by its order of entry, take a turn; what its calls cost.
@@ -135,14 +154,15 @@ impl<'a> Cast<'a> {
     /// Waits until all have ended, at most `seconds` from now and some; what they reported.
     pub fn finish(self, seconds: f64) -> Result<Vec<Reported>> {
         let deadline = Instant::now() + Duration::from_secs_f64(seconds) + END_WITHIN;
-        self.members
-            .into_iter()
-            .map(|(tenant, child, header)| {
-                let header = header.context("finished before it was ready")?;
-                let lines = child.finish(deadline)?;
-                Ok(digest(tenant.name, header, &lines))
-            })
-            .collect()
+        let reported = self.members.into_iter().map(|(tenant, child, header)| {
+            let header = header.context("finished before it was ready")?;
+            let lines = child.finish(deadline)?;
+            Ok(digest(tenant.name, header, &lines))
+        });
+        let reported = reported.collect();
+        // At the latest now.
+        drop(self.trace);
+        reported
     }
 }
 

@@ -13,6 +13,7 @@ use crate::report::Report;
 use crate::result::{Row, SuiteResult, Verdict};
 use crate::site::{Site, Vendor};
 use crate::suites::{self, Suite};
+use crate::traces::Traces;
 
 /// Runs tenants as real processes and compares what they got with what they were promised.
 #[derive(Debug, Parser)]
@@ -53,6 +54,9 @@ pub struct Options {
     /// Whose device; of the suites for AMD's, those run that its load program can
     #[arg(long, value_enum, default_value = "nvidia")]
     vendor: Vendor,
+    /// Record what the scheduler decides while tenants run together, into `traces` of the results
+    #[arg(long)]
+    trace: bool,
     /// Exit with status 1 if anything comes otherwise than the matrix expects
     #[arg(long)]
     strict: bool,
@@ -94,7 +98,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     };
     known_cases(&selected, &options.cases)?;
     let matrix = Matrix::read(options.matrix.as_deref())?;
-    let site = Site::open(
+    let mut site = Site::open(
         options.install.as_deref(),
         &options.out,
         options.simulated,
@@ -102,6 +106,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         options.device,
         &options.python,
     )?;
+    if options.trace {
+        site.traces = Traces::into(&site.out)?;
+    }
     eprintln!("calibrating");
     let asked = Asked {
         cases: options.cases.clone(),
@@ -124,6 +131,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     );
     for suite in selected {
         eprintln!("{}: {}", suite.name, suite.about);
+        bench.site.traces.begin_suite(suite.name);
         let began = Instant::now();
         let mut result = SuiteResult::default();
         let can = match options.vendor {

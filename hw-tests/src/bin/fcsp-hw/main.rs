@@ -23,6 +23,7 @@ mod site;
 mod suites;
 mod tenant;
 mod threads;
+mod traces;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -86,16 +86,20 @@ impl<'a> Node<'a> {
         only.with_context(|| format!("there are {count} regions where one device is used"))
     }
 
+    /// The command with these arguments, not yet started.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.site.fcsp());
+        self.site.only_given_variables(&mut command);
+        command.args(arguments).env("FCSP_RUN_DIR", self.run_dir);
+        command
+    }
+
     /// Runs the command; an error with what it said if it fails.
     pub fn fcsp(&self, arguments: &[&str]) -> Result<Output> {
-        let program = self.site.fcsp();
-        let mut command = Command::new(&program);
-        self.site.only_given_variables(&mut command);
-        let output = command
-            .args(arguments)
-            .env("FCSP_RUN_DIR", self.run_dir)
+        let output = self
+            .command(arguments)
             .output()
-            .with_context(|| format!("cannot start {}", program.display()))?;
+            .with_context(|| format!("cannot start {}", self.site.fcsp().display()))?;
         ensure!(
             output.status.success(),
             "`fcsp {}` failed ({}): {}",

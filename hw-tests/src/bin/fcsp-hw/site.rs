@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
+use crate::traces::Traces;
+
 /// Scratch space is called this and the process id of the harness it belongs to.
 const SCRATCH_PREFIX: &str = "fcsp-hw-";
 
@@ -38,6 +40,8 @@ pub struct Site {
     pub device: i32,
     /// Python interpreter.
     pub python: PathBuf,
+    /// What the scheduler decides, where that is recorded.
+    pub traces: Traces,
 }
 
 impl Site {
@@ -68,6 +72,7 @@ impl Site {
             vendor,
             device,
             python: python.to_owned(),
+            traces: Traces::default(),
         };
         let mut needed = vec![site.load(), site.preload()];
         if simulated {

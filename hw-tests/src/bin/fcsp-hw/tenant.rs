@@ -88,6 +88,17 @@ impl Tenant {
         self
     }
 
+    /// Whether FCSP limits it.
+    pub fn is_limited(&self) -> bool {
+        matches!(self.sharing, Sharing::Fcsp(_))
+    }
+
+    /// How long a load program runs, by its command line.
+    pub fn seconds(&self) -> Option<f64> {
+        let mut arguments = self.command.iter().skip_while(|it| *it != "--seconds");
+        arguments.nth(1)?.to_str()?.parse().ok()
+    }
+
     /// The command with the environment it is to see, and none that this harness happened to have.
     pub fn to_command(&self, site: &Site, run_dir: &Path) -> Command {
         let mut command = Command::new(&self.command[0]);
@@ -108,5 +119,21 @@ impl Tenant {
         }
         command.envs(self.env.iter().map(|(key, value)| (key, value)));
         command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_a_program_runs_is_in_its_command() {
+        let tenant = |text: &str| {
+            let command = text.split(' ').map(OsString::from).collect();
+            Tenant::new("a", Sharing::Native, command)
+        };
+        assert_eq!(tenant("load --seconds 2.5 --blocks 1").seconds(), Some(2.5));
+        assert_eq!(tenant("load calibrate").seconds(), None);
+        assert_eq!(tenant("load --seconds").seconds(), None);
     }
 }

@@ -52,6 +52,7 @@ pub fn run(stage: &Stage, result: &mut SuiteResult) -> Result<()> {
         native,
         raw.meeting(TURN),
         fcsp.meeting(TURN)
+            .traced(bench, &fcsp_dir)
             .unlimited_alone(|mode| set_mode(&node, mode))
             .watched_by(|round| {
                 if round + 1 == rounds {

@@ -10,6 +10,7 @@ use crate::child::Child;
 use crate::processors;
 use crate::suites::python::{self, Pace, WITHIN};
 use crate::tenant::{Sharing, Tenant};
+use crate::traces::Trace;
 
 /// What they run; also the names of their tenants.
 pub const WORKLOADS: [&str; 2] = ["decode", "train"];
@@ -47,6 +48,8 @@ const UNLIMITED: &str = "none";
 
 /// What puts both tenants of a group into a mode.
 type SetMode<'a> = Box<dyn FnMut(&str) -> Result<()> + 'a>;
+/// Records what the scheduler decides in so many seconds from now on, if that is asked for.
+type Record<'a> = Box<dyn Fn(f64) -> Option<Trace> + 'a>;
 /// What is done while both take a turn; it gets the number of the round.
 type Meanwhile<'a> = Box<dyn FnMut(usize) + 'a>;
 
@@ -56,6 +59,7 @@ pub struct Group<'a> {
     both: Option<Turn>,
     set_mode: Option<SetMode<'a>>,
     mode: &'static str,
+    record: Option<Record<'a>>,
     meanwhile: Option<Meanwhile<'a>>,
 }
 
@@ -85,6 +89,7 @@ impl<'a> Group<'a> {
             both: None,
             set_mode: None,
             mode: LIMITED,
+            record: None,
             meanwhile: None,
         }
     }
@@ -101,6 +106,16 @@ impl<'a> Group<'a> {
     pub fn unlimited_alone(self, set_mode: impl FnMut(&str) -> Result<()> + 'a) -> Self {
         Self {
             set_mode: Some(Box::new(set_mode)),
+            ..self
+        }
+    }
+
+    /// What the scheduler decides for the programs of `run_dir` is recorded in each turn of both, if traces are made.
+    pub fn traced(self, bench: &'a Bench, run_dir: &'a Path) -> Self {
+        let site = &bench.site;
+        let record = |seconds| site.traces.record(site, run_dir, &WORKLOADS, Some(seconds));
+        Self {
+            record: Some(Box::new(record)),
             ..self
         }
     }
@@ -137,10 +152,13 @@ impl<'a> Group<'a> {
 
     fn both(&mut self, round: usize, turn: Turn) -> Result<[Pace; 2]> {
         self.put_into(LIMITED)?;
+        let seconds = turn.lead_s + turn.seconds + turn.tail_s;
         let turn = turn.command();
         for child in &mut self.children {
             child.say(&turn)?;
         }
+        // Until both have answered.
+        let _trace = self.record.as_ref().and_then(|record| record(seconds));
         if let Some(meanwhile) = &mut self.meanwhile {
             meanwhile(round);
         }

@@ -54,6 +54,7 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     let mut groups = [
         native.meeting(SLICING),
         fcsp.meeting(SHARED)
+            .traced(bench, &fcsp_dir)
             .unlimited_alone(|mode| set_mode(&node, mode)),
     ];
     for group in &mut groups {
