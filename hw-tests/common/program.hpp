@@ -88,9 +88,9 @@ template <typename... Values> static void line(bool flush, const char *format, V
     if (flush) std::fflush(stdout);
 }
 
-// A device in the header of every mode. The version's field has CUDA's name; it is the vendor's own, or 0.
+// A device in the header of every mode. The version is that of the vendor's interface as it packs it, or 0.
 static std::string described(const std::string &name, int version) {
     bool simulated = name.find("simulated") != std::string::npos;
-    return "{\"name\":\"" + name + "\",\"cuda_version\":" + std::to_string(version) + ",\"driver_version\":null,\"simulated\":" +
+    return "{\"name\":\"" + name + "\",\"interface_version\":" + std::to_string(version) + ",\"driver_version\":null,\"simulated\":" +
            (simulated ? "true" : "false") + "}";
 }

@@ -71,8 +71,10 @@ pub struct Header {
 pub struct DeviceInfo {
     /// `cuDeviceGetName`.
     pub name: String,
-    /// CUDA version the driver supports, e.g. 13000.
-    pub cuda_version: i32,
+    /// Version of the vendor's interface, in one number as the vendor packs it: of CUDA that which the driver supports
+    /// (13000 is 13.0), of HIP's runtime (60443484 is 6.4.43484), of Level Zero's driver (65548 is 1.12). 0 if nobody
+    /// asked for it.
+    pub interface_version: i32,
     /// Version of the display driver, where NVML tells it.
     pub driver_version: Option<String>,
     /// Whether this is a simulated device. Its results prove nothing about real hardware.

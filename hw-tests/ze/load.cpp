@@ -42,6 +42,7 @@ struct Gpu {
 
     ze_device_handle_t gpu = nullptr;
     ze_context_handle_t context = nullptr;
+    ze_api_version_t version = {};
     ze_kernel_handle_t kernel = nullptr;
     // One of both: an immediate list, or a queue with a list for work and one for each mark.
     ze_command_list_handle_t now = nullptr;
@@ -90,6 +91,7 @@ struct Gpu {
                 ze_context_desc_t desc = {};
                 desc.stype = ZE_STRUCTURE_TYPE_CONTEXT_DESC;
                 OK(zeContextCreate, drivers[i], &desc, &context);
+                OK(zeDriverGetApiVersion, drivers[i], &version);
                 return;
             }
         }
@@ -160,8 +162,7 @@ struct Gpu {
             multiprocessors * properties.numEUsPerSubslice * properties.numThreadsPerEU * properties.physicalEUSimdWidth;
         wave_blocks = std::max(1u, wave_threads / BLOCK_THREADS);
         total_bytes = room().total;
-        // Level Zero's version says nothing here.
-        device = described(properties.name, 0);
+        device = described(properties.name, int(version));
     }
 
     void append(ze_command_list_handle_t list, unsigned blocks, unsigned iters, u64 add) const {

@@ -57,6 +57,7 @@ static Tables &tables() {
 #define ZE(name) (tables().FIELD_##name)
 #define FIELD_zeInit global.pfnInit
 #define FIELD_zeDriverGet driver.pfnGet
+#define FIELD_zeDriverGetApiVersion driver.pfnGetApiVersion
 #define FIELD_zeDeviceGet device.pfnGet
 #define FIELD_zeDeviceGetProperties device.pfnGetProperties
 #define FIELD_zeContextCreate context.pfnCreate

@@ -119,7 +119,7 @@ impl Bench {
             calibration: Calibration {
                 device: DeviceInfo {
                     name: "none".into(),
-                    cuda_version: 13_000,
+                    interface_version: 13_000,
                     driver_version: None,
                     simulated: false,
                 },

@@ -215,7 +215,7 @@ pub fn curve(name: &str, seconds: u64, points: impl Iterator<Item = (u64, u64)>)
             pid: 1,
             device: DeviceInfo {
                 name: "test".into(),
-                cuda_version: 13_000,
+                interface_version: 13_000,
                 driver_version: None,
                 simulated: true,
             },

@@ -169,7 +169,7 @@ mod tests {
     fn device(name: &str, driver: &str) -> DeviceInfo {
         DeviceInfo {
             name: name.into(),
-            cuda_version: 13_000,
+            interface_version: 13_000,
             driver_version: Some(driver.into()),
             simulated: false,
         }

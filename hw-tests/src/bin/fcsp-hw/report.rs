@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use crate::date;
 use crate::matrix::NotRun;
 use crate::result::{Row, SuiteResult, Verdict};
-use crate::site::Site;
+use crate::site::{Site, Vendor};
 
 /// The results of one run, growing suite by suite: what is finished is on disk.
 pub struct Report {
     out: PathBuf,
     date: String,
+    vendor: Vendor,
     calibration: Calibration,
     cpus: usize,
     quick: bool,
@@ -43,6 +44,7 @@ impl Report {
         Self {
             out: site.out.clone(),
             date: date::now_utc(),
+            vendor: site.vendor,
             calibration,
             cpus: std::thread::available_parallelism().map_or(0, usize::from),
             quick,
@@ -132,14 +134,13 @@ impl Report {
         // Writing to a String cannot fail, so the results below carry nothing.
         let _ = write!(
             text,
-            "| | |\n|---|---|\n| device | {} |\n| driver | {} (CUDA {}.{}) |\n| date | {} |\n\
+            "| | |\n|---|---|\n| device | {} |\n| driver | {} ({}) |\n| date | {} |\n\
              | host | {} CPUs |\n| run | {}, {:.0} s |\n\
              | calibration | {:.3} rounds of the work kernel per µs, {} blocks, launch {} ns, \
              round trip {} ns |\n| verdicts | {} PASS, {} MISS, {} skipped, {} errors |\n\n",
             device.name,
             device.driver_version.as_deref().unwrap_or("unknown"),
-            device.cuda_version / 1_000,
-            device.cuda_version % 1_000 / 10,
+            interface(self.vendor, device.interface_version),
             self.date,
             self.cpus,
             if self.quick { "quick" } else { "full" },
@@ -193,6 +194,26 @@ fn verdict(row: &Row) -> &'static str {
     }
 }
 
+/// The interface by which programs reach the device, with its version unpacked.
+fn interface(vendor: Vendor, version: i32) -> String {
+    let name = match vendor {
+        Vendor::Nvidia => "CUDA",
+        Vendor::Amd => "HIP",
+        Vendor::Intel => "Level Zero",
+    };
+    if version == 0 {
+        return name.into();
+    }
+    let (major, minor) = match vendor {
+        Vendor::Nvidia => (version / 1_000, version % 1_000 / 10),
+        // HIP_VERSION of hip_version.h.
+        Vendor::Amd => (version / 10_000_000, version % 10_000_000 / 100_000),
+        // ZE_MAJOR_VERSION and ZE_MINOR_VERSION of ze_api.h.
+        Vendor::Intel => (version >> 16, version & 0xffff),
+    };
+    format!("{name} {major}.{minor}")
+}
+
 /// Text that stays within one cell of a table.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', "<br>")
@@ -204,4 +225,18 @@ fn write_file(path: &Path, text: &str) -> Result<()> {
     fs::write(&scratch, text)
         .and_then(|()| fs::rename(&scratch, path))
         .with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_vendors_interface_has_its_own_name_and_packing() {
+        assert_eq!(interface(Vendor::Nvidia, 13_010), "CUDA 13.1");
+        assert_eq!(interface(Vendor::Amd, 60_443_484), "HIP 6.4");
+        assert_eq!(interface(Vendor::Amd, 50_221_153), "HIP 5.2");
+        assert_eq!(interface(Vendor::Intel, 1 << 16 | 12), "Level Zero 1.12");
+        assert_eq!(interface(Vendor::Intel, 0), "Level Zero");
+    }
 }

@@ -212,13 +212,13 @@ pub fn device_info(api: &Api, device: CUdevice) -> Result<DeviceInfo> {
     let name = unsafe { CStr::from_ptr(name.as_ptr()) }
         .to_string_lossy()
         .into_owned();
-    let mut cuda_version = 0;
+    let mut interface_version = 0;
     // SAFETY: a live out-parameter.
-    unsafe { call!(api, driver_version(&mut cuda_version)) }?;
+    unsafe { call!(api, driver_version(&mut interface_version)) }?;
     Ok(DeviceInfo {
         simulated: name.to_lowercase().contains("simulated"),
         name,
-        cuda_version,
+        interface_version,
         driver_version: None,
     })
 }
