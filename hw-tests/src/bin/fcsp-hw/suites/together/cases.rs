@@ -51,7 +51,8 @@ const EQUAL: Pair = Pair {
 
 /// The case of two PyTorch programs, which `pytorch.rs` carries out.
 pub const PYTORCH: &str = "pytorch-beside";
-/// Its bars. Of plain MPS 1.95 were measured (H200, driver 580.159, November 2026).
+/// Its bars; alone are the same processes, with nothing limited. Of plain MPS 1.95 of native processes alone were
+/// measured (H200, driver 580.159, November 2026).
 pub const PYTORCH_BOUNDS: &[Bound] = &[Bound::TotalAtLeast(1.9)];
 
 /// All pairs of load programs, in the order in which they run. Of plain MPS totals of 1.54 and 1.42 were
