@@ -79,13 +79,15 @@ impl<T> fmt::Debug for Biased<T> {
 }
 
 impl<T> Biased<T> {
-    /// Does `work` inside if `thread`, which is the calling thread, is the favourite; `None`, and nothing is
-    /// done, if it is not. Does not block.
+    /// The inside, if `thread`, which is the calling thread, is the favourite; `None`, and nothing is done, if it is
+    /// not. Does not block.
     #[inline(always)]
-    pub fn favoured<R>(&self, thread: ThreadId, work: impl FnOnce(&mut T) -> R) -> Option<R> {
-        let _leaves = self.enter_favoured(thread)?;
-        // SAFETY: the thread is inside, alone, until `_leaves` is dropped.
-        Some(work(unsafe { &mut *self.value.get() }))
+    pub fn favoured(&self, thread: ThreadId) -> Option<Favoured<'_, T>> {
+        let inside = self.enter_favoured(thread)?;
+        Some(Favoured {
+            lock: self,
+            _leaves: inside,
+        })
     }
 
     /// Waits until nobody is inside. `thread` is the calling thread. A panic inside does not poison: what it
@@ -164,6 +166,30 @@ impl Drop for Inside<'_> {
     fn drop(&mut self) {
         // Release: whoever takes the favour away sees what was done.
         self.0.store(0, Ordering::Release);
+    }
+}
+
+/// Proof that the favourite is inside; dropping it leaves.
+pub struct Favoured<'a, T> {
+    lock: &'a Biased<T>,
+    _leaves: Inside<'a>,
+}
+
+impl<T> Deref for Favoured<'_, T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        // SAFETY: the thread is inside, alone, until `_leaves` is dropped.
+        unsafe { &*self.lock.value.get() }
+    }
+}
+
+impl<T> DerefMut for Favoured<'_, T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as above.
+        unsafe { &mut *self.lock.value.get() }
     }
 }
 

@@ -46,11 +46,32 @@ struct Pair {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SampleId(u8);
 
-/// The measurements of one process. What every submission reads comes first.
+/// Counts submissions, to tell which are measured. Apart from the measurements: every submission reads it.
 #[derive(Debug, Default)]
-#[repr(C)]
+pub struct Turns(u32);
+
+impl Turns {
+    /// True if a submission whose cost has `samples` measurements should be measured.
+    pub fn wants(&mut self, samples: u32) -> bool {
+        self.0 = self.0.wrapping_add(1);
+        samples < FIRST_SAMPLES || self.0.is_multiple_of(REFRESH_EVERY)
+    }
+
+    /// Counts a submission with [`FIRST_SAMPLES`] or more, if it is not one to be measured; false if it is.
+    #[inline]
+    pub fn pass(&mut self) -> bool {
+        let turns = self.0.wrapping_add(1);
+        let passes = !turns.is_multiple_of(REFRESH_EVERY);
+        if passes {
+            self.0 = turns;
+        }
+        passes
+    }
+}
+
+/// The measurements of one process.
+#[derive(Debug, Default)]
 pub struct Sampler {
-    turns: u32,
     /// Measurements that ended and were not read, and the oldest segment of any of them.
     oldest: u32,
     ended: usize,
@@ -63,23 +84,6 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// True if a submission whose cost has `samples` measurements should be measured.
-    pub fn wants(&mut self, samples: u32) -> bool {
-        self.turns = self.turns.wrapping_add(1);
-        samples < FIRST_SAMPLES || self.turns.is_multiple_of(REFRESH_EVERY)
-    }
-
-    /// Counts a submission with [`FIRST_SAMPLES`] or more, if it is not one to be measured; false if it is.
-    #[inline]
-    pub fn passes(&mut self) -> bool {
-        let turns = self.turns.wrapping_add(1);
-        let passes = !turns.is_multiple_of(REFRESH_EVERY);
-        if passes {
-            self.turns = turns;
-        }
-        passes
-    }
-
     /// Begins a measurement on `queue` of something in segment `number`.
     pub fn begin(
         &mut self,

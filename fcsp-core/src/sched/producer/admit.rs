@@ -146,7 +146,7 @@ impl Producer {
             let subject = Subject::Segment(number);
             open.sample = state.sampler.begin(gate, queue, subject, number);
         }
-        if key == CostKey::UNMEASURED || !state.sampler.wants(samples) {
+        if key == CostKey::UNMEASURED || !state.turns.wants(samples) {
             return None;
         }
         let subject = Subject::Submission(key);

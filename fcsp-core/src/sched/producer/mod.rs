@@ -29,7 +29,7 @@ use super::cost::{CostKey, CostTable};
 use super::handshake;
 use super::lanes::Lanes;
 use super::observer::Bench;
-use super::sampler::{FIRST_SAMPLES, SampleId, Sampler, Subject};
+use super::sampler::{FIRST_SAMPLES, SampleId, Sampler, Subject, Turns};
 use super::segment::{SegmentState, reached};
 use super::stalls::Stalls;
 use super::ticks::Ticks;
@@ -46,17 +46,19 @@ const QUERIES_BEFORE_SYNC: u32 = 8;
 
 const _: () = assert!((AHEAD as usize) < SEGMENTS);
 
-/// The submitting side of one process on one device. Shared by all its threads.
+/// The submitting side of one process on one device. Shared by all its threads. What the usual submission reads comes
+/// first, beside the first line of the state.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Producer {
-    region: &'static RegionLayout,
-    me: usize,
     slot: &'static Slot,
     page: &'static GatePage,
+    costs: CostTable,
+    region: &'static RegionLayout,
+    me: usize,
     bench: &'static Bench,
     /// Newest segment of the slot's last owner.
     before_first: u32,
-    costs: CostTable,
     state: Biased<State>,
 }
 
@@ -70,6 +72,7 @@ struct State {
     open: Option<Open>,
     clock: Ticks,
     queries: u32,
+    turns: Turns,
     /// Expected device time of what was submitted, by class; the slot has it since the last segment's end.
     classes_ns: [u64; CLASSES],
     sampler: Sampler,
@@ -221,14 +224,19 @@ impl Producer {
         class: Class,
         prior_ns: impl FnOnce() -> u64,
     ) -> Ticket {
-        let usual = self.costs.known_ns(key, FIRST_SAMPLES).and_then(|cost_ns| {
-            let join = |state: &mut State| self.join(state, queue, cost_ns, class);
-            self.state.favoured(ThreadId::current(), join)?
-        });
-        match usual {
+        match self.enter_favoured(queue, key, class) {
             Some(ticket) => ticket,
             None => self.admit(gate, queue, key, class, prior_ns()),
         }
+    }
+
+    /// The usual submission of the lock's favourite. No closures on this way: what they capture would go through memory,
+    /// and the ticket with it.
+    #[inline(always)]
+    fn enter_favoured(&self, queue: QueueId, key: CostKey, class: Class) -> Option<Ticket> {
+        let cost_ns = self.costs.known_ns(key, FIRST_SAMPLES)?;
+        let mut state = self.state.favoured(ThreadId::current())?;
+        self.join(&mut state, queue, cost_ns, class)
     }
 
     /// The usual submission, of known cost and after another to the same queue, joins the open segment.
@@ -249,7 +257,7 @@ impl Producer {
         let predicted_ns = open.predicted_ns + cost_ns;
         // Acquire: as in `ends_before`.
         let expired = segment.state.load(Ordering::Acquire) == SegmentState::Expired as u32;
-        if expired || predicted_ns >= self.full_ns() || !state.sampler.passes() {
+        if expired || predicted_ns >= self.full_ns() || !state.turns.pass() {
             return None;
         }
         open.launches += 1;
@@ -270,9 +278,16 @@ impl Producer {
     #[inline(always)]
     pub fn leave(&self, gate: &dyn StreamGate, ticket: Ticket, launched: bool) {
         failpoint!("sched.leave.begun");
-        let part = |state: &mut State| Self::part(state, &ticket);
-        if self.state.favoured(ThreadId::current(), part) != Some(true) {
+        if !self.leave_favoured(&ticket) {
             self.settle(gate, ticket, launched);
+        }
+    }
+
+    #[inline(always)]
+    fn leave_favoured(&self, ticket: &Ticket) -> bool {
+        match self.state.favoured(ThreadId::current()) {
+            Some(mut state) => Self::part(&mut state, ticket),
+            None => false,
         }
     }
 
