@@ -79,7 +79,7 @@ fn region(processes: usize) -> &'static RegionLayout {
 /// One kernel of 10 µs, in a segment of 500 such kernels; the segments before are over at once.
 fn submit(producer: &Producer, slot: &Slot, queue: u64) {
     let key = CostKey::new(&[queue, 132, 256]);
-    let ticket = producer.enter(&Nothing, QueueId(queue), key, Class::Other, || us(10));
+    let ticket = producer.enter(&Nothing, QueueId(queue), key, Class::Other, us(10));
     producer.leave(&Nothing, black_box(ticket), true);
     let opened = slot.queue.opened.load(Ordering::Relaxed);
     slot.compute.retired.store(opened, Ordering::Release);

@@ -236,7 +236,7 @@ impl Member {
             let key = CostKey::new(&[ns]);
             let ticket = self
                 .producer
-                .enter(&self.queue, QueueId(1), key, Class::Other, || guess_ns);
+                .enter(&self.queue, QueueId(1), key, Class::Other, guess_ns);
             self.queue.push(KERNEL, 0, 0, ns);
             self.producer.leave(&self.queue, ticket, true);
         } else {

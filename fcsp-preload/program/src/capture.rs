@@ -1,17 +1,16 @@
 //! Which streams are being captured: what goes into a graph is not gated, its launch is.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::Ordering;
 
 use crate::driver::{CodeOf, Driver, StreamOf};
-
-/// Captures begun and not ended. While it is 0 nobody asks the driver about any stream.
-static UNDER_WAY: AtomicU32 = AtomicU32::new(0);
+use crate::line::LINE;
 
 /// True while any stream of the process is being captured.
 #[inline]
 pub fn any() -> bool {
+    // While it is 0 nobody asks the driver about any stream.
     // Relaxed: a program that launches in one thread what it captures in another orders the two.
-    UNDER_WAY.load(Ordering::Relaxed) != 0
+    LINE.captures.load(Ordering::Relaxed) != 0
 }
 
 /// True if work submitted to `stream` now goes into a graph.
@@ -46,7 +45,7 @@ impl<D: Driver> Drop for Undisturbed<D> {
 /// A call that begins a capture has given `result`.
 pub fn begun<D: Driver>(result: CodeOf<D>) -> CodeOf<D> {
     if result == D::SUCCESS {
-        UNDER_WAY.fetch_add(1, Ordering::Relaxed);
+        LINE.captures.fetch_add(1, Ordering::Relaxed);
     }
     result
 }
@@ -62,9 +61,10 @@ pub fn end<D: Driver, const PER_THREAD: bool>(
     let ended = result == D::SUCCESS || before && !captures::<D, PER_THREAD>(stream);
     if ended {
         let _never_below_zero =
-            UNDER_WAY.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
-                count.checked_sub(1)
-            });
+            LINE.captures
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
+                    count.checked_sub(1)
+                });
     }
     result
 }

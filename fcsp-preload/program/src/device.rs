@@ -6,7 +6,7 @@
 //! open: the program runs unlimited and the log says why, unless the policy demands otherwise.
 
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::Mutex;
 
 use fcsp_core::ledger::Ledger;
@@ -20,6 +20,7 @@ use fcsp_preload::{fork, log};
 use crate::activity::Activity;
 use crate::attach;
 use crate::driver::{Driver, Undescribed};
+use crate::line::LINE;
 use crate::memory::graph::charge::GraphCharge;
 use crate::memory::pool;
 use crate::policy_watch;
@@ -82,24 +83,13 @@ impl Device {
 
 static DEVICES: [AtomicPtr<Device>; DEVICES_MAX] =
     [const { AtomicPtr::new(ptr::null_mut()) }; DEVICES_MAX];
-/// The attached devices once more, without gaps, for the one loop on the hot path: how many there are, and
-/// the first of them, in one line of the cache.
-#[repr(C, align(64))]
-struct Attached {
-    /// Where [`passes`] looks.
-    gated: AtomicPtr<AtomicU32>,
-    count: AtomicUsize,
-    devices: [AtomicPtr<Device>; DEVICES_MAX],
-}
-
-static ATTACHED: Attached = Attached {
-    gated: AtomicPtr::new(ask()),
-    count: AtomicUsize::new(0),
-    devices: [const { AtomicPtr::new(ptr::null_mut()) }; DEVICES_MAX],
-};
+/// The attached devices once more, without gaps, for loops; how many there are and the first of them is in the
+/// [line](LINE) as well.
+static ATTACHED: [AtomicPtr<Device>; DEVICES_MAX] =
+    [const { AtomicPtr::new(ptr::null_mut()) }; DEVICES_MAX];
 
 /// Where a process that uses not just one device looks: whether it passes takes more than one word to say.
-const fn ask() -> *mut AtomicU32 {
+pub(crate) const fn ask() -> *mut AtomicU32 {
     static NOT_ZERO: AtomicU32 = AtomicU32::new(1);
     (&raw const NOT_ZERO).cast_mut()
 }
@@ -116,9 +106,9 @@ fn failed() -> *mut Device {
 
 /// Devices attached so far.
 pub fn attached() -> impl Iterator<Item = &'static Device> {
-    let count = ATTACHED.count.load(Ordering::Acquire);
+    let count = LINE.attached.load(Ordering::Acquire);
     // SAFETY: the first `count` places hold devices, which live for ever.
-    ATTACHED.devices[..count]
+    ATTACHED[..count]
         .iter()
         .map(|place| unsafe { &*place.load(Ordering::Relaxed) })
 }
@@ -129,7 +119,7 @@ pub fn attached() -> impl Iterator<Item = &'static Device> {
 #[inline(always)]
 pub fn passes() -> bool {
     // Acquire pairs with the Release in `publish`. SAFETY: a static, or a word of a device's, which live for ever.
-    let gated = unsafe { &*ATTACHED.gated.load(Ordering::Acquire) };
+    let gated = unsafe { &*LINE.gated.load(Ordering::Acquire) };
     // Relaxed: as in `Producer::gated`.
     gated.load(Ordering::Relaxed) == 0
 }
@@ -138,9 +128,9 @@ pub fn passes() -> bool {
 #[inline]
 pub fn all_pass() -> bool {
     // Acquire pairs with the Release in `publish`: the places below `count` are filled.
-    match ATTACHED.count.load(Ordering::Acquire) {
+    match LINE.attached.load(Ordering::Acquire) {
         0 => false,
-        count => ATTACHED.devices[..count].iter().all(|place| {
+        count => ATTACHED[..count].iter().all(|place| {
             // SAFETY: as in `attached`.
             let device = unsafe { &*place.load(Ordering::Relaxed) };
             !device.producer.gated()
@@ -151,7 +141,23 @@ pub fn all_pass() -> bool {
 /// True if the process has used one device so far: whatever it does, it does there.
 #[inline]
 pub fn is_only<D: Driver>() -> bool {
-    ATTACHED.count.load(Ordering::Acquire) == 1 && !D::threads_may_differ()
+    LINE.attached.load(Ordering::Acquire) == 1 && !D::threads_may_differ()
+}
+
+/// The device that is attached, if just one is.
+#[inline(always)]
+pub fn sole() -> Option<&'static Device> {
+    if LINE.attached.load(Ordering::Acquire) != 1 {
+        return None;
+    }
+    // SAFETY: there is one, which lives for ever.
+    Some(unsafe { &*LINE.first.load(Ordering::Relaxed) })
+}
+
+/// The device that the process uses, if that has been one so far: see [`is_only`].
+#[inline(always)]
+pub fn only<D: Driver>() -> Option<&'static Device> {
+    sole().filter(|_| !D::threads_may_differ())
 }
 
 /// The device of the calling thread's current context; attaches it if it is new. `None` if there is
@@ -159,11 +165,10 @@ pub fn is_only<D: Driver>() -> bool {
 #[inline]
 pub fn current<D: Driver>() -> Option<&'static Device> {
     // One device used so far is the usual case, and contexts on others are attached as they are made.
-    if is_only::<D>() {
-        // SAFETY: as in `attached`.
-        return Some(unsafe { &*ATTACHED.devices[0].load(Ordering::Relaxed) });
+    match only::<D>() {
+        Some(device) => Some(device),
+        None => current_of_several::<D>(),
     }
-    current_of_several::<D>()
 }
 
 #[inline(never)]
@@ -255,14 +260,20 @@ pub fn attach<D: Driver>(ordinal: i32) -> Result<&'static Device, Unattached> {
 
 fn publish(place: &AtomicPtr<Device>, device: &'static Device) {
     let gated = ptr::from_ref(device.producer.gated_word()).cast_mut();
+    let ordinal = device.ordinal;
     let device = ptr::from_ref(device).cast_mut();
-    let count = ATTACHED.count.load(Ordering::Relaxed);
-    ATTACHED.devices[count].store(device, Ordering::Relaxed);
+    let count = LINE.attached.load(Ordering::Relaxed);
+    ATTACHED[count].store(device, Ordering::Relaxed);
+    if count == 0 {
+        // Relaxed: the count below publishes both.
+        LINE.first.store(device, Ordering::Relaxed);
+        LINE.first_ordinal.store(ordinal, Ordering::Relaxed);
+    }
     // Release: what the word is in was made before.
     let word = if count == 0 { gated } else { ask() };
-    ATTACHED.gated.store(word, Ordering::Release);
+    LINE.gated.store(word, Ordering::Release);
     // Release publishes the place, and the device in it.
-    ATTACHED.count.store(count + 1, Ordering::Release);
+    LINE.attached.store(count + 1, Ordering::Release);
     place.store(device, Ordering::Release);
 }
 
@@ -287,9 +298,9 @@ impl Drop for Attaching {
 
 /// In the child of a fork: the parent's slots are not ours, and its observers did not come along.
 fn forget_all() {
-    let count = ATTACHED.count.swap(0, Ordering::AcqRel);
-    ATTACHED.gated.store(ask(), Ordering::Release);
-    for place in &ATTACHED.devices[..count] {
+    let count = LINE.attached.swap(0, Ordering::AcqRel);
+    LINE.gated.store(ask(), Ordering::Release);
+    for place in &ATTACHED[..count] {
         // SAFETY: as in `attached`.
         let device = unsafe { &*place.swap(ptr::null_mut(), Ordering::AcqRel) };
         device.attachment.abandon_after_fork();

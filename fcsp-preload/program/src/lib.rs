@@ -13,6 +13,7 @@
 //! | [`queue`] | which stream is which for the gate ([`fcsp_gate`]) |
 //! | [`info`] | what a program is told of the device |
 //! | [`usage`], [`usage_rhythm`], [`activity`] | what the driver itself takes, and when it is looked at |
+//! | `line` | what nearly every call looks at, in one line of the cache |
 //! | [`policy_watch`], [`steps`] | the policy file; how long things took |
 //!
 //! It holds the state of one process for one vendor, in statics: each preload library has a copy of its own. Apart from
@@ -28,6 +29,7 @@ pub mod device;
 pub mod driver;
 pub mod info;
 pub mod kernels;
+mod line;
 pub mod memory;
 pub mod observe;
 pub mod policy_watch;

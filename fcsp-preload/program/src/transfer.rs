@@ -21,7 +21,8 @@ use fcsp_gate::Handle;
 
 use crate::capture::Undisturbed;
 use crate::driver::{CodeOf, Driver, StreamOf};
-use crate::turn::{self, Of, PASSED, Work};
+use crate::line::LINE;
+use crate::turn::{self, Of, Work};
 
 /// Small ones in a row that count as one submission: 0.2 ms.
 pub const RUN: u32 = 64;
@@ -54,7 +55,7 @@ impl Kind {
 pub fn work<D: Driver>(kind: Kind, bytes: u64) -> Option<Work<impl FnOnce() -> u64>> {
     let (key, guess_ns) = if bytes >= D::LARGE_BYTES {
         (kind.key(bytes), D::guess_ns(kind, bytes))
-    } else if PASSED.fetch_add(1, Ordering::Relaxed) < RUN - 1 {
+    } else if LINE.passed.fetch_add(1, Ordering::Relaxed) < RUN - 1 {
         // Relaxed: a count that need not be exact. Any gated submission sets it to 0.
         return None;
     } else {

@@ -4,16 +4,17 @@
 //! Handlers of launches, copies, fills and orders between streams end here; from here a call goes to
 //! [`fcsp_core::sched::producer`]. Nothing is gated while its stream is captured.
 
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use fcsp_core::backend::QueueId;
 use fcsp_core::sched::class::Class;
 use fcsp_core::sched::cost::CostKey;
-use fcsp_core::sched::producer::{Collective, Ticket};
+use fcsp_core::sched::producer::{Collective, Joined, Ticket};
 
 use crate::device::{self, Device};
 use crate::driver::{CodeOf, Driver, StreamOf};
 use crate::kernels::{self, Kind};
+use crate::line::LINE;
 use crate::queue::{gate, queue_of, submitted};
 use crate::{capture, usage_rhythm};
 
@@ -37,52 +38,61 @@ pub enum Of {
     Class(Class),
 }
 
-/// Small copies and fills that went before without a turn; see [`crate::transfer`].
-pub static PASSED: AtomicU32 = AtomicU32::new(0);
-
 /// True once something was put into a queue that the device cannot end by itself. Programs in which
 /// nothing ever waits for others pay nothing for their orders between streams.
 static STALLS: AtomicBool = AtomicBool::new(false);
 
 /// The device and the queue behind `stream`, if what goes there now forms segments.
-#[inline]
 pub fn gated<D: Driver, const PER_THREAD: bool>(
     stream: StreamOf<D>,
 ) -> Option<(&'static Device, QueueId)> {
-    // Of several devices one is found only by asking the driver.
-    if !device::is_only::<D>() && device::all_pass() {
-        return None;
-    }
-    let device = device::current::<D>().filter(|device| device.producer.gated())?;
-    if capture::captures::<D, PER_THREAD>(stream) {
+    gated_here::<D, PER_THREAD>(stream)
+}
+
+/// As [`gated`], compiled into the caller.
+#[inline(always)]
+fn gated_here<D: Driver, const PER_THREAD: bool>(
+    stream: StreamOf<D>,
+) -> Option<(&'static Device, QueueId)> {
+    let device = match device::only::<D>() {
+        Some(device) => device,
+        None => one_of_several::<D>()?,
+    };
+    if !device.producer.gated() || capture::captures::<D, PER_THREAD>(stream) {
         return None;
     }
     Some((device, queue_of::<D, PER_THREAD>(stream)?))
 }
 
-/// Submits work to `stream` in its turn. All of it is compiled into the caller, for launches of kernels.
+/// Of several devices one is found only by asking the driver.
+#[inline(never)]
+fn one_of_several<D: Driver>() -> Option<&'static Device> {
+    if device::all_pass() {
+        None
+    } else {
+        device::current::<D>()
+    }
+}
+
+/// Submits work to `stream` in its turn. The usual way is compiled into the caller, for launches of kernels.
 #[inline(always)]
 pub fn submit<D: Driver, const PER_THREAD: bool>(
     stream: StreamOf<D>,
     work: Work<impl FnOnce() -> u64>,
     launch: impl FnOnce() -> CodeOf<D>,
 ) -> CodeOf<D> {
-    // A call for each, so that the usual one does not ask afterwards which it was.
-    match begin::<D, PER_THREAD>(stream, work) {
-        Begun::Passes => launch(),
-        Begun::Beside(device, collective) => {
-            let result = launched::<D, PER_THREAD>(stream, launch());
-            device
-                .producer
-                .collective_submitted(&gate::<D>(device), collective);
-            result
+    let begun = begin_usually::<D>(gated_here::<D, PER_THREAD>(stream), work);
+    // One call, for a second one would keep the compiler from putting either in here.
+    let result = launch();
+    match begun {
+        Ok(usual) => {
+            submitted::<D, PER_THREAD>(stream);
+            finish_usual::<D>(usual, result);
         }
-        Begun::Entered(device, ticket) => {
-            let result = launched::<D, PER_THREAD>(stream, launch());
-            leave::<D>(device, ticket, result);
-            result
-        }
+        Err(Begun::Passes) => {}
+        Err(begun) => finish_outlined::<D, PER_THREAD>(stream, begun, result),
     }
+    result
 }
 
 /// Submits work to a queue of `device` in its turn, where the program names queues and not the calling thread's device.
@@ -93,13 +103,67 @@ pub fn submit_to<D: Driver>(
     work: Work<impl FnOnce() -> u64>,
     launch: impl FnOnce() -> CodeOf<D>,
 ) -> CodeOf<D> {
-    if !device.producer.gated() {
-        return launch();
-    }
-    let begun = begin_in::<D>(device, queue, work);
+    let place = device.producer.gated().then_some((device, queue));
+    let begun = begin_usually::<D>(place, work);
     let result = launch();
-    finish::<D>(begun, result);
+    match begun {
+        Ok(usual) => finish_usual::<D>(usual, result),
+        Err(begun) => finish::<D>(begun, result),
+    }
     result
+}
+
+/// A usual submission that was begun.
+struct Usual {
+    device: &'static Device,
+    queue: QueueId,
+    joined: Joined,
+}
+
+/// Begins what is to be submitted at `place`, if it is gated; an error is one that is not the usual submission.
+#[inline(always)]
+fn begin_usually<D: Driver>(
+    place: Option<(&'static Device, QueueId)>,
+    work: Work<impl FnOnce() -> u64>,
+) -> Result<Usual, Begun> {
+    let Some((device, queue)) = place else {
+        return Err(Begun::Passes);
+    };
+    if let Some(class) = known_class(work.of)
+        && LINE.passed.load(Ordering::Relaxed) == 0
+        && let Some(joined) = device.producer.join(queue, work.key, class)
+    {
+        return Ok(Usual {
+            device,
+            queue,
+            joined,
+        });
+    }
+    let guess_ns = (work.guess_ns)();
+    Err(begin_otherwise::<D>(
+        device, queue, work.key, guess_ns, work.of,
+    ))
+}
+
+#[inline(always)]
+fn finish_usual<D: Driver>(usual: Usual, result: CodeOf<D>) {
+    let Usual {
+        device,
+        queue,
+        joined,
+    } = usual;
+    if !device.producer.part(&joined) {
+        leave::<D>(device, joined.ticket(queue), result);
+    }
+}
+
+/// What the time of work counts as that waits for no other device, if that is known.
+#[inline(always)]
+fn known_class(of: Of) -> Option<Class> {
+    match of {
+        Of::Kernel(kernel) => kernels::known_class(kernel),
+        Of::Class(class) => Some(class),
+    }
 }
 
 /// As [`submit`], in less code: for calls of which there are many kinds, or that take longer.
@@ -125,25 +189,28 @@ enum Begun {
     Entered(&'static Device, Ticket),
 }
 
-#[inline(always)]
-fn begin<D: Driver, const PER_THREAD: bool>(
-    stream: StreamOf<D>,
-    work: Work<impl FnOnce() -> u64>,
+#[cold]
+#[inline(never)]
+fn begin_otherwise<D: Driver>(
+    device: &'static Device,
+    queue: QueueId,
+    key: CostKey,
+    guess_ns: u64,
+    of: Of,
 ) -> Begun {
-    match gated::<D, PER_THREAD>(stream) {
-        Some((device, queue)) => begin_in::<D>(device, queue, work),
-        None => Begun::Passes,
-    }
+    begin_in::<D>(device, queue, key, guess_ns, of)
 }
 
-#[inline(always)]
+#[inline]
 fn begin_in<D: Driver>(
     device: &'static Device,
     queue: QueueId,
-    work: Work<impl FnOnce() -> u64>,
+    key: CostKey,
+    guess_ns: u64,
+    of: Of,
 ) -> Begun {
     let gate = gate::<D>(device);
-    let kind = match work.of {
+    let kind = match of {
         Of::Kernel(kernel) => kernels::kind::<D>(kernel),
         Of::Class(class) => Kind::Works(class),
     };
@@ -153,12 +220,10 @@ fn begin_in<D: Driver>(
         return Begun::Beside(device, device.producer.collective(&gate, queue));
     };
     // Relaxed, and written only if it changes: a count that need not be exact.
-    if PASSED.load(Ordering::Relaxed) != 0 {
-        PASSED.store(0, Ordering::Relaxed);
+    if LINE.passed.load(Ordering::Relaxed) != 0 {
+        LINE.passed.store(0, Ordering::Relaxed);
     }
-    let ticket = device
-        .producer
-        .enter(&gate, queue, work.key, class, work.guess_ns);
+    let ticket = device.producer.enter(&gate, queue, key, class, guess_ns);
     Begun::Entered(device, ticket)
 }
 
@@ -169,12 +234,10 @@ fn begin_outlined<D: Driver, const PER_THREAD: bool>(
     guess_ns: u64,
     of: Of,
 ) -> Begun {
-    let work = Work {
-        key,
-        guess_ns: || guess_ns,
-        of,
-    };
-    begin::<D, PER_THREAD>(stream, work)
+    match gated_here::<D, PER_THREAD>(stream) {
+        Some((device, queue)) => begin_in::<D>(device, queue, key, guess_ns, of),
+        None => Begun::Passes,
+    }
 }
 
 #[inline(never)]
@@ -199,7 +262,8 @@ fn finish<D: Driver>(begun: Begun, result: CodeOf<D>) {
     }
 }
 
-#[inline(always)]
+#[cold]
+#[inline(never)]
 fn leave<D: Driver>(device: &Device, ticket: Ticket, result: CodeOf<D>) {
     let is_launched = result == D::SUCCESS;
     device

@@ -7,10 +7,12 @@
 //! device sooner or later, or allocates, or frees, and these calls look whether somebody rests ([`stirred`]: one
 //! load; a system call once per rest).
 
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use fcsp_core::futex;
+
+use crate::line::LINE;
 
 /// When to look after something changed, each time from the look before.
 const LOOKS: [Duration; 4] = [
@@ -26,8 +28,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 static CHANGES: AtomicU32 = AtomicU32::new(0);
 /// How often a watcher was to wake up, for a change or because the program stirred. Watchers sleep on it.
 static CALLS: AtomicU32 = AtomicU32::new(0);
-/// Whether a watcher wants to know when the program does something.
-static LISTENING: AtomicBool = AtomicBool::new(false);
 
 /// A context or code came or went.
 pub fn changed() {
@@ -39,7 +39,7 @@ pub fn changed() {
 #[inline]
 pub fn is_listening() -> bool {
     // Relaxed: seen a call later is soon enough.
-    LISTENING.load(Ordering::Relaxed)
+    LINE.listening.load(Ordering::Relaxed)
 }
 
 /// The program waits for the device, allocates or frees.
@@ -53,7 +53,7 @@ pub fn stirred() {
 #[cold]
 fn wake_listener() {
     // AcqRel: one of many threads wakes the watcher.
-    if LISTENING.swap(false, Ordering::AcqRel) {
+    if LINE.listening.swap(false, Ordering::AcqRel) {
         call();
     }
 }
@@ -134,7 +134,7 @@ impl Rhythm {
         if self.may_be_last() {
             // Before the look: what the program does from here on it does not cover.
             self.listens_since = CALLS.load(Ordering::Acquire);
-            LISTENING.store(true, Ordering::SeqCst);
+            LINE.listening.store(true, Ordering::SeqCst);
         }
     }
 

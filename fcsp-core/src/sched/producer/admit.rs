@@ -47,9 +47,9 @@ impl Producer {
         let (cost, full_ns) = self.cost(key, prior_ns);
         let mut guard = self.state.lock(ThreadId::current());
         if cost.samples >= FIRST_SAMPLES
-            && let Some(ticket) = self.join(&mut guard, queue, cost.ns, class)
+            && let Some(joined) = self.join_open(&mut guard, queue, cost.ns, class)
         {
-            return ticket;
+            return joined.ticket(queue);
         }
         let mut guard = self.with_room(Changing(guard), gate, queue, cost.ns, full_ns);
         // Only now: waiting for room is no part of filling a segment.

@@ -1,6 +1,6 @@
 //! The end of a segment, and what is learnt from those that are over.
 
-use super::{Changing, End, Open, Producer, State, Ticket};
+use super::{Changing, End, Joined, Open, Producer, State, Ticket};
 use crate::backend::StreamGate;
 use crate::failpoint::failpoint;
 use crate::region::layout::{GATED_BESIDE_OTHERS, GATED_ON_TRIAL};
@@ -28,7 +28,8 @@ impl Producer {
     #[inline(never)]
     pub(super) fn settle(&self, gate: &dyn StreamGate, ticket: Ticket, launched: bool) {
         let mut guard = self.state.lock(ThreadId::current());
-        if Self::part(&mut guard, &ticket) {
+        let usual = Joined(ticket.number);
+        if ticket.sample.is_none() && Self::part_from_open(&mut guard, &usual) {
             return;
         }
         let mut state = Changing(guard);

@@ -158,6 +158,22 @@ pub struct Ticket {
     sample: Option<SampleId>,
 }
 
+/// A usual submission on its way, in the segment with that number. Give it to [`Producer::part`].
+#[derive(Debug)]
+#[must_use = "a submission that entered must leave"]
+pub struct Joined(u32);
+
+impl Joined {
+    /// As any other submission to `queue`, for [`Producer::leave`].
+    pub fn ticket(self, queue: QueueId) -> Ticket {
+        Ticket {
+            queue,
+            number: self.0,
+            sample: None,
+        }
+    }
+}
+
 /// A collective on its way. Give it back to [`Producer::collective_submitted`].
 #[derive(Debug)]
 #[must_use = "the device is to say when it is over"]
@@ -215,40 +231,59 @@ impl Producer {
     /// is new to it. `class` is what its time counts as. `prior_ns` says what it may cost if nothing was learnt. Blocks while the process
     /// is [`AHEAD`] segments ahead, and until the grant where the vendor cannot make the queue wait;
     /// otherwise takes some tens of nanoseconds, and about 2 µs once per segment.
-    #[inline(always)]
+    #[inline]
     pub fn enter(
         &self,
         gate: &dyn StreamGate,
         queue: QueueId,
         key: CostKey,
         class: Class,
-        prior_ns: impl FnOnce() -> u64,
+        prior_ns: u64,
     ) -> Ticket {
-        match self.enter_favoured(queue, key, class) {
-            Some(ticket) => ticket,
-            None => self.admit(gate, queue, key, class, prior_ns()),
+        match self.join(queue, key, class) {
+            Some(joined) => joined.ticket(queue),
+            None => self.admit(gate, queue, key, class, prior_ns),
         }
     }
 
-    /// The usual submission of the lock's favourite. No closures on this way: what they capture would go through memory,
-    /// and the ticket with it.
-    #[inline(always)]
-    fn enter_favoured(&self, queue: QueueId, key: CostKey, class: Class) -> Option<Ticket> {
-        let cost_ns = self.costs.known_ns(key, FIRST_SAMPLES)?;
-        let mut state = self.state.favoured(ThreadId::current())?;
-        self.join(&mut state, queue, cost_ns, class)
+    /// Completes a submission; `launched` is false if the vendor refused it.
+    #[inline]
+    pub fn leave(&self, gate: &dyn StreamGate, ticket: Ticket, launched: bool) {
+        failpoint!("sched.leave.begun");
+        if ticket.sample.is_some() || !self.part(&Joined(ticket.number)) {
+            self.settle(gate, ticket, launched);
+        }
     }
 
-    /// The usual submission, of known cost and after another to the same queue, joins the open segment.
-    /// `None`, and nothing is done, for all others.
+    /// [`Producer::enter`] for the usual submission, in a few instructions: of known cost, by the lock's favourite, and
+    /// after another to the same queue. `None`, and nothing is done, for all others.
+    ///
+    /// No closures on this way, and nothing but a number to keep: what closures capture goes through memory, and what is
+    /// larger comes back in pieces that a processor must wait for.
     #[inline(always)]
-    fn join(
+    pub fn join(&self, queue: QueueId, key: CostKey, class: Class) -> Option<Joined> {
+        let cost_ns = self.costs.known_ns(key, FIRST_SAMPLES)?;
+        let mut state = self.state.favoured(ThreadId::current())?;
+        self.join_open(&mut state, queue, cost_ns, class)
+    }
+
+    /// [`Producer::leave`] for the usual submission. False, and nothing is done, if more than that is to be done.
+    #[inline(always)]
+    pub fn part(&self, joined: &Joined) -> bool {
+        match self.state.favoured(ThreadId::current()) {
+            Some(mut state) => Self::part_from_open(&mut state, joined),
+            None => false,
+        }
+    }
+
+    #[inline(always)]
+    fn join_open(
         &self,
         state: &mut State,
         queue: QueueId,
         cost_ns: u64,
         class: Class,
-    ) -> Option<Ticket> {
+    ) -> Option<Joined> {
         if state.usual != Some(queue) {
             return None;
         }
@@ -267,38 +302,16 @@ impl Producer {
         state.queries = 0;
         handshake::join_segment(segment, predicted_ns, state.clock.now_ns(), open.launches);
         failpoint!("sched.enter.joined");
-        Some(Ticket {
-            queue,
-            number: open.number,
-            sample: None,
-        })
-    }
-
-    /// Completes a submission; `launched` is false if the vendor refused it.
-    #[inline(always)]
-    pub fn leave(&self, gate: &dyn StreamGate, ticket: Ticket, launched: bool) {
-        failpoint!("sched.leave.begun");
-        if !self.leave_favoured(&ticket) {
-            self.settle(gate, ticket, launched);
-        }
+        Some(Joined(open.number))
     }
 
     #[inline(always)]
-    fn leave_favoured(&self, ticket: &Ticket) -> bool {
-        match self.state.favoured(ThreadId::current()) {
-            Some(mut state) => Self::part(&mut state, ticket),
-            None => false,
-        }
-    }
-
-    /// The usual submission leaves the open segment. False, and nothing is done, for all others.
-    #[inline(always)]
-    fn part(state: &mut State, ticket: &Ticket) -> bool {
-        if ticket.sample.is_some() || state.usual.is_none() {
+    fn part_from_open(state: &mut State, joined: &Joined) -> bool {
+        if state.usual.is_none() {
             return false;
         }
         match &mut state.open {
-            Some(open) if open.number == ticket.number => {
+            Some(open) if open.number == joined.0 => {
                 open.entered -= 1;
                 true
             }

@@ -84,7 +84,7 @@ impl Node {
         let key = CostKey::new(&[7]);
         let ticket = self
             .producer
-            .enter(&self.device, QueueId(queue), key, Class::Other, || us(20));
+            .enter(&self.device, QueueId(queue), key, Class::Other, us(20));
         let under_way = self.device.of(ticket.number);
         under_way.fetch_add(1, Ordering::SeqCst);
         under_way.fetch_sub(1, Ordering::SeqCst);

@@ -416,7 +416,7 @@ impl Program {
                 QueueId(1),
                 CostKey::new(&[key]),
                 self.class,
-                || self.guess_ns,
+                self.guess_ns,
             );
             self.queue.kernel(ns);
             self.producer.leave(&self.queue, ticket, true);

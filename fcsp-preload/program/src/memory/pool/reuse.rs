@@ -17,6 +17,7 @@ use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use crate::driver::{Driver, StreamOf};
+use crate::line::LINE;
 use crate::memory::pool::table;
 use crate::queue::queue_of;
 
@@ -28,8 +29,6 @@ const NOBODY: u64 = 0;
 static OWNER: AtomicU64 = AtomicU64::new(NOBODY);
 /// Bytes of blocks it can take again; 0 for none.
 static BLOCKS: [AtomicU64; BLOCKS_MAX] = [const { AtomicU64::new(0) }; BLOCKS_MAX];
-/// Whether the quota was met by stream-ordered allocations.
-static WATCHED: AtomicBool = AtomicBool::new(false);
 /// The only thread seen since.
 static THREAD: AtomicU64 = AtomicU64::new(NOBODY);
 /// Whether there was another one.
@@ -41,12 +40,12 @@ static RELYING: AtomicU32 = AtomicU32::new(0);
 #[inline]
 pub fn is_watched() -> bool {
     // Relaxed: a thread that sees it late is one that is not noticed yet.
-    WATCHED.load(Ordering::Relaxed)
+    LINE.watched.load(Ordering::Relaxed)
 }
 
 /// From now on frees are noted.
 pub fn watch() {
-    WATCHED.store(true, Ordering::Relaxed);
+    LINE.watched.store(true, Ordering::Relaxed);
 }
 
 /// A number of the calling thread.
@@ -202,7 +201,7 @@ fn clear() {
 /// In the child of a fork, which has one thread, a new one.
 pub fn forget_in_child() {
     forget();
-    WATCHED.store(false, Ordering::Relaxed);
+    LINE.watched.store(false, Ordering::Relaxed);
     SHARED.store(false, Ordering::Relaxed);
     THREAD.store(NOBODY, Ordering::Relaxed);
     RELYING.store(0, Ordering::Relaxed);
