@@ -4,9 +4,13 @@
 //! figure.
 
 use super::pool::{PoolCharge, UNIT_BYTES, Worst};
+use crate::sync::ThreadId;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
+
+/// The pool's own thread.
+const OWN: ThreadId = ThreadId(ThreadId::APART);
 
 #[derive(Default)]
 struct Model {
@@ -27,6 +31,29 @@ impl Model {
         self.driver_bytes
             .fetch_add(growth * UNIT_BYTES, Ordering::SeqCst);
         self.assert_covered();
+        let settled = self.pool.finish(
+            worst,
+            keep * UNIT_BYTES,
+            || self.figure(),
+            |it| self.correct(it),
+        );
+        assert_eq!(settled.short_bytes, 0);
+    }
+
+    /// The same by the pool's own thread, which leaves it unsettled if it can.
+    fn call_own(&self, worst: u64, growth: u64, keep: u64) {
+        let worst = Worst::of(worst * UNIT_BYTES).expect("small");
+        let on_credit = self.pool.begin_on_credit(worst);
+        if !on_credit {
+            self.ledger_bytes.fetch_add(worst.bytes(), Ordering::SeqCst);
+            assert!(self.pool.begin(worst));
+        }
+        self.driver_bytes
+            .fetch_add(growth * UNIT_BYTES, Ordering::SeqCst);
+        self.assert_covered();
+        if on_credit && self.pool.defer_own(OWN, worst) {
+            return;
+        }
         let settled = self.pool.finish(
             worst,
             keep * UNIT_BYTES,
@@ -132,6 +159,45 @@ fn loom_credit_that_is_lent_beside_one_who_settles_is_not_lost() {
             })
         };
         model.pool.settle(|| model.figure(), |it| model.correct(it));
+        other.join().expect("a thread");
+        model.assert_covered();
+        model.pool.settle(|| model.figure(), |it| model.correct(it));
+        model.assert_settled();
+    });
+}
+
+#[test]
+fn loom_what_is_over_by_the_own_thread_is_taken_once_beside_one_who_settles() {
+    explore(|model| {
+        model.pool.adopt(OWN);
+        model.lend(3);
+        let other = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || {
+                model.call_own(1, 1, 2);
+                model.call_own(1, 1, 2);
+            })
+        };
+        model.pool.settle(|| model.figure(), |it| model.correct(it));
+        model.assert_covered();
+        other.join().expect("a thread");
+        model.assert_covered();
+        model.pool.settle(|| model.figure(), |it| model.correct(it));
+        model.assert_settled();
+    });
+}
+
+#[test]
+fn loom_the_own_thread_and_another_call_at_once() {
+    explore(|model| {
+        model.pool.adopt(OWN);
+        model.lend(3);
+        let other = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || model.call(1, 1, 0))
+        };
+        model.call_own(1, 1, 2);
+        model.call_own(1, 0, 2);
         other.join().expect("a thread");
         model.assert_covered();
         model.pool.settle(|| model.figure(), |it| model.correct(it));

@@ -21,6 +21,13 @@
 //! sum is the same before and after. So a program that allocates again and again has its own word to change, and
 //! not the one it shares with others. [`PoolCharge::settle`] gives all credit back.
 //!
+//! # The pool's own thread
+//!
+//! Most pools are allocated from by one thread. The first that is to be it ([`PoolCharge::adopt`]) says what is over
+//! without an atomic instruction ([`PoolCharge::defer_own`]): it adds to a number that only it writes. Those units stay
+//! among the units under way until somebody settles, who takes what the number has grown by since it was last taken,
+//! before the figure is read. So they are in the ledger at every instant, and what was said above of `over` holds for them.
+//!
 //! A figure beyond all three means that a worst case was none, or that the pool grew by calls nobody
 //! saw. The difference is charged at once and reported as `short`.
 //!
@@ -29,7 +36,7 @@
 //!
 //! Lives in the process; if that dies, its cells in the region are given back whole.
 
-use crate::sync::{AtomicU64, Ordering, spin_hint};
+use crate::sync::{AtomicU64, AtomicUsize, Ordering, ThreadId, spin_hint};
 
 /// Worst cases are counted in units of this.
 pub const UNIT_BYTES: u64 = 1 << 20;
@@ -45,6 +52,9 @@ const UNDER_WAY_SHIFT: u32 = FIELD_BITS;
 const CREDIT_SHIFT: u32 = 2 * FIELD_BITS;
 const CREDIT: u64 = FIELD << CREDIT_SHIFT;
 
+/// No thread has this number.
+const NOBODY: usize = 0;
+
 /// How often a thread settles for others before it leaves that to the next.
 const ROUNDS_MAX: u32 = 8;
 /// How often [`PoolCharge::settle`] tries to become the one that settles. That takes about 0.1 µs.
@@ -55,9 +65,15 @@ const TRIES_MAX: u32 = if cfg!(loom) { 2 } else { 1_000 };
 /// Two closures connect it: `figure` asks the driver how many bytes the pool has, `None` if it does not say
 /// (then everything stays charged); `correct` adds a difference of bytes to the ledger.
 #[derive(Debug)]
+#[repr(C)]
 pub struct PoolCharge {
     word: AtomicU64,
-    /// Changed only by who set `SETTLING`.
+    /// The pool's own thread; 0 while it has none.
+    own: AtomicUsize,
+    /// Units that are over by that thread, counted for ever; only it changes that.
+    own_over: AtomicU64,
+    /// How many of these were taken. Changed only by who set `SETTLING`, as is the next.
+    own_taken: AtomicU64,
     charged_bytes: AtomicU64,
 }
 
@@ -118,6 +134,9 @@ impl PoolCharge {
     pub const fn new() -> Self {
         Self {
             word: AtomicU64::new(0),
+            own: AtomicUsize::new(NOBODY),
+            own_over: AtomicU64::new(0),
+            own_taken: AtomicU64::new(0),
             charged_bytes: AtomicU64::new(0),
         }
     }
@@ -127,6 +146,9 @@ impl PoolCharge {
     pub fn new() -> Self {
         Self {
             word: AtomicU64::new(0),
+            own: AtomicUsize::new(NOBODY),
+            own_over: AtomicU64::new(0),
+            own_taken: AtomicU64::new(0),
             charged_bytes: AtomicU64::new(0),
         }
     }
@@ -166,8 +188,11 @@ impl PoolCharge {
     /// nothing is over and there is no credit: so a bound for both holds.
     #[inline]
     pub fn lend(&self, units: Worst) -> bool {
-        let add =
-            |word: u64| (over(word) == 0 && credit(word) == 0).then(|| with_credit(word, units.0));
+        let own = self.own_untaken();
+        let add = |word: u64| {
+            let has_none = over(word) + own == 0 && credit(word) == 0;
+            has_none.then(|| with_credit(word, units.0))
+        };
         // Release: the ledger before this.
         self.word
             .fetch_update(Ordering::Release, Ordering::Relaxed, add)
@@ -188,16 +213,49 @@ impl PoolCharge {
     /// be over and not settled, or credit, then, or if that would leave nothing for another such call.
     #[inline]
     pub fn defer(&self, worst: Worst, most_bytes: u64) -> bool {
+        let own = self.own_untaken();
         let left = |word: u64| {
             let after = word - (worst.0 << UNDER_WAY_SHIFT) + worst.0;
             let most = most_bytes / UNIT_BYTES;
-            let is_next_ready = credit(after) >= worst.0 || over(after) + worst.0 <= most;
-            (over(after) + credit(after) <= most && is_next_ready).then_some(after)
+            let unsettled = over(after) + own;
+            let is_next_ready = credit(after) >= worst.0 || unsettled + worst.0 <= most;
+            (unsettled + credit(after) <= most && is_next_ready).then_some(after)
         };
         // Release: the driver's answer is before this for whoever takes the units.
         self.word
             .fetch_update(Ordering::Release, Ordering::Relaxed, left)
             .is_ok()
+    }
+
+    /// Makes `thread`, the calling thread, the pool's own, unless it has had one: for good, because nobody knows when
+    /// another is about to write what is its own. Where a new thread has the number of one that has ended, it is its heir.
+    #[inline]
+    pub fn adopt(&self, thread: ThreadId) {
+        if self.own.load(Ordering::Relaxed) == NOBODY {
+            // Relaxed: nothing was written by an own thread before.
+            let _other =
+                self.own
+                    .compare_exchange(NOBODY, thread.0, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// As [`PoolCharge::defer`] of a call that began on credit, without an atomic instruction: false, and nothing is
+    /// changed, unless `thread`, the calling thread, is the pool's own, and there is credit for another such call. What
+    /// is not settled is bounded by the credit that was given.
+    #[inline(always)]
+    pub fn defer_own(&self, thread: ThreadId, worst: Worst) -> bool {
+        // Relaxed: only the calling thread wrote its number there.
+        if self.own.load(Ordering::Relaxed) != thread.0 {
+            return false;
+        }
+        // Relaxed: if it changes now, the next call does not begin on credit.
+        if credit(self.word.load(Ordering::Relaxed)) < worst.0 {
+            return false;
+        }
+        let over = self.own_over.load(Ordering::Relaxed);
+        // Release: the driver's answer is before this for whoever takes the units.
+        self.own_over.store(over + worst.0, Ordering::Release);
+        true
     }
 
     /// A call that was begun is over, and the driver did what it asked for. Of what was too much, up to `keep_bytes`
@@ -228,7 +286,7 @@ impl PoolCharge {
             {
                 Ok(_) if busy => return Settled::default(),
                 Ok(_) => {
-                    let taken = over(after) + worst.0;
+                    let taken = over(after) + worst.0 + self.take_own();
                     return self.settle_rounds(taken, keep_bytes, figure, correct);
                 }
                 Err(actual) => word = actual,
@@ -270,6 +328,9 @@ impl PoolCharge {
     /// As [`PoolCharge::close`] of what is charged to a process this one was forked from: it is nobody's.
     pub fn forget(&self) {
         self.charged_bytes.store(0, Ordering::Relaxed);
+        self.own.store(NOBODY, Ordering::Relaxed);
+        self.own_over.store(0, Ordering::Relaxed);
+        self.own_taken.store(0, Ordering::Relaxed);
         self.word.store(0, Ordering::Release);
     }
 
@@ -305,11 +366,33 @@ impl PoolCharge {
                     )
                     .is_ok()
             {
-                return Some(over(word));
+                return Some(over(word) + self.take_own());
             }
             spin_hint();
         }
         None
+    }
+
+    /// Units that are over by the pool's own thread and not taken.
+    fn own_untaken(&self) -> u64 {
+        // Acquire: in this order, so that never more were taken than are over. A bound need not be exact.
+        let taken = self.own_taken.load(Ordering::Acquire);
+        self.own_over.load(Ordering::Relaxed).saturating_sub(taken)
+    }
+
+    /// Takes the units that are over by the pool's own thread; for who settles.
+    fn take_own(&self) -> u64 {
+        // Acquire: the driver's answers to these calls are before the figure.
+        let over = self.own_over.load(Ordering::Acquire);
+        // Relaxed: acquired with `SETTLING`.
+        let units = over - self.own_taken.load(Ordering::Relaxed);
+        if units != 0 {
+            self.own_taken.store(over, Ordering::Relaxed);
+            // Relaxed: they are the settling thread's from here on.
+            self.word
+                .fetch_sub(units << UNDER_WAY_SHIFT, Ordering::Relaxed);
+        }
+        units
     }
 
     /// Settles `taken` units, and what others leave meanwhile; then lets the next one settle.

@@ -7,6 +7,8 @@ use std::sync::atomic::AtomicI64;
 
 const MIB: u64 = 1 << 20;
 const CHUNK: u64 = 32 * MIB;
+/// The pool's own thread.
+const OWN: ThreadId = ThreadId(ThreadId::APART);
 
 /// A driver: what the pool has. A figure is what it has at that instant.
 #[derive(Default)]
@@ -38,6 +40,8 @@ enum Step {
     Finish(u64),
     /// The oldest call that is done ends, and is not settled if no more than so many chunks are then.
     Defer(u64),
+    /// The same by the pool's own thread, as far as there is credit.
+    DeferOwn,
     /// The driver refuses the oldest call not done.
     Refuse,
     /// The driver releases some chunks.
@@ -55,6 +59,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (0..12_u64).prop_map(Step::Finish),
         1 => (0..12_u64).prop_map(Step::Lend),
         3 => (0..12_u64).prop_map(Step::Defer),
+        3 => Just(Step::DeferOwn),
         1 => Just(Step::Refuse),
         1 => (0..8_u64).prop_map(Step::Shrink),
         1 => Just(Step::Settle),
@@ -68,6 +73,7 @@ proptest! {
     #[test]
     fn the_ledger_never_holds_less_than_the_pool(steps in steps()) {
         let pool = PoolCharge::new();
+        pool.adopt(OWN);
         let driver = Driver::default();
         let ledger = AtomicI64::new(0);
         let correct = |bytes| { ledger.fetch_add(bytes, Ordering::SeqCst); };
@@ -103,6 +109,16 @@ proptest! {
                         pool.finish(worst, 0, figure, correct);
                     }
                 }
+                Step::DeferOwn if !done.is_empty() => {
+                    let before = ledger.load(Ordering::SeqCst);
+                    let worst = done.remove(0);
+                    if pool.defer_own(OWN, worst) {
+                        prop_assert_eq!(ledger.load(Ordering::SeqCst), before);
+                        prop_assert!(pool.credit_bytes() >= worst.bytes());
+                    } else {
+                        pool.finish(worst, 0, figure, correct);
+                    }
+                }
                 Step::Shrink(chunks) => {
                     let bytes = (chunks * CHUNK).min(driver.figure());
                     driver.reserved_bytes.fetch_sub(bytes as i64, Ordering::SeqCst);
@@ -123,7 +139,7 @@ proptest! {
                     pool.cancel(worst);
                     correct(-(worst.bytes() as i64));
                 }
-                Step::Do | Step::Finish(_) | Step::Defer(_) | Step::Refuse => {}
+                Step::Do | Step::Finish(_) | Step::Defer(_) | Step::DeferOwn | Step::Refuse => {}
             }
             prop_assert!(ledger.load(Ordering::SeqCst) as u64 >= driver.figure());
         }
@@ -216,6 +232,10 @@ fn threads_that_allocate_at_once_are_never_charged_too_little() {
                             *reserved /= 2;
                         }
                     }
+                    pool.adopt(ThreadId::current());
+                    if random & 64 == 0 && pool.defer_own(ThreadId::current(), worst) {
+                        continue;
+                    }
                     if random & 32 == 0 && pool.defer(worst, 8 * CHUNK) {
                         continue;
                     }
@@ -259,6 +279,40 @@ fn what_was_too_much_is_kept_as_credit_and_a_call_begins_on_it_without_the_ledge
     assert_eq!((pool.credit_bytes(), pool.charged_bytes()), (CHUNK, CHUNK));
     assert_eq!(pool.close(), Some(2 * CHUNK), "what is lent is owed too");
     assert_eq!(pool.credit_bytes(), 0);
+}
+
+#[test]
+fn what_is_over_by_the_pools_own_thread_is_settled_with_the_rest() {
+    let pool = PoolCharge::new();
+    let worst = Worst::of(CHUNK).expect("small");
+    let ledger = AtomicI64::new(4 * CHUNK as i64);
+    let correct = |bytes| {
+        ledger.fetch_add(bytes, Ordering::SeqCst);
+    };
+    assert!(pool.lend(Worst::of(4 * CHUNK).expect("small")));
+    assert!(pool.begin_on_credit(worst));
+    assert!(!pool.defer_own(OWN, worst), "no thread is its own");
+    pool.adopt(OWN);
+    pool.adopt(ThreadId(OWN.0 + ThreadId::APART));
+    assert!(!pool.defer_own(ThreadId(OWN.0 + ThreadId::APART), worst));
+    assert!(pool.defer_own(OWN, worst));
+    for _ in 0..2 {
+        assert!(pool.begin_on_credit(worst));
+        assert!(pool.defer_own(OWN, worst));
+    }
+    assert!(pool.begin_on_credit(worst));
+    assert!(!pool.defer_own(OWN, worst), "the next could not begin");
+    assert!(!pool.defer(worst, 4 * CHUNK), "nor so: four are over");
+    let settled = pool.finish(worst, 4 * CHUNK, || Some(CHUNK), correct);
+    assert_eq!((settled.short_bytes, settled.released_bytes), (0, 0));
+    assert_eq!(
+        (pool.credit_bytes(), pool.charged_bytes()),
+        (3 * CHUNK, CHUNK)
+    );
+    assert_eq!(ledger.load(Ordering::SeqCst) as u64, 4 * CHUNK);
+    pool.settle(|| Some(CHUNK), correct);
+    assert_eq!(ledger.load(Ordering::SeqCst) as u64, CHUNK);
+    assert!(!pool.is_busy());
 }
 
 #[test]

@@ -25,8 +25,8 @@ pub unsafe fn alloc_async<const PER_THREAD: bool>(
             dptr,
             bytesize as u64,
             h_stream,
-            || current::of::<Cuda>(h_stream),
-            || real(dptr, bytesize, h_stream),
+            move || current::of::<Cuda>(h_stream),
+            move || real(dptr, bytesize, h_stream),
         )
     }
 }
@@ -41,10 +41,10 @@ pub unsafe fn alloc_from_pool<const PER_THREAD: bool>(
     pool: CUmemoryPool,
     h_stream: CUstream,
 ) -> CUresult {
-    let found = || find_or_enter::<Cuda>(pool.number());
+    let found = move || find_or_enter::<Cuda>(pool.number());
     // SAFETY: the program's own call, passed on.
     unsafe {
-        allocate::<Cuda, PER_THREAD, _>(dptr, bytesize as u64, h_stream, found, || {
+        allocate::<Cuda, PER_THREAD, _>(dptr, bytesize as u64, h_stream, found, move || {
             real(dptr, bytesize, pool, h_stream)
         })
     }

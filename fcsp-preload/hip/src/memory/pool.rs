@@ -27,8 +27,8 @@ pub unsafe fn alloc_async(
             place,
             size as u64,
             stream,
-            || current::of::<Hip>(stream),
-            || real(place, size, stream),
+            move || current::of::<Hip>(stream),
+            move || real(place, size, stream),
         )
     })
 }
@@ -43,10 +43,10 @@ pub unsafe fn alloc_from_pool(
     pool: hipMemPool_t,
     stream: hipStream_t,
 ) -> hipError_t {
-    let found = || find_or_enter::<Hip>(pool.number());
+    let found = move || find_or_enter::<Hip>(pool.number());
     // SAFETY: the program's own call, passed on.
     taking(|| unsafe {
-        allocate::<Hip, false, _>(place, size as u64, stream, found, || {
+        allocate::<Hip, false, _>(place, size as u64, stream, found, move || {
             real(place, size, pool, stream)
         })
     })

@@ -25,6 +25,7 @@ pub mod table;
 
 use fcsp_core::ledger::live::Live;
 use fcsp_core::ledger::pool::{Settled, Worst};
+use fcsp_core::sync::ThreadId;
 use fcsp_preload::log;
 
 use crate::capture::{self, Undisturbed};
@@ -91,7 +92,6 @@ struct Room {
 
 impl<D: Driver> Request<D> {
     /// Sees to it that the ledger has what the call can take, and begins it.
-    #[inline]
     fn make_room<const PER_THREAD: bool>(&self) -> Result<Room, CodeOf<D>> {
         let worst = self.most;
         if reuse::is_watched() {
@@ -133,7 +133,9 @@ impl<D: Driver> Request<D> {
         if !fits || self.device.attachment.try_reserve(bytes).is_err() {
             return false;
         }
-        if !self.pool.charge.lend(credit) {
+        if self.pool.charge.lend(credit) {
+            note_use();
+        } else {
             self.device.ledger().release(credit.bytes());
         }
         true
@@ -177,13 +179,11 @@ impl<D: Driver> Request<D> {
         reserve::<D>(device, bytes)
     }
 
-    /// Calls the driver within what was begun with.
-    #[inline]
-    fn call(&self, worst: Worst, allocate: impl Fn() -> CodeOf<D>) -> (CodeOf<D>, Settled) {
-        let result = allocate();
+    /// The driver was called within what was begun with, and gave `result`.
+    fn called(&self, worst: Worst, result: CodeOf<D>) -> Settled {
         if result != D::SUCCESS {
             self.refused(worst);
-            return (result, Settled::default());
+            return Settled::default();
         }
         let slack_bytes = if reuse::is_watched() {
             0
@@ -192,7 +192,7 @@ impl<D: Driver> Request<D> {
         };
         if slack_bytes > 0 && self.pool.charge.defer(worst, slack_bytes) {
             note_use();
-            return (result, Settled::default());
+            return Settled::default();
         }
         let figure = || self.pool.reserved_bytes::<D>();
         let settled = self
@@ -207,7 +207,7 @@ impl<D: Driver> Request<D> {
         if settled.reserved_bytes != Some(0) {
             note_use();
         }
-        (result, settled)
+        settled
     }
 
     /// The driver refused: gives back what was reserved. It may have waited by itself before.
@@ -279,66 +279,142 @@ fn wait_for_all<D: Driver>() {
 /// # Safety
 ///
 /// `address` is the program's own argument, valid after the driver accepted it.
-#[inline]
+#[inline(always)]
 pub unsafe fn allocate<D: Driver, const PER_THREAD: bool, A: Address>(
     address: *mut A,
     bytes: u64,
     stream: StreamOf<D>,
-    pool: impl FnOnce() -> Option<Found>,
-    allocate: impl Fn() -> CodeOf<D>,
+    pool: impl Fn() -> Option<Found> + Copy,
+    allocate: impl Fn() -> CodeOf<D> + Copy,
 ) -> CodeOf<D> {
-    if capture::captures::<D, PER_THREAD>(stream) {
-        // A node that allocates when the graph is launched.
-        graph::note_node();
-        return allocate();
-    }
-    if bytes == 0 {
-        // The driver's to refuse.
-        return allocate();
-    }
-    reuse::note_thread();
     // SAFETY: called after the driver has answered.
-    let key_of = |result| unsafe { key_at::<D, A>(result, address, A::number) };
-    let Some((tag, pool)) = pool() else {
-        return of_unknown_pool::<D>(bytes, || {
-            let result = allocate();
-            (result, key_of(result))
-        });
-    };
-    // Host memory is not the device's, and what no device has is the driver's to refuse.
-    let (Some(device), Some(most)) = (pool.device::<D>(), pool.growth_max(bytes)) else {
-        return allocate();
-    };
-    let request = Request::<D> {
-        device,
-        pool,
-        tag,
-        stream,
-        bytes,
-        most,
-    };
-    for _ in 0..ATTEMPTS_MAX {
-        let Room { worst, relying } = match request.make_room::<PER_THREAD>() {
-            Ok(room) => room,
-            Err(refusal) => return refusal,
+    let key_of = move |result| unsafe { key_at::<D, A>(result, address, A::number) };
+    // Calls that are not the usual one are given copies: what they refer to lies in memory, and the usual call's
+    // arguments need not.
+    let Some((found, most)) = begin_on_credit(bytes, pool) else {
+        let (pool, allocate, key_of) = (pool, allocate, key_of);
+        let call = Call::<D> {
+            bytes,
+            stream,
+            pool: &pool,
+            allocate: &allocate,
+            key_of: &key_of,
         };
-        let (result, settled) = request.call(worst, &allocate);
-        drop(relying);
-        if result != D::SUCCESS {
-            return result;
-        }
-        let key = key_of(result);
-        if settled.short_bytes > 0 && request.is_too_much(worst, &settled) {
-            request.undo::<PER_THREAD>(key);
-            continue;
-        }
-        if pool.allocated() {
-            let (bytes, kind) = (0, tag);
-            remember(device, &device.allocations, key, Live { bytes, kind });
-        }
+        return call.make::<PER_THREAD>();
+    };
+    let result = allocate();
+    let (_, pool) = found;
+    if result == D::SUCCESS && !pool.is_made() && pool.charge.defer_own(ThreadId::current(), most) {
         return result;
     }
-    D::OUT_OF_MEMORY
+    let (allocate, key_of) = (allocate, key_of);
+    let call = Call::<D> {
+        bytes,
+        stream,
+        pool: &|| Some(found),
+        allocate: &allocate,
+        key_of: &key_of,
+    };
+    call.go_on::<PER_THREAD>(found, Some((most, result)))
+}
+
+/// Begins the usual call, which is not captured, and for which the pool has credit; says what it can take at most.
+///
+/// Pools are in use then: who lends credit says so, and it stays said while there is any, or a call that began on it is
+/// not settled.
+#[inline(always)]
+fn begin_on_credit(bytes: u64, pool: impl Fn() -> Option<Found>) -> Option<(Found, Worst)> {
+    if capture::any() || reuse::is_watched() || bytes == 0 {
+        return None;
+    }
+    let found = pool()?;
+    let (_, pool) = found;
+    let most = pool.growth_max(bytes)?;
+    pool.charge.begin_on_credit(most).then_some((found, most))
+}
+
+/// A call that allocates, other than the usual one.
+struct Call<'a, D: Driver> {
+    bytes: u64,
+    stream: StreamOf<D>,
+    /// The pool that it takes from.
+    pool: &'a dyn Fn() -> Option<Found>,
+    allocate: &'a dyn Fn() -> CodeOf<D>,
+    /// The key of what was allocated, once the driver has answered with that result.
+    key_of: &'a dyn Fn(CodeOf<D>) -> u64,
+}
+
+impl<D: Driver> Call<'_, D> {
+    #[cold]
+    #[inline(never)]
+    fn make<const PER_THREAD: bool>(&self) -> CodeOf<D> {
+        if capture::captures::<D, PER_THREAD>(self.stream) {
+            // A node that allocates when the graph is launched.
+            graph::note_node();
+            return (self.allocate)();
+        }
+        if self.bytes == 0 {
+            // The driver's to refuse.
+            return (self.allocate)();
+        }
+        reuse::note_thread();
+        match (self.pool)() {
+            Some(found) => self.go_on::<PER_THREAD>(found, None),
+            None => of_unknown_pool::<D>(self.bytes, || {
+                let result = (self.allocate)();
+                (result, (self.key_of)(result))
+            }),
+        }
+    }
+
+    /// From `found`. What was `begun` began on credit, and the driver has answered it.
+    #[cold]
+    #[inline(never)]
+    fn go_on<const PER_THREAD: bool>(
+        &self,
+        (tag, pool): Found,
+        mut begun: Option<(Worst, CodeOf<D>)>,
+    ) -> CodeOf<D> {
+        let bytes = self.bytes;
+        // Host memory is not the device's, and what no device has is the driver's to refuse. Neither has credit.
+        let (Some(device), Some(most)) = (pool.device::<D>(), pool.growth_max(bytes)) else {
+            return begun.map_or_else(self.allocate, |(_, result)| result);
+        };
+        let request = Request::<D> {
+            device,
+            pool,
+            tag,
+            stream: self.stream,
+            bytes,
+            most,
+        };
+        pool.charge.adopt(ThreadId::current());
+        for _ in 0..ATTEMPTS_MAX {
+            let (worst, result, relying) = match begun.take() {
+                Some((worst, result)) => (worst, result, None),
+                None => match request.make_room::<PER_THREAD>() {
+                    Ok(room) => (room.worst, (self.allocate)(), room.relying),
+                    Err(refusal) => return refusal,
+                },
+            };
+            let settled = request.called(worst, result);
+            drop(relying);
+            if result != D::SUCCESS {
+                return result;
+            }
+            let key = (self.key_of)(result);
+            if settled.short_bytes > 0 && request.is_too_much(worst, &settled) {
+                request.undo::<PER_THREAD>(key);
+                continue;
+            }
+            if pool.allocated() {
+                let (bytes, kind) = (0, tag);
+                remember(device, &device.allocations, key, Live { bytes, kind });
+            }
+            return result;
+        }
+        D::OUT_OF_MEMORY
+    }
 }
 
 /// From a pool that has no place in the table, or of a driver that does not say which pool is current: it is

@@ -35,25 +35,25 @@ pub const HOST: i32 = -1;
 /// More than this for what a pool grows by, at least, is not believed.
 const GRANULE_BYTES_MAX: u64 = 512 << 20;
 
-/// A pool. Its tag is `TAGS_MAX` plus one plus its place. Each has a line of its own: threads that use
-/// different pools do not meet.
-#[repr(align(128))]
+/// A pool. Its tag is `TAGS_MAX` plus one plus its place. Each has lines of its own: threads that use
+/// different pools do not meet. On the first is what every allocation reads.
+#[repr(C, align(128))]
 pub struct Pool {
-    handle: AtomicU64,
-    ordinal: AtomicI32,
+    /// What is charged for it.
+    pub charge: PoolCharge,
     /// What it grows by, at least; a power of two.
     granule_bytes: AtomicU64,
+    ordinal: AtomicI32,
     /// Whether the program made it, so that all that was ever allocated from it is counted in `live`.
     made: AtomicBool,
     /// Whether the last context of its device has ended since the program last used it.
     asleep: AtomicBool,
     /// Allocations from it that live; of a pool that the program made.
     live: AtomicU32,
+    handle: AtomicU64,
     /// Bytes that were freed without a stream's order, or ended with a context. The driver counts them as used
     /// for ever.
     freed_now_bytes: AtomicU64,
-    /// What is charged for it.
-    pub charge: PoolCharge,
 }
 
 /// A pool with its tag.
@@ -101,7 +101,7 @@ impl Pool {
     }
 
     /// The most that an allocation of `bytes` can make it grow; `None` if no device has that much.
-    #[inline]
+    #[inline(always)]
     pub fn growth_max(&self, bytes: u64) -> Option<Worst> {
         // A power of two: no division on the way of every allocation.
         let below = self.granule_bytes.load(Ordering::Relaxed) - 1;
@@ -145,10 +145,16 @@ impl Pool {
         self.freed_now_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Whether what is allocated from it has to be remembered.
+    #[inline(always)]
+    pub fn is_made(&self) -> bool {
+        self.made.load(Ordering::Relaxed)
+    }
+
     /// Something was allocated from it; true if that has to be remembered.
     #[inline]
     pub fn allocated(&self) -> bool {
-        let made = self.made.load(Ordering::Relaxed);
+        let made = self.is_made();
         if made {
             self.live.fetch_add(1, Ordering::Relaxed);
         }
@@ -278,7 +284,7 @@ fn find_even_asleep(handle: u64) -> Option<Found> {
 }
 
 /// The pool with that tag; `None` if it is another kind of tag.
-#[inline]
+#[inline(always)]
 pub fn tagged(tag: u8) -> Option<&'static Pool> {
     POOLS.get(usize::from(tag.checked_sub(TAGS_MAX + 1)?))
 }
