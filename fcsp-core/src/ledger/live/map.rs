@@ -134,6 +134,17 @@ impl LiveMap {
         if key == FREE || key == BUSY {
             return None;
         }
+        let bucket = Table::first_bucket(&self.first, key)?;
+        match bucket.find(key) {
+            Found::At(index) => Some((bucket, index)),
+            _ if bucket.has_overflowed() => self.find_further(key),
+            _ => None,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_further(&self, key: u64) -> Option<(&Bucket, usize)> {
         let mut table = Table::at(&self.first);
         while let Some(this) = table {
             let bucket = this.bucket(key);

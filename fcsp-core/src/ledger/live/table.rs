@@ -32,6 +32,17 @@ impl Table {
         unsafe { link.load(Ordering::Acquire).as_ref() }
     }
 
+    /// The bucket that `key` belongs to in the first table of the chain that begins at `link`, if there is one. Its size
+    /// is known, so the table's head need not be read.
+    #[inline]
+    pub(super) fn first_bucket(link: &AtomicPtr<Table>, key: u64) -> Option<&Bucket> {
+        // Acquire: as in `at`.
+        let table = link.load(Ordering::Acquire);
+        let at = Self::place(key, FIRST_BUCKETS_LOG2);
+        // SAFETY: the mapping holds that many buckets behind the head, and lives as in `at`.
+        (!table.is_null()).then(|| unsafe { &*table.add(1).cast::<Bucket>().add(at) })
+    }
+
     /// The table at `link`, made if there is none; nothing if the system has no memory.
     pub(super) fn at_or_make(link: &AtomicPtr<Table>, buckets_log2: u32) -> Option<&Table> {
         if let Some(table) = Self::at(link) {
@@ -84,8 +95,13 @@ impl Table {
     /// The bucket that `key` belongs to.
     #[inline]
     pub(super) fn bucket(&self, key: u64) -> &Bucket {
-        let index = key.wrapping_mul(SPREAD) >> (u64::BITS - self.buckets_log2);
-        &self.buckets()[index as usize]
+        &self.buckets()[Self::place(key, self.buckets_log2)]
+    }
+
+    /// Which of that many buckets `key` belongs to.
+    #[inline]
+    fn place(key: u64, buckets_log2: u32) -> usize {
+        (key.wrapping_mul(SPREAD) >> (u64::BITS - buckets_log2)) as usize
     }
 
     fn bytes(buckets_log2: u32) -> usize {

@@ -119,8 +119,10 @@ pub fn credited_by<D: Driver>(
 ) -> CodeOf<D> {
     usage_rhythm::stirred();
     // Taken out first: once the driver has freed it, another thread may be given the same address.
-    let found =
-        device::attached().find_map(|device| Some((device, device.allocations.remove(key)?)));
+    let found = match device::sole() {
+        Some(device) => device.allocations.remove(key).map(|live| (device, live)),
+        None => take_of_several(key),
+    };
     let _at_work = found.map(|(device, _)| device.activity.begin());
     let result = free();
     if let Some((device, live)) = found {
@@ -131,6 +133,12 @@ pub fn credited_by<D: Driver>(
         }
     }
     result
+}
+
+#[cold]
+#[inline(never)]
+fn take_of_several(key: u64) -> Option<(&'static Device, Live)> {
+    device::attached().find_map(|device| Some((device, device.allocations.remove(key)?)))
 }
 
 /// Gives back everything on `device` whose tag `ends`.
