@@ -5,6 +5,7 @@
 //! submissions ahead, and a question costs more than all the rest of a submission. Nothing ever waits for a
 //! measurement.
 
+use super::clock::now_ns;
 use super::cost::CostKey;
 use super::segment::reached;
 use crate::backend::{Elapsed, Marker, QueueId, StreamGate};
@@ -40,6 +41,19 @@ struct Pair {
     /// The segment it is a part of.
     number: u32,
     stage: Stage,
+    /// When it was begun, and then for how long the device may have waited for the program between its markers.
+    host_ns: u64,
+}
+
+/// What a measurement found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// Of what.
+    pub subject: Subject,
+    /// Device time between its markers.
+    pub ns: u64,
+    /// Of that, what the device may have spent waiting for the program.
+    pub waited_ns_max: u64,
 }
 
 /// Names a measurement under way.
@@ -99,12 +113,14 @@ impl Sampler {
         }
         pair.subject = subject;
         pair.number = number;
+        pair.host_ns = now_ns();
         pair.stage = Stage::Begun;
         Some(SampleId(at as u8))
     }
 
-    /// Ends a measurement on the queue it began on.
-    pub fn end(&mut self, gate: &dyn StreamGate, queue: QueueId, id: SampleId) {
+    /// Ends a measurement on the queue it began on. If its segment is `granted`, the device may have come to the first
+    /// marker long ago, and waited for what it now has.
+    pub fn end(&mut self, gate: &dyn StreamGate, queue: QueueId, id: SampleId, granted: bool) {
         let Some(pair) = &mut self.pairs[usize::from(id.0)] else {
             return;
         };
@@ -112,6 +128,10 @@ impl Sampler {
             pair.stage = Stage::Idle;
             return;
         }
+        pair.host_ns = match granted {
+            true => now_ns().saturating_sub(pair.host_ns),
+            false => 0,
+        };
         pair.stage = Stage::Ended;
         if self.ended == 0 || reached(self.oldest, pair.number) {
             self.oldest = pair.number;
@@ -146,7 +166,7 @@ impl Sampler {
 
     /// A measurement that has become ready, where everything up to segment `retired` has retired.
     #[inline]
-    pub fn poll(&mut self, gate: &dyn StreamGate, retired: u32) -> Option<(Subject, u64)> {
+    pub fn poll(&mut self, gate: &dyn StreamGate, retired: u32) -> Option<Measured> {
         if self.ended == 0 || !reached(retired, self.oldest) || self.pending_at == Some(retired) {
             return None;
         }
@@ -154,7 +174,7 @@ impl Sampler {
     }
 
     #[cold]
-    fn read(&mut self, gate: &dyn StreamGate, retired: u32) -> Option<(Subject, u64)> {
+    fn read(&mut self, gate: &dyn StreamGate, retired: u32) -> Option<Measured> {
         let mut found = None;
         let mut oldest: Option<u32> = None;
         for pair in self.pairs.iter_mut().flatten() {
@@ -176,7 +196,11 @@ impl Sampler {
                     Elapsed::Ns(ns) => {
                         pair.stage = Stage::Idle;
                         self.ended -= 1;
-                        found = Some((pair.subject, ns));
+                        found = Some(Measured {
+                            subject: pair.subject,
+                            ns,
+                            waited_ns_max: pair.host_ns,
+                        });
                         continue;
                     }
                 }
@@ -211,6 +235,7 @@ impl Sampler {
             subject: Subject::Segment(0),
             number: 0,
             stage: Stage::Idle,
+            host_ns: 0,
         });
         Some(at)
     }
@@ -257,9 +282,17 @@ mod tests {
         }
     }
 
+    fn segment(number: u32) -> Measured {
+        Measured {
+            subject: Subject::Segment(number),
+            ns: 7,
+            waited_ns_max: 0,
+        }
+    }
+
     fn measure(sampler: &mut Sampler, gate: &Markers, number: u32) -> Option<()> {
         let id = sampler.begin(gate, QueueId(1), Subject::Segment(number), number)?;
-        sampler.end(gate, QueueId(1), id);
+        sampler.end(gate, QueueId(1), id, false);
         Some(())
     }
 
@@ -273,14 +306,14 @@ mod tests {
         assert_eq!(sampler.poll(&gate, 4), None);
         assert_eq!(gate.asked.get(), 0);
         let mut read = Vec::new();
-        while let Some((Subject::Segment(number), 7)) = sampler.poll(&gate, 6) {
+        while let Some(Subject::Segment(number)) = sampler.poll(&gate, 6).map(|it| it.subject) {
             read.push(number);
         }
         read.sort_unstable();
         assert_eq!((read, gate.asked.get()), (vec![5, 6], 2));
         assert_eq!(sampler.poll(&gate, 7), None);
         assert_eq!(gate.asked.get(), 2, "the newest is still under way");
-        assert_eq!(sampler.poll(&gate, 8), Some((Subject::Segment(8), 7)));
+        assert_eq!(sampler.poll(&gate, 8), Some(segment(8)));
         assert!(sampler.is_empty());
     }
 
@@ -295,8 +328,8 @@ mod tests {
         assert_eq!(gate.asked.get(), 1, "a launch is not to pay for a question");
         gate.passed.set(true);
         let first = sampler.poll(&gate, 1);
-        assert_eq!(first, Some((Subject::Segment(u32::MAX), 7)));
-        assert_eq!(sampler.poll(&gate, 1), Some((Subject::Segment(1), 7)));
+        assert_eq!(first, Some(segment(u32::MAX)));
+        assert_eq!(sampler.poll(&gate, 1), Some(segment(1)));
     }
 
     #[test]

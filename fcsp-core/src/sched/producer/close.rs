@@ -36,7 +36,8 @@ impl Producer {
         let state = &mut *state;
         if let Some(id) = ticket.sample {
             if launched {
-                state.sampler.end(gate, ticket.queue, id);
+                let granted = self.is_granted(ticket.number);
+                state.sampler.end(gate, ticket.queue, id, granted);
             } else {
                 state.sampler.drop(id);
             }
@@ -66,7 +67,9 @@ impl Producer {
             // With several queues nobody knows which will be the last to finish.
             let only_lane = open.newest_lane.filter(|_| open.lanes.count_ones() == 1);
             match only_lane.and_then(|lane| state.lanes.queue(usize::from(lane))) {
-                Some(queue) => state.sampler.end(gate, queue, id),
+                Some(queue) => state
+                    .sampler
+                    .end(gate, queue, id, self.is_granted(open.number)),
                 None => state.sampler.drop(id),
             }
         }
@@ -142,18 +145,29 @@ impl Producer {
         if matches!(gated, GATED_BESIDE_OTHERS | GATED_ON_TRIAL) {
             return;
         }
-        match measured {
-            Some((Subject::Submission(key), ns)) => self.learn_cost(key, ns),
-            Some((Subject::Segment(number), device_ns)) => self.learn_handover(number, device_ns),
-            None => {}
+        let Some(measured) = measured else { return };
+        match measured.subject {
+            Subject::Submission(key) => self.learn_cost(key, measured.ns, measured.waited_ns_max),
+            Subject::Segment(number) => self.learn_handover(number, measured.ns),
         }
     }
 
-    fn learn_cost(&self, key: CostKey, ns: u64) {
+    /// True if the device may begin with that segment.
+    fn is_granted(&self, number: u32) -> bool {
+        // Relaxed: a hint.
+        reached(self.page.grant.load(Ordering::Relaxed), number)
+    }
+
+    /// Learns from a measurement of `most_ns`, of which the device may have waited for the program for `waited_ns_max`: what
+    /// is within that is as good as what was expected. A program whose processor is the slower of the two would otherwise be
+    /// taken for one that keeps the device busy, and given time for that.
+    pub(super) fn learn_cost(&self, key: CostKey, most_ns: u64, waited_ns_max: u64) {
+        let least_ns = most_ns.saturating_sub(waited_ns_max);
         let Cost {
             ns: expected,
             samples,
-        } = self.costs.expect(key, ns);
+        } = self.costs.expect(key, least_ns);
+        let ns = expected.clamp(least_ns, most_ns);
         self.costs.learn(key, ns);
         if samples < FIRST_SAMPLES {
             return;

@@ -256,7 +256,7 @@ fn who_waits_for_something_older_than_its_newest_work_is_far_ahead() {
             QueueId(queue),
             CostKey::new(&[7]),
             Class::Other,
-            || us(20),
+            us(20),
         );
         node.producer.leave(&node.device, ticket, true);
     };
@@ -278,4 +278,29 @@ fn who_waits_for_something_older_than_its_newest_work_is_far_ahead() {
     node.slot.compute.retired.store(opened, Ordering::Release);
     submit(1);
     assert!(!was_far_ahead(), "all of it is done again");
+}
+
+/// The device runs each submission as soon as it is there, and what lies between two markers is mostly the program.
+#[test]
+fn what_the_device_waits_for_is_no_part_of_what_a_submission_takes() {
+    let node = Node::new();
+    let key = CostKey::new(&[7]);
+    let cost_ns = || node.producer.costs.expect(key, 0).ns;
+    node.producer.learn_cost(key, us(60), us(55));
+    assert_eq!(cost_ns(), us(5), "at first the least that it can be");
+    node.producer.learn_cost(key, us(40), us(38));
+    node.producer.learn_cost(key, us(9), us(9));
+    assert_eq!(cost_ns(), us(5), "as likely as anything else in between");
+    for _ in 0..40 {
+        node.producer.learn_cost(key, KERNEL_NS, 0);
+    }
+    assert!(cost_ns().abs_diff(KERNEL_NS) <= us(1), "{}", cost_ns());
+    for _ in 0..40 {
+        node.producer.learn_cost(key, us(100), us(95));
+    }
+    assert!(cost_ns().abs_diff(KERNEL_NS) <= us(1), "{}", cost_ns());
+    assert_eq!(
+        node.slot.queue.spread_ppm.load(Ordering::Relaxed) / 100_000,
+        0
+    );
 }
