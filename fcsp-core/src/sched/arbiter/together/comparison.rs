@@ -21,7 +21,7 @@ const TRIAL_BATCHES: u64 = 25;
 const TRIAL_NS_MAX: u64 = ms(300);
 /// Who is behind by so many batches has less; who does not wait also by no less than this.
 const BEHIND_BATCHES: u64 = 2;
-const BEHIND_NS: u64 = ms(5);
+const BEHIND_NS: u64 = ms(3);
 /// Least that counts as a batch.
 const BATCH_NS_MIN: u64 = us(50);
 /// A tenant that has this part of what turns gave it has not less: the rest is noise, thousandths.
