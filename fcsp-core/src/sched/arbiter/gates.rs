@@ -7,8 +7,8 @@ use crate::sched::account::ProcessAccount;
 use crate::sched::plan::{Gate, Gating, Grant, Plan, ProcessView, View};
 use crate::sched::segment::reached;
 
-/// How finely the turn of a program that never waits is divided.
-const SEGMENTS_PER_TURN: u64 = 8;
+/// How finely the turn of a program that never waits is divided: a turn ends with the segment that ends next to its time.
+const SEGMENTS_PER_TURN: u64 = 12;
 
 impl Arbiter {
     /// Decides whose submissions form segments, and how long those are.
