@@ -13,8 +13,8 @@ use super::clock::us;
 
 /// Most that one late segment adds.
 const UP_NS_MAX: u64 = us(100);
-/// What a segment in time takes off: so results are late by 6 µs on average, most of them not at all.
-const DOWN_NS: i64 = 6_000;
+/// What a segment in time takes off: so results are late by 2 µs on average, most of them not at all.
+const DOWN_NS: i64 = 2_000;
 /// Before the first late one, and where a turn ended before the segment did: this part of the lead.
 const DOWN_FAR: i64 = 16;
 /// After so many in time in a row, it takes off twice as much: the margin is far off.

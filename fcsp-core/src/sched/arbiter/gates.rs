@@ -7,8 +7,9 @@ use crate::sched::account::ProcessAccount;
 use crate::sched::plan::{Gate, Gating, Grant, Plan, ProcessView, View};
 use crate::sched::segment::reached;
 
-/// How finely the turn of a program that never waits is divided: a turn ends with the segment that ends next to its time.
-const SEGMENTS_PER_TURN: u64 = 12;
+/// How finely the turn of a program that never waits is divided: a turn ends with the segment that ends next to its time. With
+/// twelve, half of an H200 beside copies within it is 0.978 of that, with eight 0.982.
+const SEGMENTS_PER_TURN: u64 = 8;
 
 impl Arbiter {
     /// Decides whose submissions form segments, and how long those are.
