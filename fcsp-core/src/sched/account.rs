@@ -25,6 +25,17 @@ const BATCH_NS_MAX: u64 = ms(10);
 /// Share at which a paused tenant is charged for what ran on.
 const PAUSED_PPM: u32 = WHOLE_PPM / 100;
 
+/// What its processes do at a step.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
+    /// There is one.
+    pub is_there: bool,
+    /// One has work.
+    pub works: bool,
+    /// One has more work waiting than what it is just submitting.
+    pub backlogged: bool,
+}
+
 /// Device time of one tenant.
 #[derive(Clone, Debug, Default)]
 pub struct TenantAccount {
@@ -46,6 +57,8 @@ pub struct TenantAccount {
     pub filled_ns: u64,
     /// When it last had work.
     pub active_ns: u64,
+    /// What its processes did at the last step.
+    pub seen: Seen,
     /// Had work at the last step.
     pub had_work: bool,
     /// What it may have now.

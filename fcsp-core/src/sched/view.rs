@@ -4,7 +4,7 @@ use super::arbiter::Arbiter;
 use super::class::CLASSES;
 use super::clock::{ms, us};
 use super::handshake::{end_segment, read_segment, wake_sleepers};
-use super::plan::{Plan, ProcessView, TenantView, View};
+use super::plan::{Plan, ProcessView, SegmentView, TenantView, View};
 use super::producer::AHEAD;
 use super::segment::{SegmentState, reached};
 use super::shares::Promise;
@@ -36,7 +36,7 @@ pub fn read(region: &RegionLayout, view: &mut View, now_ns: u64) {
     }
     let weights_classes = view.weights_classes();
     view.tenants.clear();
-    view.processes.clear();
+    let mut spare: Vec<_> = view.processes.drain(..).map(|it| it.segments).collect();
     for (index, tenant) in live_tenants(region) {
         let promise = Promise {
             mode: Mode::from_number(tenant.mode.load(Ordering::Relaxed)),
@@ -54,7 +54,8 @@ pub fn read(region: &RegionLayout, view: &mut View, now_ns: u64) {
     }
     for found in live_slots(region) {
         let words = &found.slot.classes_ns;
-        let mut process = read_process(found, now_ns);
+        let segments = spare.pop().unwrap_or_default();
+        let mut process = read_process(found, now_ns, segments);
         if weights_classes {
             process.classes_ns = std::array::from_fn(|at| words[at].load(Ordering::Relaxed));
         }
@@ -100,7 +101,7 @@ fn newest_shown(page: &GatePage, opened: u32, retired: u32, now_ns: u64) -> u32 
     before
 }
 
-fn read_process(found: SlotRef<'_>, now_ns: u64) -> ProcessView {
+fn read_process(found: SlotRef<'_>, now_ns: u64, mut segments: Vec<SegmentView>) -> ProcessView {
     let (slot, page) = (found.slot, found.page);
     // Acquire pairs with the producer's Release: the segments up to `opened` can be read.
     let opened = slot.queue.opened.load(Ordering::Acquire);
@@ -109,13 +110,12 @@ fn read_process(found: SlotRef<'_>, now_ns: u64) -> ProcessView {
     let hides = (shown != opened).then_some(opened);
     let opened = shown;
     let pending = opened.wrapping_sub(retired).min(AHEAD + 1);
-    let segments = (1..=pending)
-        .map(|i| retired.wrapping_add(i))
-        .map(|number| {
-            let segment = &page.segments[number as usize % SEGMENTS];
-            read_segment(segment, &page.done, number)
-        })
-        .collect();
+    segments.clear();
+    segments.extend((1..=pending).map(|i| {
+        let number = retired.wrapping_add(i);
+        let segment = &page.segments[number as usize % SEGMENTS];
+        read_segment(segment, &page.done, number)
+    }));
     ProcessView {
         slot: found.index.0 as usize,
         generation: slot.generation.load(Ordering::Relaxed),

@@ -2,7 +2,7 @@
 
 use crate::policy::Mode;
 use crate::sched::class::{CLASSES, EVEN_MILLI};
-use crate::sched::plan::{Plan, ProcessView, SegmentView, View};
+use crate::sched::plan::{Plan, ProcessView, SegmentView, TenantView, View};
 use crate::sched::segment::{SegmentState, reached};
 
 impl View {
@@ -21,14 +21,20 @@ impl View {
 
     /// The process in that slot.
     pub fn process(&self, slot: usize) -> Option<&ProcessView> {
-        self.processes.iter().find(|p| p.slot == slot)
+        // All slots are usually in use from the first on.
+        let at_place = self.processes.get(slot).filter(|it| it.slot == slot);
+        at_place.or_else(|| self.processes.iter().find(|it| it.slot == slot))
+    }
+
+    /// The tenant whose page has that index.
+    pub(in crate::sched) fn tenant(&self, index: usize) -> Option<&TenantView> {
+        let at_place = self.tenants.get(index).filter(|it| it.index == index);
+        at_place.or_else(|| self.tenants.iter().find(|it| it.index == index))
     }
 
     pub(in crate::sched) fn mode(&self, tenant: usize) -> Mode {
-        self.tenants
-            .iter()
-            .find(|t| t.index == tenant)
-            .map_or(Mode::Balanced, |t| t.promise.mode)
+        self.tenant(tenant)
+            .map_or(Mode::Balanced, |it| it.promise.mode)
     }
 }
 

@@ -4,7 +4,7 @@ use super::Arbiter;
 use super::gang::spans;
 use crate::backend::SharingMode;
 use crate::policy::Mode;
-use crate::sched::account::{ProcessAccount, TenantAccount};
+use crate::sched::account::{ProcessAccount, Seen, TenantAccount};
 use crate::sched::plan::{ProcessView, View};
 use crate::sched::segment::SegmentState;
 use crate::sched::shares::{WHOLE_PPM, shares};
@@ -17,9 +17,8 @@ impl Arbiter {
     /// Learns of new tenants and processes, and forgets those that are gone.
     pub(super) fn meet(&mut self, now: u64, view: &View) {
         self.processes.retain(|slot, account| {
-            view.processes
-                .iter()
-                .any(|p| p.slot == *slot && p.generation == account.generation)
+            let process = view.process(*slot);
+            process.is_some_and(|it| it.generation == account.generation)
         });
         if let Some(turn) = &self.turn
             && !self.processes.contains_key(&turn.slot)
@@ -33,7 +32,7 @@ impl Arbiter {
             .filter(|ns| *ns != 0);
         let (sum_ns, count) = measured.fold((0, 0), |(sum, count), ns| (sum + ns, count + 1));
         self.handover_ns = u64::checked_div(sum_ns, count).unwrap_or(0);
-        let is_there = |index: usize| view.tenants.iter().any(|t| t.index == index);
+        let is_there = |index: usize| view.tenant(index).is_some();
         self.tenants.retain(|index, _| is_there(*index));
         self.together.forget(is_there);
         for tenant in &view.tenants {
@@ -68,19 +67,32 @@ impl Arbiter {
                 account.active_ns = now;
             }
         }
+        // One pass over the processes for all tenants, which may be as many.
+        for account in self.tenants.values_mut() {
+            account.seen = Seen::default();
+        }
+        for process in &view.processes {
+            if let Some(account) = self.tenants.get_mut(&process.tenant) {
+                account.seen.is_there = true;
+                account.seen.works |= process.has_work();
+                account.seen.backlogged |= process.segments.len() >= BACKLOG;
+            }
+        }
         // A tenant that slept gains no credit beyond a turn.
         for tenant in &view.tenants {
-            let of_it = || view.processes.iter().filter(|p| p.tenant == tenant.index);
-            let works = of_it().any(ProcessView::has_work);
-            let backlogged = of_it().any(|p| p.segments.len() >= BACKLOG);
             let credit_ns = self.tuning.turn_ns_max;
             let least = self.vtime_ns.saturating_sub(credit_ns);
             if let Some(account) = self.tenants.get_mut(&tenant.index) {
+                let Seen {
+                    is_there,
+                    works,
+                    backlogged,
+                } = account.seen;
                 if works && !account.had_work {
                     account.vtime_ns = account.vtime_ns.max(least);
                 }
                 account.had_work = works;
-                if of_it().next().is_none() {
+                if !is_there {
                     // It does not pause: all its processes are gone, and what was theirs is the others' at once.
                     account.active_ns = 0;
                 }
