@@ -55,6 +55,8 @@ pub struct TenantAccount {
     pub tokens_ns: i64,
     /// When tokens were last added.
     pub filled_ns: u64,
+    /// When its last turn began.
+    pub turn_ns: u64,
     /// When it last had work.
     pub active_ns: u64,
     /// What its processes did at the last step.
@@ -84,7 +86,7 @@ impl TenantAccount {
     }
 
     /// Device time as virtual time.
-    fn virtual_ns(&self, ns: u64) -> u64 {
+    pub fn virtual_ns(&self, ns: u64) -> u64 {
         // What still ran when it was paused is not to be paid for for ever.
         let share = match self.share {
             Share { paused: true, .. } => PAUSED_PPM,

@@ -59,7 +59,7 @@ impl Running<'_> {
             return if turn.is_cut_short() {
                 // Whoever waits for its end is not to wait for an error.
                 first_look.min(now + LOOK_NS_CUT_SHORT)
-            } else if self.is_erratic() && now < over {
+            } else if (turn.is_generous || self.is_erratic()) && now < over {
                 // What has not begun by then is taken back.
                 first_look.min(over)
             } else {

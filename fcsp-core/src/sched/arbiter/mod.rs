@@ -30,6 +30,7 @@ mod ahead;
 mod beside;
 mod classes;
 mod contention;
+mod crowd;
 mod facts;
 mod gang;
 mod gates;
@@ -72,6 +73,8 @@ struct Turn {
     measures_handover: bool,
     budget_ns: u64,
     handover_ns: u64,
+    /// It was granted more than fits, since nobody could tell how much that is.
+    is_generous: bool,
     /// While drained: keep the turn until then.
     hold_until_ns: u64,
 }
@@ -97,6 +100,7 @@ impl Turn {
             measures_handover: false,
             budget_ns: 0,
             handover_ns: 0,
+            is_generous: false,
             hold_until_ns: 0,
         }
     }
@@ -133,6 +137,8 @@ pub struct Arbiter {
     handovers: u32,
     /// What a hand-over costs, as the processes measured it, on average.
     handover_ns: u64,
+    /// Shortest turn now.
+    turn_ns_min: u64,
     vtime_ns: u64,
     together: together::Together,
     contention: contention::Contention,
@@ -147,6 +153,7 @@ impl Arbiter {
     /// An arbiter with the given constants.
     pub fn new(tuning: Tuning) -> Self {
         Self {
+            turn_ns_min: tuning.turn_ns_min,
             tuning,
             ..Self::default()
         }
@@ -199,6 +206,7 @@ impl Arbiter {
         let mut plan = Plan::default();
         self.note_lead(view);
         self.meet(now_ns, view);
+        self.set_turn_min();
         self.charge(now_ns);
         self.retire(now_ns, view, &mut plan);
         self.mix(now_ns, view);

@@ -28,8 +28,13 @@ impl Arbiter {
             .tenants
             .get(&tenant)
             .map_or(WHOLE_PPM, |a| a.share.share_ppm);
-        (round_ns * u64::from(share) / u64::from(WHOLE_PPM))
-            .clamp(self.tuning.turn_ns_min, self.tuning.turn_ns_max)
+        self.part_of_ns(round_ns, share)
+    }
+
+    /// The turn of a tenant with that share.
+    pub(super) fn part_of_ns(&self, round_ns: u64, share_ppm: u32) -> u64 {
+        (round_ns * u64::from(share_ppm) / u64::from(WHOLE_PPM))
+            .clamp(self.turn_ns_min, self.tuning.turn_ns_max)
     }
 
     /// One round of turns, without its hand-overs. Looks at everybody: once a step is enough.
@@ -49,8 +54,13 @@ impl Arbiter {
         round_ns.saturating_sub(handovers_ns)
     }
 
+    /// Tenants that have work.
+    pub(super) fn at_work(&self) -> impl Iterator<Item = &TenantAccount> {
+        self.tenants.values().filter(|it| it.had_work)
+    }
+
     pub(super) fn tenants_at_work(&self) -> u64 {
-        self.working().count() as u64
+        self.at_work().count() as u64
     }
 
     fn working(&self) -> impl Iterator<Item = usize> + '_ {
@@ -60,7 +70,7 @@ impl Arbiter {
 
     /// Whether short turns serve somebody. They serve no job that spans devices: what is left of its step when
     /// its turn ends waits a turn of the others, on all devices.
-    fn somebody_waits(&self) -> bool {
+    pub(super) fn somebody_waits(&self) -> bool {
         let waits = |it: &ProcessAccount| it.waits() && !it.spans;
         self.processes.values().any(waits)
     }
@@ -68,29 +78,40 @@ impl Arbiter {
     /// Whether turns keep to the clock: several tenants work, none of them waits, and no ceiling, no
     /// priority and no other device breaks their order.
     pub(super) fn keeps_time(&self) -> bool {
-        let free = |index| {
-            let account: &TenantAccount = &self.tenants[&index];
+        let free = |account: &TenantAccount| {
             account.share.ceiling_ppm >= WHOLE_PPM && account.priority == Priority::Normal
         };
-        self.working().nth(1).is_some()
+        self.at_work().nth(1).is_some()
             && !self.somebody_waits()
-            && self.working().all(free)
+            && self.at_work().all(free)
             && !self
                 .processes
                 .values()
                 .any(|it| it.threads_wait || it.spans)
     }
 
-    /// Puts those whose turn in this round is still to come first, in the order of their places.
-    /// `ready` is sorted by virtual time.
-    pub(super) fn sort_by_place(&self, ready: &mut [Candidate<'_>]) {
+    /// Puts those whose turn in this round is still to come first: in the order of their places, or where there are
+    /// none, who waited longest for a turn. `ready` is sorted by virtual time.
+    pub(super) fn sort_by_round(&self, ready: &mut [Candidate<'_>]) {
         let Some(least) = ready.first().map(|(vtime, ..)| *vtime) else {
             return;
         };
-        // A turn adds a round's length to its tenant's virtual time.
-        let this_round = least + self.round_ns() / 2;
-        let due = ready.partition_point(|(vtime, ..)| *vtime <= this_round);
-        ready[..due].sort_by_key(|(_, own, process)| (process.tenant, *own, process.slot));
+        let round_ns = self.round_ns();
+        if self.has_places(round_ns) {
+            // A turn adds a round's length to its tenant's virtual time.
+            let due = ready.partition_point(|(vtime, ..)| *vtime <= least + round_ns / 2);
+            ready[..due].sort_by_key(|(_, own, process)| (process.tenant, *own, process.slot));
+            return;
+        }
+        self.sort_by_rest(round_ns, least, ready);
+    }
+
+    /// Whether the turns of those at work add up to the period.
+    pub(super) fn has_places(&self, round_ns: u64) -> bool {
+        let shares = self.at_work().map(|it| it.share.share_ppm);
+        let length_ns = |share| self.part_of_ns(round_ns, share) + self.handover_ns;
+        let period_ns: u64 = shares.map(length_ns).sum();
+        period_ns.abs_diff(self.tuning.cycle_ns) <= PERIOD_ERROR_NS
     }
 
     /// How long a turn of `tenant` that begins at `now` is to last, its hand-over included.
@@ -98,36 +119,46 @@ impl Arbiter {
         let round_ns = self.round_ns();
         let length_ns = |index| self.part_ns(round_ns, index) + self.handover_ns;
         let turn_ns = length_ns(tenant);
-        let period_ns: u64 = self.working().map(length_ns).sum();
-        if !self.keeps_time() || period_ns.abs_diff(self.tuning.cycle_ns) > PERIOD_ERROR_NS {
+        if !self.keeps_time() {
             return turn_ns;
         }
-        let owed_ns = turn_ns as i64 + self.lag_ns(tenant);
-        // Who has the most feels it least.
-        let keeper = self.working().max_by_key(|it| (length_ns(*it), *it));
-        let budget_ns = if keeper == Some(tenant) {
-            let before = self.working().filter(|it| *it < tenant);
-            let place_ns: u64 = before.map(length_ns).sum();
-            let period_ns = self.tuning.cycle_ns as i64;
-            let late_ns = signed_remainder(now as i64 - place_ns as i64, period_ns);
-            let quarter_ns = turn_ns as i64 / 4;
-            owed_ns - late_ns.clamp(-quarter_ns, quarter_ns)
+        let budget_ns = if self.has_places(round_ns) {
+            let owed_ns = turn_ns as i64 + self.lag_ns(tenant);
+            // Who has the most feels it least.
+            let keeper = self.working().max_by_key(|it| (length_ns(*it), *it));
+            if keeper == Some(tenant) {
+                let before = self.working().filter(|it| *it < tenant);
+                let place_ns: u64 = before.map(length_ns).sum();
+                let period_ns = self.tuning.cycle_ns as i64;
+                let late_ns = signed_remainder(now as i64 - place_ns as i64, period_ns);
+                let quarter_ns = turn_ns as i64 / 4;
+                owed_ns - late_ns.clamp(-quarter_ns, quarter_ns)
+            } else {
+                owed_ns
+            }
         } else {
-            owed_ns
+            turn_ns as i64 + self.lag_in_crowd_ns(round_ns, tenant)
         };
         budget_ns.clamp(self.tuning.turn_ns_min as i64, turn_ns as i64 * 3 / 2) as u64
     }
 
+    /// Mean virtual time of those at work that are not ahead of `most_ns`, by their shares.
+    pub(super) fn mean_vtime_ns(&self, most_ns: u64) -> i128 {
+        let (mut sum, mut shares) = (0, 0);
+        for account in self.at_work() {
+            if account.vtime_ns <= most_ns {
+                let share = i128::from(account.share.share_ppm);
+                sum += share * i128::from(account.vtime_ns);
+                shares += share;
+            }
+        }
+        sum / shares.max(1)
+    }
+
     /// Device time by which `tenant` is behind what the others had for their shares.
     fn lag_ns(&self, tenant: usize) -> i64 {
-        let accounts = || self.working().map(|index| &self.tenants[&index]);
-        let shares: i128 = accounts().map(|a| i128::from(a.share.share_ppm)).sum();
-        let sum: i128 = accounts()
-            .map(|a| i128::from(a.share.share_ppm) * i128::from(a.vtime_ns))
-            .sum();
         let account = &self.tenants[&tenant];
-        let mean_ns = sum / shares.max(1);
-        let behind_ns = mean_ns - i128::from(account.vtime_ns);
+        let behind_ns = self.mean_vtime_ns(u64::MAX) - i128::from(account.vtime_ns);
         let share = i128::from(account.share.share_ppm);
         // Those before it in the round have had their turn, so it is behind by as much.
         let round_ns = self.round_ns();

@@ -59,7 +59,7 @@ impl Arbiter {
         let segment = process.segment(running);
         let expected_ns = segment.map_or(0, |it| self.expected_ns(process.slot, it));
         let hangs_ns = (4 * expected_ns).max(self.tuning.bound_ns / 8);
-        self.is_erratic(process, running)
+        (turn.is_generous || self.is_erratic(process, running))
             && now >= turn.over_ns()
             && now <= turn.segment_started_ns + hangs_ns
     }
@@ -98,6 +98,9 @@ impl Arbiter {
         };
         if let Some(tenant) = self.tenants.get_mut(&process.tenant) {
             tenant.refund(handover_ns);
+            if !choice.keeps {
+                tenant.turn_ns = now;
+            }
         }
         let kept = self.turn.take().filter(|_| choice.keeps);
         let (started_ns, budget_ns) = match kept {
@@ -108,7 +111,8 @@ impl Arbiter {
         let until_ns = choice
             .until_ns
             .map_or(left_ns, |until| until.saturating_sub(now));
-        let to = self.grant_up_to(process, from, until_ns.saturating_sub(handover_ns));
+        let room_ns = until_ns.saturating_sub(handover_ns);
+        let to = self.grant_up_to(process, from, room_ns);
         let turn = Turn::of(process, now);
         self.turn = Some(Turn {
             started_ns,
@@ -121,6 +125,7 @@ impl Arbiter {
                 || self.handovers.is_multiple_of(MEASURE_HANDOVER_EVERY),
             budget_ns,
             handover_ns,
+            is_generous: self.is_crowd() && to != self.last_within(process, from, room_ns),
             ..turn
         });
         plan.grant.push(Grant {
@@ -164,11 +169,16 @@ impl Arbiter {
     /// Last segment from `from` on that fits into `room_ns`; at least `from` itself. Where nobody can tell, as
     /// many as may fit: those that have not begun when the turn has had its time are taken back.
     fn grant_up_to(&self, process: &ProcessView, from: u32, room_ns: u64) -> u32 {
-        let room_ns = if self.is_erratic(process, from) {
+        let may_fit_ns = if self.is_erratic(process, from) {
             ERRATIC_ROOM * room_ns
         } else {
             room_ns
         };
+        self.last_within(process, from, may_fit_ns)
+    }
+
+    /// Last segment from `from` on that is expected to be over within `room_ns`; at least `from` itself.
+    fn last_within(&self, process: &ProcessView, from: u32, room_ns: u64) -> u32 {
         let mut to = from;
         let mut sum_ns = 0;
         for segment in process.segments.iter().filter(|s| reached(s.number, from)) {
@@ -239,7 +249,7 @@ impl Arbiter {
         let ready = &mut found.ready;
         ready.sort_by_key(|(vtime, own, process)| (*vtime, *own, process.slot));
         if self.keeps_time() {
-            self.sort_by_place(ready);
+            self.sort_by_round(ready);
         } else {
             self.sort_by_priority(ready);
         }

@@ -140,13 +140,15 @@ pub struct Device {
     running: Running,
     draws: u64,
     free_at_ns: u64,
+    /// What a hand-over takes, give or take a quarter; [`SWITCH_NS`] if nothing was said.
+    switch_ns: Option<u64>,
     /// Where processes run at once: by how many percent a kernel takes longer beside others, and what runs.
     beside: Option<(u64, Vec<Running>)>,
 }
 
 /// A number below `below`, the same for the same `draw`: splitmix64 (Steele, Lea and Flood: Fast
 /// Splittable Pseudorandom Number Generators, 2014).
-fn random(draw: u64, below: u64) -> u64 {
+pub fn random(draw: u64, below: u64) -> u64 {
     let mut z = draw.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -160,6 +162,11 @@ impl Device {
             beside: Some((slower_percent, Vec::new())),
             ..Self::default()
         }
+    }
+
+    /// What a hand-over takes from now on, give or take a quarter.
+    pub fn set_switch_ns(&mut self, ns: u64) {
+        self.switch_ns = Some(ns);
     }
 
     /// By how many percent a kernel takes longer beside others from now on.
@@ -192,10 +199,11 @@ impl Device {
             let Some((at, ns)) = runnable else { return };
             let start = self.free_at_ns.max(now - us(5));
             self.draws += 1;
+            let switch_ns = self.switch_ns.unwrap_or(SWITCH_NS);
             let switch = if at == self.current {
                 0
             } else {
-                SWITCH_NS - SWITCH_NS / 4 + random(self.draws, SWITCH_NS / 2)
+                switch_ns - switch_ns / 4 + random(self.draws, switch_ns / 2)
             };
             let ns = ns - ns / 50 + random(!self.draws, (ns / 25).max(1));
             if at != self.current || first != 0 {

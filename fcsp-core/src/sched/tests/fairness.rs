@@ -32,7 +32,7 @@ fn pingpong() -> Kind {
 
 /// Jain's index of what each got for its weight (Jain, Chiu, Hawe: A Quantitative Measure of
 /// Fairness, DEC TR-301, 1984): 1 if all got the same.
-fn jain(done: &[u64], weights: &[u32]) -> f64 {
+pub fn jain(done: &[u64], weights: &[u32]) -> f64 {
     let got: Vec<f64> = done
         .iter()
         .zip(weights)

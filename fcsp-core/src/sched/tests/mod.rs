@@ -5,6 +5,7 @@
 mod adaptive;
 mod classes;
 mod collectives;
+mod crowd;
 mod device;
 mod fairness;
 mod looks;

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::device::{Device, Queue};
+use super::device::{Device, Queue, random};
 use crate::backend::{QueueId, SharingMode, StreamGate};
 use crate::policy::{LowPriority, Mode, Priority, Sharing};
 use crate::region::layout::{RegionLayout, SEGMENTS, SlotPages, SlotState, TenantState};
@@ -86,6 +86,10 @@ pub struct Program {
     slower_percent: u64,
     /// What a kernel is expected to take before it was measured.
     pub guess_ns: u64,
+    /// It slept for want of room.
+    slept: bool,
+    /// Longest time from there being room to its going on.
+    room_late_ns: u64,
 }
 
 pub struct Node {
@@ -161,6 +165,8 @@ impl Program {
             uneven: None,
             slower_percent: 0,
             guess_ns: us(1_000_000),
+            slept: false,
+            room_late_ns: 0,
         }
     }
 }
@@ -256,6 +262,18 @@ impl Node {
     /// On a device on which processes run at once, a kernel takes so many percent longer beside others now.
     pub fn set_slower(&mut self, percent: u64) {
         self.device.set_slower(percent);
+    }
+
+    /// Programs that slept for want of room go on up to so much later than they could.
+    pub fn set_room_late_ns(&mut self, ns: u64) {
+        for program in &mut self.programs {
+            program.room_late_ns = ns;
+        }
+    }
+
+    /// What a hand-over takes from now on, give or take a quarter.
+    pub fn set_switch_ns(&mut self, ns: u64) {
+        self.device.set_switch_ns(ns);
     }
 
     pub fn set_partition(&self, program: usize, percent: u32) {
@@ -450,6 +468,11 @@ impl Program {
                     };
                     if self.queue.len() > 1000 || !self.has_room(region, me, key) {
                         self.cpu_free_ns = now + TICK_NS;
+                        self.slept = true;
+                        return;
+                    }
+                    if std::mem::take(&mut self.slept) && self.room_late_ns > 0 {
+                        self.cpu_free_ns = now + random(self.launched, self.room_late_ns);
                         return;
                     }
                     self.launch(lengths[at], key);
