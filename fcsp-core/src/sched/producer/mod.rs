@@ -19,6 +19,7 @@ mod admit;
 mod close;
 #[cfg(test)]
 mod tests;
+mod waits;
 
 use std::ops::{Deref, DerefMut};
 
@@ -41,8 +42,6 @@ use crate::sync::{AtomicU32, Ordering, ThreadId};
 
 /// Segments a process may be ahead of the device. A thread that wants more waits.
 pub const AHEAD: u32 = 24;
-/// Unanswered questions for an event or a queue after which a program counts as waiting.
-const QUERIES_BEFORE_SYNC: u32 = 8;
 
 const _: () = assert!((AHEAD as usize) < SEGMENTS);
 
@@ -319,17 +318,6 @@ impl Producer {
         }
     }
 
-    /// A thread is about to wait for the device: ends the open segment, so that what it waits for
-    /// can be granted and judged. Does not block.
-    pub fn sync(&self, gate: &dyn StreamGate) {
-        let mut state = self.lock();
-        self.end(gate, &mut state, End::Waiting);
-        // Relaxed: hints.
-        let newest = self.slot.queue.opened.load(Ordering::Relaxed);
-        self.slot.queue.waits_at.store(newest, Ordering::Relaxed);
-        self.learn(gate, &mut state);
-    }
-
     /// What comes next in `queue` stands behind something that FCSP cannot bring about, and that is
     /// put there now, or is there. Ends the open segment if it uses the queue, so that its end does
     /// not wait for that; the next segment of the queue is shown to the arbiter when the device has
@@ -395,48 +383,6 @@ impl Producer {
     pub fn relearn(&self, key: CostKey) {
         self.lock().sampler.drop_all(Subject::Submission(key));
         self.costs.relearn(key);
-    }
-
-    /// A thread has waited for the device: where only threads can tell what is done, it looks.
-    pub fn waited(&self, gate: &dyn StreamGate) {
-        self.look(gate, &mut self.lock());
-    }
-
-    /// As [`Producer::waited`], for something that need not be the newest thing in its queue. If there is more behind it, the
-    /// program does not wait for its results: it keeps itself from running too far ahead.
-    pub fn waited_for_event(&self, gate: &dyn StreamGate) {
-        self.look(gate, &mut self.lock());
-        if self.has_more_in_one_queue() {
-            self.slot.queue.blocked.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether the device has not done all segments that are complete, and all that it has not done are in one queue: with
-    /// several nobody knows in which of them the event was.
-    fn has_more_in_one_queue(&self) -> bool {
-        // Relaxed: hints.
-        let newest = self.slot.queue.closed.load(Ordering::Relaxed);
-        let retired = self.slot.compute.retired.load(Ordering::Relaxed);
-        let pending = newest.wrapping_sub(retired).min(SEGMENTS as u32);
-        let lanes_of = |back: u32| {
-            let segment = self.segment(newest.wrapping_sub(back));
-            segment.lanes.load(Ordering::Relaxed)
-        };
-        let lanes = (0..pending).fold(0, |lanes, back| lanes | lanes_of(back));
-        let mut done = self.page.done.iter().enumerate();
-        let of_lane = done.find(|(lane, _)| lanes == 1 << lane);
-        // Acquire pairs with the device's write, as everywhere.
-        of_lane.is_some_and(|(_, done)| !reached(done.load(Ordering::Acquire), newest))
-    }
-
-    /// A thread asked whether the device is done and was told no. Programs that ask again and again
-    /// are waiting.
-    pub fn unanswered(&self, gate: &dyn StreamGate) {
-        let mut state = self.lock();
-        state.queries += 1;
-        if state.queries == QUERIES_BEFORE_SYNC {
-            self.end(gate, &mut state, End::Waiting);
-        }
     }
 
     /// A queue is about to be destroyed.
