@@ -166,7 +166,7 @@ impl Producer {
         let Cost {
             ns: expected,
             samples,
-        } = self.costs.expect(key, least_ns);
+        } = self.costs.expect(key, most_ns);
         let ns = expected.clamp(least_ns, most_ns);
         self.costs.learn(key, ns);
         if samples < FIRST_SAMPLES {
