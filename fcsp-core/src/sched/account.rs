@@ -4,7 +4,7 @@ use super::clock::ms;
 use super::margin::Margin;
 use super::plan::{ProcessView, SegmentView};
 use super::segment::reached;
-use super::shares::{Share, WHOLE_PPM};
+use super::shares::{Promise, Share, WHOLE_PPM};
 use crate::policy::Priority;
 
 /// Moving average with weight 1/8.
@@ -63,6 +63,8 @@ pub struct TenantAccount {
     pub seen: Seen,
     /// Had work at the last step.
     pub had_work: bool,
+    /// What it was promised, as far as it is known.
+    pub promise: Option<Promise>,
     /// What it may have now.
     pub share: Share,
     /// Who goes before it.

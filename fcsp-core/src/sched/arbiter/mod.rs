@@ -37,6 +37,7 @@ mod gates;
 mod guard;
 mod judge;
 mod look;
+mod replan;
 mod retire;
 mod rounds;
 mod tenants;
@@ -75,6 +76,8 @@ struct Turn {
     handover_ns: u64,
     /// It was granted more than fits, since nobody could tell how much that is.
     is_generous: bool,
+    /// It has another length now than when it was granted what it has.
+    is_replanned: bool,
     /// While drained: keep the turn until then.
     hold_until_ns: u64,
 }
@@ -101,6 +104,7 @@ impl Turn {
             budget_ns: 0,
             handover_ns: 0,
             is_generous: false,
+            is_replanned: false,
             hold_until_ns: 0,
         }
     }
@@ -139,6 +143,8 @@ pub struct Arbiter {
     handover_ns: u64,
     /// Shortest turn now.
     turn_ns_min: u64,
+    /// When a period began, or would have.
+    period_from_ns: i64,
     vtime_ns: u64,
     together: together::Together,
     contention: contention::Contention,

@@ -127,10 +127,8 @@ impl Arbiter {
             // Who has the most feels it least.
             let keeper = self.working().max_by_key(|it| (length_ns(*it), *it));
             if keeper == Some(tenant) {
-                let before = self.working().filter(|it| *it < tenant);
-                let place_ns: u64 = before.map(length_ns).sum();
-                let period_ns = self.tuning.cycle_ns as i64;
-                let late_ns = signed_remainder(now as i64 - place_ns as i64, period_ns);
+                let place_ns = self.period_from_ns + self.place_ns(round_ns, tenant) as i64;
+                let late_ns = signed_remainder(now as i64 - place_ns, self.tuning.cycle_ns as i64);
                 let quarter_ns = turn_ns as i64 / 4;
                 owed_ns - late_ns.clamp(-quarter_ns, quarter_ns)
             } else {
@@ -140,6 +138,13 @@ impl Arbiter {
             turn_ns as i64 + self.lag_in_crowd_ns(round_ns, tenant)
         };
         budget_ns.clamp(self.tuning.turn_ns_min as i64, turn_ns as i64 * 3 / 2) as u64
+    }
+
+    /// When the turn of `tenant` begins in a period.
+    pub(super) fn place_ns(&self, round_ns: u64, tenant: usize) -> u64 {
+        let before = self.working().filter(|it| *it < tenant);
+        let length_ns = |index| self.part_ns(round_ns, index) + self.handover_ns;
+        before.map(length_ns).sum()
     }
 
     /// Mean virtual time of those at work that are not ahead of `most_ns`, by their shares.

@@ -150,6 +150,9 @@ impl Arbiter {
                 account.fill(now, burst_ns);
             }
         }
+        if self.note_promises(view) {
+            self.replan(now);
+        }
         let mut enforced = view
             .tenants
             .iter()

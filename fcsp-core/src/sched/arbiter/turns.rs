@@ -38,6 +38,9 @@ impl Arbiter {
                 if others_wait && self.is_overdrawn(now, process, next) {
                     return take_back(process, next, plan);
                 }
+                if others_wait {
+                    self.trim_turn(process, next, plan);
+                }
                 if found.later.is_empty() && found.expected.is_empty() {
                     self.grant_the_rest(now, process, plan);
                 }
@@ -178,7 +181,7 @@ impl Arbiter {
     }
 
     /// Last segment from `from` on that is expected to be over within `room_ns`; at least `from` itself.
-    fn last_within(&self, process: &ProcessView, from: u32, room_ns: u64) -> u32 {
+    pub(super) fn last_within(&self, process: &ProcessView, from: u32, room_ns: u64) -> u32 {
         let mut to = from;
         let mut sum_ns = 0;
         for segment in process.segments.iter().filter(|s| reached(s.number, from)) {

@@ -65,17 +65,15 @@ fn longest(rests_ms: impl IntoIterator<Item = f64>) -> f64 {
 /// Hand-overs of a third of a millisecond, as among 64 processes on an H200.
 #[test]
 fn everybody_has_a_turn_in_every_round() {
-    for (switch_ns, total_min) in [(us(160), 0.75), (us(330), 0.63)] {
-        let mut node = crowd(&[250], switch_ns);
-        node.run(ms(1_500));
-        let seen = watch(&mut node, ms(2_000));
-        let rest_ms = longest(seen.rests_ms.iter().copied());
-        println!("simulated: hand-overs of {switch_ns} ns: nothing for {rest_ms} ms, {seen:.3?}");
-        assert!(rest_ms <= 1.5 * seen.round_ms, "{rest_ms}: {seen:.3?}");
-        assert!(seen.round_ms <= 100.0, "{seen:.3?}");
-        assert!(seen.jain >= 0.999, "{seen:.3?}");
-        assert!(seen.total >= total_min, "{seen:.3?}");
-    }
+    let mut node = crowd(&[250], us(330));
+    node.run(ms(1_500));
+    let seen = watch(&mut node, ms(1_500));
+    let rest_ms = longest(seen.rests_ms.iter().copied());
+    println!("simulated: hand-overs of 0.33 ms: nothing for {rest_ms} ms, {seen:.3?}");
+    assert!(rest_ms <= 1.5 * seen.round_ms, "{rest_ms}: {seen:.3?}");
+    assert!(seen.round_ms <= 100.0, "{seen:.3?}");
+    assert!(seen.jain >= 0.999, "{seen:.3?}");
+    assert!(seen.total >= 0.63, "{seen:.3?}");
 }
 
 /// Who has kernels longer than a turn has fewer turns for it, and the others do not wait for longer than twice.
@@ -83,8 +81,8 @@ fn everybody_has_a_turn_in_every_round() {
 fn a_crowd_with_kernels_of_all_lengths_shares_evenly() {
     let lengths_us = [50, 100, 250, 500, 1_000];
     let mut node = crowd(&lengths_us, us(330));
-    node.run(ms(3_000));
-    let seen = watch(&mut node, ms(3_000));
+    node.run(ms(2_500));
+    let seen = watch(&mut node, ms(2_000));
     let is_short = |i: &usize| lengths_us[i % lengths_us.len()] <= 250;
     let short = (0..TENANTS).filter(is_short);
     let rest_ms = longest(short.map(|i| seen.rests_ms[i]));

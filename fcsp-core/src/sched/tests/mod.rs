@@ -3,6 +3,7 @@
 //! vendor's timing.
 
 mod adaptive;
+mod changes;
 mod classes;
 mod collectives;
 mod crowd;

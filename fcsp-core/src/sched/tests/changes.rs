@@ -1,0 +1,104 @@
+//! Shares that change while programs work: how long until they hold?
+
+use super::programs::{Kind, Node, balanced};
+use crate::sched::clock::{ms, us};
+
+/// As long as a round: a shorter window holds a part of a turn, and no share.
+const WINDOW_MS: usize = 25;
+/// So many in a row must hold it.
+const WINDOWS: usize = 4;
+const TOLERANCE: f64 = 0.05;
+const SHARES: [u32; 2] = [25, 60];
+
+/// The first of two has `percent` from now on. At once, or the one that gives first, a moment before the other.
+fn change(node: &mut Node, percent: u32, between_ns: u64) {
+    let mut order = [(0, percent), (1, 100 - percent)];
+    if percent == SHARES[1] {
+        order.reverse();
+    }
+    for (tenant, percent) in order {
+        node.set_percent(tenant, percent);
+        node.run(between_ns);
+    }
+}
+
+/// What both have done, each millisecond of so many.
+fn curve(node: &mut Node, for_ms: usize) -> Vec<Vec<u64>> {
+    let mut points = vec![node.done_ns()];
+    for _ in 0..for_ms {
+        node.run(ms(1));
+        points.push(node.done_ns());
+    }
+    points
+}
+
+/// Milliseconds until the next windows hold it.
+fn holds_after_ms(curve: &[Vec<u64>], percent: u32) -> usize {
+    let holds = |at: usize| {
+        let [a, b] = [0, 1].map(|i: usize| (curve[at + WINDOW_MS][i] - curve[at][i]) as f64);
+        (a / (a + b) - f64::from(percent) / 100.0).abs() <= TOLERANCE
+    };
+    let holds_from = |from: &usize| (0..WINDOWS).all(|i| holds(from + i * WINDOW_MS));
+    let last = curve.len() - 1 - WINDOWS * WINDOW_MS;
+    (0..=last).find(holds_from).unwrap_or(last)
+}
+
+/// How far the part of the first is off in the end, over as long as [`WINDOWS`] rounds.
+fn settled_error(curve: &[Vec<u64>], percent: u32) -> f64 {
+    let (first, last) = (
+        &curve[curve.len() - 1 - WINDOWS * WINDOW_MS],
+        &curve[curve.len() - 1],
+    );
+    let [a, b] = [0, 1].map(|i: usize| (last[i] - first[i]) as f64);
+    (a / (a + b) - f64::from(percent) / 100.0).abs()
+}
+
+#[test]
+fn changed_shares_hold_from_the_round_that_runs() {
+    // Both at once, as by a file, and by two commands; on a quick host and on a busy one.
+    for (between_ns, late_ns) in [(0, us(60)), (ms(3), us(60)), (0, us(300))] {
+        let saturating = || Kind::Saturate(vec![us(100)]);
+        let programs = [25, 75].map(|percent| (balanced(percent), saturating()));
+        let mut node = Node::new(&programs);
+        node.set_switch_ns(us(160));
+        node.wake_latency_ns = late_ns;
+        node.run(ms(1_500));
+        let (mut took_ms, mut errors) = (Vec::new(), Vec::new());
+        for i in 1..=20 {
+            let percent = SHARES[i % 2];
+            change(&mut node, percent, between_ns);
+            // An odd time, so that changes fall on all points of a round.
+            let curve = curve(&mut node, 407);
+            took_ms.push(holds_after_ms(&curve, percent));
+            errors.push(settled_error(&curve, percent));
+        }
+        println!(
+            "simulated: {between_ns} ns apart, late {late_ns}: held after {took_ms:?} ms, then off {errors:.4?}"
+        );
+        assert!(took_ms.iter().all(|ms| *ms <= 10), "{took_ms:?}");
+        // A segment more or less of 1 ms is a hundredth of four rounds.
+        assert!(errors.iter().all(|error| *error <= 0.02), "{errors:.4?}");
+    }
+}
+
+/// The operator has nothing better to do than to change shares within every round.
+#[test]
+fn shares_that_change_all_the_time_starve_nobody() {
+    let programs = [30, 30, 40].map(|percent| (balanced(percent), Kind::Saturate(vec![us(250)])));
+    let mut node = Node::new(&programs);
+    node.run(ms(1_000));
+    let mut done = [0; 3];
+    for i in 0..100 {
+        node.set_percent(0, 20 + 20 * (i % 2));
+        node.set_percent(1, 40 - 20 * (i % 2));
+        for (sum, ns) in done.iter_mut().zip(node.run(ms(7))) {
+            *sum += ns;
+        }
+    }
+    let total: u64 = done.iter().sum();
+    let parts: Vec<f64> = done.iter().map(|ns| *ns as f64 / total as f64).collect();
+    println!("simulated: 30, 30 and 40 % on average, changed every 7 ms: {parts:.3?}");
+    for (part, due) in parts.iter().zip([0.3, 0.3, 0.4]) {
+        assert!((part - due).abs() <= 0.1, "{parts:.3?}");
+    }
+}
