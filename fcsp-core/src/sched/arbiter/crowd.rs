@@ -11,34 +11,28 @@ use crate::sched::account::TenantAccount;
 use crate::sched::clock::ms;
 use crate::sched::shares::WHOLE_PPM;
 
-/// Hand-overs may take this part of a period before turns become longer for it.
-const HANDOVERS_PART: u64 = 4;
-/// Shortest turn then, in hand-overs: the device works for three quarters of the time.
+/// Where the shortest turns of all are longer than a period by this part of it, it is a crowd. By less, one or two have
+/// shares so small that they rather have a turn in every other round.
+const CROWDED_PART: u64 = 4;
+/// Shortest turn in a crowd, in hand-overs: the device works for three quarters of the time.
 const HANDOVERS_PER_TURN: u64 = 3;
 /// Longest round for the sake of that: everybody waits for so long between two turns.
 const ROUND_NS_MAX: u64 = ms(100);
 
 impl Arbiter {
-    /// Finds out how long the shortest turn is now. Where so many work that their hand-overs take a quarter of the
-    /// period, a turn is three times as long as its hand-over, as far as a round of all stays bounded.
-    pub(super) fn set_turn_min(&mut self) {
+    /// Finds out whether those at work are a crowd, and how long the shortest turn is then: three times as long as its
+    /// hand-over, as far as a round of all stays bounded.
+    pub(super) fn count_crowd(&mut self) {
+        self.turn_ns_min = self.tuning.turn_ns_min;
         let working = self.tenants_at_work();
-        let least_ns = self.tuning.turn_ns_min;
-        let handover_ns = self.handover_ns;
-        let handovers_ns = working * handover_ns;
-        let is_crowd = working > 1 && HANDOVERS_PART * handovers_ns > self.tuning.cycle_ns;
-        self.turn_ns_min = if is_crowd && !self.somebody_waits() {
-            let bounded_ns = (ROUND_NS_MAX / working).saturating_sub(handover_ns);
-            least_ns.max(bounded_ns.min(HANDOVERS_PER_TURN * handover_ns))
-        } else {
-            least_ns
-        };
-    }
-
-    /// Whether nobody waits and there are no places, as where turns are so short that one three times as long costs its
-    /// tenant the next two.
-    pub(super) fn is_crowd(&self) -> bool {
-        self.keeps_time() && !self.has_places(self.round_ns())
+        let (round_ns, cycle_ns) = (self.round_ns(), self.tuning.cycle_ns);
+        self.is_crowd = !self.somebody_waits()
+            && self.all_turns_ns(round_ns) > cycle_ns + cycle_ns / CROWDED_PART;
+        if self.is_crowd {
+            let bounded_ns = (ROUND_NS_MAX / working).saturating_sub(self.handover_ns);
+            let wanted_ns = HANDOVERS_PER_TURN * self.handover_ns;
+            self.turn_ns_min = self.turn_ns_min.max(bounded_ns.min(wanted_ns));
+        }
     }
 
     /// Puts those first that have a turn in this round, who waited longest for one before the others. `ready` is sorted by

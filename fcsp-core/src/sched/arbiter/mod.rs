@@ -143,6 +143,8 @@ pub struct Arbiter {
     handover_ns: u64,
     /// Shortest turn now.
     turn_ns_min: u64,
+    /// So many work that not all have a turn in a period.
+    is_crowd: bool,
     /// When a period began, or would have.
     period_from_ns: i64,
     vtime_ns: u64,
@@ -212,7 +214,7 @@ impl Arbiter {
         let mut plan = Plan::default();
         self.note_lead(view);
         self.meet(now_ns, view);
-        self.set_turn_min();
+        self.count_crowd();
         self.charge(now_ns);
         self.retire(now_ns, view, &mut plan);
         self.mix(now_ns, view);

@@ -90,28 +90,32 @@ impl Arbiter {
                 .any(|it| it.threads_wait || it.spans)
     }
 
-    /// Puts those whose turn in this round is still to come first: in the order of their places, or where there are
-    /// none, who waited longest for a turn. `ready` is sorted by virtual time.
+    /// Puts those whose turn in this round is still to come first: in the order of their places, or in a crowd,
+    /// which has none, who waited longest for a turn. `ready` is sorted by virtual time.
     pub(super) fn sort_by_round(&self, ready: &mut [Candidate<'_>]) {
         let Some(least) = ready.first().map(|(vtime, ..)| *vtime) else {
             return;
         };
         let round_ns = self.round_ns();
-        if self.has_places(round_ns) {
-            // A turn adds a round's length to its tenant's virtual time.
-            let due = ready.partition_point(|(vtime, ..)| *vtime <= least + round_ns / 2);
-            ready[..due].sort_by_key(|(_, own, process)| (process.tenant, *own, process.slot));
-            return;
+        if self.is_crowd {
+            return self.sort_by_rest(round_ns, least, ready);
         }
-        self.sort_by_rest(round_ns, least, ready);
+        // A turn adds a round's length to its tenant's virtual time.
+        let due = ready.partition_point(|(vtime, ..)| *vtime <= least + round_ns / 2);
+        ready[..due].sort_by_key(|(_, own, process)| (process.tenant, *own, process.slot));
     }
 
     /// Whether the turns of those at work add up to the period.
     pub(super) fn has_places(&self, round_ns: u64) -> bool {
+        let all_ns = self.all_turns_ns(round_ns);
+        all_ns.abs_diff(self.tuning.cycle_ns) <= PERIOD_ERROR_NS
+    }
+
+    /// A turn of everybody at work, with their hand-overs.
+    pub(super) fn all_turns_ns(&self, round_ns: u64) -> u64 {
         let shares = self.at_work().map(|it| it.share.share_ppm);
-        let length_ns = |share| self.part_of_ns(round_ns, share) + self.handover_ns;
-        let period_ns: u64 = shares.map(length_ns).sum();
-        period_ns.abs_diff(self.tuning.cycle_ns) <= PERIOD_ERROR_NS
+        let turns = shares.map(|share| self.part_of_ns(round_ns, share) + self.handover_ns);
+        turns.sum()
     }
 
     /// How long a turn of `tenant` that begins at `now` is to last, its hand-over included.
@@ -122,7 +126,9 @@ impl Arbiter {
         if !self.keeps_time() {
             return turn_ns;
         }
-        let budget_ns = if self.has_places(round_ns) {
+        let budget_ns = if self.is_crowd {
+            turn_ns as i64 + self.lag_in_crowd_ns(round_ns, tenant)
+        } else if self.has_places(round_ns) {
             let owed_ns = turn_ns as i64 + self.lag_ns(tenant);
             // Who has the most feels it least.
             let keeper = self.working().max_by_key(|it| (length_ns(*it), *it));
@@ -135,7 +141,7 @@ impl Arbiter {
                 owed_ns
             }
         } else {
-            turn_ns as i64 + self.lag_in_crowd_ns(round_ns, tenant)
+            return turn_ns;
         };
         budget_ns.clamp(self.tuning.turn_ns_min as i64, turn_ns as i64 * 3 / 2) as u64
     }

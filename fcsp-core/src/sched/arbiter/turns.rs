@@ -128,7 +128,9 @@ impl Arbiter {
                 || self.handovers.is_multiple_of(MEASURE_HANDOVER_EVERY),
             budget_ns,
             handover_ns,
-            is_generous: self.is_crowd() && to != self.last_within(process, from, room_ns),
+            is_generous: self.is_crowd
+                && self.keeps_time()
+                && to != self.last_within(process, from, room_ns),
             ..turn
         });
         plan.grant.push(Grant {

@@ -154,6 +154,28 @@ fn a_ceiling_is_reached_however_late_the_arbiter_looks() {
     }
 }
 
+/// Whose share is less than the shortest turn has one in every other round: one in each would cost more hand-overs.
+#[test]
+fn tiny_shares_cost_the_others_little() {
+    for percents in [&[1, 99][..], &[1, 3, 5, 91]] {
+        let programs: Vec<_> = percents
+            .iter()
+            .map(|percent| (balanced(*percent), saturate(us(250))))
+            .collect();
+        let mut node = Node::new(&programs);
+        node.set_switch_ns(us(160));
+        node.run(ms(1_500));
+        let done = node.run(ms(4_000));
+        let total: u64 = done.iter().sum();
+        println!("simulated: {percents:?} %, {done:?} of 4 s");
+        assert!(total >= ms(3_880), "{percents:?}: {done:?}");
+        for (ns, percent) in done.iter().zip(percents) {
+            let error = 100.0 * *ns as f64 / total as f64 - f64::from(*percent);
+            assert!(error.abs() <= 0.2, "{percents:?}: {done:?}");
+        }
+    }
+}
+
 #[test]
 fn sixty_four_tenants_share_evenly() {
     let programs: Vec<_> = (0..64).map(|_| (balanced(1), saturate(us(250)))).collect();
