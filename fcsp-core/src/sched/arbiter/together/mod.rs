@@ -307,9 +307,7 @@ impl Arbiter {
             Phase::Trimmed if elapsed_ns < TRIM_NS => self.together.counted_from_ns = 0,
             Phase::Trimmed if counted_ns >= CHECK_NS => {
                 if self.is_better(now, view) {
-                    self.together.backoff = Backoff::default();
-                    self.together.enter(Phase::Together, now);
-                    self.count_from(now);
+                    self.stay_together(now);
                 } else {
                     self.together.fail(now);
                 }
@@ -318,9 +316,7 @@ impl Arbiter {
                 if !self.is_better(now, view) {
                     self.together.fail(now);
                 } else if view.sharing == SharingMode::Concurrent {
-                    self.together.backoff = Backoff::default();
-                    self.together.enter(Phase::Together, now);
-                    self.check_later(now);
+                    self.stay_together(now);
                 } else {
                     self.together.in_trial = self.per_second(now);
                     self.together.enter(Phase::Again, now);
@@ -329,9 +325,7 @@ impl Arbiter {
             Phase::Again if counted_ns >= WATCH_NS => {
                 self.together.in_turns = self.owed_by_turns(now, self.per_second(now));
                 if self.was_better(view) {
-                    self.together.backoff = Backoff::default();
-                    self.together.enter(Phase::Together, now);
-                    self.check_later(now);
+                    self.stay_together(now);
                 } else {
                     self.together.fail(now);
                 }
@@ -351,6 +345,13 @@ impl Arbiter {
             }
             _ => {}
         }
+    }
+
+    /// Running together is better.
+    fn stay_together(&mut self, now: u64) {
+        self.together.backoff = Backoff::default();
+        self.together.enter(Phase::Together, now);
+        self.check_later(now);
     }
 
     /// Everybody has as much as it should.
