@@ -109,10 +109,13 @@ impl Producer {
 
     /// True if even the segment after `number` is granted: the arbiter need not be woken for this one.
     pub(super) fn runs_ahead(&self, number: u32) -> bool {
-        reached(
-            self.page.grant.load(Ordering::Relaxed),
-            number.wrapping_add(1),
-        )
+        self.is_granted(number.wrapping_add(1))
+    }
+
+    /// True if the device may begin with that segment.
+    pub(super) fn is_granted(&self, number: u32) -> bool {
+        // Relaxed: a hint.
+        reached(self.page.grant.load(Ordering::Relaxed), number)
     }
 
     pub(super) fn publish_closed(&self, open: &Open, end: End) {
@@ -150,12 +153,6 @@ impl Producer {
             Subject::Submission(key) => self.learn_cost(key, measured.ns, measured.waited_ns_max),
             Subject::Segment(number) => self.learn_handover(number, measured.ns),
         }
-    }
-
-    /// True if the device may begin with that segment.
-    fn is_granted(&self, number: u32) -> bool {
-        // Relaxed: a hint.
-        reached(self.page.grant.load(Ordering::Relaxed), number)
     }
 
     /// Learns from a measurement of `most_ns`, of which the device may have waited for the program for `waited_ns_max`: what

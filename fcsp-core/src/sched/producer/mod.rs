@@ -31,7 +31,7 @@ use super::handshake;
 use super::lanes::Lanes;
 use super::observer::Bench;
 use super::sampler::{FIRST_SAMPLES, SampleId, Sampler, Subject, Turns};
-use super::segment::{SegmentState, reached};
+use super::segment::SegmentState;
 use super::stalls::Stalls;
 use super::ticks::Ticks;
 use super::watch::Watches;
@@ -339,8 +339,8 @@ impl Producer {
         let newest = self.slot.queue.opened.load(Ordering::Relaxed);
         let is_gated = self.uses(&state, queue);
         let own = newest != self.before_first;
-        // Relaxed: one that is granted at this moment is waited for in vain, for a moment.
-        if own && !is_gated && !reached(self.page.grant.load(Ordering::Relaxed), newest) {
+        // One that is granted at this moment is waited for in vain, for a moment.
+        if own && !is_gated && !self.is_granted(newest) {
             // Where queues cannot wait, threads do, and have.
             gate.wait(queue, &self.page.grant, newest);
         }

@@ -29,7 +29,7 @@ impl Producer {
     /// As [`Producer::waited`], for something that need not be the newest thing in its queue. If there is more behind it, the
     /// program does not wait for its results: it keeps itself from running too far ahead.
     pub fn waited_for_event(&self, gate: &dyn StreamGate) {
-        self.look(gate, &mut self.lock());
+        self.waited(gate);
         if self.has_more_in_one_queue() {
             self.slot.queue.blocked.fetch_add(1, Ordering::Relaxed);
         }
