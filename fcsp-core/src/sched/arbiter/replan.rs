@@ -25,12 +25,11 @@ impl Arbiter {
     /// Plans the round that runs anew, by the shares as they are now.
     pub(super) fn replan(&mut self, now: u64) {
         let round_ns = self.round_ns();
-        let handover_ns = self.handover_ns;
         let Some(turn) = &self.turn else { return };
         // Cut short, it is over as soon as may be.
         let is_cut_short = turn.budget_ns == 0;
         let (tenant, started_ns) = (turn.tenant, turn.started_ns);
-        let length_ns = self.part_ns(round_ns, tenant) + handover_ns;
+        let length_ns = self.length_ns(round_ns, tenant);
         let over_ns = now.max(started_ns + length_ns);
         if self.keeps_time() && self.has_places(round_ns) {
             self.even_out(now, round_ns, tenant, started_ns);

@@ -118,39 +118,47 @@ impl Arbiter {
         turns.sum()
     }
 
+    /// A turn of `tenant` with its hand-over.
+    pub(super) fn length_ns(&self, round_ns: u64, tenant: usize) -> u64 {
+        self.part_ns(round_ns, tenant) + self.handover_ns
+    }
+
     /// How long a turn of `tenant` that begins at `now` is to last, its hand-over included.
     pub(super) fn budget_ns(&self, now: u64, tenant: usize) -> u64 {
         let round_ns = self.round_ns();
-        let length_ns = |index| self.part_ns(round_ns, index) + self.handover_ns;
-        let turn_ns = length_ns(tenant);
+        let turn_ns = self.length_ns(round_ns, tenant);
         if !self.keeps_time() {
             return turn_ns;
         }
-        let budget_ns = if self.is_crowd {
-            turn_ns as i64 + self.lag_in_crowd_ns(round_ns, tenant)
+        let lag_ns = if self.is_crowd {
+            self.lag_in_crowd_ns(round_ns, tenant)
         } else if self.has_places(round_ns) {
-            let owed_ns = turn_ns as i64 + self.lag_ns(tenant);
-            // Who has the most feels it least.
-            let keeper = self.working().max_by_key(|it| (length_ns(*it), *it));
-            if keeper == Some(tenant) {
-                let place_ns = self.period_from_ns + self.place_ns(round_ns, tenant) as i64;
-                let late_ns = signed_remainder(now as i64 - place_ns, self.tuning.cycle_ns as i64);
-                let quarter_ns = turn_ns as i64 / 4;
-                owed_ns - late_ns.clamp(-quarter_ns, quarter_ns)
-            } else {
-                owed_ns
-            }
+            self.lag_ns(tenant) - self.late_ns(now, round_ns, tenant)
         } else {
             return turn_ns;
         };
+        let budget_ns = turn_ns as i64 + lag_ns;
         budget_ns.clamp(self.tuning.turn_ns_min as i64, turn_ns as i64 * 3 / 2) as u64
+    }
+
+    /// By how much the period runs late, for the tenant that ends it: who has the most feels that least. A quarter of its turn at
+    /// most; for the others nothing.
+    fn late_ns(&self, now: u64, round_ns: u64, tenant: usize) -> i64 {
+        let turn_ns = |index| self.length_ns(round_ns, index);
+        let keeper = self.working().max_by_key(|it| (turn_ns(*it), *it));
+        if keeper != Some(tenant) {
+            return 0;
+        }
+        let place_ns = self.period_from_ns + self.place_ns(round_ns, tenant) as i64;
+        let late_ns = signed_remainder(now as i64 - place_ns, self.tuning.cycle_ns as i64);
+        let quarter_ns = turn_ns(tenant) as i64 / 4;
+        late_ns.clamp(-quarter_ns, quarter_ns)
     }
 
     /// When the turn of `tenant` begins in a period.
     pub(super) fn place_ns(&self, round_ns: u64, tenant: usize) -> u64 {
         let before = self.working().filter(|it| *it < tenant);
-        let length_ns = |index| self.part_ns(round_ns, index) + self.handover_ns;
-        before.map(length_ns).sum()
+        before.map(|it| self.length_ns(round_ns, it)).sum()
     }
 
     /// Mean virtual time of those at work that are not ahead of `most_ns`, by their shares.
