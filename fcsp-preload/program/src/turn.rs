@@ -338,31 +338,28 @@ pub fn waiting<D: Driver>(call: impl FnOnce() -> CodeOf<D>) -> CodeOf<D> {
 /// Tells the scheduler that this thread is about to wait.
 pub fn about_to_wait<D: Driver>() {
     usage_rhythm::stirred();
-    if capture::any() {
-        // Waiting is illegal for what is captured, and for the rest a quiet segment is judged by time.
-        return;
-    }
-    for device in device::attached().filter(|device| device.producer.gated()) {
-        device.producer.sync(&gate::<D>(device));
-    }
+    // Waiting is illegal for what is captured, and for the rest a quiet segment is judged by time.
+    for_each_gated(|device| device.producer.sync(&gate::<D>(device)));
 }
 
 /// Tells the scheduler that this thread has waited.
 pub fn waited<D: Driver>(result: CodeOf<D>) -> CodeOf<D> {
-    if !capture::any() {
-        for device in device::attached().filter(|device| device.producer.gated()) {
-            device.producer.waited(&gate::<D>(device));
-        }
-    }
+    for_each_gated(|device| device.producer.waited(&gate::<D>(device)));
     result
 }
 
 /// Tells the scheduler that this thread has waited for an event, behind which there may be more.
 pub fn waited_for_event<D: Driver>(result: CodeOf<D>) -> CodeOf<D> {
-    if !capture::any() {
-        for device in device::attached().filter(|device| device.producer.gated()) {
-            device.producer.waited_for_event(&gate::<D>(device));
-        }
-    }
+    for_each_gated(|device| device.producer.waited_for_event(&gate::<D>(device)));
     result
+}
+
+/// Tells the scheduler something on each device where it listens, unless something is being captured.
+pub(crate) fn for_each_gated(tell: impl Fn(&Device)) {
+    if capture::any() {
+        return;
+    }
+    device::attached()
+        .filter(|device| device.producer.gated())
+        .for_each(tell);
 }

@@ -7,7 +7,7 @@
 use crate::driver::{CodeOf, Driver};
 use crate::memory::pool::settle::{self, Leaving};
 use crate::queue::gate;
-use crate::turn::{about_to_wait, waited, waited_for_event};
+use crate::turn::{about_to_wait, for_each_gated, waited, waited_for_event};
 use crate::{capture, device, usage_rhythm};
 
 /// True if nobody but pools is concerned by a wait, or by a question that stands for one: nobody is gated, and
@@ -31,10 +31,8 @@ pub fn ask<D: Driver>(call: impl FnOnce() -> CodeOf<D>) -> CodeOf<D> {
 /// Tells the scheduler that this thread asked and was told no.
 fn told_no<D: Driver>(result: CodeOf<D>) -> CodeOf<D> {
     usage_rhythm::stirred();
-    if result == D::NOT_READY && !capture::any() {
-        for device in device::attached().filter(|device| device.producer.gated()) {
-            device.producer.unanswered(&gate::<D>(device));
-        }
+    if result == D::NOT_READY {
+        for_each_gated(|device| device.producer.unanswered(&gate::<D>(device)));
     }
     result
 }
