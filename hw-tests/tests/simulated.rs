@@ -98,6 +98,23 @@ impl Rows {
     }
 }
 
+/// The harness, to run suites briefly and write what they find into `out`.
+fn harness(suites: &[&str], out: &Path) -> Command {
+    let mut harness = Command::new(env!("CARGO_BIN_EXE_fcsp-hw"));
+    harness.args(["run", "--simulated", "--quick", "--only", &suites.join(",")]);
+    harness.arg("--install").arg(install());
+    harness.arg("--out").arg(out);
+    harness
+}
+
+/// Runs it to its end.
+fn finish(harness: &mut Command) {
+    let output = harness.output().expect("the harness starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    eprintln!("{said}");
+}
+
 /// Runs suites briefly, with variables of the simulated device.
 fn run(suites: &[&str], variables: &[(&str, &str)]) -> impl Fn(&str) -> Rows + use<> {
     run_cases(suites, &[], variables)
@@ -110,21 +127,11 @@ fn run_cases(
     variables: &[(&str, &str)],
 ) -> impl Fn(&str) -> Rows + use<> {
     let out = tempfile::tempdir().expect("a temporary directory");
-    let mut harness = Command::new(env!("CARGO_BIN_EXE_fcsp-hw"));
-    harness.args(["run", "--simulated", "--quick", "--only", &suites.join(",")]);
+    let mut harness = harness(suites, out.path());
     for case in cases {
         harness.args(["--case", case]);
     }
-    harness
-        .arg("--install")
-        .arg(install())
-        .arg("--out")
-        .arg(out.path());
-    let output = harness.envs(variables.iter().copied()).output();
-    let output = output.expect("the harness starts");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{said}");
-    eprintln!("{said}");
+    finish(harness.envs(variables.iter().copied()));
     move |suite| {
         let path = out.path().join(format!("{suite}.json"));
         let text = std::fs::read_to_string(&path).expect("the suite wrote its results");
@@ -204,6 +211,25 @@ fn shares_hold_where_threads_wait_in_place_of_queues() {
         check_shares(&mut amiss, &rows("shares"));
         amiss
     });
+}
+
+/// Of each group that runs together under FCSP, and of no other: the suite has a native one as well.
+#[test]
+fn what_the_scheduler_decides_is_recorded_for_whoever_asks() {
+    let _alone = alone();
+    let out = tempfile::tempdir().expect("a temporary directory");
+    finish(harness(&["kill"], out.path()).arg("--trace"));
+    let folder = std::fs::read_dir(out.path().join("traces")).expect("traces");
+    let paths = folder.map(|entry| entry.expect("readable").path());
+    let [trace]: [PathBuf; 1] = paths.collect::<Vec<_>>().try_into().expect("one group");
+    let text = std::fs::read_to_string(&trace).expect("readable");
+    let events = text.lines().map(|line| -> Value {
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    });
+    let turns = events.filter(|event| event["event"] == "turn_began");
+    let whose = turns.map(|event| event["tenant"].to_string());
+    let whose: std::collections::BTreeSet<String> = whose.collect();
+    assert!(whose.len() >= 2, "{}: turns of {whose:?}", trace.display());
 }
 
 #[test]
