@@ -4,7 +4,7 @@ use super::ahead::take_back;
 use super::gates::pass;
 use super::{Arbiter, Span, Turn};
 use crate::policy::Mode;
-use crate::sched::account::TenantAccount;
+use crate::sched::account::{ProcessAccount, TenantAccount};
 use crate::sched::plan::{Grant, Plan, ProcessView, SegmentView, View};
 use crate::sched::segment::{SegmentState, reached};
 
@@ -306,11 +306,12 @@ impl Arbiter {
                 })
             }
             // Nobody else could use the device meanwhile, so waiting would serve nobody, unless somebody
-            // else wants it before the program can be done.
+            // else wants it, or may, before the program can be done.
             None => found
                 .later
                 .first()
                 .filter(|(_, at, process)| !self.would_be_in_the_way(*at, process, &found))
+                .filter(|(_, _, process)| !self.somebody_returns(now, process))
                 .map(|(_, _, process)| Choice {
                     process,
                     until_ns: None,
@@ -329,6 +330,27 @@ impl Arbiter {
         let mut others = found.later.iter().chain(&found.expected);
         account.interactive()
             && others.any(|(_, due_ns, it)| it.tenant != process.tenant && *due_ns < done_ns)
+    }
+
+    /// Whether somebody else who keeps the device busy had work a moment ago: before `process` has filled what it
+    /// waits for, that comes back, and would have to wait.
+    fn somebody_returns(&self, now: u64, process: &ProcessView) -> bool {
+        let waits = |slot: &usize| {
+            let account = self.processes.get(slot);
+            account.is_some_and(ProcessAccount::interactive)
+        };
+        let worked_just_now = |tenant: &usize| {
+            let account = self.tenants.get(tenant).filter(|it| it.active_ns != 0);
+            account.is_some_and(|it| now.saturating_sub(it.active_ns) < self.tuning.returns_ns)
+        };
+        let mut others = self.processes.iter();
+        waits(&process.slot)
+            && others.any(|(slot, it)| {
+                it.tenant != process.tenant
+                    && it.device_ns_mean > 0
+                    && worked_just_now(&it.tenant)
+                    && !waits(slot)
+            })
     }
 }
 

@@ -316,7 +316,7 @@ fn programs_that_fill_a_device_take_turns() {
 fn a_process_that_takes_the_slot_of_another_is_not_taken_for_it() {
     let programs = [(balanced(50), DECODE_SLOWLY), (balanced(50), DECODE_SLOWLY)];
     let mut node = Node::new(&programs);
-    node.wake_latency_ns = us(600);
+    node.wake_latency_ns = us(700);
     node.programs[1].uneven = Some(1);
     let mut tried = 0;
     for _ in 0..40 {

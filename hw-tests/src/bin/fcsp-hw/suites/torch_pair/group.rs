@@ -38,7 +38,7 @@ impl Turn {
 /// A turn alone: processors and clocks wake up in its lead.
 const ALONE: Turn = Turn {
     lead_s: 0.1,
-    seconds: 0.8,
+    seconds: 0.3,
     tail_s: 0.0,
 };
 

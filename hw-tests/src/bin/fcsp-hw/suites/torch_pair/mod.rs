@@ -25,13 +25,13 @@ const SHARE_PCT: u32 = 50;
 
 /// A turn of both with the driver's slicing.
 const SLICING: Turn = Turn {
-    lead_s: 0.3,
-    seconds: 0.8,
+    lead_s: 0.2,
+    seconds: 0.5,
     tail_s: 0.1,
 };
 /// A turn of both under FCSP, which watches their turns for 0.3 s before it tries anything else.
 const SHARED: Turn = Turn {
-    lead_s: 0.7,
+    lead_s: 0.5,
     ..SLICING
 };
 
@@ -60,7 +60,7 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     for group in &mut groups {
         group.prepare()?;
     }
-    let [native, fcsp] = play(&mut groups, bench.either(8, 4))?;
+    let [native, fcsp] = play(&mut groups, bench.either(24, 6))?;
     for group in groups {
         group.finish()?;
     }
