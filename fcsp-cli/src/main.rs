@@ -11,7 +11,6 @@ mod doctor;
 mod exit;
 mod hooks;
 mod install;
-mod interrupt;
 mod level_zero;
 mod mps;
 mod policy;

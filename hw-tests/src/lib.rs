@@ -9,4 +9,4 @@
 pub mod ledger;
 pub mod record;
 
-pub use fcsp_measure::{clock, random, stats};
+pub use fcsp_measure::{clock, interrupt, random, stats};

@@ -6,9 +6,11 @@
 //! hold. What a busy machine spoils is measured again, four times at most.
 
 use serde_json::Value;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 use tempfile::TempDir;
 
 const TRIES: u32 = 5;
@@ -230,6 +232,37 @@ fn what_the_scheduler_decides_is_recorded_for_whoever_asks() {
     let whose = turns.map(|event| event["tenant"].to_string());
     let whose: std::collections::BTreeSet<String> = whose.collect();
     assert!(whose.len() >= 2, "{}: turns of {whose:?}", trace.display());
+}
+
+/// Ctrl-C in a run of minutes: what was measured by then is reported, and what was not says so.
+#[test]
+fn an_interrupted_run_reports_what_it_has() {
+    let _alone = alone();
+    let out = tempfile::tempdir().expect("a temporary directory");
+    let mut run = harness(&["soak", "frameworks"], out.path());
+    let mut run = run
+        .args(["--seconds", "600"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the harness starts");
+    let said = BufReader::new(run.stderr.take().expect("piped"));
+    let mut lines = said.lines().map(|line| line.expect("readable"));
+    assert!(lines.any(|line| line.starts_with("soak:")), "it begins");
+    std::thread::sleep(Duration::from_secs(6));
+    let pid = i32::try_from(run.id()).expect("a process id");
+    // SAFETY: signals a child that was not waited for.
+    assert_eq!(unsafe { libc::kill(pid, libc::SIGINT) }, 0);
+    let rest: Vec<String> = lines.collect();
+    assert!(run.wait().expect("it ends").success(), "{rest:#?}");
+    let summary = std::fs::read_to_string(out.path().join("summary.md")).expect("a summary");
+    let rows = |suite: &str| -> Vec<&str> {
+        let begins = format!("| {suite} | ");
+        let lines = summary.lines();
+        lines.filter(|line| line.starts_with(&begins)).collect()
+    };
+    assert!(rows("soak").len() >= 2, "{summary}");
+    let [frameworks]: [&str; 1] = rows("frameworks").try_into().expect("one row");
+    assert!(frameworks.contains("interrupted"), "{frameworks}");
 }
 
 #[test]

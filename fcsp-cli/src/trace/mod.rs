@@ -11,12 +11,12 @@ mod names;
 mod summary;
 
 use crate::exit::Outcome;
-use crate::interrupt;
 use crate::regions::{Regions, RunDirArg};
 use anyhow::{Result, bail};
 use device::Traced;
 use fcsp_core::region::{Region, RegionError, reclaim, scan};
 use fcsp_core::sched::clock::{ms, now_ns};
+use fcsp_measure::interrupt;
 use kind::Kind;
 use line::Printer;
 use std::io::{ErrorKind, Write};

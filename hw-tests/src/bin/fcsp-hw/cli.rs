@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use clap::{Args, Parser, Subcommand};
-use fcsp_hw_tests::clock;
+use fcsp_hw_tests::{clock, interrupt};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use std::time::Instant;
 use crate::bench::{Asked, Bench, Peer};
 use crate::matrix::Matrix;
 use crate::report::Report;
-use crate::result::{Row, SuiteResult, Verdict};
+use crate::result::{INTERRUPTED, Row, SuiteResult, Verdict};
 use crate::site::{Site, Vendor};
 use crate::suites::{self, Suite};
 use crate::traces::Traces;
@@ -97,6 +97,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         more => select(&with_usual(more))?,
     };
     known_cases(&selected, &options.cases)?;
+    interrupt::listen();
     let matrix = Matrix::read(options.matrix.as_deref())?;
     let mut site = Site::open(
         options.install.as_deref(),
@@ -139,7 +140,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             Vendor::Amd => suite.hip,
             Vendor::Intel => suite.ze,
         };
-        if can {
+        if interrupt::came() {
+            result.row(Row::skipped(suite.about, INTERRUPTED));
+        } else if can {
             result.attempt("the suite", |result| (suite.run)(&bench, result));
         } else {
             let reason = "not run: it needs what the vendor's load program or devices do not have";

@@ -147,6 +147,9 @@ impl fmt::Display for Row {
     }
 }
 
+/// Why something was not measured once somebody had asked for the end.
+pub const INTERRUPTED: &str = "the run was interrupted before it";
+
 /// The first few of many texts, for one cell of a table.
 pub fn quote(texts: &[String]) -> String {
     const QUOTED_MAX: usize = 3;

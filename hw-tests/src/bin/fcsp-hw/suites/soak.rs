@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result};
 use fcsp_hw_tests::clock::{NS_PER_MS, now_ns};
+use fcsp_hw_tests::interrupt;
 use fcsp_hw_tests::random::Random;
 use fcsp_hw_tests::stats::{Cumulative, share_error_points, shares_per_window};
 use serde_json::json;
@@ -86,10 +87,11 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     std::thread::sleep(SETTLE);
     let before = Holdings::now(&node, stage.runners.iter())?;
     let mut random = Random::new(seed);
-    let until = Instant::now() + Duration::from_secs(seconds);
-    while Instant::now() < until {
+    let (began, most) = (Instant::now(), Duration::from_secs(seconds));
+    while began.elapsed() < most && !interrupt::came() {
         stage.event(&mut random)?;
     }
+    let seconds = began.elapsed().as_secs();
     stage.calm()?;
     stage.judge(seed, seconds, &alone, &before, result)
 }

@@ -12,6 +12,7 @@ mod protocol;
 mod trial;
 
 use anyhow::{Context, Result};
+use fcsp_hw_tests::interrupt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +22,7 @@ use self::cases::Case;
 use self::trial::Trial;
 use super::witness::{Neighbour, Witness};
 use crate::bench::Bench;
-use crate::result::{Row, SuiteResult, Verdict};
+use crate::result::{INTERRUPTED, Row, SuiteResult, Verdict};
 
 /// The scripts travel inside this program, so that an installed one needs no source tree.
 const SCRIPTS: &[(&str, &str)] = &[
@@ -105,6 +106,13 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     let scripts = unpack(bench)?;
     let cpus = std::thread::available_parallelism()?.get();
     for batch in selected.chunks((cpus / CPUS_PER_CASE).clamp(1, BATCH_MAX)) {
+        if interrupt::came() {
+            let titles = batch.iter().map(|case| case.title);
+            result
+                .rows
+                .extend(titles.map(|it| Row::skipped(it, INTERRUPTED)));
+            continue;
+        }
         if began.elapsed() > BEGIN_WITHIN {
             for case in batch {
                 result.row(Row {

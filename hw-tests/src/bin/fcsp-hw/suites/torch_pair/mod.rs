@@ -60,7 +60,7 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     for group in &mut groups {
         group.prepare()?;
     }
-    let [native, fcsp] = play(&mut groups, bench.either(24, 6))?;
+    let [native, fcsp] = play(&mut groups, bench.either(20, 6))?;
     for group in groups {
         group.finish()?;
     }
