@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::process::Process;
 use crate::protocol::{Answer, Load, Task};
 use crate::system::{Priority, Site, System, Tenant};
-use fcsp_measure::clock::{now_ns, sleep_until_ns};
+use fcsp_measure::clock::{NS_PER_MS, now_ns, sleep_until_ns};
 use fcsp_measure::stats::Cumulative;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ const STRIKES_MAX: u32 = 3;
 /// Between telling tenants that are ready to begin and their beginning.
 const HEAD_START_NS: u64 = 5_000_000;
 /// The shortest time that tenants work together: several rounds of whoever shares.
-const TOGETHER_SECONDS_MIN: f64 = 0.1;
+const TOGETHER_SECONDS_MIN: f64 = 0.125;
 /// What a process has of the device before it asks for anything.
 const CONTEXT_BYTES: u64 = 600 << 20;
 
@@ -342,8 +342,19 @@ impl Drop for Group {
     }
 }
 
+/// Tenants that take turns do so in periods that divide this, as far as is known: a part of a period would tell where
+/// it began.
+const PERIODS_NS: u64 = 100 * NS_PER_MS;
+
+/// Of that long a load, what is measured.
+fn measured_ns(seconds: f64) -> u64 {
+    let most_ns = (seconds * 0.8e9).round() as u64;
+    (most_ns / PERIODS_NS).max(1) * PERIODS_NS
+}
+
 impl Group {
-    /// Gives each member a load, all at the same moment, for so long (0.1 s at least). The first fifth is not measured.
+    /// Gives each member a load, all at the same moment, for so long (0.125 s at least). Whole tenths of a second are
+    /// measured, the last ones; at least a fifth before them is not.
     pub(crate) fn run(&mut self, loads: &[Load], seconds: f64) -> Result<Shared, Failure> {
         let seconds = seconds.max(TOGETHER_SECONDS_MIN);
         // What they need is there before the first begins: memory that is pinned or filled takes longer than messages.
@@ -355,7 +366,7 @@ impl Group {
         }
         let begin_ns = now_ns() + HEAD_START_NS;
         let to_ns = begin_ns + (seconds * 1e9) as u64;
-        let from_ns = begin_ns + (seconds * 0.2e9) as u64;
+        let from_ns = to_ns - measured_ns(seconds);
         for (member, _) in self.members.iter_mut().zip(loads) {
             member.send(&Task::Run {
                 from_ns: begin_ns,
