@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 use clap::{Args, Parser, Subcommand};
 use fcsp_hw_tests::{clock, interrupt};
+use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -134,7 +135,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         eprintln!("{}: {}", suite.name, suite.about);
         bench.site.traces.begin_suite(suite.name);
         let began = Instant::now();
-        let mut result = SuiteResult::default();
+        let journal = bench.site.out.join(format!("{}.rows", suite.name));
+        let mut result = SuiteResult::with_journal(&journal)?;
         let can = match options.vendor {
             Vendor::Nvidia => true,
             Vendor::Amd => suite.hip,
@@ -153,6 +155,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             eprintln!("  {row}");
         }
         report.add(suite.name, began.elapsed(), result)?;
+        // The report has them now.
+        fs::remove_file(journal)?;
     }
     let summary = report.finish()?;
     eprintln!("results are in {}", summary.display());

@@ -1,7 +1,12 @@
 //! What a suite found: rows, each a measure held against its bar.
 
+use anyhow::Context;
 use serde::Serialize;
 use std::fmt;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
 
 use crate::matrix::Expected;
 
@@ -167,13 +172,26 @@ pub struct SuiteResult {
     pub rows: Vec<Row>,
     /// What was behind it: windows, rates, latencies.
     pub details: Vec<serde_json::Value>,
+    /// Where rows are written as they come.
+    #[serde(skip)]
+    journal: Option<Arc<File>>,
 }
 
 impl SuiteResult {
+    /// Of nothing yet. Rows are also written to `journal` as they come, so that a run that is killed has lost none.
+    pub fn with_journal(journal: &Path) -> anyhow::Result<Self> {
+        let file = File::create(journal)
+            .with_context(|| format!("cannot write to {}", journal.display()))?;
+        Ok(Self {
+            journal: Some(Arc::new(file)),
+            ..Self::default()
+        })
+    }
+
     /// Carries out one part of a suite; if that fails, says so in a row, and the others go on.
     pub fn attempt(&mut self, part: &str, run: impl FnOnce(&mut Self) -> anyhow::Result<()>) {
         if let Err(error) = run(self) {
-            self.rows.push(Row {
+            self.row(Row {
                 verdict: Verdict::Error,
                 ..Row::info(part, format!("{error:#}"))
             });
@@ -182,7 +200,18 @@ impl SuiteResult {
 
     /// Adds a row.
     pub fn row(&mut self, row: Row) {
+        if let Some(mut journal) = self.journal.as_deref() {
+            // The report has it too: this is for runs that never come to make one.
+            let _ = writeln!(journal, "{row}");
+        }
         self.rows.push(row);
+    }
+
+    /// Adds several.
+    pub fn add_rows(&mut self, rows: impl IntoIterator<Item = Row>) {
+        for row in rows {
+            self.row(row);
+        }
     }
 }
 
@@ -210,6 +239,18 @@ mod tests {
         let verdicts: Vec<_> = result.rows.iter().map(|row| row.verdict).collect();
         assert_eq!(verdicts, [Verdict::Error, Verdict::Info]);
         assert_eq!(result.rows[0].measured, "no device");
+    }
+
+    #[test]
+    fn rows_are_written_as_they_come() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let journal = dir.path().join("rows");
+        let mut result = SuiteResult::with_journal(&journal).expect("writable");
+        result.row(Row::info("x", "1"));
+        let read = || std::fs::read_to_string(&journal).expect("readable");
+        assert_eq!(read(), "info  x: 1\n");
+        result.attempt("y", |_| anyhow::bail!("no device"));
+        assert_eq!(read(), "info  x: 1\nERROR y: no device\n");
     }
 
     #[test]

@@ -126,7 +126,7 @@ fn measure(bench: &Bench, script: &Path, count: usize, result: &mut SuiteResult)
     let found = under_fcsp(fcsp, count, ready_by);
     alone.push(steps(&mut native[0], count)?);
     match &found {
-        Ok(found) => result.rows.extend(judge(&alone, found)),
+        Ok(found) => result.add_rows(judge(&alone, found)),
         Err(error) => result.row(Row::fact(
             format!("{TITLE}: they go on under FCSP"),
             format!("failed, natively they did not: {error:#}"),

@@ -100,7 +100,7 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
         let skipped = selected
             .iter()
             .map(|it| Row::skipped(it.title, reason.clone()));
-        result.rows.extend(skipped);
+        result.add_rows(skipped);
         return Ok(());
     }
     let scripts = unpack(bench)?;
@@ -108,9 +108,7 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     for batch in selected.chunks((cpus / CPUS_PER_CASE).clamp(1, BATCH_MAX)) {
         if interrupt::came() {
             let titles = batch.iter().map(|case| case.title);
-            result
-                .rows
-                .extend(titles.map(|it| Row::skipped(it, INTERRUPTED)));
+            result.add_rows(titles.map(|it| Row::skipped(it, INTERRUPTED)));
             continue;
         }
         if began.elapsed() > BEGIN_WITHIN {

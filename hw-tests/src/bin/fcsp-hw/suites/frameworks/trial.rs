@@ -217,7 +217,7 @@ impl<'a> Trial<'a> {
 
     /// Hands over what was found.
     pub fn report(self, result: &mut SuiteResult) {
-        result.rows.extend(self.rows);
+        result.add_rows(self.rows);
         result.details.extend(self.details);
     }
 

@@ -167,7 +167,7 @@ fn beside(
 /// A program under FCSP that failed is a miss; what it printed before is then not known, its log is.
 fn judge(title: &str, native: &Output, found: Result<Output>, result: &mut SuiteResult) {
     match found {
-        Ok(found) => result.rows.extend(output::compare(title, native, &found)),
+        Ok(found) => result.add_rows(output::compare(title, native, &found)),
         Err(error) => result.row(Row::fact(
             format!("{title}: same output as native"),
             format!("failed, natively it did not: {error:#}"),

@@ -160,7 +160,7 @@ impl Stage<'_> {
                 look,
                 in_turns,
             };
-            result.rows.extend(judge::rows(&found, pair.bounds));
+            result.add_rows(judge::rows(&found, pair.bounds));
         }
         Ok(())
     }

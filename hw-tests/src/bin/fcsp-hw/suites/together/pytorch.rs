@@ -94,7 +94,7 @@ pub fn run(stage: &Stage, result: &mut SuiteResult) -> Result<()> {
         look: look.into_inner(),
         in_turns: None,
     };
-    result.rows.extend(judge::rows(&found, PYTORCH_BOUNDS));
+    result.add_rows(judge::rows(&found, PYTORCH_BOUNDS));
     for (what, rounds) in [
         ("plain MPS", &raw),
         ("MPS with FCSP, nothing limited", &fcsp),
