@@ -22,6 +22,8 @@ const STRIKES_MAX: u32 = 3;
 const HEAD_START_NS: u64 = 5_000_000;
 /// The shortest time that tenants work together: several rounds of whoever shares.
 const TOGETHER_SECONDS_MIN: f64 = 0.125;
+/// A group has worked so long before anything of it is measured.
+const WARM_SECONDS: f64 = 0.3;
 /// What a process has of the device before it asks for anything.
 const CONTEXT_BYTES: u64 = 600 << 20;
 
@@ -218,15 +220,42 @@ impl Lab {
         task: &Task,
         seconds: f64,
     ) -> Result<Answer, Failure> {
+        let within = self.patience + Duration::from_secs_f64(seconds);
+        let stop = self.stop;
+        self.with_solo(system, |process| process.ask(task, within, stop))
+    }
+
+    /// Gives it a load for so long, and for half as long before that.
+    pub(crate) fn solo_load(
+        &mut self,
+        system: usize,
+        load: &Load,
+        seconds: f64,
+    ) -> Result<Shared, Failure> {
+        let span = Span {
+            lead_seconds: seconds / 2.0,
+            seconds: seconds.max(TOGETHER_SECONDS_MIN),
+        };
+        let (patience, stop) = (self.patience, self.stop);
+        self.with_solo(system, |process| {
+            let (members, loads) = (std::slice::from_mut(process), std::slice::from_ref(load));
+            run(members, loads, span, patience, stop)
+        })
+    }
+
+    fn with_solo<T>(
+        &mut self,
+        system: usize,
+        act: impl FnOnce(&mut Process) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         self.starts.solo = true;
         if self.solos[system].is_none() {
             self.start_solo(system)?;
         }
-        let within = self.patience + Duration::from_secs_f64(seconds);
         let Some(process) = &mut self.solos[system] else {
             return Err(Failure::failed("the process was started and is not there"));
         };
-        let result = process.ask(task, within, self.stop);
+        let result = act(process);
         if matches!(result, Err(Failure::Failed(_) | Failure::Hung(_))) {
             // Whatever it is in, the next metric gets a new one.
             self.solos[system] = None;
@@ -306,6 +335,8 @@ pub(crate) struct Group {
     pub(crate) directory: PathBuf,
     /// When it was used last, in uses of any group.
     used: u64,
+    /// For how long its members were given loads.
+    worked_seconds: f64,
     patience: Duration,
     stop: &'static AtomicBool,
 }
@@ -352,49 +383,81 @@ fn measured_ns(seconds: f64) -> u64 {
     (most_ns / PERIODS_NS).max(1) * PERIODS_NS
 }
 
+/// How long members work.
+#[derive(Clone, Copy)]
+struct Span {
+    /// Before all else.
+    lead_seconds: f64,
+    /// Of this, whole tenths of a second at its end are measured.
+    seconds: f64,
+}
+
+/// Gives each process a load, all at the same moment.
+fn run(
+    members: &mut [Process],
+    loads: &[Load],
+    span: Span,
+    patience: Duration,
+    stop: &AtomicBool,
+) -> Result<Shared, Failure> {
+    // What they need is there before the first begins: memory that is pinned or filled takes longer than messages.
+    for (member, load) in members.iter_mut().zip(loads) {
+        member.send(&Task::Prepare { load: load.clone() })?;
+    }
+    for (member, _) in members.iter_mut().zip(loads) {
+        member.receive(patience, stop)?;
+    }
+    let begin_ns = now_ns() + HEAD_START_NS;
+    let to_ns = begin_ns + ((span.lead_seconds + span.seconds) * 1e9) as u64;
+    let from_ns = to_ns - measured_ns(span.seconds);
+    for (member, _) in members.iter_mut().zip(loads) {
+        member.send(&Task::Run {
+            from_ns: begin_ns,
+            counts_from_ns: from_ns,
+            to_ns,
+        })?;
+    }
+    let within = patience + Duration::from_secs_f64(span.lead_seconds + span.seconds);
+    let mut answers = Vec::new();
+    for (member, _) in members.iter_mut().zip(loads) {
+        answers.push(member.receive(within, stop)?);
+    }
+    let curves = answers
+        .iter_mut()
+        .map(|answer| Cumulative::new(std::mem::take(&mut answer.points)))
+        .collect();
+    Ok(Shared {
+        answers,
+        curves,
+        from_ns,
+        to_ns,
+    })
+}
+
 impl Group {
     /// Gives each member a load, all at the same moment, for so long (0.125 s at least). Whole tenths of a second are
-    /// measured, the last ones; at least a fifth before them is not.
+    /// measured, the last ones; at least a fifth before them is not, and more of it the first time: what a system has yet
+    /// to learn of programs is no part of what it gives them.
     pub(crate) fn run(&mut self, loads: &[Load], seconds: f64) -> Result<Shared, Failure> {
         let seconds = seconds.max(TOGETHER_SECONDS_MIN);
-        // What they need is there before the first begins: memory that is pinned or filled takes longer than messages.
-        for (member, load) in self.members.iter_mut().zip(loads) {
-            member.send(&Task::Prepare { load: load.clone() })?;
-        }
-        for (member, _) in self.members.iter_mut().zip(loads) {
-            member.receive(self.patience, self.stop)?;
-        }
-        let begin_ns = now_ns() + HEAD_START_NS;
-        let to_ns = begin_ns + (seconds * 1e9) as u64;
-        let from_ns = to_ns - measured_ns(seconds);
-        for (member, _) in self.members.iter_mut().zip(loads) {
-            member.send(&Task::Run {
-                from_ns: begin_ns,
-                to_ns,
-            })?;
-        }
-        let within = self.patience + Duration::from_secs_f64(seconds);
-        let mut answers = Vec::new();
-        for (member, _) in self.members.iter_mut().zip(loads) {
-            answers.push(member.receive(within, self.stop)?);
-        }
-        let curves = answers
-            .iter_mut()
-            .map(|answer| Cumulative::new(std::mem::take(&mut answer.points)))
-            .collect();
-        Ok(Shared {
-            answers,
-            curves,
-            from_ns,
-            to_ns,
-        })
+        let lead_seconds = (WARM_SECONDS - self.worked_seconds).max(0.0);
+        self.worked_seconds += seconds + lead_seconds;
+        let span = Span {
+            lead_seconds,
+            seconds,
+        };
+        run(&mut self.members, loads, span, self.patience, self.stop)
     }
 
     /// Tells a member to work until then, as soon as it has what it needs, and does not wait for its answer.
     pub(crate) fn begin(&mut self, member: usize, load: Load, to_ns: u64) -> Result<(), Failure> {
         let member = &mut self.members[member];
         member.ask(&Task::Prepare { load }, self.patience, self.stop)?;
-        member.send(&Task::Run { from_ns: 0, to_ns })
+        member.send(&Task::Run {
+            from_ns: 0,
+            counts_from_ns: 0,
+            to_ns,
+        })
     }
 
     /// The answer to [`Group::begin`].
@@ -459,4 +522,16 @@ fn describe(answer: &Answer) -> Result<Device, Failure> {
         cache_bytes: number(answer, "cache_bytes")? as u64,
         wave_blocks: number(answer, "wave_blocks")? as u32,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_periods_are_measured_and_a_fifth_before_them_is_not() {
+        for (seconds, tenths) in [(0.125, 1), (0.2, 1), (0.25, 2), (0.38, 3), (1.0, 8)] {
+            assert_eq!(measured_ns(seconds), tenths * PERIODS_NS, "{seconds} s");
+        }
+    }
 }

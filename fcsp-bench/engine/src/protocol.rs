@@ -235,6 +235,8 @@ pub(crate) enum Task {
     Run {
         /// Moment of the shared clock to begin at; 0 is now.
         from_ns: u64,
+        /// Steps that end before are not kept.
+        counts_from_ns: u64,
         /// Moment to end at.
         to_ns: u64,
     },

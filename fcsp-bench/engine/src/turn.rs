@@ -137,6 +137,11 @@ impl Turn<'_> {
         self.lab.solo(self.index, &task, seconds)
     }
 
+    /// Gives it a load.
+    pub(crate) fn solo_load(&mut self, load: &Load, seconds: f64) -> Result<Shared, Failure> {
+        self.lab.solo_load(self.index, load, seconds)
+    }
+
     /// Asks a process that has the device to itself and may use every processor, for what has threads of its own: a library
     /// that takes its time when it is opened.
     pub(crate) fn unpinned(&mut self, task: &Task) -> Result<Answer, Failure> {

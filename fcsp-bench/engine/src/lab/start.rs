@@ -204,6 +204,7 @@ impl Lab {
             Some(_) => {
                 let group = Group {
                     used: self.uses,
+                    worked_seconds: 0.0,
                     patience: self.patience,
                     tenants: tenants.clone(),
                     members,

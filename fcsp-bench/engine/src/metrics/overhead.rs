@@ -187,34 +187,42 @@ const BUDGET_US: [(f64, f64, &str); 2] = [
     (100.0, 200.0, "at all of the budget"),
 ];
 
+/// Both processes take turns, so many, on the same processor: whatever it does falls on both.
+const LIMITER_TURNS: u32 = 5;
+
 fn limiter(turn: &mut Turn<'_>) -> Result<Block, Failure> {
     turn.renew();
-    let count = turn.count(400);
-    let empty = Task::LaunchPaced {
-        count,
-        kernel_us: 0.0,
-        every_us: SPARSE_US,
-    };
-    let free = median(&turn.solo_samples(empty.clone(), "launch_us")?) * 1e3;
-    let mut paced = Vec::new();
-    for (kernel_us, every_us, name) in BUDGET_US {
-        let task = Task::LaunchPaced {
-            count: count / 4,
-            kernel_us,
-            every_us,
-        };
-        let unlimited = median(&turn.solo_samples(task.clone(), "launch_us")?) * 1e3;
-        paced.push((task, unlimited, name));
-    }
     let seconds = turn.seconds;
-    let group = turn.group(&[LIMIT_PERCENT])?;
-    let limited = median(numbers(&group.ask(0, &empty, seconds)?, "launch_us")?) * 1e3;
+    let count = turn.count(400);
+    turn.group(&[LIMIT_PERCENT])?.ask(0, &Task::Pin, seconds)?;
+    let empty = (0.0, SPARSE_US, count);
+    let [free, limited] = launches_ns(turn, empty)?;
     let mut block = Block::of(limited - free).comparing(limited / free);
-    for (task, unlimited, name) in paced {
-        let limited = median(numbers(&group.ask(0, &task, seconds)?, "launch_us")?) * 1e3;
-        block = block.with(name, limited - unlimited, "ns");
+    for (kernel_us, every_us, name) in BUDGET_US {
+        let [free, limited] = launches_ns(turn, (kernel_us, every_us, count / 4))?;
+        block = block.with(name, limited - free, "ns");
     }
     Ok(block)
+}
+
+/// Median of the launch call in a process that may use the whole device and in one with a limit, by kernel, pace and count.
+fn launches_ns(
+    turn: &mut Turn<'_>,
+    (kernel_us, every_us, count): (f64, f64, u32),
+) -> Result<[f64; 2], Failure> {
+    let task = Task::LaunchPaced {
+        count: count.div_ceil(LIMITER_TURNS),
+        kernel_us,
+        every_us,
+    };
+    let seconds = turn.seconds;
+    let (mut free, mut limited) = (Vec::new(), Vec::new());
+    for _ in 0..LIMITER_TURNS {
+        free.extend(turn.solo_samples(task.clone(), "launch_us")?);
+        let answer = turn.group(&[LIMIT_PERCENT])?.ask(0, &task, seconds)?;
+        limited.extend_from_slice(numbers(&answer, "launch_us")?);
+    }
+    Ok([free, limited].map(|us| median(&us) * 1e3))
 }
 
 fn watching(turn: &mut Turn<'_>) -> Result<Block, Failure> {
@@ -238,7 +246,7 @@ fn watching(turn: &mut Turn<'_>) -> Result<Block, Failure> {
 
 fn throughput(turn: &mut Turn<'_>) -> Result<Block, Failure> {
     let seconds = turn.seconds;
-    let shared = turn.together(&[100], &[Load::Mixed], seconds)?;
+    let shared = turn.solo_load(&Load::Mixed, seconds)?;
     let per_second = shared.rates()[0] * 1e9;
     let steps = numbers(&shared.answers[0], "step_us")?;
     Ok(Block::of(per_second)

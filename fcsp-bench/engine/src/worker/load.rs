@@ -35,18 +35,17 @@ pub(crate) fn prepare(gpu: &Gpu, load: &Load) -> Result<Ready, Trouble> {
     Ok(ready)
 }
 
-/// Runs what was prepared.
+/// Runs what was prepared: when it begins, from when on steps count, and when it ends.
 pub(crate) fn run(
     gpu: &Gpu,
     mut ready: Ready,
-    from_ns: u64,
-    to_ns: u64,
+    [from_ns, counts_from_ns, to_ns]: [u64; 3],
 ) -> Result<Answer, Trouble> {
     sleep_until_ns(from_ns);
     let cpu_ns = cpu_ns();
     let began_ns = now_ns();
     let sampler = Sampler::start(gpu.counter);
-    let result = ready.go(gpu, to_ns);
+    let result = ready.go(gpu, counts_from_ns, to_ns);
     let ended = gpu.synchronize();
     let ended_ns = now_ns();
     let mut points = sampler.stop();
@@ -85,6 +84,8 @@ fn cpu_ns() -> u64 {
 /// Lengths of steps, by what kind they are.
 #[derive(Default)]
 struct Steps {
+    /// Those that end before are not kept.
+    from_ns: u64,
     kept: BTreeMap<&'static str, Kept>,
 }
 
@@ -102,7 +103,11 @@ impl Steps {
     /// One that began then and is over.
     #[inline]
     fn push(&mut self, name: &'static str, began_ns: u64) {
-        let us = (now_ns() - began_ns) as f64 / 1e3;
+        let ended_ns = now_ns();
+        if ended_ns < self.from_ns {
+            return;
+        }
+        let us = (ended_ns - began_ns) as f64 / 1e3;
         let kept = self.kept.entry(name).or_insert_with(|| Kept {
             us: Vec::with_capacity(STEPS_KEPT),
             seen: 0,
@@ -184,8 +189,11 @@ impl Ready {
     }
 
     /// Works until then; the lengths of steps.
-    fn go(&mut self, gpu: &Gpu, to_ns: u64) -> Result<Steps, Trouble> {
-        let mut steps = Steps::default();
+    fn go(&mut self, gpu: &Gpu, from_ns: u64, to_ns: u64) -> Result<Steps, Trouble> {
+        let mut steps = Steps {
+            from_ns,
+            ..Steps::default()
+        };
         match self.load {
             Load::Kernels { us } => {
                 let iters = gpu.iters(us)?;

@@ -175,8 +175,12 @@ impl Worker {
                 self.ready = Some(load::prepare(gpu, load)?);
                 Ok(Answer::default())
             }
-            Task::Run { from_ns, to_ns } => match self.ready.take() {
-                Some(ready) => load::run(gpu, ready, *from_ns, *to_ns),
+            Task::Run {
+                from_ns,
+                counts_from_ns,
+                to_ns,
+            } => match self.ready.take() {
+                Some(ready) => load::run(gpu, ready, [*from_ns, *counts_from_ns, *to_ns]),
                 None => Err(Trouble::new("no load was prepared")),
             },
             Task::Attention { heads, rows, count } => {

@@ -42,7 +42,7 @@ pub(super) const METRICS: &[Definition] = &[
             blocks: 8,
             quick_blocks: 6,
             per_block: 400,
-            of: "refusals",
+            of: "refusals at most",
         },
         differs: "The public suite times the driver's refusal of more than the device has, which no layer needs to be \
             there for.",

@@ -202,7 +202,7 @@ pub(super) const METRICS: &[Definition] = &[
         measures: "What it costs a launch to be limited in compute.",
         how: "The launches of OH-001, one each 100 us, in a process whose tenant has a compute limit of 50 %, \
             less the same launches in a process of the same system whose tenant may use the whole device, so \
-            that what interception costs cancels. That is the value: the tenant uses next to nothing of its \
+            that what interception costs cancels. Both take turns on one processor. That is the value: the tenant uses next to nothing of its \
             budget. With kernels that use half of it and all of it, where a launch may have to wait, stand \
             beside it.",
         plan: Plan {
@@ -254,7 +254,7 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Lower,
         measures: "How much less a program gets done that has the device to itself.",
-        how: "One process whose tenant may use the whole device runs a mixed step (60 empty kernels, one of \
+        how: "One process on one processor, whose tenant may use the whole device, runs a mixed step (60 empty kernels, one of \
             0.1 ms that fills the device, an allocation from a pool, copies both ways) as often as it can \
             for 300 ms. The value is what its rate lacks of native's, in percent, block by block; below 0 \
             where it is faster.",
