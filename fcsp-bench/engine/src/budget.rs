@@ -1,9 +1,10 @@
 //! How a run's time is divided over its metrics.
 //!
 //! Every metric has its least number of blocks, enough for an interval, whatever they take: what comes late in the order is
-//! not what is left out. Only where all of that cannot fit have metrics whose blocks start processes one block, without an
-//! interval, until there is time for more. Time beyond that goes to all metrics alike, as parts of the blocks that each is planned to have. How
-//! long blocks take is estimated from their plan, and corrected by what those of earlier metrics took.
+//! not what is left out. Only where all of that cannot fit, or turns out not to, have metrics whose blocks start processes
+//! one block, without an interval, and in a quick run others too, until there is time for more. Time beyond that goes to all
+//! metrics alike, as parts of the blocks that each is planned to have. How long blocks take is estimated from their plan, and
+//! corrected by what those of earlier metrics took.
 
 use crate::metrics::{self, Measure};
 use fcsp_bench_report::catalogue::{Definition, Need};
@@ -60,12 +61,19 @@ impl Estimate {
     }
 }
 
-/// Where not even the least of all metrics fits, gives those whose blocks start processes a single one.
-fn reduced(mut metrics: Vec<Estimate>, seconds: f64) -> Vec<Estimate> {
+/// Where not even the least of all these metrics fits, gives some a single block: those whose blocks start processes, and if
+/// that is not enough and `any` may, others, whose blocks take longest.
+fn reduce(metrics: &mut [Estimate], seconds: f64, any: bool) {
     let least: f64 = metrics.iter().map(Estimate::least_seconds).sum();
     let mut over = least - seconds;
-    let mut costly: Vec<&mut Estimate> = metrics.iter_mut().filter(|it| it.starts > 0).collect();
-    costly.sort_by(|a, b| b.least_seconds().total_cmp(&a.least_seconds()));
+    let mut costly: Vec<&mut Estimate> = metrics
+        .iter_mut()
+        .filter(|it| any || it.starts > 0)
+        .collect();
+    costly.sort_by(|a, b| {
+        let starts = (b.starts > 0).cmp(&(a.starts > 0));
+        starts.then(b.least_seconds().total_cmp(&a.least_seconds()))
+    });
     for metric in costly {
         if over <= 0.0 {
             break;
@@ -74,7 +82,6 @@ fn reduced(mut metrics: Vec<Estimate>, seconds: f64) -> Vec<Estimate> {
         metric.least = metric.least.min(1);
         over -= before - metric.least_seconds();
     }
-    metrics
 }
 
 /// Blocks of each system.
@@ -108,6 +115,7 @@ fn can_run(definition: &Definition, devices: u32) -> bool {
 pub(crate) struct Budget {
     began: Instant,
     seconds: f64,
+    quick: bool,
     /// Of each metric, in the order in which they run.
     metrics: Vec<Estimate>,
     /// Of the blocks that are done: how long they were estimated to take, and took.
@@ -132,7 +140,7 @@ impl Budget {
         start_seconds: f64,
         quick: bool,
     ) -> Self {
-        let metrics = chosen
+        let mut metrics: Vec<Estimate> = chosen
             .iter()
             .map(|definition| {
                 let mut estimate = Estimate::of(definition, systems, start_seconds, quick);
@@ -144,10 +152,12 @@ impl Budget {
             })
             .collect();
         let seconds = RUN_SECONDS[usize::from(quick)];
+        reduce(&mut metrics, seconds, false);
         Self {
             began,
             seconds,
-            metrics: reduced(metrics, seconds),
+            quick,
+            metrics,
             estimated_seconds: 0.0,
             taken_seconds: 0.0,
         }
@@ -210,10 +220,13 @@ impl Budget {
         done < share.target && round <= spare
     }
 
-    /// Ends a metric, of which so many blocks of every system were taken.
+    /// Ends a metric, of which so many blocks of every system were taken. Where later ones turn out not to fit, they have less.
     pub(crate) fn end(&mut self, share: &Share, done: u32) {
         self.estimated_seconds += self.metrics[share.place].seconds(done);
         self.taken_seconds += share.began.elapsed().as_secs_f64();
+        let left = self.seconds - self.began.elapsed().as_secs_f64();
+        let (seconds, any) = (left / self.pace(), self.quick);
+        reduce(&mut self.metrics[share.place + 1..], seconds, any);
     }
 }
 
@@ -288,6 +301,27 @@ mod tests {
             let least = budget.metrics[place].least;
             assert!((0..least).all(|done| budget.has_time(&mut share, done)));
             assert!(!budget.has_time(&mut share, least));
+        }
+    }
+
+    #[test]
+    fn what_turns_out_not_to_fit_has_a_single_block_from_then_on() {
+        let began = Instant::now().checked_sub(Duration::from_secs(3_600));
+        let began = began.expect("the machine is up for longer");
+        for quick in [false, true] {
+            let mut budget = budget(began, 0.1, quick);
+            let first = budget.share(0);
+            budget.end(&first, 1);
+            for (definition, estimate) in all().iter().zip(&budget.metrics).skip(1) {
+                let is_reduced = quick || estimate.starts > 0;
+                let least = least_blocks(definition, quick);
+                let expected = if is_reduced { least.min(1) } else { least };
+                assert_eq!(
+                    estimate.least, expected,
+                    "{}, quick: {quick}",
+                    definition.id
+                );
+            }
         }
     }
 
