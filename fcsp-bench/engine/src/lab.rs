@@ -386,9 +386,9 @@ fn measured_ns(seconds: f64) -> u64 {
 /// How long members work.
 #[derive(Clone, Copy)]
 struct Span {
-    /// Before all else.
+    /// Before anything counts.
     lead_seconds: f64,
-    /// Of this, whole tenths of a second at its end are measured.
+    /// Steps of all of this count; of work, whole tenths of a second at its end.
     seconds: f64,
 }
 
@@ -408,12 +408,13 @@ fn run(
         member.receive(patience, stop)?;
     }
     let begin_ns = now_ns() + HEAD_START_NS;
-    let to_ns = begin_ns + ((span.lead_seconds + span.seconds) * 1e9) as u64;
+    let counts_from_ns = begin_ns + (span.lead_seconds * 1e9) as u64;
+    let to_ns = counts_from_ns + (span.seconds * 1e9) as u64;
     let from_ns = to_ns - measured_ns(span.seconds);
     for (member, _) in members.iter_mut().zip(loads) {
         member.send(&Task::Run {
             from_ns: begin_ns,
-            counts_from_ns: from_ns,
+            counts_from_ns,
             to_ns,
         })?;
     }
