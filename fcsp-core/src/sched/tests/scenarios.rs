@@ -180,6 +180,27 @@ fn a_program_that_begins_to_wait_is_known_for_one() {
     assert!(of_alone.iter().all(|&it| it >= 0.97), "{of_alone:.3?}");
 }
 
+/// What two programs with equal shares do of what they do alone, on a host of which no step takes the same time, and for
+/// which part of the time the first one held the device.
+fn of_alone_on_an_uneven_host(programs: &[Kind; 2]) -> ([f64; 2], f64) {
+    let node_of = |programs: [Kind; 2]| {
+        let mut node = Node::new(&programs.map(|it| (balanced(50), it)));
+        for (program, seed) in node.programs.iter_mut().zip([1, 7]) {
+            program.uneven = Some(seed);
+        }
+        node.run(ms(1000));
+        node
+    };
+    let alone = |kind: &Kind| node_of([kind.clone(), Kind::Idle]).run(ms(2000))[0] as f64;
+    let alone = programs.each_ref().map(alone);
+    let mut node = node_of(programs.clone());
+    let before_ns = node.charged_ns(0);
+    let done = node.run(ms(2000));
+    let held_ns = node.charged_ns(0) - before_ns;
+    let of_alone = [0, 1].map(|at: usize| done[at] as f64 / alone[at]);
+    (of_alone, held_ns as f64 / ms(2000) as f64)
+}
+
 /// On some hosts the processor of the training is the slower one, too.
 #[test]
 fn eager_decoding_keeps_its_speed_beside_training() {
@@ -189,18 +210,7 @@ fn eager_decoding_keeps_its_speed_beside_training() {
         (7, us(250), us(27)),
     ]);
     for (train, what) in [(TRAIN, "training"), (TRAIN_SLOWLY, "slow training")] {
-        let node_of = |programs: [Kind; 2]| {
-            let mut node = Node::new(&programs.map(|it| (balanced(50), it)));
-            for (program, seed) in node.programs.iter_mut().zip([1, 7]) {
-                program.uneven = Some(seed);
-            }
-            node.run(ms(1000));
-            node
-        };
-        let alone = |kind| node_of([kind, Kind::Idle]).run(ms(2000))[0] as f64;
-        let (decode_alone, train_alone) = (alone(DECODE), alone(train.clone()));
-        let done = node_of([DECODE, train]).run(ms(2000));
-        let (decode, train) = (done[0] as f64 / decode_alone, done[1] as f64 / train_alone);
+        let ([decode, train], _) = of_alone_on_an_uneven_host(&[DECODE, train]);
         println!("simulated: decoding {decode:.3}, {what} {train:.3} of alone");
         assert!(
             decode >= 0.9 && decode + train >= 1.57,
@@ -247,21 +257,7 @@ fn eager_decoding_does_not_hold_the_device_while_its_processor_is_slow() {
         (300, us(25), us(42)),
         (7, us(250), us(42)),
     ]);
-    let node_of = |programs: [Kind; 2]| {
-        let mut node = Node::new(&programs.map(|it| (balanced(50), it)));
-        for (program, seed) in node.programs.iter_mut().zip([1, 7]) {
-            program.uneven = Some(seed);
-        }
-        node.run(ms(1000));
-        node
-    };
-    let alone = |kind| node_of([kind, Kind::Idle]).run(ms(2000))[0] as f64;
-    let (decode_alone, train_alone) = (alone(DECODE_SLOWLY), alone(TRAIN_SLOWLY));
-    let mut node = node_of([DECODE_SLOWLY, TRAIN_SLOWLY]);
-    let before_ns = node.charged_ns(0);
-    let done = node.run(ms(2000));
-    let held = (node.charged_ns(0) - before_ns) as f64 / ms(2000) as f64;
-    let (decode, train) = (done[0] as f64 / decode_alone, done[1] as f64 / train_alone);
+    let ([decode, train], held) = of_alone_on_an_uneven_host(&[DECODE_SLOWLY, TRAIN_SLOWLY]);
     println!(
         "simulated: decoding {decode:.3}, training {train:.3} of alone, decoding held {held:.3}"
     );
