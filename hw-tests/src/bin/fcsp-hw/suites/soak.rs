@@ -40,6 +40,8 @@ const JUDGED_S: u64 = 5;
 const SHARE_ERROR_MAX_POINTS: f64 = 1.0;
 /// Whoever makes no progress for this long while it runs is starved.
 const STARVED_MS: u64 = 2_000;
+/// What is recorded of the arbiter's decisions when somebody starves.
+const STARVED_TRACE_S: &str = "0.3";
 /// What of a program's past is kept.
 const KEPT_MS: u64 = 10_000;
 
@@ -61,6 +63,7 @@ struct Stage<'a> {
     runners: Vec<Runner>,
     mix: [u32; 3],
     events: Events,
+    starved_before: bool,
 }
 
 /// Until its time is over; then the account.
@@ -79,6 +82,7 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
         runners: Vec::new(),
         mix: MIXES[0],
         events: Events::default(),
+        starved_before: false,
     };
     for tenant in 0..TENANTS.len() {
         let runner = stage.start(tenant)?;
@@ -154,13 +158,45 @@ impl Stage<'_> {
     }
 
     fn look_for_starved(&mut self) -> Result<()> {
+        let mut starved = Vec::new();
         for ((name, _), runner) in TENANTS.iter().zip(&mut self.runners) {
             runner.keep_ms(KEPT_MS)?;
             if starves(&runner.work()?, now_ns()) {
-                self.events
-                    .starved
-                    .push(format!("{name} after {:?}", self.mix));
+                starved.push(format!("{name} after {:?}", self.mix));
             }
+        }
+        if !starved.is_empty() && !self.starved_before {
+            self.record_starved()?;
+        }
+        self.starved_before = !starved.is_empty();
+        self.events.starved.extend(starved);
+        Ok(())
+    }
+
+    /// What `fcsp status` and `fcsp trace` say while somebody starves, into the logs.
+    fn record_starved(&self) -> Result<()> {
+        let number = self.events.starved.len() + 1;
+        for (what, arguments) in [
+            ("status", &["status", "--json"][..]),
+            (
+                "trace",
+                &[
+                    "trace",
+                    "--json",
+                    "--events",
+                    "all",
+                    "--seconds",
+                    STARVED_TRACE_S,
+                ],
+            ),
+        ] {
+            let said = self.node.fcsp(arguments)?.stdout;
+            let path = self
+                .bench
+                .site
+                .log_file(&format!("starved-{number}-{what}"));
+            std::fs::write(&path, said)
+                .with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(())
     }
