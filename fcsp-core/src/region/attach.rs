@@ -5,7 +5,7 @@
 //! on: hundreds of processes that begin at once do not queue for the same one, and no slot in use is
 //! asked after.
 
-use super::layout::{GatePage, SLOTS_MAX, Slot, SlotState, Tenant, TenantState};
+use super::layout::{GatePage, SLOTS_MAX, Slot, SlotPages, SlotState, Tenant, TenantState};
 use super::locks::{Byte, Description};
 use super::process::{Birth, Process};
 use super::{Region, RegionError, SlotIndex, TenantIndex, reclaim, scan, tenant};
@@ -372,8 +372,7 @@ fn fill(
         .store(takes_turns.into(), Ordering::Relaxed);
     page.partition_percent.store(0, Ordering::Relaxed);
     page.robust.futex.store(0, Ordering::Relaxed);
-    clear(page, offset_of!(Slot, gate)..offset_of!(Slot, cells));
-    clear(&pages.page, 0..size_of::<GatePage>());
+    forget_queue(pages);
     failpoint!("attach.filled");
     // Fails only if this process lost its locks meanwhile (another thread closed every descriptor)
     // and was taken for dead.
@@ -382,6 +381,12 @@ fn fill(
     }
     failpoint!("attach.live");
     Taken::Yes
+}
+
+/// What the last process of a slot submitted is nobody's.
+pub(crate) fn forget_queue(pages: &SlotPages) {
+    clear(&pages.slot, offset_of!(Slot, gate)..offset_of!(Slot, cells));
+    clear(&pages.page, 0..size_of::<GatePage>());
 }
 
 /// Sets `range` of a page to zero, which is where every field begins.

@@ -10,7 +10,7 @@
 //! not know what a limit means.
 
 #[cfg(not(loom))]
-mod attach;
+pub(crate) mod attach;
 #[cfg(not(loom))]
 mod duty;
 #[cfg(not(loom))]

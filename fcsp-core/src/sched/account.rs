@@ -1,6 +1,7 @@
 //! What the arbiter remembers of tenants and processes between steps.
 
 use super::clock::ms;
+use super::foresight::{Completion, Foresight, Usual};
 use super::margin::Margin;
 use super::plan::{ProcessView, SegmentView};
 use super::segment::reached;
@@ -189,6 +190,8 @@ pub struct ProcessAccount {
     pub sync_milli: u64,
     /// How much earlier than just in time its filling segments are granted.
     pub margin: Margin,
+    /// How to tell when a batch that fills will be complete.
+    pub foresight: Foresight,
     /// Its threads wait in place of its queues: every segment costs it a thread's sleep.
     pub threads_wait: bool,
     /// It belongs to a job that spans devices, on which all its processes have their turns at once.
@@ -344,18 +347,41 @@ impl ProcessAccount {
             && self.fill_ns <= 2 * self.device_ns_mean + think_ns_max
     }
 
-    /// When a segment that began to fill at `opened_ns` is best granted: so late that its program
-    /// will have submitted everything by the time the device has run it, less the margin.
+    /// When a batch that begins to fill at `opened_ns` is best granted: so late that its program will have submitted
+    /// everything by the time the device has run it, less the margin.
     pub fn just_in_time_ns(&self, opened_ns: u64) -> u64 {
-        let device_ns = self.device_ns_mean.saturating_sub(self.batch.device_ns);
-        self.complete_ns(opened_ns)
-            .saturating_sub(self.margin.lead_ns(device_ns))
-            .max(opened_ns)
+        let complete_ns = opened_ns + self.fill_ns.saturating_sub(self.batch.fill_ns);
+        self.due_ns(opened_ns, complete_ns)
     }
 
-    /// When its program is expected to have submitted all of a segment that began to fill at `opened_ns`.
-    pub fn complete_ns(&self, opened_ns: u64) -> u64 {
-        opened_ns + self.fill_ns.saturating_sub(self.batch.fill_ns)
+    /// The same of a segment that fills, of which that is expected.
+    pub fn due_at_ns(&self, segment: &SegmentView, expected: Completion) -> u64 {
+        self.due_ns(segment.opened_ns, self.foresight.complete_ns(expected))
+    }
+
+    fn due_ns(&self, opened_ns: u64, complete_ns: u64) -> u64 {
+        let device_ns = self.device_ns_mean.saturating_sub(self.batch.device_ns);
+        let lead_ns = self.margin.lead_ns(device_ns);
+        complete_ns.saturating_sub(lead_ns).max(opened_ns)
+    }
+
+    /// When its program will have submitted all of a segment that fills.
+    pub fn completion(&self, segment: &SegmentView) -> Completion {
+        let usual = Usual {
+            fill_ns: self.fill_ns,
+            device_ns: self.device_ns_mean,
+        };
+        let before = Usual {
+            fill_ns: self.batch.fill_ns,
+            device_ns: self.batch.device_ns,
+        };
+        let device_ns = self.corrected_ns(segment.predicted_ns);
+        Completion::expected(usual, segment.progress(device_ns, before))
+    }
+
+    /// When that will be.
+    pub fn complete_ns(&self, segment: &SegmentView) -> u64 {
+        self.foresight.complete_ns(self.completion(segment))
     }
 }
 

@@ -22,6 +22,7 @@
 use std::collections::BTreeMap;
 
 use super::account::{ProcessAccount, TenantAccount};
+use super::foresight::Completion;
 use super::plan::{Plan, ProcessView, View};
 use super::shares::Share;
 use super::tuning::Tuning;
@@ -74,6 +75,8 @@ struct Turn {
     measures_handover: bool,
     budget_ns: u64,
     handover_ns: u64,
+    /// What was expected of its first segment, if that filled still.
+    foreseen: Option<Foreseen>,
     /// It was granted more than fits, since nobody could tell how much that is.
     is_generous: bool,
     /// It has another length now than when it was granted what it has.
@@ -103,6 +106,7 @@ impl Turn {
             measures_handover: false,
             budget_ns: 0,
             handover_ns: 0,
+            foreseen: None,
             is_generous: false,
             is_replanned: false,
             hold_until_ns: 0,
@@ -113,6 +117,15 @@ impl Turn {
     fn over_ns(&self) -> u64 {
         self.started_ns + self.budget_ns
     }
+}
+
+/// What was expected of a segment that was granted while it filled.
+#[derive(Clone, Copy, Debug)]
+struct Foreseen {
+    number: u32,
+    /// When it was best granted.
+    due_ns: u64,
+    completion: Completion,
 }
 
 /// What is over of a turn since a moment that is known exactly: segments are looked at when the last of

@@ -309,7 +309,16 @@ impl Tuning {
         if !account.learn_habit(fill_ns, device_ns, process.synced, process.blocked) {
             return;
         }
-        let due_ns = account.just_in_time_ns(segment.opened_ns);
+        let foreseen = turn.foreseen.filter(|it| it.number == segment.number);
+        if let Some(foreseen) = foreseen {
+            account
+                .foresight
+                .learn(foreseen.completion, segment.submitted_ns);
+        }
+        let due_ns = match foreseen {
+            Some(foreseen) => foreseen.due_ns,
+            None => account.just_in_time_ns(segment.opened_ns),
+        };
         let began_ns = turn.segment_started_ns;
         // Granted when it was due, as far as others' segments allow, and not by share.
         let in_time = began_ns <= due_ns + 2 * self.beside_interactive_ns;

@@ -67,10 +67,8 @@ impl Arbiter {
         slot: usize,
         segment: &SegmentView,
     ) -> bool {
-        let due_ns = self
-            .processes
-            .get(&slot)
-            .map_or(0, |it| it.just_in_time_ns(segment.opened_ns));
+        let account = self.processes.get(&slot);
+        let due_ns = account.map_or(0, |it| it.due_at_ns(segment, it.completion(segment)));
         segment.state == SegmentState::Open && (segment.opened_ns + 1..=now).contains(&due_ns)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::ahead::take_back;
 use super::gates::pass;
-use super::{Arbiter, Span, Turn};
+use super::{Arbiter, Foreseen, Span, Turn};
 use crate::policy::Mode;
 use crate::sched::account::{ProcessAccount, TenantAccount};
 use crate::sched::plan::{Grant, Plan, ProcessView, SegmentView, View};
@@ -128,6 +128,7 @@ impl Arbiter {
                 || self.handovers.is_multiple_of(MEASURE_HANDOVER_EVERY),
             budget_ns,
             handover_ns,
+            foreseen: self.foresee(process, from),
             is_generous: self.is_crowd
                 && self.keeps_time()
                 && to != self.last_within(process, from, room_ns),
@@ -215,8 +216,20 @@ impl Arbiter {
         let segment = process.segment(first).filter(|it| it.launches > 0)?;
         let account = self.processes.get(&process.slot)?;
         Some(match segment.state {
-            SegmentState::Open => account.just_in_time_ns(segment.opened_ns),
+            SegmentState::Open => account.due_at_ns(segment, account.completion(segment)),
             _ => now,
+        })
+    }
+
+    /// What is expected of a segment that fills and is granted now.
+    fn foresee(&self, process: &ProcessView, number: u32) -> Option<Foreseen> {
+        let segment = process.segment(number)?;
+        let account = self.processes.get(&process.slot)?;
+        let completion = account.completion(segment);
+        (segment.state == SegmentState::Open).then(|| Foreseen {
+            number,
+            due_ns: account.due_at_ns(segment, completion),
+            completion,
         })
     }
 

@@ -48,7 +48,7 @@ impl Arbiter {
         let segments = &mut holder.granted_segments();
         let open = segments.find(|it| it.state == SegmentState::Open);
         account.zip(open).is_some_and(|(account, open)| {
-            let complete_ns = account.complete_ns(open.opened_ns);
+            let complete_ns = account.complete_ns(open);
             account.interactive()
                 && now < complete_ns + self.tuning.beside_interactive_ns
                 && complete_ns < now + account.device_ns_mean

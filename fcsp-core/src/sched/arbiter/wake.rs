@@ -6,6 +6,9 @@ use crate::sched::clock::us;
 use crate::sched::plan::{Plan, ProcessView, View};
 use crate::sched::segment::reached;
 
+/// Least between two looks at how far a segment is that fills.
+const LOOK_NS_FILLING: u64 = us(250);
+
 impl Arbiter {
     /// When the next thing can happen that no doorbell announces.
     pub(super) fn wake(&self, now: u64, view: &View, plan: &Plan) -> Option<u64> {
@@ -55,7 +58,7 @@ impl Arbiter {
             } else if let Some(due_ns) = self.due_ns(now, process, plan)
                 && due_ns > now
             {
-                at(due_ns);
+                at(self.look_at_filling(now, due_ns, process));
             } else if self.turn.is_none() {
                 at(now + self.tuning.poll_ns);
             }
@@ -77,5 +80,17 @@ impl Arbiter {
             }
         }
         wake
+    }
+
+    /// When to look whether a segment is due that fills and should be at `due_ns`: one that is told by its work comes
+    /// sooner if that comes more quickly than it did.
+    fn look_at_filling(&self, now: u64, due_ns: u64, process: &ProcessView) -> u64 {
+        let account = self.processes.get(&process.slot);
+        if account.is_some_and(|it| it.foresight.goes_by_work()) {
+            let halfway_ns = (due_ns - now) / 2;
+            due_ns.min(now + halfway_ns.max(LOOK_NS_FILLING))
+        } else {
+            due_ns
+        }
     }
 }

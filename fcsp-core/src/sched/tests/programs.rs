@@ -5,6 +5,7 @@ use std::cell::Cell;
 use super::device::{Device, Queue, random};
 use crate::backend::{QueueId, SharingMode, StreamGate};
 use crate::policy::{LowPriority, Mode, Priority, Sharing};
+use crate::region::attach::forget_queue;
 use crate::region::layout::{RegionLayout, SEGMENTS, SlotPages, SlotState, TenantState};
 use crate::sched::arbiter::Arbiter;
 use crate::sched::class::Class;
@@ -20,6 +21,8 @@ use crate::sync::{AtomicU32, Ordering};
 
 const TICK_NS: u64 = us(5);
 const LAUNCH_NS: u64 = us(3);
+/// A host that swings does so once in as many steps.
+const SWING_STEPS: u64 = 12;
 /// From its grant until a thread that waited for it goes on.
 const THREAD_WAKE_NS: u64 = us(50);
 /// From a doorbell or timer to the arbiter's next step, on a quick host.
@@ -83,6 +86,9 @@ pub struct Program {
     /// Its processor is not as quick in every step, as on a host that others use; what the next draw
     /// begins with.
     pub uneven: Option<u64>,
+    /// That host is also slower or quicker for some steps on end: by how much it is slower then, percent.
+    pub swings_percent: u64,
+    swung_percent: u64,
     slower_percent: u64,
     /// What a kernel is expected to take before it was measured.
     pub guess_ns: u64,
@@ -142,6 +148,7 @@ impl Program {
     /// A new process in slot `i`, whose last owner is gone; its tenant has the same number.
     fn attach(region: &'static RegionLayout, i: usize, kind: Kind, now_ns: u64) -> Self {
         let slot = &region.slots[i].slot;
+        forget_queue(&region.slots[i]);
         slot.tenant.store(i as u32, Ordering::Relaxed);
         slot.generation.fetch_add(1, Ordering::Relaxed);
         slot.gate.gated.store(1, Ordering::Relaxed);
@@ -163,6 +170,8 @@ impl Program {
             from_ns: 0,
             until_ns: u64::MAX,
             uneven: None,
+            swings_percent: 0,
+            swung_percent: 0,
             slower_percent: 0,
             guess_ns: us(1_000_000),
             slept: false,
@@ -295,10 +304,14 @@ impl Node {
         super::super::producer::ring(&self.region.header);
     }
 
-    /// Device time of each program's finished kernels.
     pub fn set_mode(&self, tenant: usize, mode: Mode) {
         let tenant = &self.region.tenants[tenant];
         tenant.mode.store(mode.number(), Ordering::Relaxed);
+    }
+
+    pub fn set_priority(&self, tenant: usize, priority: Priority) {
+        let tenant = &self.region.tenants[tenant];
+        tenant.priority.store(priority.number(), Ordering::Relaxed);
     }
 
     /// Length of a round as contention asks for it.
@@ -306,6 +319,7 @@ impl Node {
         self.arbiter.adapted_round_ns()
     }
 
+    /// Device time of each program's finished kernels.
     pub fn done_ns(&self) -> Vec<u64> {
         self.programs
             .iter()
@@ -339,11 +353,13 @@ impl Node {
         self.step_at_ns = self.step_at_ns.min(self.now_ns + self.wake_latency_ns);
     }
 
-    /// A program's process is killed, and another of its tenant, which does the same, has its slot at once.
-    pub fn replace(&mut self, program: usize) {
+    /// A program's process is killed, and another of its tenant, which does the same, has its slot at once and
+    /// begins to work in `starts_ns`.
+    pub fn replace(&mut self, program: usize, starts_ns: u64) {
         self.kill(program);
         let kind = self.programs[program].kind.clone();
         self.programs[program] = Program::attach(self.region, program, kind, self.now_ns);
+        self.programs[program].from_ns = self.now_ns + starts_ns;
     }
 
     /// Tenant whose turn it is.
@@ -629,6 +645,9 @@ impl Program {
         // Numerical Recipes' linear congruential generator; its high bits.
         *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let drawn = (*state >> 16) % 640;
-        self.slower_percent = if drawn < 10 { 50 } else { drawn % 11 };
+        if (*state >> 32) % SWING_STEPS == 0 {
+            self.swung_percent = self.swings_percent - self.swung_percent;
+        }
+        self.slower_percent = self.swung_percent + if drawn < 10 { 50 } else { drawn % 11 };
     }
 }
