@@ -91,6 +91,10 @@ impl Arbiter {
                 if works && !account.had_work {
                     account.vtime_ns = account.vtime_ns.max(least);
                 }
+                if tenant.promise.mode == Mode::None {
+                    // It comes back to take turns as if it had slept.
+                    account.vtime_ns = account.vtime_ns.max(self.vtime_ns);
+                }
                 account.had_work = works;
                 if !is_there {
                     // It does not pause: all its processes are gone, and what was theirs is the others' at once.
@@ -99,8 +103,12 @@ impl Arbiter {
                 account.note_backlog(now, backlogged);
             }
         }
-        let working = self.tenants.values().filter(|a| a.had_work);
-        if let Some(least) = working.map(|a| a.vtime_ns).min() {
+        let takes_turns = |index: usize| view.mode(index) != Mode::None;
+        let working = self
+            .tenants
+            .iter()
+            .filter(|(index, it)| it.had_work && takes_turns(**index));
+        if let Some(least) = working.map(|(_, it)| it.vtime_ns).min() {
             self.vtime_ns = self.vtime_ns.max(least);
         }
     }
@@ -111,12 +119,29 @@ impl Arbiter {
         let elapsed = now.saturating_sub(turn.charged_to_ns);
         turn.charged_to_ns = turn.charged_to_ns.max(now);
         if let Some(account) = self.tenants.get_mut(&turn.tenant) {
+            let before_ns = account.vtime_ns;
             account.charge(elapsed);
+            if let Some(most_ns) = self.lent_to_ns {
+                account.vtime_ns = account.vtime_ns.min(most_ns.max(before_ns));
+            }
         }
         if let Some(process) = self.processes.get_mut(&turn.slot) {
             process.device_ns += elapsed;
             process.vtime_ns += elapsed;
         }
+    }
+
+    /// Notes whether the holder has from now on what the others at work could not have. That is not to be paid for with
+    /// its next turns: with a small share, a moment of the whole device would cost it seconds.
+    pub(super) fn note_lent(&mut self, view: &View) {
+        let holder = self.turn.as_ref().map(|turn| turn.tenant);
+        let takes_turns = |index: usize| view.mode(index) != Mode::None;
+        let others = self.tenants.iter().filter(|(index, account)| {
+            account.had_work && Some(**index) != holder && takes_turns(**index)
+        });
+        let least_ns = others.clone().map(|(_, it)| it.vtime_ns).min();
+        let is_lent = !others.clone().any(|(_, it)| it.eligible());
+        self.lent_to_ns = least_ns.filter(|_| is_lent).map(|ns| ns + self.round_ns());
     }
 
     /// Brings shares up to date. Returns the tenant that is alone, if one is, nothing limits it, and

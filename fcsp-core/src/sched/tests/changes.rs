@@ -1,6 +1,8 @@
 //! Shares that change while programs work: how long until they hold?
 
+use super::device::random;
 use super::programs::{Kind, Node, balanced};
+use crate::policy::{Mode, Priority};
 use crate::sched::clock::{ms, us};
 
 /// As long as a round: a shorter window holds a part of a turn, and no share.
@@ -101,4 +103,64 @@ fn shares_that_change_all_the_time_starve_nobody() {
     for (part, due) in parts.iter().zip([0.3, 0.3, 0.4]) {
         assert!((part - due).abs() <= 0.1, "{parts:.3?}");
     }
+}
+
+/// For how many windows of 100 ms in a row a program that worked all the time did nothing, at worst, while everything
+/// changes and programs are killed.
+fn longest_without_progress(seed: u64, for_ms: u64) -> u32 {
+    const MIXES: [[u32; 3]; 5] = [
+        [25, 35, 40],
+        [10, 30, 60],
+        [50, 25, 25],
+        [5, 45, 50],
+        [40, 40, 20],
+    ];
+    let mut draws = seed * 1_000_000;
+    let mut below = |n: u64| {
+        draws += 1;
+        random(draws, n)
+    };
+    let kinds = [us(100), us(1_000), us(500)].map(|ns| Kind::Saturate(vec![ns]));
+    let programs = kinds.map(|kind| (balanced(33), kind));
+    let mut node = Node::new(&programs);
+    let (mut idle, mut longest) = ([0_u32; 3], 0);
+    for _ in 0..for_ms / 100 {
+        let tenant = below(3) as usize;
+        match below(8) {
+            0 => {
+                node.replace(tenant, ms(below(250)));
+                idle[tenant] = 0;
+            }
+            1 => {
+                for (tenant, percent) in MIXES[below(5) as usize].into_iter().enumerate() {
+                    node.set_percent(tenant, percent);
+                }
+            }
+            2 => node.set_mode(
+                tenant,
+                [Mode::Balanced, Mode::Strict, Mode::None][below(3) as usize],
+            ),
+            3 => node.set_priority(
+                tenant,
+                [Priority::High, Priority::Normal, Priority::Low][below(3) as usize],
+            ),
+            _ => {}
+        }
+        for (idle, done) in idle.iter_mut().zip(node.run(ms(100))) {
+            *idle = if done == 0 { *idle + 1 } else { 0 };
+            longest = longest.max(*idle);
+        }
+    }
+    longest
+}
+
+#[test]
+fn whatever_changes_nobody_starves() {
+    let longest: Vec<u32> = [6, 9, 55]
+        .into_iter()
+        .map(|seed| longest_without_progress(seed, 20_000))
+        .collect();
+    println!("simulated: {longest:?} windows of 100 ms without progress");
+    // A tenant of low priority has a tenth of its share, down to a hundredth of the device and less.
+    assert!(longest.iter().all(|it| *it <= 10), "{longest:?}");
 }
