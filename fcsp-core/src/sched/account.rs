@@ -356,7 +356,10 @@ impl ProcessAccount {
 
     /// The same of a segment that fills, of which that is expected.
     pub fn due_at_ns(&self, segment: &SegmentView, expected: Completion) -> u64 {
-        self.due_ns(segment.opened_ns, self.foresight.complete_ns(expected))
+        self.due_ns(
+            segment.opened_ns,
+            self.foresight.complete_ns(self.fill_ns, expected),
+        )
     }
 
     fn due_ns(&self, opened_ns: u64, complete_ns: u64) -> u64 {
@@ -381,7 +384,13 @@ impl ProcessAccount {
 
     /// When that will be.
     pub fn complete_ns(&self, segment: &SegmentView) -> u64 {
-        self.foresight.complete_ns(self.completion(segment))
+        self.foresight
+            .complete_ns(self.fill_ns, self.completion(segment))
+    }
+
+    /// Whether that is told by how far its work is, and so may change with every submission.
+    pub fn is_told_by_work(&self) -> bool {
+        self.foresight.goes_by_work(self.fill_ns)
     }
 }
 

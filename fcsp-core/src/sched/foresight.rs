@@ -10,6 +10,9 @@ use super::plan::SegmentView;
 
 /// An error counts for this part of the mean.
 const BLEND: u64 = 8;
+/// Steps that are told by their time to within this part of it are told by their time: that does not change with every
+/// submission.
+const EVEN: u64 = 32;
 
 /// What a program submits between two waits, on average.
 #[derive(Clone, Copy, Debug)]
@@ -81,14 +84,14 @@ pub struct Foresight {
 }
 
 impl Foresight {
-    /// Whether batches are told by their work. What is as good is told by time: that does not change with every submission.
-    pub fn goes_by_work(&self) -> bool {
-        4 * self.work_error_ns < 3 * self.time_error_ns
+    /// Whether batches that take `fill_ns` are told by their work.
+    pub fn goes_by_work(&self, fill_ns: u64) -> bool {
+        EVEN * self.time_error_ns > fill_ns && 4 * self.work_error_ns < 3 * self.time_error_ns
     }
 
-    /// The better guess.
-    pub fn complete_ns(&self, expected: Completion) -> u64 {
-        match self.goes_by_work() {
+    /// The better guess for batches that take `fill_ns`.
+    pub fn complete_ns(&self, fill_ns: u64, expected: Completion) -> u64 {
+        match self.goes_by_work(fill_ns) {
             true => expected.by_work_ns,
             false => expected.by_time_ns,
         }
@@ -170,18 +173,27 @@ mod tests {
             by_time_ns,
             by_work_ns,
         };
-        assert_eq!(foresight.complete_ns(expected(1, 2)), 1, "nothing is known");
+        let goes_by_work = |it: &Foresight| it.goes_by_work(us(100));
+        assert_eq!(
+            foresight.complete_ns(us(100), expected(1, 2)),
+            1,
+            "nothing is known"
+        );
         for _ in 0..20 {
             foresight.learn(expected(us(90), us(110)), us(100));
         }
-        assert!(!foresight.goes_by_work(), "both are as good: {foresight:?}");
+        assert!(!goes_by_work(&foresight), "both are as good: {foresight:?}");
         for _ in 0..20 {
             foresight.learn(expected(us(60), us(110)), us(100));
         }
-        assert!(foresight.goes_by_work(), "{foresight:?}");
+        assert!(goes_by_work(&foresight), "{foresight:?}");
+        assert!(
+            !foresight.goes_by_work(us(2_000)),
+            "steps are even: {foresight:?}"
+        );
         for _ in 0..20 {
             foresight.learn(expected(us(101), us(60)), us(100));
         }
-        assert!(!foresight.goes_by_work(), "{foresight:?}");
+        assert!(!goes_by_work(&foresight), "{foresight:?}");
     }
 }

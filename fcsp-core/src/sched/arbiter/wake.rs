@@ -2,6 +2,7 @@
 
 use super::look::Running;
 use super::{Arbiter, gang};
+use crate::sched::account::ProcessAccount;
 use crate::sched::clock::us;
 use crate::sched::plan::{Plan, ProcessView, View};
 use crate::sched::segment::reached;
@@ -86,7 +87,7 @@ impl Arbiter {
     /// sooner if that comes more quickly than it did.
     fn look_at_filling(&self, now: u64, due_ns: u64, process: &ProcessView) -> u64 {
         let account = self.processes.get(&process.slot);
-        if account.is_some_and(|it| it.foresight.goes_by_work()) {
+        if account.is_some_and(ProcessAccount::is_told_by_work) {
             let halfway_ns = (due_ns - now) / 2;
             due_ns.min(now + halfway_ns.max(LOOK_NS_FILLING))
         } else {
