@@ -10,7 +10,7 @@
 //! not know what a limit means.
 
 #[cfg(not(loom))]
-pub(crate) mod attach;
+mod attach;
 #[cfg(not(loom))]
 mod duty;
 #[cfg(not(loom))]
@@ -40,6 +40,8 @@ pub mod sharing;
 pub mod tenant;
 pub mod text;
 
+#[cfg(all(test, not(loom)))]
+pub(crate) use attach::forget_queue;
 #[cfg(not(loom))]
 pub use attach::{Attachment, SEARCH_EVERY_NS};
 #[cfg(not(loom))]

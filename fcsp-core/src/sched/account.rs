@@ -1,7 +1,7 @@
 //! What the arbiter remembers of tenants and processes between steps.
 
 use super::clock::ms;
-use super::foresight::{Completion, Foresight, Usual};
+use super::foresight::{Completion, Foresight, Progress, Usual};
 use super::margin::Margin;
 use super::plan::{ProcessView, SegmentView};
 use super::segment::reached;
@@ -351,44 +351,42 @@ impl ProcessAccount {
     /// everything by the time the device has run it, less the margin.
     pub fn just_in_time_ns(&self, opened_ns: u64) -> u64 {
         let complete_ns = opened_ns + self.fill_ns.saturating_sub(self.batch.fill_ns);
-        self.due_ns(opened_ns, complete_ns)
+        self.begins_ns(opened_ns, complete_ns)
     }
 
-    /// The same of a segment that fills, of which that is expected.
-    pub fn due_at_ns(&self, segment: &SegmentView, expected: Completion) -> u64 {
-        self.due_ns(
-            segment.opened_ns,
-            self.foresight.complete_ns(self.fill_ns, expected),
-        )
+    /// The same of a segment that fills, by what it holds.
+    pub fn due_ns(&self, segment: &SegmentView) -> u64 {
+        self.begins_ns(segment.opened_ns, self.complete_ns(segment))
     }
 
-    fn due_ns(&self, opened_ns: u64, complete_ns: u64) -> u64 {
+    fn begins_ns(&self, opened_ns: u64, complete_ns: u64) -> u64 {
         let device_ns = self.device_ns_mean.saturating_sub(self.batch.device_ns);
         let lead_ns = self.margin.lead_ns(device_ns);
         complete_ns.saturating_sub(lead_ns).max(opened_ns)
     }
 
     /// When its program will have submitted all of a segment that fills.
-    pub fn completion(&self, segment: &SegmentView) -> Completion {
-        let usual = Usual {
-            fill_ns: self.fill_ns,
-            device_ns: self.device_ns_mean,
-        };
-        let before = Usual {
-            fill_ns: self.batch.fill_ns,
-            device_ns: self.batch.device_ns,
-        };
-        let device_ns = self.corrected_ns(segment.predicted_ns);
-        Completion::expected(usual, segment.progress(device_ns, before))
-    }
-
-    /// When that will be.
     pub fn complete_ns(&self, segment: &SegmentView) -> u64 {
         self.foresight
             .complete_ns(self.fill_ns, self.completion(segment))
     }
 
-    /// Whether that is told by how far its work is, and so may change with every submission.
+    /// The guesses at that.
+    pub fn completion(&self, segment: &SegmentView) -> Completion {
+        let usual = Usual {
+            fill_ns: self.fill_ns,
+            device_ns: self.device_ns_mean,
+        };
+        let so_far = Progress {
+            opened_ns: segment.opened_ns,
+            submitted_ns: segment.submitted_ns.max(segment.opened_ns),
+            filled_before_ns: self.batch.fill_ns,
+            device_ns: self.batch.device_ns + self.corrected_ns(segment.predicted_ns),
+        };
+        Completion::expected(usual, so_far)
+    }
+
+    /// Whether it is told by how far the work is, and so may change with every submission.
     pub fn is_told_by_work(&self) -> bool {
         self.foresight.goes_by_work(self.fill_ns)
     }

@@ -6,8 +6,6 @@
 //! processors of a virtual machine, November 2026), and held the same work each. So both are compared with what comes
 //! true, and the better one is believed.
 
-use super::plan::SegmentView;
-
 /// An error counts for this part of the mean.
 const BLEND: u64 = 8;
 /// Steps that are told by their time to within this part of it are told by their time: that does not change with every
@@ -59,19 +57,6 @@ impl Completion {
         Self {
             by_time_ns,
             by_work_ns: so_far.submitted_ns + left_ns,
-        }
-    }
-}
-
-impl SegmentView {
-    /// How far a batch is of which this is the newest segment; what it holds takes `device_ns`, what was before it took
-    /// `before` to submit and on the device.
-    pub(super) fn progress(&self, device_ns: u64, before: Usual) -> Progress {
-        Progress {
-            opened_ns: self.opened_ns,
-            submitted_ns: self.submitted_ns.max(self.opened_ns),
-            filled_before_ns: before.fill_ns,
-            device_ns: device_ns + before.device_ns,
         }
     }
 }

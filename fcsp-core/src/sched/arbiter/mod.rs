@@ -161,7 +161,7 @@ pub struct Arbiter {
     /// When a period began, or would have.
     period_from_ns: i64,
     vtime_ns: u64,
-    /// How far the holder's virtual time may come, if nobody else can have the device now.
+    /// How far the holder's virtual time may come until the next step, if nobody else can have the device until then.
     lent_to_ns: Option<u64>,
     together: together::Together,
     contention: contention::Contention,
@@ -254,7 +254,7 @@ impl Arbiter {
             self.let_pass(now_ns, tenant, view, &mut plan);
         }
         self.go_on(now_ns, view, alone, &mut plan);
-        self.note_lent(view);
+        self.note_lent();
         self.adapt(now_ns, view, &plan);
         plan.wake_ns = self.wake(now_ns, view, &plan);
         plan

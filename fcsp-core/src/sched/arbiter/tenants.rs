@@ -91,10 +91,6 @@ impl Arbiter {
                 if works && !account.had_work {
                     account.vtime_ns = account.vtime_ns.max(least);
                 }
-                if tenant.promise.mode == Mode::None {
-                    // It comes back to take turns as if it had slept.
-                    account.vtime_ns = account.vtime_ns.max(self.vtime_ns);
-                }
                 account.had_work = works;
                 if !is_there {
                     // It does not pause: all its processes are gone, and what was theirs is the others' at once.
@@ -103,25 +99,21 @@ impl Arbiter {
                 account.note_backlog(now, backlogged);
             }
         }
-        let takes_turns = |index: usize| view.mode(index) != Mode::None;
-        let working = self
-            .tenants
-            .iter()
-            .filter(|(index, it)| it.had_work && takes_turns(**index));
-        if let Some(least) = working.map(|(_, it)| it.vtime_ns).min() {
+        if let Some(least) = self.at_work().map(|it| it.vtime_ns).min() {
             self.vtime_ns = self.vtime_ns.max(least);
         }
     }
 
     /// Charges the holder for the time since the last step.
     pub(super) fn charge(&mut self, now: u64) {
+        let lent_to_ns = self.lent_to_ns.take();
         let Some(turn) = &mut self.turn else { return };
         let elapsed = now.saturating_sub(turn.charged_to_ns);
         turn.charged_to_ns = turn.charged_to_ns.max(now);
         if let Some(account) = self.tenants.get_mut(&turn.tenant) {
             let before_ns = account.vtime_ns;
             account.charge(elapsed);
-            if let Some(most_ns) = self.lent_to_ns {
+            if let Some(most_ns) = lent_to_ns {
                 account.vtime_ns = account.vtime_ns.min(most_ns.max(before_ns));
             }
         }
@@ -131,16 +123,14 @@ impl Arbiter {
         }
     }
 
-    /// Notes whether the holder has from now on what the others at work could not have. That is not to be paid for with
-    /// its next turns: with a small share, a moment of the whole device would cost it seconds.
-    pub(super) fn note_lent(&mut self, view: &View) {
+    /// Notes whether the holder has until the next step what the others at work could not have. That is not to be paid for
+    /// with its next turns: with a small share, a moment of the whole device would cost it seconds.
+    pub(super) fn note_lent(&mut self) {
         let holder = self.turn.as_ref().map(|turn| turn.tenant);
-        let takes_turns = |index: usize| view.mode(index) != Mode::None;
-        let others = self.tenants.iter().filter(|(index, account)| {
-            account.had_work && Some(**index) != holder && takes_turns(**index)
-        });
+        let working = self.tenants.iter().filter(|(_, it)| it.had_work);
+        let mut others = working.filter(|(index, _)| Some(**index) != holder);
         let least_ns = others.clone().map(|(_, it)| it.vtime_ns).min();
-        let is_lent = !others.clone().any(|(_, it)| it.eligible());
+        let is_lent = !others.any(|(_, it)| it.eligible());
         self.lent_to_ns = least_ns.filter(|_| is_lent).map(|ns| ns + self.round_ns());
     }
 

@@ -68,7 +68,7 @@ impl Arbiter {
         segment: &SegmentView,
     ) -> bool {
         let account = self.processes.get(&slot);
-        let due_ns = account.map_or(0, |it| it.due_at_ns(segment, it.completion(segment)));
+        let due_ns = account.map_or(0, |it| it.due_ns(segment));
         segment.state == SegmentState::Open && (segment.opened_ns + 1..=now).contains(&due_ns)
     }
 }

@@ -216,7 +216,7 @@ impl Arbiter {
         let segment = process.segment(first).filter(|it| it.launches > 0)?;
         let account = self.processes.get(&process.slot)?;
         Some(match segment.state {
-            SegmentState::Open => account.due_at_ns(segment, account.completion(segment)),
+            SegmentState::Open => account.due_ns(segment),
             _ => now,
         })
     }
@@ -225,11 +225,10 @@ impl Arbiter {
     fn foresee(&self, process: &ProcessView, number: u32) -> Option<Foreseen> {
         let segment = process.segment(number)?;
         let account = self.processes.get(&process.slot)?;
-        let completion = account.completion(segment);
         (segment.state == SegmentState::Open).then(|| Foreseen {
             number,
-            due_ns: account.due_at_ns(segment, completion),
-            completion,
+            due_ns: account.due_ns(segment),
+            completion: account.completion(segment),
         })
     }
 

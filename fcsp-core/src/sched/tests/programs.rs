@@ -5,7 +5,7 @@ use std::cell::Cell;
 use super::device::{Device, Queue, random};
 use crate::backend::{QueueId, SharingMode, StreamGate};
 use crate::policy::{LowPriority, Mode, Priority, Sharing};
-use crate::region::attach::forget_queue;
+use crate::region::forget_queue;
 use crate::region::layout::{RegionLayout, SEGMENTS, SlotPages, SlotState, TenantState};
 use crate::sched::arbiter::Arbiter;
 use crate::sched::class::Class;
