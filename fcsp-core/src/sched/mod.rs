@@ -33,6 +33,7 @@ pub mod class;
 pub mod clock;
 #[cfg(not(loom))]
 pub mod cost;
+#[cfg(not(loom))]
 mod foresight;
 #[cfg(not(loom))]
 pub mod gang;
