@@ -82,7 +82,7 @@ fn a_crowd_with_kernels_of_all_lengths_shares_evenly() {
     let lengths_us = [50, 100, 250, 500, 1_000];
     let mut node = crowd(&lengths_us, us(330));
     node.run(ms(2_500));
-    let seen = watch(&mut node, ms(2_000));
+    let seen = watch(&mut node, ms(4_000));
     let is_short = |i: &usize| lengths_us[i % lengths_us.len()] <= 250;
     let short = (0..TENANTS).filter(is_short);
     let rest_ms = longest(short.map(|i| seen.rests_ms[i]));

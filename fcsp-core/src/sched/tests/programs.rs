@@ -12,6 +12,7 @@ use crate::sched::class::Class;
 use crate::sched::clock::{us, virtual_time};
 use crate::sched::cost::CostKey;
 use crate::sched::handshake::woken::RINGS;
+use crate::sched::observer::SPIN_NS_MAX;
 use crate::sched::plan::{Lead, View};
 use crate::sched::producer::Producer;
 use crate::sched::trace::event::How;
@@ -108,6 +109,8 @@ pub struct Node {
     /// From a doorbell or timer to the arbiter's next step.
     pub wake_latency_ns: u64,
     step_at_ns: u64,
+    /// Until then it does not sleep.
+    spins: bool,
     rung: u32,
     pub steps: u64,
     lead: Lead,
@@ -222,6 +225,7 @@ impl Node {
             now_ns: us(1_000),
             wake_latency_ns: WAKE_LATENCY_NS,
             step_at_ns: 0,
+            spins: false,
             rung: RINGS.with(Cell::get),
             steps: 0,
             lead: Lead::Nobody,
@@ -403,7 +407,8 @@ impl Node {
             let rings = RINGS.with(Cell::get);
             if rings != self.rung {
                 self.rung = rings;
-                self.step_at_ns = self.step_at_ns.min(self.now_ns + self.wake_latency_ns);
+                let latency_ns = if self.spins { 0 } else { self.wake_latency_ns };
+                self.step_at_ns = self.step_at_ns.min(self.now_ns + latency_ns);
             }
             if self.now_ns >= self.step_at_ns {
                 self.step();
@@ -426,8 +431,14 @@ impl Node {
         let plan = self.arbiter.step(self.now_ns, &self.view);
         view::apply(self.region, &plan, self.now_ns);
         view::publish(self.region, &self.view, &self.arbiter, self.now_ns);
-        self.step_at_ns = view::wake_ns(plan.wake_ns, &self.view, self.now_ns)
-            .map_or(u64::MAX, |wake| wake + self.wake_latency_ns / 2);
+        let wake_ns = view::wake_ns(plan.wake_ns, &self.view, self.now_ns);
+        self.spins = wake_ns.is_some_and(|wake| wake <= self.now_ns + SPIN_NS_MAX);
+        let latency_ns = if self.spins {
+            0
+        } else {
+            self.wake_latency_ns / 2
+        };
+        self.step_at_ns = wake_ns.map_or(u64::MAX, |wake| wake + latency_ns);
         self.steps += 1;
     }
 }
