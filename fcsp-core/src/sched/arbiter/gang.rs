@@ -74,11 +74,21 @@ impl Arbiter {
         is_elsewhere && reached(last, process.opened) && self.is_in_step(process)
     }
 
-    /// Grants a holder that waits for its peers what stands behind that: it goes on as soon as they are done.
-    pub(super) fn grant_hidden(&self, process: &ProcessView, plan: &mut Plan) {
-        let from = plan.granted(process).wrapping_add(1);
-        let to = process.hides.filter(|to| reached(*to, from));
-        if let Some(to) = to.filter(|_| self.spans(process.slot)) {
+    /// Grants a holder that waits for its peers what stands behind that, as far as its turn has time for it: it goes on as
+    /// soon as they are done.
+    pub(super) fn grant_hidden(&self, now: u64, process: &ProcessView, plan: &mut Plan) {
+        let Some(turn) = self.turn.as_ref().filter(|_| self.spans(process.slot)) else {
+            return;
+        };
+        // How long they take is not shown before the device has come to them.
+        let most = turn.over_ns().saturating_sub(now).div_ceil(SEGMENT_NS) as u32;
+        let granted = plan.granted(process);
+        let (from, last) = (granted.wrapping_add(1), granted.wrapping_add(most));
+        let Some(newest) = process.hides.filter(|newest| reached(*newest, from)) else {
+            return;
+        };
+        let to = if reached(newest, last) { last } else { newest };
+        if most > 0 {
             plan.grant.push(Grant {
                 slot: process.slot,
                 from,

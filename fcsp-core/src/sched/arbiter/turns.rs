@@ -48,7 +48,7 @@ impl Arbiter {
                 return self.run_ahead(now, process, plan);
             }
             if !has_more && self.hold(now, view, process, next.wrapping_sub(1)) {
-                self.grant_hidden(process, plan);
+                self.grant_hidden(now, process, plan);
                 return self.run_ahead(now, process, plan);
             }
         }
