@@ -8,6 +8,9 @@
 //! it up by what it was late, one in time moves it down by a little, so that few are late and the
 //! neighbours lose no more than that takes. It may be negative: what submissions are expected to take
 //! is measured one by one, and short ones take longer so.
+//!
+//! An arbiter that wakes up late sees hardly any result come. It knows that one had not come at its last look and was there at
+//! this one, and where both say the same, in time or late, that counts as well.
 
 use super::clock::us;
 
@@ -45,6 +48,29 @@ pub struct Margin {
     segments: u32,
 }
 
+/// When a last result came, counted from the last submission, as far as it was looked for. Times in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Came {
+    /// It had not come by then.
+    pub missing_ns: u64,
+    /// It was there by then.
+    pub there_ns: u64,
+}
+
+impl Came {
+    /// It was seen to come.
+    pub fn seen(ns: u64) -> Self {
+        Self {
+            missing_ns: ns,
+            there_ns: ns,
+        }
+    }
+
+    fn is_seen(self) -> bool {
+        self.missing_ns == self.there_ns
+    }
+}
+
 impl Margin {
     /// A margin to begin with.
     pub fn new(ns: u64) -> Self {
@@ -68,20 +94,11 @@ impl Margin {
         self.segments % PROBE_EVERY == PROBE_FIRST
     }
 
-    /// How soon after the last submission the last result can come, as far as is known.
-    pub fn least_late_ns(&self) -> Option<u64> {
-        self.least_late_ns
-    }
-
-    /// Learns from a segment that takes `device_ns` as expected and whose last result had not come when
-    /// `missing_ns` were over since its last submission. That it is late is certain only then.
-    pub fn learn_missing(&mut self, device_ns: u64, missing_ns: u64, slack_ns: u64) {
-        // As long as nothing is known, what came half the segment's length later could have come earlier.
-        let least_ns = self.least_late_ns.unwrap_or(device_ns / 2);
-        if missing_ns > least_ns + slack_ns && !self.probes() {
-            self.learn_late(missing_ns - least_ns - slack_ns);
-        }
-        self.segments = self.segments.wrapping_add(1);
+    /// How soon after the last submission to look for the last result: as soon as it can come, as far as is known, and where
+    /// that is to be seen, sooner.
+    pub fn look_after_ns(&self) -> Option<u64> {
+        let sooner_ns = if self.probes() { PROBE_NS } else { 0 };
+        self.least_late_ns.map(|ns| ns.saturating_sub(sooner_ns))
     }
 
     fn learn_late(&mut self, late_ns: u64) {
@@ -89,29 +106,46 @@ impl Margin {
         self.ns = (self.ns + late_ns.min(UP_NS_MAX) as i64).min(NS_MAX);
     }
 
-    /// Learns from a segment that takes `device_ns` as expected, was granted while it filled, and whose
-    /// last result came `late_ns` after its last submission; `slack_ns` more than the least is in time.
-    pub fn learn(&mut self, device_ns: u64, late_ns: u64, slack_ns: u64) {
-        let least_ns = self.least_late_ns.map_or(late_ns, |it| it.min(late_ns));
-        let over_ns = late_ns - least_ns;
+    /// Learns from a segment that takes `device_ns` as expected and was granted while it filled: when its last result came,
+    /// as far as that was seen; `slack_ns` more than the least is in time. What was not looked for in time may tell neither
+    /// that it was late nor that it was not.
+    pub fn learn(&mut self, device_ns: u64, came: Came, slack_ns: u64) {
+        let Came {
+            missing_ns,
+            there_ns,
+        } = came;
+        // As long as nothing is known, what came half the segment's length later could have come earlier.
+        let guess_ns = if came.is_seen() {
+            there_ns
+        } else {
+            device_ns / 2
+        };
+        let least_ns = self.least_late_ns.unwrap_or(guess_ns).min(there_ns);
         // With that margin the device is not what the program waits for: it has become slower itself.
-        let slower_ns = if self.ns == NS_MAX { over_ns / 16 } else { 0 };
+        let slower_ns = match self.ns == NS_MAX {
+            true => missing_ns.saturating_sub(least_ns) / 16,
+            false => 0,
+        };
         self.least_late_ns = Some(least_ns + slower_ns);
         let probed = self.probes();
         self.segments = self.segments.wrapping_add(1);
+        let in_time_ns = least_ns + slack_ns;
         if probed {
-            return;
+            // It says how soon a result can come, and nothing of the margin.
+        } else if missing_ns > in_time_ns {
+            self.learn_late(missing_ns - in_time_ns);
+        } else if there_ns <= in_time_ns {
+            self.learn_in_time(device_ns);
         }
-        if over_ns > slack_ns {
-            self.learn_late(over_ns - slack_ns);
+    }
+
+    fn learn_in_time(&mut self, device_ns: u64) {
+        let doublings = (self.in_time / IN_TIME_RUN).min(DOUBLINGS_MAX);
+        self.in_time += 1;
+        if self.found {
+            self.ns = (self.ns - (DOWN_NS << doublings)).max(-(device_ns as i64));
         } else {
-            let doublings = (self.in_time / IN_TIME_RUN).min(DOUBLINGS_MAX);
-            self.in_time += 1;
-            if self.found {
-                self.ns = (self.ns - (DOWN_NS << doublings)).max(-(device_ns as i64));
-            } else {
-                self.learn_too_early(device_ns);
-            }
+            self.learn_too_early(device_ns);
         }
     }
 
@@ -142,7 +176,7 @@ mod tests {
             let lead_ns = margin.lead_ns(device_ns);
             let came_ns = base_ns + (need_ns + noise_ns).saturating_sub(lead_ns);
             late_ns += came_ns.saturating_sub(base_ns + us(60));
-            margin.learn(device_ns, came_ns, us(60));
+            margin.learn(device_ns, Came::seen(came_ns), us(60));
         }
         late_ns / segments
     }
@@ -169,6 +203,36 @@ mod tests {
             let lead_ns = margin.lead_ns(device_ns);
             assert!(lead_ns.abs_diff(us(1060)) < us(60), "{lead_ns}");
         }
+    }
+
+    /// Whoever looks only when a result is long there sees none come. That it is in time, or is not, can be told all the same.
+    #[test]
+    fn it_settles_as_well_where_no_result_is_seen_to_come() {
+        let mut margin = Margin::new(us(1500));
+        let (device_ns, need_ns, base_ns) = (us(1000), us(1100), us(50));
+        for _ in 0..200 {
+            margin.learn_too_early(device_ns);
+        }
+        for i in 0..1_500 {
+            let lead_ns = margin.lead_ns(device_ns);
+            let came_ns = base_ns + need_ns.saturating_sub(lead_ns);
+            // Looked for when it is expected, and again 0.1 ms later, and so on.
+            let looks_from_ns = margin.look_after_ns().unwrap_or(base_ns) + us(30 + i % 7);
+            let looks = came_ns.saturating_sub(looks_from_ns).div_ceil(us(100));
+            let there_ns = looks_from_ns + looks * us(100);
+            let missing_ns = match looks {
+                0 => 0,
+                _ => there_ns - us(100),
+            };
+            let came = Came {
+                missing_ns,
+                there_ns,
+            };
+            margin.learn(device_ns, came, us(60));
+        }
+        let lead_ns = margin.lead_ns(device_ns);
+        // No better than its looks are.
+        assert!(lead_ns.abs_diff(need_ns) < us(250), "{lead_ns}");
     }
 
     #[test]

