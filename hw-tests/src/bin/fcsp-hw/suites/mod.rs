@@ -22,6 +22,7 @@ mod restarts;
 mod shares;
 mod slicing;
 mod soak;
+mod starts;
 mod strict;
 mod together;
 mod torch_pair;
@@ -197,6 +198,14 @@ pub const ALL: &[Suite] = &[
         restarts::run,
     )
     .and_hip()
+    .on_request(),
+    Suite::whole(
+        "starts",
+        "how long do programs take to start, alone and many at once?",
+        starts::run,
+    )
+    .and_hip()
+    .and_ze()
     .on_request(),
     Suite::whole(
         "soak",
