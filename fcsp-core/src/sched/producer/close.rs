@@ -98,6 +98,7 @@ impl Producer {
             place.store(ns, Ordering::Relaxed);
         }
         let end = open.end.unwrap_or(End::Waiting);
+        state.ended_full = end == End::Full;
         self.publish_closed(&open, end);
         match end {
             _ if self.runs_ahead(open.number) => {}

@@ -69,6 +69,8 @@ struct State {
     /// Queue whose next submission may join the open segment without more ado; see [`State::judge`].
     usual: Option<QueueId>,
     open: Option<Open>,
+    /// The newest segment ended because it was full, and no thread has waited since.
+    ended_full: bool,
     clock: Ticks,
     queries: u32,
     turns: Turns,

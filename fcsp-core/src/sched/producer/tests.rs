@@ -143,6 +143,26 @@ fn a_full_segment_ends_with_the_submission_that_fills_it() {
     assert_eq!(closed(), before + 1);
 }
 
+/// A program of which each result takes as long as a segment has nothing open when it waits.
+#[test]
+fn who_waits_for_a_segment_that_was_full_waits_once() {
+    let node = Node::new();
+    for _ in 0..1_000 {
+        node.submit(1);
+    }
+    node.producer.sync(&node.device);
+    let synced = || node.slot.queue.synced.load(Ordering::Relaxed);
+    let before = synced();
+    node.slot.gate.segment_us.store(1, Ordering::Relaxed);
+    for waits in 1..=3 {
+        node.submit(1);
+        assert_eq!(synced(), before + waits - 1, "it has not waited yet");
+        node.producer.sync(&node.device);
+        node.producer.sync(&node.device);
+        assert_eq!(synced(), before + waits);
+    }
+}
+
 #[test]
 fn a_segment_that_was_ended_by_time_is_not_joined() {
     let node = Node::new();

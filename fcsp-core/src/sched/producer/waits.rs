@@ -1,6 +1,6 @@
 //! What threads say before and after they wait for the device, or ask it.
 
-use super::{End, Producer};
+use super::{End, Producer, State};
 use crate::backend::StreamGate;
 use crate::region::layout::SEGMENTS;
 use crate::sched::segment::reached;
@@ -14,7 +14,7 @@ impl Producer {
     /// can be granted and judged. Does not block.
     pub fn sync(&self, gate: &dyn StreamGate) {
         let mut state = self.lock();
-        self.end(gate, &mut state, End::Waiting);
+        self.wait(gate, &mut state);
         // Relaxed: hints.
         let newest = self.slot.queue.opened.load(Ordering::Relaxed);
         self.slot.queue.waits_at.store(newest, Ordering::Relaxed);
@@ -59,7 +59,17 @@ impl Producer {
         let mut state = self.lock();
         state.queries += 1;
         if state.queries == QUERIES_BEFORE_SYNC {
-            self.end(gate, &mut state, End::Waiting);
+            self.wait(gate, &mut state);
+        }
+    }
+
+    /// Ends the open segment for a thread that waits. Where the last one ended by itself just before, it waits for that.
+    fn wait(&self, gate: &dyn StreamGate, state: &mut State) {
+        let ended_full = std::mem::take(&mut state.ended_full);
+        if state.open.is_some() {
+            self.end(gate, state, End::Waiting);
+        } else if ended_full {
+            self.slot.queue.synced.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
