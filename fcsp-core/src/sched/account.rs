@@ -325,6 +325,13 @@ impl ProcessAccount {
         !self.spans && self.sync_milli >= 250 && 2 * self.fill_ns >= 3 * self.device_ns_mean
     }
 
+    /// True for a program that waits for what it submits, and for which that is no more than a part of what it does: it feels
+    /// every delay as well.
+    pub fn rests(&self) -> bool {
+        let own_ns = self.fill_ns + self.think_ns;
+        !self.spans && self.sync_milli >= 250 && 2 * own_ns >= 3 * self.device_ns_mean
+    }
+
     /// True for a program that waits for nearly everything it submits.
     pub fn waits(&self) -> bool {
         self.sync_milli >= 500

@@ -35,7 +35,7 @@ impl Arbiter {
             let is_due = mine.priority <= theirs.priority
                 && *vtime_ns <= theirs.vtime_ns
                 && !is_nearly_done
-                && self.processes[&process.slot].interactive();
+                && self.processes[&process.slot].rests();
             let is_led = self.gives_way(holder, process.tenant);
             process.tenant != holder.tenant && (goes_first || is_due || is_led)
         })
