@@ -19,6 +19,9 @@ const LENGTHS_FIRST: u64 = 3;
 const LENGTHS_MAX: u64 = 7;
 /// Most that an error counts.
 const ERROR_PPM_MAX: u64 = 1_000_000;
+/// A program that submits at intervals has gone quiet after so many of them, and after no more than this.
+const QUIET_GAPS: u64 = 3;
+const QUIET_NS_MAX: u64 = ms(2);
 /// A mean error beyond which an expectation says little.
 const ERRATIC_PPM: u64 = 250_000;
 /// Longest batch: a program that works longer before it waits is not held up by waiting for its turn.
@@ -180,6 +183,8 @@ pub struct ProcessAccount {
     pub device_ns_mean: u64,
     /// Time from the end of a segment to the next submission, when nothing was pending.
     pub think_ns: u64,
+    /// Time between two submissions while a segment fills.
+    gap_ns: u64,
     /// Actual over predicted device time, in millionths.
     pub ratio_ppm: u64,
     /// Measurements that both come from, as far as they are counted.
@@ -311,6 +316,18 @@ impl ProcessAccount {
     /// A segment that was still filling is ended by force: the next one is the rest of the same batch.
     pub fn carry_over(&mut self, fill_ns: u64, device_ns: u64) {
         self.batch.add(fill_ns, device_ns);
+    }
+
+    /// Learns how long the program takes from one submission to the next, from a segment of so many.
+    pub fn learn_gap(&mut self, fill_ns: u64, launches: u32) {
+        if launches > 1 {
+            self.gap_ns = blend(self.gap_ns, fill_ns / u64::from(launches - 1));
+        }
+    }
+
+    /// After how long without a submission an open segment of it has gone quiet, if that takes `least_ns` at least.
+    pub fn quiet_ns(&self, least_ns: u64) -> u64 {
+        (QUIET_GAPS * self.gap_ns).min(QUIET_NS_MAX).max(least_ns)
     }
 
     /// Learns how long the program thinks between batches.

@@ -68,7 +68,8 @@ impl Case<'_> {
     fn may_be_ended(&self) -> bool {
         let Self { now, turn, .. } = *self;
         let last_ns = self.segment.submitted_ns.max(turn.segment_started_ns);
-        let quiet = now.saturating_sub(last_ns) >= self.tuning.quiet_ns;
+        let quiet_ns = self.account.quiet_ns(self.tuning.quiet_ns);
+        let quiet = now.saturating_sub(last_ns) >= quiet_ns;
         let fills = self.segment.state == SegmentState::Open;
         fills && self.others_wait && (quiet || turn.is_over(now))
     }

@@ -75,7 +75,7 @@ impl Running<'_> {
     fn look_at_open(&self) -> u64 {
         let turn = self.turn;
         let submitted = self.segment.submitted_ns.max(turn.segment_started_ns);
-        let quiet = submitted + self.tuning.quiet_ns;
+        let quiet = submitted + self.account.quiet_ns(self.tuning.quiet_ns);
         self.segment_ends_ns()
             .max(quiet.min(turn.over_ns()))
             .max(self.now + self.tuning.poll_ns)

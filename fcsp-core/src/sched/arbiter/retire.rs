@@ -166,6 +166,7 @@ impl Turn {
     /// A segment that still fills is ended by force.
     fn end_filling(&self, now: u64, account: &mut ProcessAccount, segment: &SegmentView) {
         let fill_ns = segment.submitted_ns.saturating_sub(segment.opened_ns);
+        account.learn_gap(fill_ns, segment.launches);
         account.carry_over(fill_ns, account.corrected_ns(segment.predicted_ns));
         if account.interactive() && self.is_over(now) {
             account.margin.learn_too_early(account.device_ns_mean);
@@ -307,6 +308,7 @@ impl Tuning {
     ) {
         let device_ns = account.corrected_ns(segment.predicted_ns);
         let fill_ns = segment.submitted_ns.saturating_sub(segment.opened_ns);
+        account.learn_gap(fill_ns, segment.launches);
         if !account.learn_habit(fill_ns, device_ns, process.synced, process.blocked) {
             return;
         }

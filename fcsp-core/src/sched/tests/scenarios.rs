@@ -496,3 +496,65 @@ fn a_storm_of_launches_takes_no_more_than_its_share() {
         assert!(done[1] >= ms(420), "{done:?}");
     }
 }
+
+/// What two programs with equal shares do of what they do alone, on a host of which no step takes the same time.
+fn of_alone(cast: &[Kind; 2]) -> [f64; 2] {
+    let run = |kinds: [Kind; 2]| {
+        let mut node = Node::new(&kinds.map(|kind| (balanced(50), kind)));
+        for (at, program) in node.programs.iter_mut().enumerate() {
+            program.uneven = Some(1_000 * at as u64 + 1);
+        }
+        node.wake_latency_ns = us(60);
+        node.run(ms(1_500));
+        node.run(ms(2_000))
+    };
+    let alone = cast
+        .each_ref()
+        .map(|kind| run([kind.clone(), Kind::Idle])[0]);
+    let done = run(cast.clone());
+    [0, 1].map(|at| done[at] as f64 / alone[at] as f64)
+}
+
+/// A program that is asked now and then takes a tenth of the device. Whoever fills the rest, it waits for a segment of
+/// that, and not for a turn.
+#[test]
+fn who_is_asked_now_and_then_answers_soon() {
+    const ASKED: Kind = Kind::Steps {
+        kernels: 1,
+        kernel_ns: us(500),
+        cpu_ns: us(5),
+        pause_ns: us(4_000),
+    };
+    let one_by_one = Kind::Steps {
+        kernels: 1,
+        kernel_ns: us(500),
+        cpu_ns: us(5),
+        pause_ns: us(20),
+    };
+    let saturate = Kind::Saturate(vec![us(250)]);
+    for (other, least) in [(DECODER, 0.95), (saturate, 0.82), (one_by_one, 0.75)] {
+        let [asked, has] = of_alone(&[ASKED, other.clone()]);
+        println!("simulated: asked now and then {asked:.3} of alone, {other:?} {has:.3}");
+        assert!(
+            asked >= 0.93 && has >= least,
+            "{asked:.3}, {other:?} {has:.3}"
+        );
+    }
+}
+
+/// A program whose processor takes longer from one kernel to the next than others take to fill a segment is not quiet.
+#[test]
+fn a_step_with_long_gaps_is_not_cut_into_many() {
+    const SLOW: Kind = Kind::Steps {
+        kernels: 40,
+        kernel_ns: us(100),
+        cpu_ns: us(300),
+        pause_ns: us(50),
+    };
+    let [slow, saturating] = of_alone(&[SLOW, Kind::Saturate(vec![us(250)])]);
+    println!("simulated: long gaps {slow:.3}, saturating {saturating:.3} of alone");
+    assert!(
+        slow >= 0.93 && saturating >= 0.6,
+        "{slow:.3}, {saturating:.3}"
+    );
+}
