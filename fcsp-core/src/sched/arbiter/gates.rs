@@ -22,16 +22,14 @@ impl Arbiter {
         plan: &mut Plan,
     ) {
         let round_ns = self.round_ns();
-        let is_interactive = |slot| {
-            let account: Option<&ProcessAccount> = self.processes.get(slot);
-            account.is_some_and(ProcessAccount::interactive)
+        let active_that = |is: fn(&ProcessAccount) -> bool| {
+            let active = view.processes.iter().filter(|process| {
+                self.processes.get(&process.slot).is_some_and(is) && self.is_active(process.tenant)
+            });
+            active.map(|process| process.tenant).collect::<Vec<_>>()
         };
-        let interactive: Vec<_> = view
-            .processes
-            .iter()
-            .filter(|process| is_interactive(&process.slot) && self.is_active(process.tenant))
-            .map(|process| process.tenant)
-            .collect();
+        let interactive = active_that(ProcessAccount::interactive);
+        let resting = active_that(ProcessAccount::rests);
         // Looked at once: each of these looks at everybody.
         let (high_at_work, high_there) = (self.is_high_at_work(now), self.is_high_there());
         for process in &view.processes {
@@ -50,18 +48,20 @@ impl Arbiter {
             } else {
                 Gating::Segments
             };
-            let beside_interactive = interactive.iter().any(|it| *it != process.tenant);
+            let beside = |tenants: &[usize]| tenants.iter().any(|it| *it != process.tenant);
             let account = self.processes.get(&process.slot);
             let mut length = self.part_ns(round_ns, process.tenant);
             if gating == Gating::WithinReach {
                 length = length.min(guard::SEGMENT_NS);
             } else if makes_way && high_at_work
-                || beside_interactive && !account.is_some_and(ProcessAccount::interactive)
+                || beside(&interactive) && !account.is_some_and(ProcessAccount::interactive)
             {
                 length = length.min(self.tuning.beside_interactive_ns);
             } else if account.is_some_and(|it| it.spans) {
                 length = length.min(gang::SEGMENT_NS);
-            } else if makes_way && high_there {
+            } else if makes_way && high_there
+                || beside(&resting) && !account.is_some_and(ProcessAccount::rests)
+            {
                 length = length.min(self.tuning.segment_ns_makes_way);
             } else if account
                 .is_some_and(|it| it.never_waits() || it.threads_wait && is_unmeasured(process))
