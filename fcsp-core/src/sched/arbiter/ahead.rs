@@ -23,16 +23,12 @@ impl Arbiter {
 
     /// While nobody else waits, keeps the device fed.
     pub(super) fn extend(&mut self, view: &View, process: &ProcessView, plan: &mut Plan) {
-        let others_wait = view
-            .processes
-            .iter()
-            .any(|p| p.slot != process.slot && p.waits());
         let Some(turn) = &self.turn else { return };
         let limited = self
             .tenants
             .get(&turn.tenant)
             .is_some_and(|a| !a.eligible());
-        if others_wait || limited {
+        if others_wait(view, process) || limited {
             return;
         }
         let most = plan.retired(process).wrapping_add(self.tuning.ahead);
@@ -53,8 +49,9 @@ impl Arbiter {
     }
 
     /// A program that waits for each result gets its next segments granted before it opens them, for
-    /// as long as its turn lasts: then nobody's reaction time lies between its batches.
-    pub(super) fn run_ahead(&self, now: u64, process: &ProcessView, plan: &mut Plan) {
+    /// as long as its turn lasts: then nobody's reaction time lies between its batches. If somebody else waits, those that it
+    /// has not opened by then are taken back, whether or not it was ever seen without any.
+    pub(super) fn run_ahead(&self, now: u64, view: &View, process: &ProcessView, plan: &mut Plan) {
         let Some(turn) = &self.turn else { return };
         let Some(account) = self.processes.get(&process.slot) else {
             return;
@@ -65,10 +62,14 @@ impl Arbiter {
             .get(&turn.tenant)
             .is_some_and(TenantAccount::eligible);
         let repeats = account.waits() && account.quick(self.tuning.think_ns_max) && !account.spans;
-        if !repeats || !eligible || time_left < account.device_ns_mean + account.think_ns {
+        if !repeats {
             return;
         }
-        grant_ahead(process, plan);
+        if eligible && time_left >= account.device_ns_mean + account.think_ns {
+            grant_ahead(process, plan);
+        } else if others_wait(view, process) {
+            take_back(process, process.opened, plan);
+        }
     }
 
     /// Takes back what was granted ahead of a turn that is over.
@@ -114,6 +115,12 @@ impl Arbiter {
         }
         (others_wait || awaits_peers) && now < turn.hold_until_ns
     }
+}
+
+/// Whether somebody else waits for the device.
+fn others_wait(view: &View, process: &ProcessView) -> bool {
+    let mut others = view.processes.iter().filter(|it| it.slot != process.slot);
+    others.any(ProcessView::waits)
 }
 
 /// Grants a process everything it may open now, so that nothing of it waits.

@@ -23,8 +23,8 @@ const BATCH_NS_MIN: u64 = us(500);
 /// waits may cost.
 const HANDOVERS_IN_ROUND: u64 = 10;
 
-/// A change by less than this part is none: what hand-overs cost is measured again and again.
-const CHANGES_PART: u64 = 8;
+/// A change by less than this part is none: what hand-overs cost is measured again and again, and the shortest rounds go by that.
+const CHANGES_PART: u64 = 4;
 
 /// What was measured since the last change.
 #[derive(Debug, Default)]
@@ -76,7 +76,7 @@ impl Arbiter {
                 _ => round_ns,
             };
             let asked_ns = asked_ns.max(least_ns).min(self.tuning.cycle_ns);
-            let is_another = asked_ns.abs_diff(round_ns) > round_ns / CHANGES_PART;
+            let is_another = asked_ns.abs_diff(round_ns) >= round_ns / CHANGES_PART;
             self.contention = Contention {
                 round_ns: if is_another { asked_ns } else { round_ns },
                 since_ns: now,

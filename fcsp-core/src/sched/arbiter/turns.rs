@@ -45,11 +45,11 @@ impl Arbiter {
                     self.grant_the_rest(now, process, plan);
                 }
                 self.extend(view, process, plan);
-                return self.run_ahead(now, process, plan);
+                return self.run_ahead(now, view, process, plan);
             }
             if !has_more && self.hold(now, view, process, next.wrapping_sub(1)) {
                 self.grant_hidden(now, process, plan);
-                return self.run_ahead(now, process, plan);
+                return self.run_ahead(now, view, process, plan);
             }
         }
         self.next_turn(now, view, plan);

@@ -108,6 +108,8 @@ pub struct Node {
     now_ns: u64,
     /// From a doorbell or timer to the arbiter's next step.
     pub wake_latency_ns: u64,
+    /// The same of one wake-up in six, as on a host that others use, if it is longer.
+    pub wake_latency_ns_at_times: u64,
     step_at_ns: u64,
     /// Until then it does not sleep.
     spins: bool,
@@ -224,6 +226,7 @@ impl Node {
             view: View::default(),
             now_ns: us(1_000),
             wake_latency_ns: WAKE_LATENCY_NS,
+            wake_latency_ns_at_times: 0,
             step_at_ns: 0,
             spins: false,
             rung: RINGS.with(Cell::get),
@@ -407,7 +410,7 @@ impl Node {
             let rings = RINGS.with(Cell::get);
             if rings != self.rung {
                 self.rung = rings;
-                let latency_ns = if self.spins { 0 } else { self.wake_latency_ns };
+                let latency_ns = self.latency_ns(self.wake_latency_ns);
                 self.step_at_ns = self.step_at_ns.min(self.now_ns + latency_ns);
             }
             if self.now_ns >= self.step_at_ns {
@@ -419,6 +422,15 @@ impl Node {
             .zip(before)
             .map(|(after, before)| after - before)
             .collect()
+    }
+
+    /// What it takes to wake up, if that usually takes `usual_ns`.
+    fn latency_ns(&self, usual_ns: u64) -> u64 {
+        match random(self.steps, 6) {
+            _ if self.spins => 0,
+            0 => usual_ns.max(self.wake_latency_ns_at_times),
+            _ => usual_ns,
+        }
     }
 
     fn step(&mut self) {
@@ -433,11 +445,7 @@ impl Node {
         view::publish(self.region, &self.view, &self.arbiter, self.now_ns);
         let wake_ns = view::wake_ns(plan.wake_ns, &self.view, self.now_ns);
         self.spins = wake_ns.is_some_and(|wake| wake <= self.now_ns + SPIN_NS_MAX);
-        let latency_ns = if self.spins {
-            0
-        } else {
-            self.wake_latency_ns / 2
-        };
+        let latency_ns = self.latency_ns(self.wake_latency_ns / 2);
         self.step_at_ns = wake_ns.map_or(u64::MAX, |wake| wake + latency_ns);
         self.steps += 1;
     }

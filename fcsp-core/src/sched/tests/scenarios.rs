@@ -542,6 +542,34 @@ fn who_is_asked_now_and_then_answers_soon() {
     }
 }
 
+/// Each has its next kernels granted ahead while its turn lasts. An arbiter that wakes up late hardly ever sees it without
+/// work, and ends its turn all the same.
+#[test]
+fn two_that_come_back_at_once_share_evenly_on_a_host_that_is_late() {
+    let one_by_one = Kind::Steps {
+        kernels: 1,
+        kernel_ns: us(500),
+        cpu_ns: us(5),
+        pause_ns: us(20),
+    };
+    for late_us in [20, 100, 200, 300] {
+        let mut node = Node::new(&[
+            (balanced(50), one_by_one.clone()),
+            (balanced(50), one_by_one.clone()),
+        ]);
+        for (at, program) in node.programs.iter_mut().enumerate() {
+            program.uneven = Some(1_000 * at as u64 + 1);
+        }
+        node.wake_latency_ns = us(late_us);
+        node.wake_latency_ns_at_times = us(350);
+        node.run(ms(500));
+        let done = node.run(ms(2_000));
+        let share = done[0] as f64 / (done[0] + done[1]) as f64;
+        println!("simulated: late by {late_us} us, one by one: {share:.3} of {done:?} ns");
+        assert!((share - 0.5).abs() <= 0.01, "{share:.3}");
+    }
+}
+
 /// A program whose processor takes longer from one kernel to the next than others take to fill a segment is not quiet.
 #[test]
 fn a_step_with_long_gaps_is_not_cut_into_many() {
