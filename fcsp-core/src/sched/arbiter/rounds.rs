@@ -128,7 +128,7 @@ impl Arbiter {
         let round_ns = self.round_ns();
         let turn_ns = self.length_ns(round_ns, tenant);
         if !self.keeps_time() {
-            return turn_ns;
+            return self.made_up_ns(turn_ns, tenant);
         }
         let lag_ns = if self.is_crowd {
             self.lag_in_crowd_ns(round_ns, tenant)
@@ -139,6 +139,20 @@ impl Arbiter {
         };
         let budget_ns = turn_ns as i64 + lag_ns;
         budget_ns.clamp(self.tuning.turn_ns_min as i64, turn_ns as i64 * 3 / 2) as u64
+    }
+
+    /// A turn where turns have no places: down to half as long for who never waits and is further ahead than a turn makes it.
+    /// Programs that wait may lose theirs before they have had their time, each time that somebody sees late that they go on.
+    fn made_up_ns(&self, turn_ns: u64, tenant: usize) -> u64 {
+        let mut its = self.processes.values().filter(|it| it.tenant == tenant);
+        if its.any(|it| !it.never_waits()) {
+            return turn_ns;
+        }
+        let account = &self.tenants[&tenant];
+        let ahead_ns = i128::from(account.vtime_ns) - self.mean_vtime_ns(u64::MAX);
+        let ahead_ns = ahead_ns * i128::from(account.share.share_ppm) / i128::from(WHOLE_PPM);
+        let too_far_ns = (ahead_ns - i128::from(turn_ns)).clamp(0, i128::from(turn_ns / 2));
+        (turn_ns - too_far_ns as u64).max(self.tuning.turn_ns_min)
     }
 
     /// By how much the period runs late, for the tenant that ends it: who has the most feels that least. A quarter of its turn at

@@ -570,6 +570,31 @@ fn two_that_come_back_at_once_share_evenly_on_a_host_that_is_late() {
     }
 }
 
+/// It is seen late that one goes on, and its turn ends early again and again. What it misses like that is not the other's.
+#[test]
+fn who_loses_turns_on_a_host_that_is_late_loses_no_share() {
+    let one_by_one = Kind::Steps {
+        kernels: 1,
+        kernel_ns: us(500),
+        cpu_ns: us(5),
+        pause_ns: us(20),
+    };
+    let saturate = Kind::Saturate(vec![us(250)]);
+    let mut node = Node::new(&[(balanced(50), saturate), (balanced(50), one_by_one)]);
+    for (at, program) in node.programs.iter_mut().enumerate() {
+        program.uneven = Some(1_000 * at as u64 + 1);
+    }
+    node.wake_latency_ns = us(60);
+    node.wake_latency_ns_at_times = us(500);
+    node.run(ms(1_000));
+    let charged = [0, 1].map(|at| node.charged_ns(at));
+    node.run(ms(3_000));
+    let [other, mine] = [0, 1].map(|at| node.charged_ns(at) - charged[at]);
+    let share = mine as f64 / (mine + other) as f64;
+    println!("simulated: one by one beside saturating: {share:.3}");
+    assert!((share - 0.5).abs() <= 0.02, "{share:.3}");
+}
+
 /// A program whose processor takes longer from one kernel to the next than others take to fill a segment is not quiet.
 #[test]
 fn a_step_with_long_gaps_is_not_cut_into_many() {
