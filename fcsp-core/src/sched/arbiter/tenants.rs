@@ -99,8 +99,24 @@ impl Arbiter {
                 account.note_backlog(now, backlogged);
             }
         }
+        self.owe_nothing_to_who_was_held_back();
         if let Some(least) = self.at_work().map(|it| it.vtime_ns).min() {
             self.vtime_ns = self.vtime_ns.max(least);
+        }
+    }
+
+    /// Who has work and is kept from it by its own ceiling gains no credit by that beyond a turn either: once that is lifted,
+    /// the others would have nothing for as long as it had less than they.
+    fn owe_nothing_to_who_was_held_back(&mut self) {
+        let eligible = self.at_work().filter(|it| it.eligible());
+        let Some(least_ns) = eligible.map(|it| it.vtime_ns).min() else {
+            return;
+        };
+        let least_ns = least_ns.saturating_sub(self.tuning.turn_ns_max);
+        for account in self.tenants.values_mut() {
+            if account.had_work && !account.eligible() {
+                account.vtime_ns = account.vtime_ns.max(least_ns);
+            }
         }
     }
 

@@ -193,6 +193,22 @@ fn what_the_others_could_not_have_is_not_paid_back() {
     assert!(then.iter().all(|ns| *ns >= ms(10)), "{then:?}");
 }
 
+/// Whoever had no more than its ceiling is owed nothing for that when the ceiling is lifted.
+#[test]
+fn what_a_ceiling_kept_from_a_tenant_is_not_made_up() {
+    let limits = [
+        Limits::of(Mode::Strict, 20),
+        balanced(40),
+        balanced(40).with(Priority::Low),
+    ];
+    let mut node = Node::new(&limits.map(|limits| (limits, saturate())));
+    node.run(ms(5_000));
+    node.set_mode(0, Mode::Balanced);
+    let then = windows(&mut node, 1, 10);
+    println!("simulated: a ceiling is lifted, then another has {then:?} ns in windows of 100 ms");
+    assert!(then.iter().all(|ns| *ns >= ms(30)), "{then:?}");
+}
+
 /// A tenant that takes no turns is owed none for that, and neither is one that comes meanwhile: the others go on.
 #[test]
 fn who_took_no_turns_is_owed_none() {
