@@ -339,13 +339,17 @@ impl ProcessAccount {
     /// the two: it feels every delay. One that keeps the device busy most of the time has to wait for its
     /// share anyway, and one of a job that spans devices for the others of its job.
     pub fn interactive(&self) -> bool {
-        !self.spans && self.sync_milli >= 250 && 2 * self.fill_ns >= 3 * self.device_ns_mean
+        self.feels_waits_of(self.fill_ns)
     }
 
     /// True for a program that waits for what it submits, and for which that is no more than a part of what it does: it feels
     /// every delay as well.
     pub fn rests(&self) -> bool {
-        let own_ns = self.fill_ns + self.think_ns;
+        self.feels_waits_of(self.fill_ns + self.think_ns)
+    }
+
+    /// Whether it waits for its results, and what it does itself meanwhile takes clearly longer than they do.
+    fn feels_waits_of(&self, own_ns: u64) -> bool {
         !self.spans && self.sync_milli >= 250 && 2 * own_ns >= 3 * self.device_ns_mean
     }
 

@@ -24,7 +24,7 @@ use crate::sync::{AtomicBool, AtomicU32, Ordering, spin_hint};
 
 /// A sleep this short takes more of a processor than waiting does: 12 to 23 µs on the machine with the H200
 /// (a virtual one, Linux 6.18, Nov 2026), wake-up included.
-pub const SPIN_NS_MAX: u64 = us(20);
+pub(super) const SPIN_NS_MAX: u64 = us(20);
 /// How often a standby looks at the arbiter while its own process waits.
 pub const STANDBY: Duration = Duration::from_millis(8);
 /// A heartbeat older than this is suspicious: the arbiter never sleeps longer while work is pending.

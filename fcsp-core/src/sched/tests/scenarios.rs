@@ -515,6 +515,14 @@ fn of_alone(cast: &[Kind; 2]) -> [f64; 2] {
     [0, 1].map(|at| done[at] as f64 / alone[at] as f64)
 }
 
+/// Comes back at once for the next kernel.
+const ONE_BY_ONE: Kind = Kind::Steps {
+    kernels: 1,
+    kernel_ns: us(500),
+    cpu_ns: us(5),
+    pause_ns: us(20),
+};
+
 /// A program that is asked now and then takes a tenth of the device. Whoever fills the rest, it waits for a segment of
 /// that, and not for a turn.
 #[test]
@@ -525,14 +533,8 @@ fn who_is_asked_now_and_then_answers_soon() {
         cpu_ns: us(5),
         pause_ns: us(4_000),
     };
-    let one_by_one = Kind::Steps {
-        kernels: 1,
-        kernel_ns: us(500),
-        cpu_ns: us(5),
-        pause_ns: us(20),
-    };
     let saturate = Kind::Saturate(vec![us(250)]);
-    for (other, least) in [(DECODER, 0.95), (saturate, 0.82), (one_by_one, 0.75)] {
+    for (other, least) in [(DECODER, 0.95), (saturate, 0.82), (ONE_BY_ONE, 0.75)] {
         let [asked, has] = of_alone(&[ASKED, other.clone()]);
         println!("simulated: asked now and then {asked:.3} of alone, {other:?} {has:.3}");
         assert!(
@@ -546,17 +548,8 @@ fn who_is_asked_now_and_then_answers_soon() {
 /// work, and ends its turn all the same.
 #[test]
 fn two_that_come_back_at_once_share_evenly_on_a_host_that_is_late() {
-    let one_by_one = Kind::Steps {
-        kernels: 1,
-        kernel_ns: us(500),
-        cpu_ns: us(5),
-        pause_ns: us(20),
-    };
     for late_us in [20, 100, 200, 300] {
-        let mut node = Node::new(&[
-            (balanced(50), one_by_one.clone()),
-            (balanced(50), one_by_one.clone()),
-        ]);
+        let mut node = Node::new(&[(balanced(50), ONE_BY_ONE), (balanced(50), ONE_BY_ONE)]);
         for (at, program) in node.programs.iter_mut().enumerate() {
             program.uneven = Some(1_000 * at as u64 + 1);
         }
@@ -573,14 +566,8 @@ fn two_that_come_back_at_once_share_evenly_on_a_host_that_is_late() {
 /// It is seen late that one goes on, and its turn ends early again and again. What it misses like that is not the other's.
 #[test]
 fn who_loses_turns_on_a_host_that_is_late_loses_no_share() {
-    let one_by_one = Kind::Steps {
-        kernels: 1,
-        kernel_ns: us(500),
-        cpu_ns: us(5),
-        pause_ns: us(20),
-    };
     let saturate = Kind::Saturate(vec![us(250)]);
-    let mut node = Node::new(&[(balanced(50), saturate), (balanced(50), one_by_one)]);
+    let mut node = Node::new(&[(balanced(50), saturate), (balanced(50), ONE_BY_ONE)]);
     for (at, program) in node.programs.iter_mut().enumerate() {
         program.uneven = Some(1_000 * at as u64 + 1);
     }

@@ -254,3 +254,9 @@ pub const COPY_HOST: Program = Program {
     name: "copies of 256 MiB from and to pinned memory",
     args: &["copy", "--way", "host"],
 };
+
+/// Makes a context and ends.
+pub const VISIT: Program = Program {
+    name: "visit",
+    args: &["idle", "--sample-ms", "0"],
+};

@@ -13,15 +13,10 @@ use std::time::{Duration, Instant};
 
 use crate::bench::Bench;
 use crate::child::Child;
-use crate::programs::Program;
+use crate::programs::VISIT;
 use crate::result::{Bar, Row, SuiteResult};
 use crate::tenant::{Limits, Sharing, Tenant};
 
-/// Makes a context and ends.
-const VISIT: Program = Program {
-    name: "visit",
-    args: &["idle", "--sample-ms", "0"],
-};
 const PAIRS: usize = 20;
 const TOLD_STEPS: usize = 5;
 const ADDED_US_MAX: f64 = 100.0;

@@ -1,7 +1,7 @@
 //! What it takes to start many programs at once: does a driver open a device for several side by side, or one after
 //! another, and does FCSP add to it?
 //!
-//! `fcsp bench` starts dozens of processes and takes its number of simultaneous starts from this.
+//! `fcsp bench` starts dozens of processes; how many of them open the device at once is to be chosen by this.
 
 use anyhow::Result;
 use fcsp_hw_tests::stats::median;
@@ -11,15 +11,10 @@ use std::time::{Duration, Instant};
 
 use crate::bench::Bench;
 use crate::child::Child;
-use crate::programs::Program;
+use crate::programs::VISIT;
 use crate::result::{Bar, Row, SuiteResult};
 use crate::tenant::{Limits, Sharing, Tenant};
 
-/// Makes a context and ends.
-const VISIT: Program = Program {
-    name: "visit",
-    args: &["idle", "--sample-ms", "0"],
-};
 /// How many start at once.
 const CROWDS: [usize; 6] = [1, 2, 4, 8, 16, 32];
 const ENDS_WITHIN: Duration = Duration::from_secs(120);
