@@ -400,6 +400,7 @@ fn run(
     patience: Duration,
     stop: &AtomicBool,
 ) -> Result<Shared, Failure> {
+    let asked_ns = now_ns();
     // What they need is there before the first begins: memory that is pinned or filled takes longer than messages.
     for (member, load) in members.iter_mut().zip(loads) {
         member.send(&Task::Prepare { load: load.clone() })?;
@@ -407,7 +408,8 @@ fn run(
     for (member, _) in members.iter_mut().zip(loads) {
         member.receive(patience, stop)?;
     }
-    let begin_ns = now_ns() + HEAD_START_NS;
+    let prepared_ns = now_ns();
+    let begin_ns = prepared_ns + HEAD_START_NS;
     let counts_from_ns = begin_ns + (span.lead_seconds * 1e9) as u64;
     let to_ns = counts_from_ns + (span.seconds * 1e9) as u64;
     let from_ns = to_ns - measured_ns(span.seconds);
@@ -423,6 +425,13 @@ fn run(
     for (member, _) in members.iter_mut().zip(loads) {
         answers.push(member.receive(within, stop)?);
     }
+    tracing::debug!(
+        "{} at work: {} ms to prepare, {} ms of {} ms",
+        answers.len(),
+        (prepared_ns - asked_ns) / NS_PER_MS,
+        (now_ns() - prepared_ns) / NS_PER_MS,
+        (to_ns - prepared_ns) / NS_PER_MS,
+    );
     let curves = answers
         .iter_mut()
         .map(|answer| Cumulative::new(std::mem::take(&mut answer.points)))

@@ -10,6 +10,7 @@ use crate::protocol::Task;
 use crate::system::Tenant;
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// Most processes in groups: as many as the largest metric wants of five systems, within what a simulated device can have.
 const MEMBERS_MAX: u64 = 48;
@@ -163,8 +164,13 @@ impl Lab {
 
     /// Starts all of these. What does not come up is among the failed.
     fn start_together(&mut self, wanted: Vec<Wanted>) {
+        if wanted.is_empty() {
+            return;
+        }
         let more = wanted.iter().filter_map(|it| it.1.as_ref()).map(Vec::len);
         self.make_room(more.sum());
+        let began = Instant::now();
+        let mut processes = 0;
         let mut all: Vec<Option<Starting>> = Vec::new();
         // Whose members open the device, in the order in which they began.
         let mut opening = VecDeque::new();
@@ -172,6 +178,7 @@ impl Lab {
             let mut starting = Some(Starting::of(self, wanted));
             self.step(&mut starting, Self::prepare);
             let count = starting.as_ref().map_or(0, |it| it.tenants.len());
+            processes += count;
             all.push(starting);
             for _ in 0..count {
                 if opening.len() == OPENING_MAX
@@ -189,6 +196,7 @@ impl Lab {
         for starting in &mut all {
             self.step(starting, Self::finish);
         }
+        tracing::debug!("{processes} processes started in {:.2?}", began.elapsed());
     }
 
     /// Goes a step on with starting, unless an earlier one failed.
@@ -295,6 +303,12 @@ impl Lab {
         // Drivers take their time to end a process: all of them are told before the first is waited for.
         for member in ended.iter_mut().flat_map(|group| &mut group.members) {
             member.doom();
+        }
+        if !ended.is_empty() {
+            let began = Instant::now();
+            let groups = ended.len();
+            drop(ended);
+            tracing::debug!("{groups} groups ended in {:.2?}", began.elapsed());
         }
     }
 }
