@@ -147,6 +147,8 @@ mod tests {
             id: "OH-004",
             seconds: [0.1, 0.1],
             starts: 0,
+            lives: 0,
+            who: |_| Ok(()),
             needs: Needs::Nothing,
             value,
             block: |_| Ok(Block::of(0.0)),

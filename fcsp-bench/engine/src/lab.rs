@@ -269,8 +269,16 @@ impl Lab {
         system: usize,
         tenants: &[Tenant],
     ) -> Result<&mut Group, Failure> {
-        let key = (system, tenants.to_vec());
         self.starts.note(tenants);
+        self.group_at((system, tenants.to_vec()))
+    }
+
+    /// A group of native's which no other system needs because of it.
+    pub(crate) fn group_of_native(&mut self, tenants: &[Tenant]) -> Result<&mut Group, Failure> {
+        self.group_at((0, tenants.to_vec()))
+    }
+
+    fn group_at(&mut self, key: (usize, Vec<Tenant>)) -> Result<&mut Group, Failure> {
         if !self.groups.contains_key(&key) {
             self.start_group(&key)?;
         }

@@ -1,12 +1,13 @@
 //! A run: checks first, then metric by metric, in which the systems take turns block by block.
 
 use crate::assemble::{Taken, assemble};
-use crate::budget::{Budget, least_blocks, planned_blocks};
+use crate::budget::{Budget, Device, Planned, least_blocks, planned_blocks};
 use crate::driver::Vendor;
 use crate::failure::Failure;
 use crate::gate;
 use crate::host;
 use crate::lab::Lab;
+use crate::metrics::order::{self, Set};
 use crate::metrics::{self, Measure};
 use crate::process;
 use crate::system::{Site, System};
@@ -108,18 +109,12 @@ pub fn run(
     let started = SystemTime::now();
     let mut systems = vec![System::native()];
     systems.extend(asked.systems.iter().cloned());
-    let count = systems.len();
     process::adopt_strays();
     let lab = Lab::open(asked.site.clone(), systems, asked.patience, stop)
         .map_err(|failure| failure.to_string())?;
-    let budget = Budget::new(
-        began,
-        &asked.chosen,
-        count,
-        lab.device.count,
-        lab.start_seconds(),
-        asked.quick,
-    );
+    let ordered = order::ordered(&asked.chosen);
+    let found: Vec<Found> = lab.systems.iter().map(|_| Found::default()).collect();
+    let budget = budget(began, &ordered, &lab, &found, asked.quick);
     tell(Event::Begins {
         device: &lab.device.name,
         seconds: budget.expected_seconds(),
@@ -130,9 +125,10 @@ pub fn run(
         });
     }
     let mut run = Run {
-        found: lab.systems.iter().map(|_| Found::default()).collect(),
+        found,
         lab,
         asked,
+        ordered,
         budget,
         cut: Vec::new(),
         alone: HashMap::new(),
@@ -140,6 +136,8 @@ pub fn run(
         ended: None,
     };
     run.check(tell);
+    // What does not hold takes no time.
+    run.budget = self::budget(began, &run.ordered, &run.lab, &run.found, run.asked.quick);
     run.measure(tell);
     let Run {
         lab,
@@ -195,6 +193,36 @@ pub fn run(
     })
 }
 
+/// The time of a run with what is known of its systems so far.
+fn budget(
+    began: Instant,
+    ordered: &[&'static Definition],
+    lab: &Lab,
+    found: &[Found],
+    quick: bool,
+) -> Budget {
+    let planned: Vec<Planned> = ordered
+        .iter()
+        .map(|definition| {
+            let systems = lab.systems.iter().zip(found);
+            let takes_part = |(system, found): &(&System, &Found)| {
+                let measure = metrics::find(definition.id);
+                measure.is_some_and(|measure| (measure.who)(system).is_ok())
+                    && found.not_valid(definition.id).is_none()
+            };
+            Planned {
+                definition,
+                systems: systems.filter(takes_part).count(),
+            }
+        })
+        .collect();
+    let device = Device {
+        count: lab.device.count,
+        start_seconds: lab.start_seconds(),
+    };
+    Budget::new(began, &planned, lab.systems.len(), device, quick)
+}
+
 /// Why a run ended before everything was measured.
 enum Ended {
     Interrupted,
@@ -213,6 +241,8 @@ struct Found {
 struct Run {
     lab: Lab,
     asked: Asked,
+    /// The metrics, as they run.
+    ordered: Vec<&'static Definition>,
     found: Vec<Found>,
     budget: Budget,
     /// What had fewer blocks than planned.
@@ -251,11 +281,17 @@ impl Run {
     }
 
     fn measure(&mut self, tell: &mut dyn FnMut(Event<'_>)) {
-        let chosen = self.asked.chosen.clone();
-        for (place, definition) in chosen.iter().enumerate() {
+        let ordered = self.ordered.clone();
+        for (place, definition) in ordered.iter().enumerate() {
             if self.ended.is_some() {
                 return;
             }
+            let later: Vec<Set> = ordered[place..]
+                .iter()
+                .flat_map(|it| order::needs(it.id))
+                .copied()
+                .collect();
+            self.lab.keep_only(&later);
             let Some(measure) = metrics::find(definition.id) else {
                 continue;
             };
@@ -290,12 +326,20 @@ impl Run {
         self.lab.begin_metric();
         let mut taken: Vec<Taken> = (0..count).map(|_| Taken::default()).collect();
         for (system, taken) in taken.iter_mut().enumerate() {
-            taken.failure = self.not_valid(system, definition.id);
+            taken.failure = match (measure.who)(&self.lab.systems[system]) {
+                Ok(()) => self.found[system].not_valid(definition.id),
+                Err(reason) => Some(State::NotRun {
+                    reason: reason.to_owned(),
+                }),
+            };
         }
         'blocks: for block in 0..blocks {
             let all_failed = taken.iter().all(|taken| taken.failure.is_some());
             if all_failed || !self.budget.has_time(&mut share, block) {
                 break;
+            }
+            if !quick && block > 0 && measure.lives > 0 && block % measure.lives == 0 {
+                self.lab.renew();
             }
             for turn in 0..count {
                 // Each block begins with another system, so that none is always first.
@@ -381,17 +425,6 @@ impl Run {
         taken
     }
 
-    /// The check that a metric stands on and that did not hold.
-    fn not_valid(&self, system: usize, id: &str) -> Option<State> {
-        let checks = &self.found[system].validity.as_ref()?.checks;
-        let check = checks
-            .iter()
-            .find(|check| !check.holds && check.needed_by.iter().any(|needed| needed == id))?;
-        Some(State::NotValid {
-            reason: format!("it does not hold that {}: {}", check.claim, check.seen),
-        })
-    }
-
     /// Whether the device itself is the reason that something failed.
     fn is_gone(&mut self, tell: &mut dyn FnMut(Event<'_>)) -> bool {
         match self.lab.device_is_there() {
@@ -425,6 +458,17 @@ fn unfinished(ended: Option<&Ended>) -> State {
 }
 
 impl Found {
+    /// The check that a metric stands on and that did not hold.
+    fn not_valid(&self, id: &str) -> Option<State> {
+        let checks = &self.validity.as_ref()?.checks;
+        let check = checks
+            .iter()
+            .find(|check| !check.holds && check.needed_by.iter().any(|needed| needed == id))?;
+        Some(State::NotValid {
+            reason: format!("it does not hold that {}: {}", check.claim, check.seen),
+        })
+    }
+
     fn into_system(
         mut self,
         system: &System,
@@ -432,9 +476,13 @@ impl Found {
         ended: Option<&Ended>,
         started: SystemTime,
     ) -> model::System {
-        for definition in &asked.chosen[self.metrics.len().min(asked.chosen.len())..] {
-            self.metrics
-                .push(Metric::without_value(definition, unfinished(ended)));
+        let mut found = std::mem::take(&mut self.metrics);
+        for definition in &asked.chosen {
+            let metric = match found.iter().position(|it| it.id == definition.id) {
+                Some(at) => found.swap_remove(at),
+                None => Metric::without_value(definition, unfinished(ended)),
+            };
+            self.metrics.push(metric);
         }
         model::System {
             system_name: system.name().to_owned(),

@@ -62,9 +62,6 @@ pub(crate) enum End {
     Killed,
 }
 
-/// Blocks that a process whose single calls are timed lives for.
-const RENEW_EVERY: u32 = 4;
-
 /// How long a library may take to find all devices and the ways between them.
 const LIBRARY_SECONDS: f64 = 60.0;
 
@@ -113,21 +110,6 @@ impl Turn<'_> {
         match self.lab.device.simulated {
             true => 4 << 20,
             false => 64 << 20,
-        }
-    }
-
-    /// An error for native, which has no limits.
-    pub(crate) fn needs_limits(&self) -> Result<(), Failure> {
-        match self.system().is_native() {
-            true => Err(Failure::not_run("the device alone has no limits")),
-            false => Ok(()),
-        }
-    }
-
-    /// Gives nanoseconds that are looked for another process now and then, since where one lies in memory counts too.
-    pub(crate) fn renew(&mut self) {
-        if !self.quick && self.block > 0 && self.block.is_multiple_of(RENEW_EVERY) {
-            self.lab.renew_solos(self.block);
         }
     }
 
@@ -194,7 +176,7 @@ impl Turn<'_> {
         let tenants = self.lab.tenants(&[100]);
         let result = self
             .lab
-            .group(0, &tenants)
+            .group_of_native(&tenants)
             .and_then(|group| group.run(std::slice::from_ref(load), seconds));
         if result.is_err() {
             // It is native's, which is not whose turn it is.

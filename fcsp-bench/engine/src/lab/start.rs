@@ -5,6 +5,7 @@
 
 use super::{CONTEXT_BYTES, Group, Lab};
 use crate::failure::Failure;
+use crate::metrics::order::Set;
 use crate::process::Process;
 use crate::protocol::Task;
 use crate::system::Tenant;
@@ -33,8 +34,6 @@ pub(super) struct Starts {
     groups: Vec<Vec<Tenant>>,
     /// What did not come up, for whoever asks for it.
     failed: HashMap<Wanted, Failure>,
-    /// For which block processes alone were started afresh last.
-    renewed: Option<u32>,
 }
 
 impl Starts {
@@ -115,23 +114,44 @@ impl Lab {
         self.start_alike(systems);
     }
 
-    /// Starts afresh whatever is alone on a system; once for a block, whoever asks first.
-    pub(crate) fn renew_solos(&mut self, block: u32) {
-        if self.starts.renewed == Some(block) {
-            return;
+    /// Ends what this metric keeps, so that its next block begins with new processes.
+    pub(crate) fn renew(&mut self) {
+        let solo = self.starts.solo;
+        let groups = self.starts.groups.clone();
+        self.end(solo, |_, _, tenants| groups.iter().any(|it| it == tenants));
+    }
+
+    /// Ends what no later metric needs.
+    pub(crate) fn keep_only(&mut self, later: &[Set]) {
+        let solo = !later.contains(&Set::Solo);
+        self.end(solo, |lab, system, tenants| {
+            !later.iter().any(|set| set.has(lab, system, tenants))
+        });
+    }
+
+    /// Ends what is alone on systems, and groups.
+    fn end(&mut self, solo: bool, is_over: impl Fn(&Self, usize, &[Tenant]) -> bool) {
+        let keys = self.groups.keys();
+        let over: Vec<_> = keys
+            .filter(|(system, tenants)| is_over(self, *system, tenants))
+            .cloned()
+            .collect();
+        let mut groups: Vec<Group> = over
+            .iter()
+            .filter_map(|key| self.groups.remove(key))
+            .collect();
+        let mut solos: Vec<Process> = match solo {
+            true => self.solos.iter_mut().filter_map(Option::take).collect(),
+            false => Vec::new(),
+        };
+        // Drivers take their time to end a process: all of them are told before the first is waited for.
+        let members = groups.iter_mut().flat_map(|group| &mut group.members);
+        let ended = members.chain(&mut solos).map(Process::doom).count();
+        if ended > 0 {
+            let began = Instant::now();
+            drop((groups, solos));
+            tracing::debug!("{ended} processes ended in {:.2?}", began.elapsed());
         }
-        self.starts.renewed = Some(block);
-        let mut wanted = Vec::new();
-        for (system, solo) in self.solos.iter_mut().enumerate() {
-            if let Some(process) = solo {
-                process.doom();
-                wanted.push((system, None));
-            }
-        }
-        for (system, _) in &wanted {
-            self.solos[*system] = None;
-        }
-        self.start_together(wanted);
     }
 
     /// Starts the process that is alone on a system.
@@ -282,33 +302,22 @@ impl Lab {
     /// processes more.
     fn make_room(&mut self, more: usize) {
         let most = self.members_max();
-        let mut ended = Vec::new();
-        while self
-            .groups
-            .values()
-            .map(|it| it.members.len())
-            .sum::<usize>()
-            + more
-            > most
-        {
+        let mut over = Vec::new();
+        let mut count: usize = self.groups.values().map(|it| it.members.len()).sum();
+        while count + more > most {
             let oldest = self
                 .groups
                 .iter()
+                .filter(|(key, _)| !over.contains(*key))
                 .min_by_key(|(key, group)| (self.starts.groups.contains(&key.1), group.used));
-            let Some(key) = oldest.map(|(key, _)| key.clone()) else {
+            let Some((key, group)) = oldest else {
                 break;
             };
-            ended.extend(self.groups.remove(&key));
+            count -= group.members.len();
+            over.push(key.clone());
         }
-        // Drivers take their time to end a process: all of them are told before the first is waited for.
-        for member in ended.iter_mut().flat_map(|group| &mut group.members) {
-            member.doom();
-        }
-        if !ended.is_empty() {
-            let began = Instant::now();
-            let groups = ended.len();
-            drop(ended);
-            tracing::debug!("{groups} groups ended in {:.2?}", began.elapsed());
-        }
+        self.end(false, |_, system, tenants| {
+            over.iter().any(|key| key.0 == system && key.1 == tenants)
+        });
     }
 }

@@ -23,6 +23,8 @@ const fn measure(
         id,
         seconds,
         starts: 0,
+        lives: 0,
+        who: super::everyone,
         needs: Needs::Compute,
         value: Value::Own,
         block,

@@ -25,6 +25,8 @@ const fn measure(
         id,
         seconds,
         starts: 0,
+        lives: 0,
+        who: super::everyone,
         needs: Needs::Compute,
         value: Value::Own,
         block,

@@ -34,6 +34,8 @@ const fn measure(
         id,
         seconds,
         starts: 0,
+        lives: 0,
+        who: super::everyone,
         needs,
         value,
         block,

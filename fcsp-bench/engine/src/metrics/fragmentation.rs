@@ -18,6 +18,8 @@ const fn measure(id: &'static str, block: fn(&mut Turn<'_>) -> Result<Block, Fai
         id,
         seconds: [0.2, 0.04],
         starts: 0,
+        lives: 0,
+        who: super::everyone,
         needs: Needs::Memory,
         value: Value::Own,
         block,

@@ -1,12 +1,12 @@
 //! What tenants feel of each other, and whether limits are what they say.
 
 use super::faults::faults;
-use super::{Measure, Needs, Value};
+use super::{Measure, Needs, Value, limited};
 use crate::failure::Failure;
 use crate::figures::{geometric_mean, least, median, quantile};
 use crate::lab::{number, numbers, pause_until};
 use crate::protocol::{Load, Task, Way};
-use crate::system::Tenant;
+use crate::system::{System, Tenant};
 use crate::turn::{Block, Turn};
 use fcsp_bench_report::model::Series;
 use fcsp_measure::clock::{NS_PER_MS, now_ns};
@@ -15,29 +15,41 @@ use fcsp_measure::stats::{Cumulative, cv, jain_weighted, mean};
 use std::time::Duration;
 
 pub(super) const MEASURES: &[Measure] = &[
-    measure(
-        "IS-001",
-        [0.2, 0.1],
-        Needs::Memory,
-        Value::Worst,
-        limit_accuracy,
-    ),
+    Measure {
+        who: limited,
+        ..measure(
+            "IS-001",
+            [0.2, 0.1],
+            Needs::Memory,
+            Value::Worst,
+            limit_accuracy,
+        )
+    },
     measure("IS-002", [0.1, 0.02], Needs::Memory, Value::Own, refusal),
-    measure(
-        "IS-003",
-        [1.0, 0.3],
-        Needs::Compute,
-        Value::Own,
-        compute_accuracy,
-    ),
-    measure("IS-004", [1.2, 0.9], Needs::Compute, Value::Own, response),
-    measure(
-        "IS-005",
-        [1.0, 0.4],
-        Needs::Nothing,
-        Value::Worst,
-        memory_isolation,
-    ),
+    Measure {
+        who: hard,
+        ..measure(
+            "IS-003",
+            [1.0, 0.3],
+            Needs::Compute,
+            Value::Own,
+            compute_accuracy,
+        )
+    },
+    Measure {
+        who: changeable,
+        ..measure("IS-004", [1.2, 0.9], Needs::Compute, Value::Own, response)
+    },
+    Measure {
+        starts: 3,
+        ..measure(
+            "IS-005",
+            [1.0, 0.4],
+            Needs::Nothing,
+            Value::Worst,
+            memory_isolation,
+        )
+    },
     measure(
         "IS-006",
         [1.0, 0.3],
@@ -54,7 +66,10 @@ pub(super) const MEASURES: &[Measure] = &[
     ),
     measure("IS-008", [0.8, 0.1], Needs::Compute, Value::Own, fairness),
     measure("IS-009", [0.5, 0.28], Needs::Compute, Value::Own, noise),
-    measure("IS-010", [4.0, 1.5], Needs::Nothing, Value::Worst, faults),
+    Measure {
+        starts: 5,
+        ..measure("IS-010", [4.0, 1.5], Needs::Nothing, Value::Worst, faults)
+    },
 ];
 
 const fn measure(
@@ -68,6 +83,8 @@ const fn measure(
         id,
         seconds,
         starts: 0,
+        lives: 0,
+        who: super::everyone,
         needs,
         value,
         block,
@@ -77,8 +94,27 @@ const fn measure(
 /// Saturating kernels: long enough that launching them costs nothing, short enough to be ended where a turn should end.
 pub(super) const SATURATING: Load = Load::Kernels { us: 500.0 };
 
+/// Those whose limit holds for a lone tenant too.
+fn hard(system: &System) -> Result<(), &'static str> {
+    limited(system)?;
+    match system.has_hard_limit() {
+        true => Ok(()),
+        false => {
+            Err("lends a lone tenant what is idle; what busy tenants get is IS-006 and IS-008")
+        }
+    }
+}
+
+/// Those whose limits can be changed.
+fn changeable(system: &System) -> Result<(), &'static str> {
+    limited(system)?;
+    match system.is_fcsp() {
+        true => Ok(()),
+        false => Err("the limits of a running program cannot be changed"),
+    }
+}
+
 fn limit_accuracy(turn: &mut Turn<'_>) -> Result<Block, Failure> {
-    turn.needs_limits()?;
     let tenants = turn.lab.tenants(&[100]);
     let limit = tenants[0].memory_bytes as f64;
     let ways = turn.ways(&Way::ALL);
@@ -141,12 +177,6 @@ fn refusal(turn: &mut Turn<'_>) -> Result<Block, Failure> {
 }
 
 fn compute_accuracy(turn: &mut Turn<'_>) -> Result<Block, Failure> {
-    turn.needs_limits()?;
-    if !turn.system().has_hard_limit() {
-        return Err(Failure::not_run(
-            "lends a lone tenant what is idle; what busy tenants get is IS-006 and IS-008",
-        ));
-    }
     let limits = [25_u32, 50, 75];
     let seconds = turn.seconds / (limits.len() as f64 + 1.0);
     let alone = turn.native_alone(&SATURATING, seconds)?;
@@ -174,12 +204,6 @@ const HOLDS_WITHIN: f64 = 0.05;
 const BEFORE_AFTER: [u32; 2] = [25, 75];
 
 fn response(turn: &mut Turn<'_>) -> Result<Block, Failure> {
-    turn.needs_limits()?;
-    if !turn.system().is_fcsp() {
-        return Err(Failure::not_run(
-            "the limits of a running program cannot be changed",
-        ));
-    }
     let seconds = turn.seconds;
     let alone = turn.native_alone(&SATURATING, 0.3)?;
     let site = turn.lab.site().clone();

@@ -8,11 +8,13 @@ mod fragmentation;
 mod isolation;
 mod language;
 mod nccl;
+pub(crate) mod order;
 mod overhead;
 mod pcie;
 mod scheduling;
 
 use crate::failure::Failure;
+use crate::system::System;
 use crate::turn::{Block, Turn};
 
 /// How one metric is measured.
@@ -23,6 +25,10 @@ pub(crate) struct Measure {
     pub(crate) seconds: [f64; 2],
     /// How many processes a block starts one after the other.
     pub(crate) starts: u32,
+    /// Blocks of a full run that the processes it keeps live for, since where one lies in memory counts too; 0 for all.
+    pub(crate) lives: u32,
+    /// Which systems it is for; else why not.
+    pub(crate) who: fn(&System) -> Result<(), &'static str>,
     /// Which limits must be in force for it to mean anything.
     pub(crate) needs: Needs,
     /// What becomes of a block's value.
@@ -53,6 +59,19 @@ pub(crate) enum Value {
     LessNative,
     /// What the compared figure lacks of native's, in percent.
     LackPercent,
+}
+
+/// Every system.
+fn everyone(_: &System) -> Result<(), &'static str> {
+    Ok(())
+}
+
+/// Those with limits.
+fn limited(system: &System) -> Result<(), &'static str> {
+    match system.is_native() {
+        true => Err("the device alone has no limits"),
+        false => Ok(()),
+    }
 }
 
 impl Measure {

@@ -19,6 +19,8 @@ const fn measure(id: &'static str, block: fn(&mut Turn<'_>) -> Result<Block, Fai
         id,
         seconds: [0.2, 0.1],
         starts: 0,
+        lives: 0,
+        who: super::everyone,
         needs: Needs::Nothing,
         value: Value::Own,
         block,

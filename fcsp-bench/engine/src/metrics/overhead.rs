@@ -1,25 +1,37 @@
 //! What a system costs a program that is alone.
 
+use super::order::family;
 use super::{Measure, Needs, Value};
 use crate::failure::Failure;
 use crate::figures::{geometric_mean, median, quantile};
 use crate::lab::{number, numbers};
 use crate::protocol::{Cheap, Load, Task, Way};
-use crate::system::Tenant;
 use crate::turn::{Block, Turn};
 
 pub(super) const MEASURES: &[Measure] = &[
-    measure("OH-001", [0.1, 0.015], Value::Own, launch),
+    Measure {
+        lives: 4,
+        ..measure("OH-001", [0.1, 0.015], Value::Own, launch)
+    },
     measure("OH-002", [0.1, 0.03], Value::Own, allocation),
     measure("OH-003", [0.1, 0.03], Value::Own, free),
     Measure {
         starts: 1,
         ..measure("OH-004", [0.05, 0.05], Value::LessNative, context)
     },
-    measure("OH-005", [0.1, 0.02], Value::LessNative, interception),
+    Measure {
+        lives: 4,
+        ..measure("OH-005", [0.1, 0.02], Value::LessNative, interception)
+    },
     measure("OH-006", [0.3, 0.2], Value::LessNative, contention),
-    measure("OH-007", [0.1, 0.015], Value::LessNative, tracking),
-    measure("OH-008", [0.3, 0.06], Value::LessNative, limiter),
+    Measure {
+        lives: 4,
+        ..measure("OH-007", [0.1, 0.015], Value::LessNative, tracking)
+    },
+    Measure {
+        lives: 4,
+        ..measure("OH-008", [0.3, 0.06], Value::LessNative, limiter)
+    },
     measure("OH-009", [0.8, 0.2], Value::LessNative, watching),
     measure("OH-010", [0.3, 0.1], Value::LackPercent, throughput),
 ];
@@ -34,6 +46,8 @@ const fn measure(
         id,
         seconds,
         starts: 0,
+        lives: 0,
+        who: super::everyone,
         needs: Needs::Nothing,
         value,
         block,
@@ -41,7 +55,6 @@ const fn measure(
 }
 
 fn launch(turn: &mut Turn<'_>) -> Result<Block, Failure> {
-    turn.renew();
     let count = turn.count(1_000);
     let sparse = Task::Launch { count, busy: false };
     let sparse = turn.solo_samples(sparse, "launch_us")?;
@@ -112,7 +125,6 @@ const CHEAP: [Cheap; 4] = [
 ];
 
 fn interception(turn: &mut Turn<'_>) -> Result<Block, Failure> {
-    turn.renew();
     let thousands = turn.count(50);
     let mut all = Vec::new();
     let mut block = Block::default();
@@ -134,14 +146,10 @@ fn interception(turn: &mut Turn<'_>) -> Result<Block, Failure> {
 }
 
 /// Processes of one tenant that allocate at once.
-const TOGETHER: usize = 4;
+pub(super) const TOGETHER: usize = 4;
 
 fn contention(turn: &mut Turn<'_>) -> Result<Block, Failure> {
-    let one = Tenant {
-        name: "shared".into(),
-        ..turn.lab.tenants(&[100]).remove(0)
-    };
-    let tenants = vec![one; TOGETHER];
+    let tenants = family(turn.lab);
     let seconds = turn.seconds / 2.0;
     let load = Load::Allocations {
         way: Way::Pool,
@@ -164,7 +172,6 @@ fn contention(turn: &mut Turn<'_>) -> Result<Block, Failure> {
 }
 
 fn tracking(turn: &mut Turn<'_>) -> Result<Block, Failure> {
-    turn.renew();
     let task = Task::Allocate {
         way: Way::Pool,
         bytes: 64 << 10,
@@ -191,7 +198,6 @@ const BUDGET_US: [(f64, f64, &str); 2] = [
 const LIMITER_TURNS: u32 = 5;
 
 fn limiter(turn: &mut Turn<'_>) -> Result<Block, Failure> {
-    turn.renew();
     let seconds = turn.seconds;
     let count = turn.count(400);
     turn.group(&[LIMIT_PERCENT])?.ask(0, &Task::Pin, seconds)?;

@@ -1,11 +1,11 @@
 //! Hand-overs from one tenant to another, and arrivals.
 
+use super::order::urgent;
 use super::{Measure, Needs, Value};
 use crate::failure::Failure;
 use crate::figures::{median, quantile};
 use crate::lab::numbers;
 use crate::protocol::{Load, Task};
-use crate::system::{Priority, Tenant};
 use crate::turn::{Block, Turn};
 use fcsp_measure::clock::now_ns;
 
@@ -26,6 +26,8 @@ const fn measure(
         id,
         seconds,
         starts: 0,
+        lives: 0,
+        who: super::everyone,
         needs,
         value: Value::Own,
         block,
@@ -208,13 +210,7 @@ const URGENT_US: f64 = 100.0;
 fn arrival(turn: &mut Turn<'_>) -> Result<Block, Failure> {
     let seconds = turn.seconds;
     let count = turn.count(24);
-    let tenants: Vec<Tenant> = turn
-        .lab
-        .tenants(&[50, 50])
-        .into_iter()
-        .zip([Priority::High, Priority::Low])
-        .map(|(tenant, priority)| Tenant { priority, ..tenant })
-        .collect();
+    let tenants = urgent(turn.lab);
     let task = Task::Arrivals {
         count,
         kernel_us: URGENT_US,
