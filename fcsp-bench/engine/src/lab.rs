@@ -22,8 +22,8 @@ const STRIKES_MAX: u32 = 3;
 const HEAD_START_NS: u64 = 5_000_000;
 /// The shortest time that tenants work together: several rounds of whoever shares.
 const TOGETHER_SECONDS_MIN: f64 = 0.125;
-/// A group has worked so long before anything of it is measured.
-const WARM_SECONDS: f64 = 0.3;
+/// A group has worked so long before anything of it is measured, in a full run and in a quick one.
+const WARM_SECONDS: [f64; 2] = [0.3, 0.1];
 /// What a process has of the device before it asks for anything.
 const CONTEXT_BYTES: u64 = 600 << 20;
 
@@ -71,6 +71,8 @@ pub(crate) struct Lab {
     starts: start::Starts,
     /// How often a group was used.
     uses: u64,
+    /// How long a group works before anything of it is measured.
+    warm_seconds: f64,
     directories: u32,
     /// What groups did in a quick run, by what was asked for: the same is not done again for another metric.
     pub(crate) kept: HashMap<String, Shared>,
@@ -82,6 +84,7 @@ impl Lab {
         site: Site,
         systems: Vec<System>,
         patience: Duration,
+        quick: bool,
         stop: &'static AtomicBool,
     ) -> Result<Self, Failure> {
         let mut lab = Self {
@@ -96,6 +99,7 @@ impl Lab {
             groups: HashMap::new(),
             starts: start::Starts::default(),
             uses: 0,
+            warm_seconds: WARM_SECONDS[usize::from(quick)],
             directories: 0,
             kept: HashMap::new(),
         };
@@ -345,6 +349,8 @@ pub(crate) struct Group {
     used: u64,
     /// For how long its members were given loads.
     worked_seconds: f64,
+    /// For how long they have to before anything is measured.
+    warm_seconds: f64,
     patience: Duration,
     stop: &'static AtomicBool,
 }
@@ -458,7 +464,7 @@ impl Group {
     /// to learn of programs is no part of what it gives them.
     pub(crate) fn run(&mut self, loads: &[Load], seconds: f64) -> Result<Shared, Failure> {
         let seconds = seconds.max(TOGETHER_SECONDS_MIN);
-        let lead_seconds = (WARM_SECONDS - self.worked_seconds).max(0.0);
+        let lead_seconds = (self.warm_seconds - self.worked_seconds).max(0.0);
         self.worked_seconds += seconds + lead_seconds;
         let span = Span {
             lead_seconds,

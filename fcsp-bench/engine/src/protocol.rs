@@ -162,6 +162,8 @@ pub(crate) enum Task {
         every_us: f64,
         /// Of the moments.
         seed: u64,
+        /// Moment after which no further one comes; 0 for none.
+        to_ns: u64,
     },
     /// Saturate with kernels whose begin and end by the device's clock are noted: points of begin and end.
     Stamped {
@@ -185,6 +187,8 @@ pub(crate) enum Task {
         hit_cycles: u32,
         /// Pause before each kernel, after another one that brings the set into the cache; 0 for neither.
         pause_us: f64,
+        /// Moment before which kernels do not count; 0 for none.
+        from_ns: u64,
         /// Moment after which nothing counts, however few kernels there were; 0 for none.
         until_ns: u64,
     },
@@ -270,8 +274,12 @@ pub(crate) enum Task {
         us: f64,
         /// Blocks of each.
         blocks: u32,
-        /// Passes.
+        /// Passes, at most.
         count: u32,
+        /// Moment before which passes do not count; 0 for none.
+        from_ns: u64,
+        /// Moment after which no further pass begins; 0 for none.
+        to_ns: u64,
     },
     /// Decode as a language model does: a prefill, then tokens, each of many kernels and ended by a copy to the host:
     /// `first_us`, `token_us`.

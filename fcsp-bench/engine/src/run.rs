@@ -110,8 +110,14 @@ pub fn run(
     let mut systems = vec![System::native()];
     systems.extend(asked.systems.iter().cloned());
     process::adopt_strays();
-    let lab = Lab::open(asked.site.clone(), systems, asked.patience, stop)
-        .map_err(|failure| failure.to_string())?;
+    let lab = Lab::open(
+        asked.site.clone(),
+        systems,
+        asked.patience,
+        asked.quick,
+        stop,
+    )
+    .map_err(|failure| failure.to_string())?;
     let ordered = order::ordered(&asked.chosen);
     let found: Vec<Found> = lab.systems.iter().map(|_| Found::default()).collect();
     let budget = budget(began, &ordered, &lab, &found, asked.quick);
@@ -282,14 +288,14 @@ impl Run {
 
     fn measure(&mut self, tell: &mut dyn FnMut(Event<'_>)) {
         let ordered = self.ordered.clone();
+        let quick = self.asked.quick;
         for (place, definition) in ordered.iter().enumerate() {
             if self.ended.is_some() {
                 return;
             }
             let later: Vec<Set> = ordered[place..]
                 .iter()
-                .flat_map(|it| order::needs(it.id))
-                .copied()
+                .flat_map(|it| order::needs(it.id, quick))
                 .collect();
             self.lab.keep_only(&later);
             let Some(measure) = metrics::find(definition.id) else {

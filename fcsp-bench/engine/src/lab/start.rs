@@ -273,6 +273,7 @@ impl Lab {
                 let group = Group {
                     used: self.uses,
                     worked_seconds: 0.0,
+                    warm_seconds: self.warm_seconds,
                     patience: self.patience,
                     tenants: tenants.clone(),
                     members,

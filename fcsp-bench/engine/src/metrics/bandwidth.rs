@@ -8,9 +8,9 @@ use crate::turn::{Block, Turn};
 use fcsp_measure::stats::jain_weighted;
 
 pub(super) const MEASURES: &[Measure] = &[
-    measure("BW-001", [0.7, 0.2], isolation),
-    measure("BW-002", [0.6, 0.1], fairness),
-    measure("BW-003", [0.7, 0.01], saturation),
+    measure("BW-001", [0.6, 0.2], isolation),
+    measure("BW-002", [0.4, 0.14], fairness),
+    measure("BW-003", [0.6, 0.01], saturation),
     measure("BW-004", [0.6, 0.2], interference),
 ];
 

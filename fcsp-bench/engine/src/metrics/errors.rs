@@ -13,14 +13,20 @@ use std::time::Duration;
 pub(super) const MEASURES: &[Measure] = &[
     Measure {
         starts: 1,
-        ..measure("ERR-001", [0.1, 0.1], Needs::Nothing, Value::Own, detection)
+        ..measure(
+            "ERR-001",
+            [0.25, 0.25],
+            Needs::Nothing,
+            Value::Own,
+            detection,
+        )
     },
     // The process after the fault is started by ERR-001.
     Measure {
         starts: 2,
-        ..measure("ERR-002", [0.2, 0.2], Needs::Nothing, Value::Own, recovery)
+        ..measure("ERR-002", [0.3, 0.3], Needs::Nothing, Value::Own, recovery)
     },
-    measure("ERR-003", [0.3, 0.05], Needs::Nothing, Value::Worst, grace),
+    measure("ERR-003", [0.18, 0.1], Needs::Nothing, Value::Worst, grace),
 ];
 
 const fn measure(

@@ -9,14 +9,17 @@ use crate::turn::{Block, Turn};
 
 pub(super) const MEASURES: &[Measure] = &[
     measure("FRAG-001", index),
-    measure("FRAG-002", latency),
+    Measure {
+        lives: 8,
+        ..measure("FRAG-002", latency)
+    },
     measure("FRAG-003", compaction),
 ];
 
 const fn measure(id: &'static str, block: fn(&mut Turn<'_>) -> Result<Block, Failure>) -> Measure {
     Measure {
         id,
-        seconds: [0.2, 0.04],
+        seconds: [0.07, 0.05],
         starts: 0,
         lives: 0,
         who: super::everyone,

@@ -98,12 +98,14 @@ const ORDER: &[(&str, &[Set])] = &[
     ("IS-008", &[STAIRS, NativeAlone]),
 ];
 
-/// What a metric needs.
-pub(crate) fn needs(id: &str) -> &'static [Set] {
-    ORDER
+/// What a metric needs; a quick run has no groups of three.
+pub(crate) fn needs(id: &str, quick: bool) -> impl Iterator<Item = Set> {
+    let found = ORDER.iter().find(|(known, _)| *known == id);
+    let needs = found.map_or(&[] as &[Set], |(_, needs)| needs);
+    needs
         .iter()
-        .find(|(known, _)| *known == id)
-        .map_or(&[], |(_, needs)| needs)
+        .copied()
+        .filter(move |set| !(quick && *set == THIRDS))
 }
 
 /// These metrics as they run.

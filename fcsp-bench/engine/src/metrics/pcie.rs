@@ -7,10 +7,10 @@ use crate::protocol::{Load, Task};
 use crate::turn::{Block, Turn};
 
 pub(super) const MEASURES: &[Measure] = &[
-    measure("PCIE-001", [0.1, 0.03], Needs::Nothing, to_device),
-    measure("PCIE-002", [0.1, 0.03], Needs::Nothing, to_host),
-    measure("PCIE-003", [0.4, 0.1], Needs::Nothing, contention),
-    measure("PCIE-004", [0.2, 0.04], Needs::Nothing, pinned),
+    measure("PCIE-001", [0.04, 0.02], Needs::Nothing, to_device),
+    measure("PCIE-002", [0.04, 0.02], Needs::Nothing, to_host),
+    measure("PCIE-003", [0.28, 0.16], Needs::Nothing, contention),
+    measure("PCIE-004", [0.17, 0.05], Needs::Nothing, pinned),
 ];
 
 const fn measure(

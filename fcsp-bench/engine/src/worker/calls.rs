@@ -76,20 +76,27 @@ pub(crate) fn begin(gpu: &Gpu, count: u32) -> Result<Answer, Trouble> {
 
 const BEGIN_WITHIN_NS: u64 = 10_000_000_000;
 
-/// Kernels at random moments, half to one and a half times `every_us` apart.
+/// Its multiples lie as evenly between whole numbers as can be, however many there are.
+const GOLDEN: f64 = 0.618_033_988_749_895;
+
+/// Kernels half to one and a half times `every_us` apart, evenly spread over that from a random beginning: so few of them
+/// meet all moments of what others do alike.
 pub(crate) fn arrivals(
     gpu: &Gpu,
     count: u32,
-    kernel_us: f64,
-    every_us: f64,
+    [kernel_us, every_us]: [f64; 2],
     seed: u64,
+    to_ns: u64,
 ) -> Result<Answer, Trouble> {
-    let mut random = Random::new(seed);
+    let first = Random::new(seed).below(1_000_000) as f64 / 1e6;
     let iters = gpu.iters(kernel_us)?;
     let mut arrival_us = Vec::with_capacity(count as usize);
-    for _ in 0..count {
-        let pause_us = every_us * (0.5 + random.below(1_000) as f64 / 1e3);
-        sleep_until_ns(now_ns() + (pause_us * 1e3) as u64);
+    for arrival in 0..count {
+        let part = (first + GOLDEN * f64::from(arrival)).fract();
+        sleep_until_ns(now_ns() + (every_us * (0.5 + part) * 1e3) as u64);
+        if to_ns > 0 && now_ns() > to_ns && !arrival_us.is_empty() {
+            break;
+        }
         let began_ns = now_ns();
         gpu.launch_work(gpu.queue, gpu.wave_blocks, iters, 0)?;
         gpu.wait(gpu.queue)?;

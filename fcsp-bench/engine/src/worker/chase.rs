@@ -34,6 +34,8 @@ pub(crate) struct Asked {
     pub(crate) hit_cycles: u32,
     /// Before each kernel another one reads the set, and then so long nothing is done.
     pub(crate) pause_us: f64,
+    /// Moment before which kernels do not count; 0 for none.
+    pub(crate) from_ns: u64,
     /// Moment after which nothing counts; 0 for none.
     pub(crate) until_ns: u64,
 }
@@ -162,6 +164,9 @@ impl Set {
                 given
             }
         };
+        while now_ns() < asked.from_ns {
+            self.read(gpu, asked.passes, hit_cycles)?;
+        }
         let (mut cycles, mut percent) = (Vec::new(), Vec::new());
         for _ in 0..asked.count {
             if asked.pause_us > 0.0 {

@@ -10,13 +10,13 @@ use fcsp_measure::random::Random;
 const MIB: u64 = 1 << 20;
 /// Sizes of the mixture, in MiB: what caches, weights and workspaces of programs look like.
 const SIZES_MIB: [u64; 6] = [1, 2, 3, 8, 20, 64];
-/// Allocations whose time is taken before and after.
-const PROBES: usize = 24;
+/// Allocations whose time is taken before, and after, where they take a twentieth of it.
+const PROBES: [usize; 2] = [48, 480];
 
 /// Fills, frees every other block, and looks for the largest block that is granted then; frees the rest and fills again.
 pub(crate) fn measure(gpu: &Gpu, most_bytes: u64, seed: u64) -> Result<Answer, Trouble> {
     let (new, _) = memory::fill_bytes(gpu, Way::Plain, most_bytes)?;
-    let clean = probe(gpu)?;
+    let clean = probe(gpu, PROBES[0])?;
     let mut kept = Vec::new();
     let mut freed = 0;
     for (index, (address, bytes)) in fill(gpu, most_bytes, seed)?.into_iter().enumerate() {
@@ -27,7 +27,7 @@ pub(crate) fn measure(gpu: &Gpu, most_bytes: u64, seed: u64) -> Result<Answer, T
             kept.push(address);
         }
     }
-    let fragmented = probe(gpu)?;
+    let fragmented = probe(gpu, PROBES[1])?;
     let largest = largest(gpu, freed)?;
     for address in kept {
         gpu.free(address)?;
@@ -83,8 +83,8 @@ fn largest(gpu: &Gpu, most: u64) -> Result<u64, Trouble> {
     Ok(granted * MIB)
 }
 
-fn probe(gpu: &Gpu) -> Result<Vec<f64>, Trouble> {
-    (0..PROBES)
+fn probe(gpu: &Gpu, count: usize) -> Result<Vec<f64>, Trouble> {
+    (0..count)
         .map(|_| {
             let began_ns = now_ns();
             let address = gpu.allocate(MIB)?;

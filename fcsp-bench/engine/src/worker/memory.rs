@@ -3,7 +3,7 @@
 use super::gpu::Gpu;
 use crate::driver::{Block, Trouble};
 use crate::protocol::{Answer, Way};
-use fcsp_measure::clock::now_ns;
+use fcsp_measure::clock::{NS_PER_MS, now_ns, spin_ns};
 
 /// A block, in the order of the worker's queue.
 #[inline]
@@ -17,6 +17,11 @@ pub(crate) fn give(gpu: &Gpu, block: Block) -> Result<(), Trouble> {
     gpu.driver.free(block, gpu.queue)
 }
 
+/// From this size on a free is followed by a pause that grows with it, in bytes a nanosecond: drivers clear what was freed
+/// later, and an allocation that comes before has to wait for it, or not, by chance.
+const PAUSE_FROM_BYTES: u64 = 64 << 20;
+const PAUSE_BYTES_PER_NS: u64 = 268;
+
 /// Pairs of allocation and free.
 pub(crate) fn allocate(gpu: &Gpu, way: Way, bytes: u64, count: u32) -> Result<Answer, Trouble> {
     let (mut alloc_us, mut free_us) = (Vec::new(), Vec::new());
@@ -26,6 +31,9 @@ pub(crate) fn allocate(gpu: &Gpu, way: Way, bytes: u64, count: u32) -> Result<An
         let had_ns = now_ns();
         give(gpu, block)?;
         let freed_ns = now_ns();
+        if bytes >= PAUSE_FROM_BYTES {
+            spin_ns(bytes / PAUSE_BYTES_PER_NS);
+        }
         alloc_us.push((had_ns - began_ns) as f64 / 1e3);
         free_us.push((freed_ns - had_ns) as f64 / 1e3);
     }
@@ -95,10 +103,12 @@ pub(crate) fn pool(gpu: &Gpu, bytes: u64) -> Result<Answer, Trouble> {
     Ok(Answer::default().with("charged_bytes", before as f64 - held as f64))
 }
 
-/// Where a driver takes long to refuse (0.3 s for memory in stream order: H200, driver 580.159), so many do.
-const REFUSALS_MIN: u32 = 3;
+/// Where a driver takes long to refuse (0.3 s for memory in stream order: H200, driver 580.159), one does.
+const REFUSALS_MIN: u32 = 1;
 /// No further one is asked for after so long.
-const REFUSALS_NS: u64 = 100_000_000;
+const REFUSALS_NS: u64 = 30 * NS_PER_MS;
+/// A processor that has slept is slow at first, which counts where a refusal takes less than a microsecond.
+const AWAKE_NS: u64 = 10 * NS_PER_MS;
 
 /// Requests that must be refused.
 pub(crate) fn refuse(
@@ -109,6 +119,7 @@ pub(crate) fn refuse(
 ) -> Result<Answer, Trouble> {
     let (free, _) = gpu.driver.memory_info()?;
     let mut answer = Answer::default();
+    spin_ns(AWAKE_NS);
     let first_ns = now_ns();
     for asked in 0..count {
         let began_ns = now_ns();

@@ -125,7 +125,8 @@ impl Worker {
                 kernel_us,
                 every_us,
                 seed,
-            } => calls::arrivals(gpu, *count, *kernel_us, *every_us, *seed),
+                to_ns,
+            } => calls::arrivals(gpu, *count, [*kernel_us, *every_us], *seed, *to_ns),
             Task::Stamped {
                 kernel_us,
                 from_ns,
@@ -137,6 +138,7 @@ impl Worker {
                 count,
                 hit_cycles,
                 pause_us,
+                from_ns,
                 until_ns,
             } => chase::measure(
                 gpu,
@@ -147,6 +149,7 @@ impl Worker {
                     count: *count,
                     hit_cycles: *hit_cycles,
                     pause_us: *pause_us,
+                    from_ns: *from_ns,
                     until_ns: *until_ns,
                 },
             ),
@@ -192,7 +195,20 @@ impl Worker {
                 us,
                 blocks,
                 count,
-            } => streams::together(gpu, *streams, *kernels, *us, *blocks, *count),
+                from_ns,
+                to_ns,
+            } => {
+                let asked = streams::Asked {
+                    streams: *streams,
+                    kernels: *kernels,
+                    us: *us,
+                    blocks: *blocks,
+                    count: *count,
+                    from_ns: *from_ns,
+                    to_ns: *to_ns,
+                };
+                streams::together(gpu, asked)
+            }
             Task::Products { size, count } => {
                 products::measure(gpu, &mut self.products, *size, *count)
             }

@@ -11,13 +11,13 @@ pub(super) const METRICS: &[Definition] = &[
         better: Better::Higher,
         measures: "The least part of its bandwidth that a tenant gets while all stream memory.",
         how: "Two, then four processes with equal limits stream through 512 MiB each, far more than the L2 \
-            cache, for 230 ms. Each one's bytes a second over its share of native's alone; the value is the \
+            cache, for 200 ms. Each one's bytes a second over its share of native's alone; the value is the \
             least, in percent.",
         plan: Plan {
             blocks: 6,
             quick_blocks: 3,
             per_block: 2,
-            of: "groups for 230 ms",
+            of: "groups for 200 ms",
         },
         differs: "The public suite's tenants are streams of one process, which no limit tells apart.",
         native: Some(Against {
@@ -35,13 +35,13 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "ratio",
         better: Better::Higher,
         measures: "How nearly tenants get bandwidth in proportion to their limits.",
-        how: "Processes with limits of 50, 25 and 25 % stream memory at the same time for 0.6 s. The value is \
+        how: "Processes with limits of 50, 25 and 25 % stream memory at the same time for 0.4 s. The value is \
             Jain's index of bytes over limit.",
         plan: Plan {
             blocks: 6,
             quick_blocks: 3,
             per_block: 1,
-            of: "spans of 600 ms",
+            of: "spans of 400 ms",
         },
         differs: "Streams of one process there; processes with limits here.",
         native: Some(Against {
@@ -59,13 +59,13 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "ratio",
         better: Better::Higher,
         measures: "How much of the device's bandwidth its tenants have together once the bus is saturated.",
-        how: "Two, then four processes with equal limits stream memory at the same time for 230 ms. The value \
+        how: "Two, then four processes with equal limits stream memory at the same time for 200 ms. The value \
             is the lesser total over native's alone; each total stands beside it.",
         plan: Plan {
             blocks: 6,
             quick_blocks: 3,
             per_block: 2,
-            of: "groups for 230 ms",
+            of: "groups for 200 ms",
         },
         differs: "The public suite counts streams of one process until the total grows no more. Where processes take \
             turns one saturates the bus by itself, so that number says nothing; what sharing costs the total \
@@ -89,7 +89,7 @@ pub(super) const METRICS: &[Definition] = &[
             fills 256 MiB inside the device. What the tenant lacks of half of native's bandwidth alone, in \
             percent; never below 0; the value is that of the worse neighbour.",
         plan: Plan {
-            blocks: 8,
+            blocks: 6,
             quick_blocks: 3,
             per_block: 2,
             of: "neighbours for 200 ms",

@@ -36,12 +36,13 @@ pub(super) const METRICS: &[Definition] = &[
         better: Better::Lower,
         measures: "How long it takes to be refused.",
         how: "A process asks for 64 MiB more than it is told is free, on a device with much left, plainly, \
-            pitched, in stream order and by handle. Only the refused call is timed; the value is the \
-            geometric mean of the ways' medians. Natively the limit is the device's memory.",
+            pitched, in stream order and by handle. Only the refused call is timed, on a processor that is \
+            awake, and each way for 30 ms at most; the value is the geometric mean of the ways' medians. \
+            Natively the limit is the device's memory.",
         plan: Plan {
-            blocks: 8,
-            quick_blocks: 6,
-            per_block: 400,
+            blocks: 20,
+            quick_blocks: 4,
+            per_block: 4000,
             of: "refusals at most",
         },
         differs: "The public suite times the driver's refusal of more than the device has, which no layer needs to be \
@@ -132,14 +133,15 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Higher,
         measures: "The least that any tenant gets of what it is entitled to while all saturate.",
-        how: "Two, three and four tenants with equal limits, each a process, run saturating kernels at the \
-            same time for 250 ms, begun together. Each one's rate over its share of native's rate alone; the \
-            value is the least of all, in percent. Natively the same processes without limits.",
+        how: "Two, three and four tenants with equal limits, each a process, run saturating kernels at the same \
+            time for 400 ms, begun together. Each one's rate over its share of native's rate alone; the value is \
+            the least of all, in percent. Natively the same processes without limits. A quick run has no group \
+            of three.",
         plan: Plan {
             blocks: 6,
             quick_blocks: 3,
             per_block: 3,
-            of: "groups for 250 ms",
+            of: "groups for 400 ms",
         },
         differs: "The public suite's load does not saturate the device, so that nobody is in anybody's way.",
         native: Some(Against {
@@ -159,16 +161,16 @@ pub(super) const METRICS: &[Definition] = &[
         measures: "How even a tenant's pace is beside neighbours.",
         how: "A tenant with half of the device runs steps of some 1 ms beside two saturating neighbours with \
             a quarter each. The value is the coefficient of variation of its rate in windows of 100 ms over \
-            0.9 s; p99 of a step stands beside it.",
+            0.75 s; p99 of a step and the mean of the longest twentieth of steps stand beside it.",
         plan: Plan {
-            blocks: 6,
+            blocks: 7,
             quick_blocks: 3,
             per_block: 1,
-            of: "spans of 900 ms",
+            of: "spans of 750 ms",
         },
         differs: "The public suite has one process and no neighbour.",
         native: Some(Against {
-            of: "p99 of a step beside the neighbours",
+            of: "the mean of the longest twentieth of steps beside the neighbours",
             better: Better::Lower,
         }),
         ideal: Ideal::NothingOf { whole: 1.0 },
@@ -188,7 +190,7 @@ pub(super) const METRICS: &[Definition] = &[
             quarter where one got everything. Natively the same processes, which then get what the driver \
             gives.",
         plan: Plan {
-            blocks: 8,
+            blocks: 6,
             quick_blocks: 3,
             per_block: 1,
             of: "spans of 800 ms",
@@ -215,10 +217,10 @@ pub(super) const METRICS: &[Definition] = &[
             the tenant's rate lacks of half of native's rate alone, in percent; never below 0. The value is that \
             of the worst neighbour; each stands beside it.",
         plan: Plan {
-            blocks: 30,
+            blocks: 6,
             quick_blocks: 3,
             per_block: 4,
-            of: "neighbours for 120 ms",
+            of: "neighbours for 400 ms",
         },
         differs: "The public suite has a load that does not saturate and calls all the loss noise, although half of \
             the device is the neighbour's by right.",
@@ -237,10 +239,10 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "bool",
         better: Better::Pass,
         measures: "Whether a tenant goes on when another fails.",
-        how: "A tenant saturates the device; beside it a process of another tenant in turn writes to an \
-            illegal address, is killed with SIGKILL inside an allocation, and is killed inside a launch, at \
-            moments that vary by a millisecond. A pass is that the tenant saw no error and never stood for \
-            over a second, that the faulting program was told, and that another process of the dead one's \
+        how: "A tenant saturates the device; beside it a process of another tenant in turn writes to an illegal \
+            address, is killed with SIGKILL inside an allocation, and is killed inside a launch, at moments that \
+            vary by a millisecond. A pass is that the tenant saw no error and never stood for half of the second \
+            that it is watched, that the faulting program was told, and that another process of the dead one's \
             tenant can have nine tenths of what that had free within 5 s.",
         plan: Plan {
             blocks: 1,

@@ -11,13 +11,13 @@ pub(super) const METRICS: &[Definition] = &[
         better: Better::Lower,
         measures: "The time of the call that launches a kernel, seen by the thread that makes it.",
         how: "One process, alone and on one processor, launches an empty kernel of one block. Only \
-            `cuLaunchKernel` is timed, not what follows. Sparse: the stream is empty at each launch; that \
-            median is the value. Saturated: behind work that keeps the device busy, a hundred launches \
-            follow each other without a wait; its percentiles stand beside it. Nothing is subtracted. Every \
-            four blocks the process is a new one, since where it lies in memory counts too; so in OH-005, \
-            OH-007 and OH-008.",
+            `cuLaunchKernel` is timed, not what follows. Sparse: the stream is empty at each launch; that median \
+            is the value. Saturated: behind work that keeps the device busy, a hundred launches follow each \
+            other without a wait; its percentiles stand beside it. Nothing is subtracted. Every three blocks the \
+            process is a new one, since where it lies in memory counts too. So it is, every three to eight \
+            blocks, in OH-002, OH-005 to OH-008, OH-010, LLM-002, LLM-005 and FRAG-002.",
         plan: Plan {
-            blocks: 15,
+            blocks: 24,
             quick_blocks: 6,
             per_block: 1000,
             of: "launches",
@@ -40,10 +40,11 @@ pub(super) const METRICS: &[Definition] = &[
         better: Better::Lower,
         measures: "The time of `cuMemAlloc`.",
         how: "One process, alone, allocates 4 KiB, 64 KiB, 1 MiB, 16 MiB, 256 MiB and 1 GiB in turn and frees \
-            each at once. The value is the geometric mean of the sizes' medians; each size's median stands \
-            beside it.",
+            each at once; after 64 MiB and more it waits 4 ms for each GiB, since a driver clears later what was \
+            freed. A size's figure is the mean of the middle half of its times, which stands beside the value: \
+            the geometric mean of the sizes.",
         plan: Plan {
-            blocks: 12,
+            blocks: 24,
             quick_blocks: 6,
             per_block: 72,
             of: "allocations",
@@ -91,9 +92,10 @@ pub(super) const METRICS: &[Definition] = &[
         measures: "How much longer a fresh process takes until it has its first context.",
         how: "A fresh process for each sample loads the driver, initializes it and makes a context; timed from \
             before the driver is loaded to after the context is made. The value is the median over blocks of the \
-            system's time less native's; it can be below 0. Both whole times stand beside it.",
+            system's time less native's; it can be below 0. One process of native's before all others does not \
+            count. Both whole times stand beside it.",
         plan: Plan {
-            blocks: 8,
+            blocks: 16,
             quick_blocks: 3,
             per_block: 1,
             of: "processes",
@@ -146,14 +148,15 @@ pub(super) const METRICS: &[Definition] = &[
         better: Better::Lower,
         measures: "What an allocation costs more while other processes of the tenant allocate, beyond what that costs \
             natively.",
-        how: "Four processes of one tenant, each with its own context, allocate and free 64 KiB from a memory pool \
-            of their own at once; then one of them alone. The value is the rise of the median pair from one to \
-            four, less native's rise: what is left is the system's own waiting.",
+        how: "Four processes of one tenant, each with its own context, allocate and free 64 KiB from a memory \
+            pool of their own at once; then one of them alone. For four it is the mean of each one's median \
+            pair. The value is the rise from one to four, less native's rise: what is left is the system's own \
+            waiting.",
         plan: Plan {
-            blocks: 8,
+            blocks: 12,
             quick_blocks: 3,
             per_block: 2,
-            of: "spans of 150 ms",
+            of: "spans of 130 ms",
         },
         differs: "The public suite starts threads of one process, which wait for the driver's own lock; it finds 2 ms \
             natively, where a layer's lock cannot be. Here processes meet nowhere but in the layer, and what the \
@@ -178,7 +181,7 @@ pub(super) const METRICS: &[Definition] = &[
             allocation of a driver, so that the account is the largest part of the difference. The value is the \
             median over blocks of the time of a pair less native's.",
         plan: Plan {
-            blocks: 15,
+            blocks: 30,
             quick_blocks: 6,
             per_block: 5000,
             of: "pairs of allocation and free",
@@ -202,11 +205,11 @@ pub(super) const METRICS: &[Definition] = &[
         measures: "What it costs a launch to be limited in compute.",
         how: "The launches of OH-001, one each 100 us, in a process whose tenant has a compute limit of 50 %, \
             less the same launches in a process of the same system whose tenant may use the whole device, so \
-            that what interception costs cancels. Both take turns on one processor. That is the value: the tenant uses next to nothing of its \
-            budget. With kernels that use half of it and all of it, where a launch may have to wait, stand \
-            beside it.",
+            that what interception costs cancels. Both take turns on one processor. That is the value: the \
+            tenant uses next to nothing of its budget. With kernels that use half of it and all of it, where a \
+            launch may have to wait, stand beside it.",
         plan: Plan {
-            blocks: 10,
+            blocks: 16,
             quick_blocks: 3,
             per_block: 400,
             of: "launches",
@@ -229,14 +232,14 @@ pub(super) const METRICS: &[Definition] = &[
         better: Better::Lower,
         measures: "The processor time that the system's own watching takes, of one core.",
         how: "A process that launches steadily and waits for its results, then one that has a context and \
-            does nothing, are asked for their processor time (`getrusage`, all their threads) after 0.4 s, \
+            does nothing, are asked for their processor time (`getrusage`, all their threads) after 0.2 s, \
             less native's for the same work. The value is for the busy one, in percent of one core; the idle \
             one stands beside it. What a system's daemons take is not in it.",
         plan: Plan {
             blocks: 6,
             quick_blocks: 3,
             per_block: 2,
-            of: "spans of 400 ms",
+            of: "spans of 200 ms",
         },
         differs: "The public suite starts a thread of its own that polls NVML, and reports what that takes.",
         native: Some(Against {
@@ -254,15 +257,15 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Lower,
         measures: "How much less a program gets done that has the device to itself.",
-        how: "One process on one processor, whose tenant may use the whole device, runs a mixed step (60 empty kernels, one of \
-            0.1 ms that fills the device, an allocation from a pool, copies both ways) as often as it can \
-            for 300 ms. The value is what its rate lacks of native's, in percent, block by block; below 0 \
-            where it is faster.",
+        how: "One process on one processor, whose tenant may use the whole device, runs a mixed step (60 empty \
+            kernels, one of 0.1 ms that fills the device, an allocation from a pool, copies both ways) as often \
+            as it can for 120 ms. The value is what its rate lacks of native's, in percent, block by block; \
+            below 0 where it is faster.",
         plan: Plan {
-            blocks: 12,
+            blocks: 30,
             quick_blocks: 3,
             per_block: 1,
-            of: "spans of 300 ms",
+            of: "spans of 120 ms",
         },
         differs: "The public suite returns the constant 0; the figure that it prints as \"2.1 %\" is milliseconds.",
         native: Some(Against {

@@ -57,14 +57,14 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Lower,
         measures: "How much of its part of the bus a tenant lacks while others copy.",
-        how: "Two tenants with equal limits copy 16 MiB at a time from pinned memory at the same time for 200 \
+        how: "Two tenants with equal limits copy 16 MiB at a time from pinned memory at the same time for 140 \
             ms. What the lesser of them lacks of half of native's bandwidth alone, in percent; never below \
             0.",
         plan: Plan {
-            blocks: 8,
+            blocks: 6,
             quick_blocks: 3,
             per_block: 1,
-            of: "spans of 200 ms",
+            of: "spans of 140 ms",
         },
         differs: "Streams of one process there; processes here, and the neighbour's half is no loss.",
         native: Some(Against {
@@ -85,7 +85,7 @@ pub(super) const METRICS: &[Definition] = &[
         how: "One process, alone, copies 64 MiB from each in turn. The value is one bandwidth over the other; both \
             stand beside it.",
         plan: Plan {
-            blocks: 8,
+            blocks: 6,
             quick_blocks: 3,
             per_block: 10,
             of: "copies of each kind",

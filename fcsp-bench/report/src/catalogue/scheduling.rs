@@ -11,9 +11,11 @@ pub(super) const METRICS: &[Definition] = &[
         better: Better::Lower,
         measures: "How long the device does nothing when it goes from one tenant to another.",
         how: "Two tenants with equal limits run saturating kernels that note when they begin and end by the \
-            device's clock, of 200 us each. The time while both have work, less that of all kernels with the gaps that \
-            follow each other within a tenant, over the number of times that the device went from one to the other: so \
-            a tenant may be interrupted within a kernel, as it is natively by the driver's time slices.",
+            device's clock, of 200 us each. A quarter of 0.65 s passes before anything counts. The time while \
+            both have work, less that of all kernels with the gaps that follow each other within a tenant (the \
+            mean of the middle half of those), over the number of times that the device went from one to the \
+            other: so a tenant may be interrupted within a kernel, as it is natively by the driver's time \
+            slices.",
         plan: Plan {
             blocks: 8,
             quick_blocks: 3,
@@ -62,14 +64,15 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "%",
         better: Better::Higher,
         measures: "How much of the work of eight streams runs at the same time beside a neighbour.",
-        how: "A tenant with half of the device runs kernels of at most 0.3 ms that fill a sixteenth of it \
-            each, 10 on one stream, then 10 on each of eight, beside a neighbour that saturates. The value \
-            is the throughput of eight over eight times that of one, in percent, and 100 at the most.",
+        how: "A tenant with half of the device runs kernels of at most 0.3 ms that fill a sixteenth of it each, \
+            10 on one stream, then 10 on each of eight, in turn for 0.5 s beside a neighbour that saturates; \
+            0.16 s before them do not count. The value is the median throughput of eight over eight times that \
+            of one, in percent, and 100 at the most.",
         plan: Plan {
             blocks: 8,
             quick_blocks: 3,
-            per_block: 5,
-            of: "rounds",
+            per_block: 100,
+            of: "rounds or so",
         },
         differs: "The public suite has no neighbour, and drops samples below 0.",
         native: Some(Against {
@@ -87,19 +90,20 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "ms",
         better: Better::Lower,
         measures: "How long an urgent tenant waits for a device that a lesser one keeps busy.",
-        how: "A tenant of low priority saturates the device with kernels of 1 ms. Every 15 ms or so, at \
-            random moments from a seed, one of high priority launches a kernel of 0.1 ms; from launch to \
-            end, less the kernel's own 0.1 ms. The value is the median; p99, and the time on an idle device, \
-            stand beside it. Systems without priorities give both equal ones. Natively: two processes.",
+        how: "A tenant of low priority saturates the device with kernels of 1 ms. Every 4 ms or so for 0.6 s, \
+            half to one and a half times that after the last one's end and evenly spread over that, one of high \
+            priority launches a kernel of 0.1 ms; the first quarter does not count. From launch to end, less the \
+            kernel's own 0.1 ms. The value is the median; p99, and the time on an idle device, stand beside it. \
+            Systems without priorities give both equal ones. Natively: two processes.",
         plan: Plan {
             blocks: 8,
             quick_blocks: 3,
-            per_block: 24,
-            of: "arrivals",
+            per_block: 75,
+            of: "arrivals or so",
         },
         differs: "The public suite has two streams of one process, and drops negative differences.",
         native: Some(Against {
-            of: "the time from launch to end",
+            of: "the mean time from launch to end",
             better: Better::Lower,
         }),
         ideal: Ideal::Nothing { half_at: 2.5 },
