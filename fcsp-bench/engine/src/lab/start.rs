@@ -17,8 +17,8 @@ use std::time::Instant;
 const MEMBERS_MAX: u64 = 48;
 /// The part of the device that is for what processes have of it before they ask for anything.
 const CONTEXTS_PART: u64 = 3;
-/// How many open the device at once. On an H200 one process alone took 0.19 s for that, and 36 that began at once about 18 s
-/// together (docs/results/h200-2026-11-27-later), which is more than one after the other would. That four are better is not measured.
+/// How many open the device at once. On an H200 one process alone took 0.23 s for that, 4 or 8 at once 0.13 s each, 16 0.14 s and
+/// 32 0.17 s (docs/results/h200-2026-11-27-evening).
 const OPENING_MAX: usize = 4;
 
 /// Whose processes: a system, and its tenants that know of each other; none for the process that is alone.
