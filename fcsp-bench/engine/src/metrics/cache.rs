@@ -114,8 +114,14 @@ impl Chased {
 
 /// A neighbour that fills memory as large as the cache.
 fn storm(turn: &Turn<'_>) -> Load {
+    const LEAST_BYTES: u64 = 1 << 20;
+    let device = &turn.lab.device;
     Load::Inside {
-        bytes: turn.lab.device.cache_bytes.max(1 << 20),
+        bytes: match device.simulated {
+            // Its memory is the machine's.
+            true => LEAST_BYTES,
+            false => device.cache_bytes.max(LEAST_BYTES),
+        },
         fill: true,
     }
 }

@@ -65,7 +65,7 @@ pub(super) const MEASURES: &[Measure] = &[
         consistency,
     ),
     measure("IS-008", [0.8, 0.14], Needs::Compute, Value::Own, fairness),
-    measure("IS-009", [2.0, 0.65], Needs::Compute, Value::Own, noise),
+    measure("IS-009", [2.25, 0.65], Needs::Compute, Value::Own, noise),
     Measure {
         starts: 5,
         ..measure("IS-010", [3.0, 1.5], Needs::Nothing, Value::Worst, faults)

@@ -95,7 +95,7 @@ fn free(turn: &mut Turn<'_>) -> Result<Block, Failure> {
 }
 
 fn by_size(turn: &mut Turn<'_>, name: &str) -> Result<Block, Failure> {
-    let count = turn.count(12);
+    let count = turn.count(12).max(6);
     let mut means = Vec::new();
     let mut block = Block::default();
     for (bytes, size) in SIZES {

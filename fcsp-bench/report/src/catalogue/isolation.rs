@@ -220,7 +220,7 @@ pub(super) const METRICS: &[Definition] = &[
             blocks: 6,
             quick_blocks: 3,
             per_block: 4,
-            of: "neighbours for 400 ms",
+            of: "neighbours for 450 ms",
         },
         differs: "The public suite has a load that does not saturate and calls all the loss noise, although half of \
             the device is the neighbour's by right.",

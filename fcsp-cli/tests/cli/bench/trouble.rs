@@ -271,7 +271,7 @@ fn a_run_that_is_killed_leaves_no_tenant_behind() {
         "--system",
         "fcsp-strict",
         "--only",
-        "OH-001,IS-008",
+        "OH-001,OH-010,IS-008",
     ];
     let mut child = begun(&arguments, &json, "OH-001");
     assert!(!left_of(child.id()).is_empty(), "there are tenants");
@@ -303,7 +303,7 @@ fn a_device_that_disappears_ends_the_run_with_what_was_measured() {
         "--system",
         "native",
         "--only",
-        "OH-001,OH-004,OH-007,SCHED-002",
+        "OH-001,OH-007,ERR-001,OH-006",
     ])
     .env("LD_LIBRARY_PATH", &driver)
     .env("FCSP_SIM_DIR", directory.path().join("device"))
@@ -328,8 +328,8 @@ fn a_device_that_disappears_ends_the_run_with_what_was_measured() {
     let report = written(&json);
     assert_eq!(report["interrupted"], true);
     assert_eq!(metric(&report, "native", "OH-001")["success"], true);
-    assert_eq!(reason(&report, "native", "OH-004").0, "failed");
-    let (state, why) = reason(&report, "native", "SCHED-002");
+    assert_eq!(reason(&report, "native", "ERR-001").0, "failed");
+    let (state, why) = reason(&report, "native", "OH-006");
     assert!(
         state == "not_run" && why.contains("cannot be used any more"),
         "{why}"
