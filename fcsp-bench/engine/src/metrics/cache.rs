@@ -21,16 +21,7 @@ const fn measure(
     seconds: [f64; 2],
     block: fn(&mut Turn<'_>) -> Result<Block, Failure>,
 ) -> Measure {
-    Measure {
-        id,
-        seconds,
-        starts: 0,
-        lives: 0,
-        who: super::everyone,
-        needs: Needs::Compute,
-        value: Value::Own,
-        block,
-    }
+    Measure::new(id, seconds, Needs::Compute, Value::Own, block)
 }
 
 /// A set of that part of the cache, in whole lines.
@@ -126,10 +117,10 @@ fn storm(turn: &Turn<'_>) -> Load {
     }
 }
 
-/// A figure of each kernel; where there was none, nothing can be said of the cache.
+/// A figure of each kernel; an error where there was none.
 fn of_kernels<'a>(answer: &'a Answer, name: &str) -> Result<&'a [f64], Failure> {
     match numbers(answer, name)? {
-        [] => Err(Failure::not_run(format!(
+        [] => Err(Failure::failed(format!(
             "in {TRIES} tries the tenant did not come to read its set once, or every read was interrupted"
         ))),
         values => Ok(values),

@@ -17,8 +17,8 @@ pub(super) const METRICS: &[Definition] = &[
             That takes no permission, which the device's performance counters would. Beside the neighbour it \
             reads for 0.45 s, after 0.2 s that do not count. The value is hits over reads, each kernel alike; \
             reads during which the kernel was interrupted (over 20,000 cycles) are left out. Where the tenant \
-            does not come to read its set once, in four tries that take longer and longer, nothing can be said, \
-            and it is not run; so in CACHE-002 and CACHE-004.",
+            does not come to read its set once, in four tries that take longer and longer, the metric failed; so in \
+            CACHE-002 and CACHE-004.",
         plan: Plan {
             blocks: 6,
             quick_blocks: 3,
