@@ -19,16 +19,7 @@ const fn measure(
     seconds: [f64; 2],
     block: fn(&mut Turn<'_>) -> Result<Block, Failure>,
 ) -> Measure {
-    Measure {
-        id,
-        seconds,
-        starts: 0,
-        lives: 0,
-        who: super::everyone,
-        needs: Needs::Compute,
-        value: Value::Own,
-        block,
-    }
+    Measure::new(id, seconds, Needs::Compute, Value::Own, block)
 }
 
 /// Streams through far more than any cache holds.

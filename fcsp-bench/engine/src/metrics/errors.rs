@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(super) const MEASURES: &[Measure] = &[
     Measure {
         starts: 1,
-        ..measure(
+        ..Measure::new(
             "ERR-001",
             [0.25, 0.25],
             Needs::Nothing,
@@ -24,29 +24,10 @@ pub(super) const MEASURES: &[Measure] = &[
     // The process after the fault is started by ERR-001.
     Measure {
         starts: 2,
-        ..measure("ERR-002", [0.3, 0.3], Needs::Nothing, Value::Own, recovery)
+        ..Measure::new("ERR-002", [0.3, 0.3], Needs::Nothing, Value::Own, recovery)
     },
-    measure("ERR-003", [0.18, 0.1], Needs::Nothing, Value::Worst, grace),
+    Measure::new("ERR-003", [0.18, 0.1], Needs::Nothing, Value::Worst, grace),
 ];
-
-const fn measure(
-    id: &'static str,
-    seconds: [f64; 2],
-    needs: Needs,
-    value: Value,
-    block: fn(&mut Turn<'_>) -> Result<Block, Failure>,
-) -> Measure {
-    Measure {
-        id,
-        seconds,
-        starts: 0,
-        lives: 0,
-        who: super::everyone,
-        needs,
-        value,
-        block,
-    }
-}
 
 fn detection(turn: &mut Turn<'_>) -> Result<Block, Failure> {
     let again = again(turn, End::Fault)?;

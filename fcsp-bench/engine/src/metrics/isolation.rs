@@ -17,7 +17,7 @@ use std::time::Duration;
 pub(super) const MEASURES: &[Measure] = &[
     Measure {
         who: limited,
-        ..measure(
+        ..Measure::new(
             "IS-001",
             [0.2, 0.1],
             Needs::Memory,
@@ -25,10 +25,10 @@ pub(super) const MEASURES: &[Measure] = &[
             limit_accuracy,
         )
     },
-    measure("IS-002", [0.15, 0.13], Needs::Memory, Value::Own, refusal),
+    Measure::new("IS-002", [0.15, 0.13], Needs::Memory, Value::Own, refusal),
     Measure {
         who: hard,
-        ..measure(
+        ..Measure::new(
             "IS-003",
             [1.0, 0.3],
             Needs::Compute,
@@ -38,11 +38,11 @@ pub(super) const MEASURES: &[Measure] = &[
     },
     Measure {
         who: changeable,
-        ..measure("IS-004", [1.0, 0.9], Needs::Compute, Value::Own, response)
+        ..Measure::new("IS-004", [1.0, 0.9], Needs::Compute, Value::Own, response)
     },
     Measure {
         starts: 3,
-        ..measure(
+        ..Measure::new(
             "IS-005",
             [1.0, 0.4],
             Needs::Nothing,
@@ -50,46 +50,27 @@ pub(super) const MEASURES: &[Measure] = &[
             memory_isolation,
         )
     },
-    measure(
+    Measure::new(
         "IS-006",
         [1.5, 0.42],
         Needs::Compute,
         Value::Own,
         compute_isolation,
     ),
-    measure(
+    Measure::new(
         "IS-007",
         [0.75, 0.38],
         Needs::Compute,
         Value::Own,
         consistency,
     ),
-    measure("IS-008", [0.8, 0.14], Needs::Compute, Value::Own, fairness),
-    measure("IS-009", [2.25, 0.65], Needs::Compute, Value::Own, noise),
+    Measure::new("IS-008", [0.8, 0.14], Needs::Compute, Value::Own, fairness),
+    Measure::new("IS-009", [2.25, 0.65], Needs::Compute, Value::Own, noise),
     Measure {
         starts: 5,
-        ..measure("IS-010", [3.0, 1.5], Needs::Nothing, Value::Worst, faults)
+        ..Measure::new("IS-010", [3.0, 1.5], Needs::Nothing, Value::Worst, faults)
     },
 ];
-
-const fn measure(
-    id: &'static str,
-    seconds: [f64; 2],
-    needs: Needs,
-    value: Value,
-    block: fn(&mut Turn<'_>) -> Result<Block, Failure>,
-) -> Measure {
-    Measure {
-        id,
-        seconds,
-        starts: 0,
-        lives: 0,
-        who: super::everyone,
-        needs,
-        value,
-        block,
-    }
-}
 
 /// Saturating kernels: long enough that launching them costs nothing, short enough to be ended where a turn should end.
 pub(super) const SATURATING: Load = Load::Kernels { us: 500.0 };

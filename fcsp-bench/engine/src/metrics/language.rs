@@ -34,16 +34,7 @@ const fn measure(
     needs: Needs,
     block: fn(&mut Turn<'_>) -> Result<Block, Failure>,
 ) -> Measure {
-    Measure {
-        id,
-        seconds,
-        starts: 0,
-        lives: 0,
-        who: super::everyone,
-        needs,
-        value: Value::Own,
-        block,
-    }
+    Measure::new(id, seconds, needs, Value::Own, block)
 }
 
 fn attention(turn: &mut Turn<'_>) -> Result<Block, Failure> {

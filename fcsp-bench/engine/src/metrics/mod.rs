@@ -75,6 +75,26 @@ fn limited(system: &System) -> Result<(), &'static str> {
 }
 
 impl Measure {
+    /// A metric of every system, whose blocks start no processes and whose processes live for the whole of it.
+    const fn new(
+        id: &'static str,
+        seconds: [f64; 2],
+        needs: Needs,
+        value: Value,
+        block: fn(&mut Turn<'_>) -> Result<Block, Failure>,
+    ) -> Self {
+        Self {
+            id,
+            seconds,
+            starts: 0,
+            lives: 0,
+            who: everyone,
+            needs,
+            value,
+            block,
+        }
+    }
+
     /// How long a block takes.
     pub(crate) fn block_seconds(&self, quick: bool) -> f64 {
         self.seconds[usize::from(quick)]

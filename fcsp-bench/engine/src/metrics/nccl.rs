@@ -15,16 +15,7 @@ pub(super) const MEASURES: &[Measure] = &[
 ];
 
 const fn measure(id: &'static str, block: fn(&mut Turn<'_>) -> Result<Block, Failure>) -> Measure {
-    Measure {
-        id,
-        seconds: [0.2, 0.1],
-        starts: 0,
-        lives: 0,
-        who: super::everyone,
-        needs: Needs::Nothing,
-        value: Value::Own,
-        block,
-    }
+    Measure::new(id, [0.2, 0.1], Needs::Nothing, Value::Own, block)
 }
 
 /// Times of one collective, and the number of devices.

@@ -52,16 +52,7 @@ const fn measure(
     value: Value,
     block: fn(&mut Turn<'_>) -> Result<Block, Failure>,
 ) -> Measure {
-    Measure {
-        id,
-        seconds,
-        starts: 0,
-        lives: 0,
-        who: super::everyone,
-        needs: Needs::Nothing,
-        value,
-        block,
-    }
+    Measure::new(id, seconds, Needs::Nothing, value, block)
 }
 
 fn launch(turn: &mut Turn<'_>) -> Result<Block, Failure> {

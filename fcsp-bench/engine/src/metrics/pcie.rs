@@ -19,16 +19,7 @@ const fn measure(
     needs: Needs,
     block: fn(&mut Turn<'_>) -> Result<Block, Failure>,
 ) -> Measure {
-    Measure {
-        id,
-        seconds,
-        starts: 0,
-        lives: 0,
-        who: super::everyone,
-        needs,
-        value: Value::Own,
-        block,
-    }
+    Measure::new(id, seconds, needs, Value::Own, block)
 }
 
 fn to_device(turn: &mut Turn<'_>) -> Result<Block, Failure> {
