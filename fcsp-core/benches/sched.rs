@@ -186,6 +186,7 @@ fn segment(number: u32) -> SegmentView {
         opened_ns: us(900),
         submitted_ns: us(950),
         launches: 10,
+        is_spread: false,
         done: false,
     }
 }

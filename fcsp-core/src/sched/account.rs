@@ -2,6 +2,7 @@
 
 use super::clock::ms;
 use super::foresight::{Completion, Foresight, Progress, Usual};
+use super::handover;
 use super::margin::Margin;
 use super::plan::{ProcessView, SegmentView};
 use super::segment::reached;
@@ -17,6 +18,8 @@ fn blend(old: u64, new: u64) -> u64 {
 /// off. And so many count later.
 const LENGTHS_FIRST: u64 = 3;
 const LENGTHS_MAX: u64 = 7;
+/// Hand-overs that tell what they cost, for each length learnt without one.
+const HANDOVERS_PER_LENGTH: u32 = 8;
 /// Most that an error counts.
 const ERROR_PPM_MAX: u64 = 1_000_000;
 /// A program that submits at intervals has gone quiet after so many of them, and after no more than this.
@@ -189,6 +192,10 @@ pub struct ProcessAccount {
     pub ratio_ppm: u64,
     /// Measurements that both come from, as far as they are counted.
     lengths: u64,
+    /// What a hand-over to it costs, by looks; 0 before any. Where queues can be measured, they say better.
+    seen_handover_ns: u64,
+    /// How many more hand-overs may tell what one costs, before a length is learnt without one again.
+    handovers_to_tell: u32,
     /// Mean absolute error of the prediction, in millionths of what was predicted.
     error_ppm: u64,
     /// Part of its segments that ended in a wait, thousandths.
@@ -244,6 +251,36 @@ impl ProcessAccount {
         let ratio_ppm = (actual_ns * 1_000_000 / predicted_ns).clamp(100_000, 10_000_000);
         self.ratio_ppm = (self.ratio_ppm * self.lengths + ratio_ppm) / (self.lengths + 1);
         self.lengths = (self.lengths + 1).min(LENGTHS_MAX);
+    }
+
+    /// What a hand-over to that process costs; 0 if nothing is known.
+    pub fn handover_ns(&self, process: &ProcessView) -> u64 {
+        match process.handover_ns {
+            0 => self.seen_handover_ns,
+            measured => measured,
+        }
+    }
+
+    /// Whether hand-overs tell nothing more before a length is learnt without one.
+    pub fn lacks_length(&self) -> bool {
+        self.handovers_to_tell == 0
+    }
+
+    /// The length that was learnt last was of work without a hand-over.
+    pub fn note_length_alone(&mut self) {
+        self.handovers_to_tell = HANDOVERS_PER_LENGTH;
+    }
+
+    /// Learns from the first work of a turn, which took `whole_ns` from its grant: what is beyond its length is the hand-over.
+    /// False where nothing else tells the length.
+    pub fn learn_handover(&mut self, predicted_ns: u64, whole_ns: u64) -> bool {
+        if self.handovers_to_tell == 0 {
+            return false;
+        }
+        self.handovers_to_tell -= 1;
+        let seen_ns = whole_ns.saturating_sub(self.corrected_ns(predicted_ns));
+        self.seen_handover_ns = handover::learn(self.seen_handover_ns, seen_ns);
+        true
     }
 
     /// Learns from a segment whose time on the device may have gaps, that it takes no longer than that.

@@ -140,6 +140,7 @@ pub fn read_segment(segment: &Segment, done: &[DeviceWord; LANES], number: u32) 
         opened_ns: segment.opened_ns.load(Ordering::Relaxed),
         submitted_ns: segment.submitted_ns.load(Ordering::Relaxed),
         launches,
+        is_spread: lanes.count_ones() > 1 && state != SegmentState::Open,
         done,
     }
 }

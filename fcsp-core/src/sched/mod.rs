@@ -37,6 +37,7 @@ pub mod cost;
 mod foresight;
 #[cfg(not(loom))]
 pub mod gang;
+mod handover;
 mod handshake;
 #[cfg(not(loom))]
 pub mod lanes;

@@ -112,6 +112,8 @@ pub struct SegmentView {
     pub submitted_ns: u64,
     /// Submissions in it.
     pub launches: u32,
+    /// Several queues have a part of it; not known before it is complete.
+    pub is_spread: bool,
     /// True once every queue it used has written its number.
     pub done: bool,
 }

@@ -43,6 +43,12 @@ impl Running<'_> {
             None if turn.first_segment && turn.measures_handover => {
                 (self.segment_ends_ns(), turn.handover_ns)
             }
+            // What is known of its length may hold a hand-over.
+            None if self.lacks_length() => {
+                let end = self.segment_ends_ns();
+                let left_ns = end.saturating_sub(now);
+                (end, (left_ns / 4).max(self.turn.handover_ns))
+            }
             None if self.is_erratic() && self.segment.number == self.granted => {
                 return self.look_at_erratic();
             }
@@ -87,6 +93,16 @@ impl Running<'_> {
         let began = self.turn.segment_waited_ns + self.turn.handover_left_ns();
         let took_ns = self.now.saturating_sub(began);
         began.max(self.now + (took_ns / 4).clamp(self.tuning.poll_ns, LOOK_NS_LATE))
+    }
+
+    /// Whether the first work after a hand-over was just over, and what it told of the hand-over is not to be told from its length.
+    fn lacks_length(&self) -> bool {
+        let span = &self.turn.span;
+        let begins = span.handover_ns == 0 && span.predicted_ns == 0 && !span.has_gaps;
+        begins
+            && self.segment.is_spread
+            && self.process.handover_ns == 0
+            && self.account.lacks_length()
     }
 
     fn is_erratic(&self) -> bool {

@@ -135,6 +135,8 @@ struct Span {
     since_ns: u64,
     /// A hand-over in it.
     handover_ns: u64,
+    /// What that took is not measured on the device: looks have to tell.
+    tells_handover: bool,
     predicted_ns: u64,
     /// The device waited for the program in it.
     has_gaps: bool,

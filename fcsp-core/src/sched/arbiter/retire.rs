@@ -12,6 +12,8 @@ use crate::sched::tuning::Tuning;
 
 /// A segment that was not over so long ago and is now ended between.
 const EXACT_NS: u64 = us(60);
+/// What takes more than so many times as long as the hand-over before it tells its length.
+const ALONE: u64 = 32;
 
 impl Arbiter {
     /// Retires what has finished, gives up on what does not finish, and ends open segments whose
@@ -124,6 +126,10 @@ impl Arbiter {
             if with_gaps {
                 account.learn_bound(over_ns, now.saturating_sub(began_ns));
             }
+            // Of several queues nobody can measure on the device which was the last.
+            let mut over = process.granted_segments();
+            let tells = |it: &SegmentView| it.is_spread && !account.erratic(process, it);
+            turn.span.tells_handover &= over.next().is_some_and(tells);
             turn.learn_length(now, is_drained, account);
         }
         if is_watched(process, plan.retire.len() - before) {
@@ -266,6 +272,8 @@ impl Turn {
         self.segment_started_ns = now;
         self.segment_waited_ns = self.looked_ns;
         self.first_segment = false;
+        // The longer the work, the less it tells of what came before it.
+        self.span.tells_handover &= self.span.predicted_ns == 0;
         self.span.predicted_ns += gapless.map_or(0, |it| it.predicted_ns);
         self.span.has_gaps |= gapless.is_none();
     }
@@ -286,8 +294,16 @@ impl Turn {
             return;
         }
         if tells {
-            let actual_ns = most_ns.saturating_sub(within_ns / 2);
-            account.learn_length(span.predicted_ns, actual_ns, whole_ns);
+            let late_ns = within_ns / 2;
+            let actual_ns = most_ns.saturating_sub(late_ns);
+            let tells_handover = span.tells_handover
+                && account.learn_handover(span.predicted_ns, whole_ns - late_ns);
+            if !tells_handover {
+                account.learn_length(span.predicted_ns, actual_ns, whole_ns);
+            }
+            if !span.tells_handover && span.predicted_ns > ALONE * span.handover_ns {
+                account.note_length_alone();
+            }
         }
         self.span = Span {
             since_ns: now,

@@ -28,7 +28,10 @@ impl Arbiter {
         let measured = view
             .processes
             .iter()
-            .map(|p| p.handover_ns)
+            .map(|it| {
+                let account = self.processes.get(&it.slot);
+                account.map_or(it.handover_ns, |account| account.handover_ns(it))
+            })
             .filter(|ns| *ns != 0);
         let (sum_ns, count) = measured.fold((0, 0), |(sum, count), ns| (sum + ns, count + 1));
         self.handover_ns = u64::checked_div(sum_ns, count).unwrap_or(0);

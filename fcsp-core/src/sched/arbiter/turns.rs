@@ -94,7 +94,9 @@ impl Arbiter {
         plan.handed_over = self.last.is_none_or(|(_, tenant)| tenant != process.tenant);
         self.last = Some((process.slot, process.tenant));
         self.handovers = self.handovers.wrapping_add(u32::from(changes));
-        let handover_ns = match process.handover_ns {
+        let account = self.processes.get(&process.slot);
+        let known_ns = account.map_or(process.handover_ns, |it| it.handover_ns(process));
+        let handover_ns = match known_ns {
             _ if !changes => 0,
             0 => self.handover_ns,
             measured => measured,
@@ -121,10 +123,11 @@ impl Arbiter {
             started_ns,
             span: Span {
                 handover_ns,
+                tells_handover: changes && process.handover_ns == 0,
                 ..turn.span
             },
             first_segment: changes,
-            measures_handover: process.handover_ns == 0
+            measures_handover: known_ns == 0
                 || self.handovers.is_multiple_of(MEASURE_HANDOVER_EVERY),
             budget_ns,
             handover_ns,
@@ -161,7 +164,12 @@ impl Arbiter {
             .tenants
             .get(&turn.tenant)
             .is_some_and(TenantAccount::eligible);
-        if !eligible || left_ns == 0 || left_ns < self.expected_ns(turn.slot, first) / 2 {
+        let first_ns = self.expected_ns(turn.slot, first);
+        // The device stands still until it begins, and a program with more to come has its turn full: the rest is better
+        // had with the next one.
+        let stands = granted_ns == 0 && process.segment(from.wrapping_add(1)).is_some();
+        let least_ns = if stands { first_ns } else { first_ns / 2 };
+        if !eligible || left_ns == 0 || left_ns < least_ns {
             return;
         }
         plan.grant.push(Grant {

@@ -4,19 +4,15 @@ use super::{Changing, End, Joined, Open, Producer, State, Ticket};
 use crate::backend::StreamGate;
 use crate::failpoint::failpoint;
 use crate::region::layout::{GATED_BESIDE_OTHERS, GATED_ON_TRIAL};
-use crate::sched::clock::us;
 use crate::sched::cost::{Cost, CostKey};
+use crate::sched::handover;
 use crate::sched::handshake;
 use crate::sched::sampler::{FIRST_SAMPLES, Subject};
 use crate::sched::segment::{SegmentState, reached};
 use crate::sync::{Ordering, ThreadId};
 
-/// Most that the first measurement of a hand-over is believed.
-const HANDOVER_NS_FIRST: u64 = us(200);
 /// Most that one submission counts.
 const SPREAD_PPM_MAX: u64 = 2_000_000;
-/// Least step from one estimate of it to the next.
-const HANDOVER_STEP_NS: u64 = us(5);
 
 /// A program that waits has few segments in front of the one it closes; one with more of them is not held up
 /// by when that is seen.
@@ -188,15 +184,9 @@ impl Producer {
         if segment.number.load(Ordering::Relaxed) != number || !told {
             return;
         }
-        let handover = finished.saturating_sub(granted).saturating_sub(device_ns);
+        let seen_ns = finished.saturating_sub(granted).saturating_sub(device_ns);
         let old = self.slot.queue.handover_ns.load(Ordering::Relaxed);
-        // Towards the median: what a late look or a stopped program adds once in a while says nothing.
-        let step = (old / 8).max(HANDOVER_STEP_NS);
-        let new = match old {
-            0 => handover.min(HANDOVER_NS_FIRST),
-            _ if handover > old => old + (handover - old).min(step),
-            _ => old - (old - handover).min(step),
-        };
+        let new = handover::learn(old, seen_ns);
         self.slot.queue.handover_ns.store(new, Ordering::Relaxed);
     }
 }

@@ -31,6 +31,8 @@ pub struct Queue {
     pub done_ns: RefCell<u64>,
     /// Threads wait for grants in its place.
     pub threads_wait: Cell<bool>,
+    /// By how much a hand-over to it takes longer than to others.
+    pub slow_to_begin_ns: Cell<u64>,
 }
 
 fn forever(word: &AtomicU32) -> &'static AtomicU32 {
@@ -203,7 +205,8 @@ impl Device {
             let switch = if at == self.current {
                 0
             } else {
-                switch_ns - switch_ns / 4 + random(self.draws, switch_ns / 2)
+                let slower_ns = queues[at].slow_to_begin_ns.get();
+                switch_ns - switch_ns / 4 + random(self.draws, switch_ns / 2) + slower_ns
             };
             let ns = ns - ns / 50 + random(!self.draws, (ns / 25).max(1));
             if at != self.current || first != 0 {

@@ -111,6 +111,24 @@ fn windows_of_100_ms_are_alike() {
     }
 }
 
+/// With several queues nobody knows which marker is the first and which the last.
+#[test]
+fn hand_overs_to_programs_with_several_queues_are_not_charged_to_them() {
+    for percents in [[50, 50], [25, 75], [60, 40]] {
+        let programs = percents.map(|percent| (balanced(percent), saturate(us(150))));
+        let mut node = Node::new(&programs);
+        node.programs[1].queues = 4;
+        node.set_slow_to_begin_ns(1, us(300));
+        node.run(ms(1000));
+        let done = node.run(ms(2000));
+        let total = (done[0] + done[1]) as f64;
+        let parts = [0, 1].map(|at| 100.0 * done[at] as f64 / total);
+        println!("simulated: {percents:?}, {parts:.2?}");
+        let off = (parts[1] - f64::from(percents[1])).abs();
+        assert!(off <= 0.5, "{percents:?}: {parts:.2?}");
+    }
+}
+
 /// How late the arbiter looks on quick and on busy hosts, and whether threads wait for grants in place of queues.
 fn hosts() -> impl Iterator<Item = (u64, bool)> {
     let late = [us(10), us(100), us(300), us(1000)];

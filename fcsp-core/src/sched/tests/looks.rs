@@ -26,6 +26,7 @@ fn node(state: SegmentState, opened_ns: u64) -> View {
         opened_ns,
         submitted_ns: opened_ns,
         launches: 50,
+        is_spread: false,
         done: false,
     };
     let process = ProcessView {

@@ -93,6 +93,8 @@ pub struct Program {
     slower_percent: u64,
     /// What a kernel is expected to take before it was measured.
     pub guess_ns: u64,
+    /// On how many queues its submissions go in turn; the device runs them one after another all the same.
+    pub queues: u64,
     /// It slept for want of room.
     slept: bool,
     /// Longest time from there being room to its going on.
@@ -179,6 +181,7 @@ impl Program {
             swung_percent: 0,
             slower_percent: 0,
             guess_ns: us(1_000_000),
+            queues: 1,
             slept: false,
             room_late_ns: 0,
         }
@@ -290,6 +293,11 @@ impl Node {
     /// What a hand-over takes from now on, give or take a quarter.
     pub fn set_switch_ns(&mut self, ns: u64) {
         self.device.set_switch_ns(ns);
+    }
+
+    /// By how much a hand-over to a program takes longer than to others.
+    pub fn set_slow_to_begin_ns(&self, program: usize, ns: u64) {
+        self.programs[program].queue.slow_to_begin_ns.set(ns);
     }
 
     pub fn set_partition(&self, program: usize, percent: u32) {
@@ -466,7 +474,7 @@ impl Program {
         if self.producer.gated() {
             let ticket = self.producer.enter(
                 &self.queue,
-                QueueId(1),
+                QueueId(1 + self.launched % self.queues),
                 CostKey::new(&[key]),
                 self.class,
                 self.guess_ns,

@@ -364,6 +364,7 @@ impl Process {
                     opened_ns: now,
                     submitted_ns: now,
                     launches: 0,
+                    is_spread: false,
                     done: false,
                 },
                 actual_ns: 0,

@@ -46,6 +46,7 @@ fn process(slot: usize, segments: u32) -> ProcessView {
         opened_ns: NOW - ms(2),
         submitted_ns: NOW - ms(1),
         launches: 4,
+        is_spread: false,
         done: false,
     };
     ProcessView {
@@ -256,6 +257,7 @@ fn saturate(process: &mut ProcessView, now: u64) {
             opened_ns: now,
             submitted_ns: now,
             launches: 4,
+            is_spread: false,
             done: false,
         });
     }
@@ -277,6 +279,7 @@ fn a_segment_granted_while_it_fills_is_told_as_just_in_time() {
             opened_ns,
             submitted_ns: opened_ns,
             launches: 4,
+            is_spread: false,
             done: false,
         });
         for now in (opened_ns..opened_ns + ms(8)).step_by(us(100) as usize) {
