@@ -20,6 +20,10 @@ const LENGTHS_FIRST: u64 = 3;
 const LENGTHS_MAX: u64 = 7;
 /// Hand-overs that tell what they cost, for each length learnt without one.
 const HANDOVERS_PER_LENGTH: u32 = 8;
+/// Of longer work a few percent are as much as a hand-over.
+const HANDOVER_TOLD_BY_NS_MAX: u64 = ms(2);
+/// Twice the longest that was measured on the device, with four queues (H200: 0.1 to 0.5 ms).
+const HANDOVER_NS_MAX: u64 = ms(1);
 /// Most that an error counts.
 const ERROR_PPM_MAX: u64 = 1_000_000;
 /// A program that submits at intervals has gone quiet after so many of them, and after no more than this.
@@ -272,13 +276,14 @@ impl ProcessAccount {
     }
 
     /// Learns from the first work of a turn, which took `whole_ns` from its grant: what is beyond its length is the hand-over.
-    /// False where nothing else tells the length.
+    /// False where nothing else tells the length, or that is so long that its error would be taken for one.
     pub fn learn_handover(&mut self, predicted_ns: u64, whole_ns: u64) -> bool {
-        if self.handovers_to_tell == 0 {
+        let length_ns = self.corrected_ns(predicted_ns);
+        if self.handovers_to_tell == 0 || length_ns > HANDOVER_TOLD_BY_NS_MAX {
             return false;
         }
         self.handovers_to_tell -= 1;
-        let seen_ns = whole_ns.saturating_sub(self.corrected_ns(predicted_ns));
+        let seen_ns = whole_ns.saturating_sub(length_ns).min(HANDOVER_NS_MAX);
         self.seen_handover_ns = handover::learn(self.seen_handover_ns, seen_ns);
         true
     }
@@ -482,6 +487,25 @@ mod tests {
                 assert!(!ended || segment == segments, "batch {batch}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_length_is_not_taken_for_a_hand_over() {
+        let process = ProcessView::default();
+        let mut account = ProcessAccount::new(&process, 0);
+        assert!(!account.learn_handover(ms(1), ms(2)), "no length is known");
+        account.note_length_alone();
+        assert!(!account.learn_handover(ms(5), ms(7)), "too long to tell");
+        for _ in 0..HANDOVERS_PER_LENGTH {
+            assert!(account.learn_handover(ms(1), us(1300)));
+        }
+        assert!(!account.learn_handover(ms(1), us(1300)), "no length since");
+        assert!((us(200)..=us(310)).contains(&account.handover_ns(&process)));
+        for _ in 0..100 {
+            account.note_length_alone();
+            assert!(account.learn_handover(ms(1), ms(5)));
+        }
+        assert!(account.handover_ns(&process) <= HANDOVER_NS_MAX);
     }
 
     #[test]

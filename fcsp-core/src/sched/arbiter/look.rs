@@ -46,8 +46,8 @@ impl Running<'_> {
             // What is known of its length may hold a hand-over.
             None if self.lacks_length() => {
                 let end = self.segment_ends_ns();
-                let left_ns = end.saturating_sub(now);
-                (end, (left_ns / 4).max(self.turn.handover_ns))
+                let length_ns = end.saturating_sub(turn.segment_started_ns);
+                (end, length_ns / 4)
             }
             None if self.is_erratic() && self.segment.number == self.granted => {
                 return self.look_at_erratic();

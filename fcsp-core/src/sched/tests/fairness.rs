@@ -129,6 +129,36 @@ fn hand_overs_to_programs_with_several_queues_are_not_charged_to_them() {
     }
 }
 
+/// One whose kernels are alike, one whose kernels are not, and one with several queues.
+#[test]
+fn three_of_unlike_ways_have_their_shares_in_every_second() {
+    let percents = [25, 35, 40];
+    let lengths = [
+        vec![us(250)],
+        vec![us(100), us(250), us(5000)],
+        vec![us(100), us(250)],
+    ];
+    let programs = [0, 1, 2].map(|at| {
+        let kind = Kind::Saturate(lengths[at].clone());
+        (balanced(percents[at]), kind)
+    });
+    let mut node = Node::new(&programs);
+    node.programs[2].queues = 4;
+    node.set_slow_to_begin_ns(2, us(300));
+    node.run(ms(1000));
+    for second in 0..6 {
+        let done = node.run(ms(1000));
+        let total = done.iter().sum::<u64>() as f64;
+        let parts = [0, 1, 2].map(|at| 100.0 * done[at] as f64 / total);
+        println!("simulated: {parts:.2?}, {:.3}", total / ms(1000) as f64);
+        for (part, percent) in parts.iter().zip(percents) {
+            let off = (part - f64::from(percent)).abs();
+            assert!(off <= 1.0, "second {second}: {parts:.2?}");
+        }
+        assert!(total >= 0.97 * ms(1000) as f64, "second {second}: {total}");
+    }
+}
+
 /// How late the arbiter looks on quick and on busy hosts, and whether threads wait for grants in place of queues.
 fn hosts() -> impl Iterator<Item = (u64, bool)> {
     let late = [us(10), us(100), us(300), us(1000)];
