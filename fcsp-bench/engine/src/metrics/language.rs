@@ -4,7 +4,7 @@ use super::isolation::LONGEST;
 use super::{Measure, Needs, Value};
 use crate::failure::Failure;
 use crate::figures::{geometric_mean, longest_mean, median, quantile};
-use crate::lab::{number, numbers};
+use crate::lab::{number, numbers, starved};
 use crate::protocol::{Answer, Load, Task, Way};
 use crate::turn::{Block, Turn};
 use fcsp_measure::stats::{cv, mean};
@@ -248,8 +248,6 @@ const SIZES: [(u32, &str); 4] = [
 const STEPS_MIN: usize = 5;
 /// For how long there may be too few of them.
 const STEPS_SECONDS_MAX: f64 = 2.0;
-/// The part of a span for which the program may be without a processor: beyond it, what steps wait for is the host.
-const QUEUED_MAX: f64 = 0.5;
 
 fn dynamic(turn: &mut Turn<'_>) -> Result<Block, Failure> {
     let mut steps = Steps::default();
@@ -296,7 +294,7 @@ impl Steps {
     /// Those of a span more.
     fn add(&mut self, answer: &Answer, seconds: f64) -> Result<(), Failure> {
         self.seconds += seconds;
-        if number(answer, "queued_us")? > QUEUED_MAX * number(answer, "wall_us")? {
+        if starved(answer)? {
             self.starved_seconds += seconds;
             return Ok(());
         }
