@@ -384,6 +384,25 @@ mod tests {
     }
 
     #[test]
+    fn a_block_costs_a_part_of_the_start_of_what_lives_for_several() {
+        let device = device(0.2);
+        let renewed = metrics::find("OH-006").expect("it is there");
+        let kept = Measure {
+            lives: 0,
+            ..*renewed
+        };
+        let more = |quick| {
+            let seconds = |measure| round_seconds(measure, 5, 30, device, quick);
+            seconds(renewed) - seconds(&kept)
+        };
+        // Four processes of each of five systems, in one of so many blocks.
+        let starts = 5.0 * 4.0 * device.start_and_end_seconds(30);
+        let part = starts / f64::from(renewed.lives);
+        assert!((more(false) - part).abs() < 1e-9, "{} s", more(false));
+        assert_eq!(more(true), 0.0, "in a quick run they live for all of it");
+    }
+
+    #[test]
     fn with_time_enough_all_that_is_planned_is_taken() {
         let budget = budget(Instant::now(), 0.0, false);
         let mut share = budget.share(0);

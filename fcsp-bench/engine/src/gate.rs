@@ -2,7 +2,7 @@
 //! look like a good one.
 
 use crate::failure::Failure;
-use crate::lab::{Lab, number, numbers};
+use crate::lab::{self, Lab, number};
 use crate::metrics::Needs;
 use crate::protocol::{Cheap, Load, Task, Way};
 use fcsp_bench_report::model::{Check, Validity};
@@ -13,6 +13,8 @@ const PERCENTS: [u32; 2] = [25, 75];
 /// the way there: what a limit that is there is worth is measured later.
 const TOLERANCE: f64 = 0.15;
 const KERNEL_US: f64 = 500.0;
+/// How often it is made where the two have hardly a processor.
+const TRIES: u32 = 3;
 
 /// Starts what the checks of these systems need.
 pub(crate) fn start(lab: &mut Lab, systems: &[usize]) {
@@ -115,18 +117,30 @@ fn quarter(lab: &mut Lab, system: usize, seconds: f64) -> Outcome {
     let tenants = lab.tenants(&PERCENTS);
     let outcome = lab.group(system, &tenants).and_then(|group| {
         let load = Load::Kernels { us: KERNEL_US };
-        let shared = group.run(&[load.clone(), load], seconds)?;
-        for answer in &shared.answers {
-            numbers(answer, "cpu_us")?;
-        }
+        let mut tries = 0;
+        let (shared, starved) = loop {
+            let shared = group.run(&[load.clone(), load.clone()], seconds)?;
+            let mut starved = false;
+            for answer in &shared.answers {
+                starved |= lab::starved(answer)?;
+            }
+            tries += 1;
+            if !starved || tries == TRIES {
+                break (shared, starved);
+            }
+        };
         let rates = shared.rates();
         let total: f64 = rates.iter().sum();
         if total <= 0.0 {
             return Ok(("neither got anything done".to_owned(), false));
         }
         let part = rates[0] / total;
+        let busy = match starved {
+            true => ", while one waited for a processor more than half of the time: the host is too busy",
+            false => "",
+        };
         Ok((
-            format!("it got {:.1} % of what both did", part * 100.0),
+            format!("it got {:.1} % of what both did{busy}", part * 100.0),
             (part - f64::from(PERCENTS[0]) / 100.0).abs() <= TOLERANCE,
         ))
     });

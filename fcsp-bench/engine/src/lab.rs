@@ -530,6 +530,14 @@ pub(crate) fn numbers<'a>(answer: &'a Answer, name: &str) -> Result<&'a [f64], F
         .ok_or_else(|| Failure::failed(format!("a tenant's answer has no {name}")))
 }
 
+/// The part of its time for which a program with a load may be without a processor: beyond it, what it did tells of the host.
+const QUEUED_MAX: f64 = 0.5;
+
+/// Whether a program with a load waited for a processor for so much of its time that what it did tells of the host.
+pub(crate) fn starved(answer: &Answer) -> Result<bool, Failure> {
+    Ok(number(answer, "queued_us")? > QUEUED_MAX * number(answer, "wall_us")?)
+}
+
 fn describe(answer: &Answer) -> Result<Device, Failure> {
     let text = |name| answer.texts.get(name).cloned().unwrap_or_default();
     let name: String = text("name");

@@ -235,7 +235,8 @@ pub(crate) enum Task {
         /// What.
         load: Load,
     },
-    /// The load that was prepared between two moments; progress as points, `cpu_us`, `step_us` for loads that wait.
+    /// The load that was prepared between two moments; progress as points, `wall_us`, of that `cpu_us` on
+    /// processors and `queued_us` in a queue for one, `step_us` for loads that wait.
     Run {
         /// Moment of the shared clock to begin at; 0 is now.
         from_ns: u64,

@@ -344,7 +344,7 @@ impl Run {
             if all_failed || !self.budget.has_time(&mut share, block) {
                 break;
             }
-            if !quick && block > 0 && measure.lives > 0 && block % measure.lives == 0 {
+            if measure.renews(block, quick) {
                 self.lab.renew();
             }
             for turn in 0..count {

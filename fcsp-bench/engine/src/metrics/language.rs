@@ -4,8 +4,8 @@ use super::isolation::LONGEST;
 use super::{Measure, Needs, Value};
 use crate::failure::Failure;
 use crate::figures::{geometric_mean, longest_mean, median, quantile};
-use crate::lab::{number, numbers};
-use crate::protocol::{Load, Task, Way};
+use crate::lab::{number, numbers, starved};
+use crate::protocol::{Answer, Load, Task, Way};
 use crate::turn::{Block, Turn};
 use fcsp_measure::stats::{cv, mean};
 
@@ -117,7 +117,7 @@ fn tokens(turn: &mut Turn<'_>) -> Result<Block, Failure> {
     let tokens = turn.count(64);
     let eager = turn.solo(decode(false, tokens))?;
     let graph = turn.solo(decode(true, tokens))?;
-    let ms = |answer: &crate::protocol::Answer, name: &str| -> Result<Vec<f64>, Failure> {
+    let ms = |answer: &Answer, name: &str| -> Result<Vec<f64>, Failure> {
         Ok(numbers(answer, name)?.iter().map(|us| us / 1e3).collect())
     };
     let (each, graphed) = (ms(&eager, "token_us")?, ms(&graph, "token_us")?);
@@ -237,49 +237,109 @@ fn precision(turn: &mut Turn<'_>) -> Result<Block, Failure> {
 
 /// Length of a kernel of those steps.
 const BATCH_KERNEL_US: f64 = 25.0;
+/// Kernels of a step of each size, and what its steps are called.
+const SIZES: [(u32, &str); 4] = [
+    (4, "size_4"),
+    (8, "size_8"),
+    (16, "size_16"),
+    (32, "size_32"),
+];
+/// Steps of each size that a variation needs: that of fewer is none.
+const STEPS_MIN: usize = 5;
+/// For how long there may be too few of them.
+const STEPS_SECONDS_MAX: f64 = 2.0;
 
 fn dynamic(turn: &mut Turn<'_>) -> Result<Block, Failure> {
-    let seconds = turn.seconds.max(0.2);
-    let loads = [
-        Load::Batches {
-            us: BATCH_KERNEL_US,
-            seed: u64::from(turn.block) + 1,
-        },
-        Load::Kernels { us: 500.0 },
-    ];
-    let shared = turn.together(&[50, 50], &loads, seconds)?;
-    let (mut variations, mut waits) = (Vec::new(), Vec::new());
-    let mut block = Block::default();
-    for (name, size) in [
-        ("size_4", 4),
-        ("size_8", 8),
-        ("size_16", 16),
-        ("size_32", 32),
-    ] {
-        let Ok(steps) = numbers(&shared.answers[0], name) else {
-            continue;
-        };
-        let work_us = f64::from(size) * BATCH_KERNEL_US;
-        waits.extend(steps.iter().map(|us| (us - work_us).max(0.0)));
-        // A variation of a few is none.
-        if steps.len() < 5 {
-            continue;
+    let mut steps = Steps::default();
+    let seconds = turn.seconds;
+    let mut seed = u64::from(turn.block) + 1;
+    while steps.are_too_few() {
+        if steps.seconds >= STEPS_SECONDS_MAX {
+            return Err(Failure::failed(steps.why()));
         }
-        variations.push(cv(steps));
-        block = block.with(format!("{size} kernels, median"), median(steps), "us");
+        let loads = [
+            Load::Batches {
+                us: BATCH_KERNEL_US,
+                seed,
+            },
+            Load::Kernels { us: 500.0 },
+        ];
+        let shared = turn.group(&[50, 50])?.run(&loads, seconds)?;
+        steps.add(&shared.answers[0], seconds)?;
+        // The next span has another sequence.
+        seed += 1 << 32;
     }
-    let longest = longest_mean(&waits, LONGEST);
-    if variations.is_empty() || longest == 0.0 {
-        return Err(Failure::failed(
-            "too few steps were done beside the neighbour",
-        ));
+    let mut block = Block::of(mean(&steps.us.each_ref().map(|us| cv(us))));
+    for ((size, _), us) in SIZES.iter().zip(&steps.us) {
+        block = block.with(format!("{size} kernels, median"), median(us), "us");
     }
-    Ok(Block {
-        value: mean(&variations),
-        compared: longest,
-        ..block
+    let longest = longest_mean(&steps.waits_us(), LONGEST);
+    Ok(block
+        .comparing(longest)
+        .with("the longest twentieth of waits", longest, "us"))
+}
+
+/// Steps of changing sizes, of one span or several.
+#[derive(Default)]
+struct Steps {
+    /// Their times, by size.
+    us: [Vec<f64>; SIZES.len()],
+    /// How long the spans were.
+    seconds: f64,
+    /// How long those were of which nothing counts, since the program had no processor.
+    starved_seconds: f64,
+}
+
+impl Steps {
+    /// Those of a span more.
+    fn add(&mut self, answer: &Answer, seconds: f64) -> Result<(), Failure> {
+        self.seconds += seconds;
+        if starved(answer)? {
+            self.starved_seconds += seconds;
+            return Ok(());
+        }
+        for ((_, name), us) in SIZES.iter().zip(&mut self.us) {
+            // A size of which there was none is not in the answer.
+            us.extend(answer.numbers.get(*name).into_iter().flatten());
+        }
+        Ok(())
     }
-    .with("the longest twentieth of waits", longest, "us"))
+
+    fn are_too_few(&self) -> bool {
+        self.us.iter().any(|us| us.len() < STEPS_MIN)
+    }
+
+    /// Why there are too few.
+    fn why(&self) -> String {
+        let sizes = SIZES.iter().zip(&self.us);
+        let counts: Vec<String> = sizes
+            .map(|((size, _), us)| format!("{} of {size} kernels", us.len()))
+            .collect();
+        let starved = match self.starved_seconds > 0.0 {
+            true => format!(
+                "; {:.2} s do not count, since the program waited for a processor more than half of the time: the host is \
+                too busy",
+                self.starved_seconds
+            ),
+            false => String::new(),
+        };
+        format!(
+            "too few steps were done beside the neighbour in {:.2} s: {}, where it takes {STEPS_MIN} of each{starved}",
+            self.seconds,
+            counts.join(", "),
+        )
+    }
+
+    /// How long each waited: its time less that of its kernels.
+    fn waits_us(&self) -> Vec<f64> {
+        let sizes = SIZES.iter().zip(&self.us);
+        sizes
+            .flat_map(|((size, _), us)| {
+                let work_us = f64::from(*size) * BATCH_KERNEL_US;
+                us.iter().map(move |us| (us - work_us).max(0.0))
+            })
+            .collect()
+    }
 }
 
 fn devices(turn: &mut Turn<'_>) -> Result<Block, Failure> {
@@ -301,4 +361,59 @@ fn devices(turn: &mut Turn<'_>) -> Result<Block, Failure> {
         .comparing(1e6 / two)
         .with("a step on one device", one, "us")
         .with("a step on two devices", two, "us"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a program answers that did so many steps of each size and was without a processor for a part of a second.
+    fn span(counts: [usize; SIZES.len()], queued_us: f64) -> Answer {
+        let answer = Answer::default()
+            .with("wall_us", 1e6)
+            .with("queued_us", queued_us);
+        SIZES
+            .iter()
+            .zip(counts)
+            .filter(|(_, count)| *count > 0)
+            .fold(answer, |answer, ((_, name), count)| {
+                answer.with_all(name, vec![1_000.0; count])
+            })
+    }
+
+    #[test]
+    fn steps_of_several_spans_are_enough_together() {
+        let mut steps = Steps::default();
+        steps.add(&span([9, 9, 9, 0], 0.0), 0.25).expect("complete");
+        assert!(steps.are_too_few(), "of one size there is none");
+        assert_eq!(
+            steps.why(),
+            "too few steps were done beside the neighbour in 0.25 s: 9 of 4 kernels, 9 of 8 kernels, 9 of 16 kernels, \
+            0 of 32 kernels, where it takes 5 of each"
+        );
+        steps.add(&span([9, 9, 9, 5], 0.0), 0.25).expect("complete");
+        assert!(!steps.are_too_few());
+        assert_eq!(steps.waits_us().len(), 59);
+    }
+
+    #[test]
+    fn a_span_without_a_processor_does_not_count() {
+        let mut steps = Steps::default();
+        steps.add(&span([9; 4], 6e5), 0.25).expect("complete");
+        assert!(steps.are_too_few() && steps.waits_us().is_empty());
+        assert!(
+            steps.why().contains("0.25 s do not count"),
+            "{}",
+            steps.why()
+        );
+        steps.add(&span([9; 4], 4e5), 0.25).expect("complete");
+        assert!(!steps.are_too_few());
+    }
+
+    #[test]
+    fn a_step_waits_for_as_long_as_it_takes_beyond_its_kernels() {
+        let mut steps = Steps::default();
+        steps.add(&span([1, 1, 1, 1], 0.0), 0.25).expect("complete");
+        assert_eq!(steps.waits_us(), [900.0, 800.0, 600.0, 200.0]);
+    }
 }

@@ -99,6 +99,11 @@ impl Measure {
     pub(crate) fn block_seconds(&self, quick: bool) -> f64 {
         self.seconds[usize::from(quick)]
     }
+
+    /// Whether that block begins with new processes in place of those that were kept.
+    pub(crate) fn renews(&self, block: u32, quick: bool) -> bool {
+        !quick && self.lives > 0 && block > 0 && block.is_multiple_of(self.lives)
+    }
 }
 
 /// All measures, in the catalogue's order.
@@ -135,6 +140,7 @@ pub(crate) fn needing(needs: Needs) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::{Mode, Preload};
     use fcsp_bench_report::catalogue;
 
     #[test]
@@ -142,5 +148,72 @@ mod tests {
         let defined: Vec<&str> = catalogue::all().map(|definition| definition.id).collect();
         let measured: Vec<&str> = all().map(|measure| measure.id).collect();
         assert_eq!(measured, defined);
+    }
+
+    #[test]
+    fn processes_live_for_so_many_blocks_of_a_full_run() {
+        let measure = |lives| Measure {
+            lives,
+            ..Measure::new("", [0.0; 2], Needs::Nothing, Value::Own, |_| {
+                Ok(Block::default())
+            })
+        };
+        let renewed = |lives, quick| -> Vec<u32> {
+            (0..10)
+                .filter(|block| measure(lives).renews(*block, quick))
+                .collect()
+        };
+        assert_eq!(renewed(3, false), [3, 6, 9]);
+        assert_eq!(renewed(3, true), [0; 0], "a quick run has no time for it");
+        assert_eq!(renewed(0, false), [0; 0], "they are for all blocks");
+    }
+
+    #[test]
+    fn processes_are_renewed_where_the_document_says_it() {
+        let renewing: Vec<_> = all().filter(|it| it.lives > 0).collect();
+        let ids: Vec<&str> = renewing.iter().map(|it| it.id).collect();
+        let said = [
+            "OH-001", "OH-002", "OH-005", "OH-006", "OH-007", "OH-008", "OH-010", "LLM-002",
+            "LLM-005", "FRAG-002",
+        ];
+        assert_eq!(ids, said);
+        assert_eq!(renewing[0].lives, 3);
+        for measure in renewing {
+            assert!((3..=8).contains(&measure.lives), "{}", measure.id);
+            let plan = catalogue::find(measure.id).map(|it| it.plan.blocks);
+            let renews = |blocks| (0..blocks).any(|block| measure.renews(block, false));
+            assert!(plan.is_some_and(renews), "{} is too short", measure.id);
+            let kept = order::needs(measure.id, false).count();
+            assert!(kept > 0, "{} keeps nothing", measure.id);
+        }
+    }
+
+    #[test]
+    fn what_has_no_limits_or_only_some_is_not_measured_by_them() {
+        let preload = Preload {
+            library: "".into(),
+            variables: Vec::new(),
+        };
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let peer = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            System::peer(name, &path).expect("a good file")
+        };
+        for (system, not_measured) in [
+            (System::native(), &["IS-001", "IS-003", "IS-004"] as &[&str]),
+            (System::native_again(), &["IS-001", "IS-003", "IS-004"]),
+            (System::fcsp(Mode::Strict, &preload), &[]),
+            (System::fcsp(Mode::Balanced, &preload), &["IS-003"]),
+            (System::fcsp(Mode::Adaptive, &preload), &["IS-003"]),
+            (peer("hard", "hard_limit = true"), &["IS-004"]),
+            (peer("lends", ""), &["IS-003", "IS-004"]),
+        ] {
+            let ids: Vec<&str> = all()
+                .filter(|it| (it.who)(&system).is_err())
+                .map(|it| it.id)
+                .collect();
+            assert_eq!(ids, not_measured, "{}", system.name());
+        }
     }
 }

@@ -43,6 +43,7 @@ pub(crate) fn run(
 ) -> Result<Answer, Trouble> {
     sleep_until_ns(from_ns);
     let cpu_ns = cpu_ns();
+    let queued_ns = queued_ns();
     let began_ns = now_ns();
     let sampler = Sampler::start(gpu.counter);
     let result = ready.go(gpu, counts_from_ns, to_ns);
@@ -62,6 +63,7 @@ pub(crate) fn run(
         ..Answer::default()
     }
     .with("cpu_us", (self::cpu_ns() - cpu_ns) as f64 / 1e3)
+    .with("queued_us", (self::queued_ns() - queued_ns) as f64 / 1e3)
     .with("wall_us", (ended_ns - began_ns) as f64 / 1e3);
     for (name, kept) in steps.kept {
         answer = answer.with_all(name, kept.us);
@@ -79,6 +81,14 @@ fn cpu_ns() -> u64 {
     };
     let ns = |time: libc::timeval| time.tv_sec as u64 * 1_000_000_000 + time.tv_usec as u64 * 1_000;
     ns(usage.ru_utime) + ns(usage.ru_stime)
+}
+
+/// How long the calling thread so far could have run and had no processor; 0 where the kernel does not count it.
+fn queued_ns() -> u64 {
+    // Fields of `/proc/[pid]/schedstat`: time on a processor, time in a queue for one, turns (proc(5)).
+    let counted = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let queued = counted.split_whitespace().nth(1);
+    queued.and_then(|ns| ns.parse().ok()).unwrap_or(0)
 }
 
 /// Lengths of steps, by what kind they are.
@@ -367,4 +377,26 @@ pub(crate) fn capture(gpu: &Gpu, kernels: u32, us: f64) -> Result<Graph, Trouble
         gpu.launch_work(recording, gpu.wave_blocks, iters, (us * 1e3) as u64)?;
     }
     gpu.driver.recorded(recording)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_on_one_processor_wait_for_each_other() {
+        const NS: u64 = 50_000_000;
+        let busy = || {
+            crate::worker::pin::stay().expect("it may");
+            let before_ns = queued_ns();
+            spin_ns(NS);
+            queued_ns() - before_ns
+        };
+        let threads = [busy; 2].map(std::thread::spawn);
+        let queued_ns: u64 = threads
+            .map(|it| it.join().expect("it ends well"))
+            .iter()
+            .sum();
+        assert!(queued_ns > NS / 4, "{queued_ns} ns");
+    }
 }
