@@ -3,8 +3,9 @@
 use super::Arbiter;
 use super::gang::spans;
 use crate::backend::SharingMode;
-use crate::policy::Mode;
+use crate::policy::{Mode, Priority};
 use crate::sched::account::{ProcessAccount, Seen, TenantAccount};
+use crate::sched::clock::ms;
 use crate::sched::plan::{ProcessView, View};
 use crate::sched::segment::SegmentState;
 use crate::sched::shares::{WHOLE_PPM, shares};
@@ -12,6 +13,9 @@ use crate::sched::shares::{WHOLE_PPM, shares};
 const PERCENT_PPM: u32 = WHOLE_PPM / 100;
 /// With so many segments that are not over a program has more waiting than what runs and what it is just submitting.
 const BACKLOG: usize = 3;
+/// Longest that one turn of a low tenant keeps it from the next: its floor is what it has at least, and what others do on the
+/// device meanwhile, whom nothing limits, would be paid for at that rate.
+const LOW_WAITS_NS_MAX: u64 = ms(1000);
 
 impl Arbiter {
     /// Learns of new tenants and processes, and forgets those that are gone.
@@ -132,6 +136,10 @@ impl Arbiter {
         if let Some(account) = self.tenants.get_mut(&turn.tenant) {
             let before_ns = account.vtime_ns;
             account.charge(elapsed);
+            if account.priority == Priority::Low {
+                let most_ns = self.vtime_ns + LOW_WAITS_NS_MAX;
+                account.vtime_ns = account.vtime_ns.min(most_ns.max(before_ns));
+            }
             if let Some(most_ns) = lent_to_ns {
                 account.vtime_ns = account.vtime_ns.min(most_ns.max(before_ns));
             }

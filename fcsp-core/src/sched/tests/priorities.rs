@@ -100,6 +100,21 @@ fn a_low_tenant_has_its_floor_beside_others_and_what_they_leave() {
 }
 
 #[test]
+fn a_low_tenant_does_not_wait_for_ever_for_the_turn_after_a_long_one() {
+    let kernel_ns = ms(40);
+    let long = (low(5), Kind::Saturate(vec![kernel_ns]));
+    let mut node = Node::new(&[(balanced(95), saturate()), long]);
+    node.run(ms(1_000));
+    let mut since_ns = 0;
+    for _ in 0..600 {
+        let done = node.run(ms(10));
+        since_ns = if done[1] > 0 { 0 } else { since_ns + ms(10) };
+        // By its floor it would be once in four seconds.
+        assert!(since_ns <= ms(1_150), "{since_ns} ns without progress");
+    }
+}
+
+#[test]
 fn a_paused_tenant_has_nothing_until_the_others_rest() {
     let paused = Limits {
         low_priority: LowPriority::Pause,
