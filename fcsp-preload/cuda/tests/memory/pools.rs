@@ -251,6 +251,34 @@ fn near_the_quota_an_allocation_waits_for_what_other_streams_freed() {
 }
 
 #[test]
+fn what_would_not_fit_after_a_wait_is_refused_at_once() {
+    TENANT.run(crate::here!(), |cuda| {
+        let (gate, stream) = (Gate::new(cuda), new_stream(cuda));
+        let address = alloc_in(cuda, 1000, stream);
+        let plain = cuda.alloc_mib(400);
+        gate.close(cuda, stream);
+        ok!(cuda, cuMemFreeAsync(address, stream));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_secs(2));
+                gate.open();
+            });
+            let start = Instant::now();
+            refused!(cuda, cuMemAllocAsync(&mut 0, 1200 << 20, stream));
+            let took = start.elapsed();
+            assert!(took < Duration::from_secs(1), "it waited: {took:?}");
+            assert_eq!(cuda.charged_mib(), 1024 + 400);
+            // This one fits then, and waits.
+            let address = alloc_in(cuda, 1050, stream);
+            ok!(cuda, cuMemFreeAsync(address, stream));
+        });
+        ok!(cuda, cuStreamSynchronize(stream));
+        ok!(cuda, cuMemFree_v2(plain));
+        assert_eq!(cuda.charged_mib(), 0);
+    });
+}
+
+#[test]
 fn near_the_quota_a_stream_takes_its_own_blocks_again_without_a_wait() {
     TENANT.run(crate::here!(), |cuda| {
         let (gate, stream) = (Gate::new(cuda), new_stream(cuda));
