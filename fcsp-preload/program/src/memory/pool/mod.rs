@@ -190,11 +190,13 @@ impl<D: Driver> Request<D> {
             self.refused(worst);
             return Settled::default();
         }
-        let slack_bytes = if reuse::is_watched() {
-            0
-        } else {
-            self.device.slack_bytes()
-        };
+        let mut slack_bytes = self.device.slack_bytes();
+        if reuse::is_watched() {
+            let needs_block =
+                worst == Worst::NOTHING && self.device.ledger().free_bytes() < self.most.bytes();
+            reuse::made(slack_bytes > 0 && !needs_block);
+            slack_bytes = 0;
+        }
         if slack_bytes > 0 && self.pool.charge.defer(worst, slack_bytes) {
             note_use();
             return Settled::default();
