@@ -217,11 +217,11 @@ impl Attachment {
         if self.ledger().try_reserve(bytes).is_ok() {
             return Ok(());
         }
-        self.reclaim_and_reserve(bytes)
+        self.reserve_at_last(bytes)
     }
 
     /// Reserves `bytes` if they fit now. For a caller that can do something about it if they do not, and
-    /// asks [`Attachment::reserve`] in the end: no refusal is counted, nobody dead is looked for.
+    /// asks [`Attachment::reserve_at_last`] in the end: no refusal is counted, nobody dead is looked for.
     ///
     /// # Errors
     /// [`Refused`] if the bytes would pass the quota.
@@ -230,8 +230,12 @@ impl Attachment {
         self.ledger().try_reserve(bytes)
     }
 
+    /// As [`Attachment::reserve`], for a caller that has just seen that they do not fit.
+    ///
+    /// # Errors
+    /// [`Refused`] if the bytes would pass the quota.
     #[cold]
-    fn reclaim_and_reserve(&self, bytes: u64) -> Result<(), Refused> {
+    pub fn reserve_at_last(&self, bytes: u64) -> Result<(), Refused> {
         let now_ns = now_ns();
         // Relaxed: two threads that both search do no harm.
         let searched_ns = self.searched_ns.load(Ordering::Relaxed);

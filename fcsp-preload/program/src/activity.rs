@@ -52,11 +52,16 @@ impl Activity {
         self.lazy.store(false, Ordering::Release);
     }
 
+    /// True while some call is under way.
+    pub fn is_at_work(&self) -> bool {
+        self.at_work.load(Ordering::Acquire) != 0
+    }
+
     /// A number that is the same twice only if nothing happened in between; `None` while something does,
     /// or what is charged is not all on the device.
     pub fn quiet(&self) -> Option<u64> {
         let changes = self.changes.load(Ordering::Acquire);
-        let idle = self.at_work.load(Ordering::Acquire) == 0 && !self.lazy.load(Ordering::Acquire);
+        let idle = !self.is_at_work() && !self.lazy.load(Ordering::Acquire);
         idle.then_some(changes)
     }
 }

@@ -179,7 +179,8 @@ pub unsafe fn alloc_from(
     unsafe { allocate(place, bytes, pool as u64, stream) }
 }
 
-/// `cuMemFreeAsync`: the address is gone at once, the memory when the stream gets there.
+/// `cuMemFreeAsync`: the address is gone at once, and the bytes from the pool's count of used ones; the memory when the
+/// stream gets there.
 pub unsafe fn free(address: Address, stream: StreamHandle) -> Outcome {
     let stream = resolve(stream)?;
     if address == 0 {
@@ -195,8 +196,9 @@ pub unsafe fn free(address: Address, stream: StreamHandle) -> Outcome {
     let taken = memory::remove(address, freeable).ok_or(rc::INVALID_VALUE)?;
     let owner = gpu(taken.ordinal)?;
     let number = pool_of(&taken).map(|pool| {
-        let chunks = &mut pool.lock().chunks;
-        chunks.free_in_order(taken.base, stream.order())
+        let mut state = pool.lock();
+        state.used_bytes = state.used_bytes.saturating_sub(taken.bytes);
+        state.chunks.free_in_order(taken.base, stream.order())
     });
     stream.submit([Op::Instant(Effect::Run(Box::new(move || match number {
         Some(number) => freed_in_order(owner, &taken, number),
@@ -222,10 +224,7 @@ fn freed_in_order(gpu: &Gpu, allocation: &Allocation, number: u64) {
         arena.free(allocation.base, allocation.bytes, ALIGN_BYTES);
     }
     if let Some(pool) = pool_of(allocation) {
-        let mut state = pool.lock();
-        state.used_bytes = state.used_bytes.saturating_sub(allocation.bytes);
-        state.chunks.freed(number);
-        drop(state);
+        pool.lock().chunks.freed(number);
         drop_destroyed();
     }
 }

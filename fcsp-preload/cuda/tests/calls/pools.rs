@@ -179,12 +179,15 @@ fn alloc(world: &mut World) {
     });
 }
 
-/// Before an allocation is refused, all that pools do not use is given back, if one wait for everything can do that.
+/// Before an allocation is refused that fits then, all that pools do not use is given back, if one wait for everything can
+/// do that.
 /// Judged over all rounds: now and then (seen once in some four million calls) a free has not run by then.
 fn check_all_was_tried(world: &mut World, device: usize, bytes: u64) {
     let worst = pool_book::worst_bytes(bytes).unwrap_or(u64::MAX);
-    let fits = world.model.quota_bytes[device].is_some_and(|quota| worst <= quota);
     let idle_bytes = world.model.pools.idle_bytes(device);
+    let others_bytes = world.used_bytes(device).saturating_sub(idle_bytes);
+    let fits = world.model.quota_bytes[device]
+        .is_some_and(|quota| others_bytes.saturating_add(worst) <= quota);
     if fits
         && world.only_context() == Some(device)
         && world.current().is_some()

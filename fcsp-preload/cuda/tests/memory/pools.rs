@@ -251,30 +251,91 @@ fn near_the_quota_an_allocation_waits_for_what_other_streams_freed() {
 }
 
 #[test]
-fn near_the_quota_a_stream_takes_its_own_blocks_again_without_a_wait() {
+fn what_would_not_fit_after_a_wait_is_refused_at_once() {
     TENANT.run(crate::here!(), |cuda| {
         let (gate, stream) = (Gate::new(cuda), new_stream(cuda));
-        let mut address = alloc_in(cuda, 1000, stream);
-        // From now on blocks are watched.
-        refused!(cuda, cuMemAllocAsync(&mut 0, 1000 << 20, stream));
+        let address = alloc_in(cuda, 1000, stream);
+        let plain = cuda.alloc_mib(400);
+        gate.close(cuda, stream);
+        ok!(cuda, cuMemFreeAsync(address, stream));
         std::thread::scope(|scope| {
-            gate.close(cuda, stream);
             scope.spawn(|| {
                 std::thread::sleep(Duration::from_secs(2));
                 gate.open();
             });
             let start = Instant::now();
-            for step in 0..20 {
-                ok!(cuda, cuMemFreeAsync(address, stream));
-                address = alloc_in(cuda, 1000 - step, stream);
-            }
+            refused!(cuda, cuMemAllocAsync(&mut 0, 1200 << 20, stream));
             let took = start.elapsed();
             assert!(took < Duration::from_secs(1), "it waited: {took:?}");
-            assert_eq!(cuda.charged_mib(), 1024);
+            assert_eq!(cuda.charged_mib(), 1024 + 400);
+            // This one fits then, and waits.
+            let address = alloc_in(cuda, 1050, stream);
+            ok!(cuda, cuMemFreeAsync(address, stream));
+        });
+        ok!(cuda, cuStreamSynchronize(stream));
+        ok!(cuda, cuMemFree_v2(plain));
+        assert_eq!(cuda.charged_mib(), 0);
+    });
+}
+
+/// A stream behind a gate frees a block and takes it again, where there is no room for a second one.
+fn take_own_blocks_again(cuda: &Library) {
+    let (gate, stream) = (Gate::new(cuda), new_stream(cuda));
+    let mut address = alloc_in(cuda, 1000, stream);
+    // From now on blocks are watched.
+    refused!(cuda, cuMemAllocAsync(&mut 0, 1000 << 20, stream));
+    std::thread::scope(|scope| {
+        gate.close(cuda, stream);
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_secs(2));
+            gate.open();
+        });
+        let start = Instant::now();
+        for step in 0..20 {
+            ok!(cuda, cuMemFreeAsync(address, stream));
+            address = alloc_in(cuda, 1000 - step, stream);
+        }
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(1), "it waited: {took:?}");
+        assert_eq!(cuda.charged_mib(), 1024);
+    });
+    ok!(cuda, cuMemFreeAsync(address, stream));
+    ok!(cuda, cuStreamSynchronize(stream));
+    assert_eq!(cuda.charged_mib(), 0);
+}
+
+#[test]
+fn near_the_quota_a_stream_takes_its_own_blocks_again_without_a_wait() {
+    TENANT.run(crate::here!(), take_own_blocks_again);
+}
+
+#[test]
+fn blocks_are_watched_no_more_after_many_allocations_that_had_room() {
+    TENANT.run(crate::here!(), |cuda| {
+        take_own_blocks_again(cuda);
+        for _ in 0..2000 {
+            let address = alloc(cuda, 1);
+            ok!(cuda, cuMemFreeAsync(address, null_mut()));
+        }
+        ok!(cuda, cuCtxSynchronize());
+        // Nobody saw this block freed, so it is waited for.
+        let (gate, stream) = (Gate::new(cuda), new_stream(cuda));
+        let mut address = alloc_in(cuda, 1000, stream);
+        gate.close(cuda, stream);
+        ok!(cuda, cuMemFreeAsync(address, stream));
+        let opened = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(200));
+                opened.store(1, Ordering::Release);
+                gate.open();
+            });
+            address = alloc_in(cuda, 1000, stream);
+            assert_eq!(opened.load(Ordering::Acquire), 1, "it did not wait");
         });
         ok!(cuda, cuMemFreeAsync(address, stream));
         ok!(cuda, cuStreamSynchronize(stream));
-        assert_eq!(cuda.charged_mib(), 0);
+        take_own_blocks_again(cuda);
     });
 }
 

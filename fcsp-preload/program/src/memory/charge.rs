@@ -19,8 +19,15 @@ pub fn reserve<D: Driver>(device: &Device, bytes: u64) -> Result<(), CodeOf<D>> 
     if device.attachment.try_reserve(bytes).is_ok() {
         return Ok(());
     }
-    pool::settle::shed::<D>(device);
-    let Err(refused) = device.attachment.reserve(bytes) else {
+    if pool::settle::shed::<D>(device, bytes) && device.attachment.try_reserve(bytes).is_ok() {
+        return Ok(());
+    }
+    reserve_at_last::<D>(device, bytes)
+}
+
+/// As [`reserve`], where pools have given back what they can.
+pub fn reserve_at_last<D: Driver>(device: &Device, bytes: u64) -> Result<(), CodeOf<D>> {
+    let Err(refused) = device.attachment.reserve_at_last(bytes) else {
         return Ok(());
     };
     log::info!("device {}: {refused}", device.ordinal);

@@ -31,7 +31,9 @@ use fcsp_preload::log;
 use crate::capture::{self, Undisturbed};
 use crate::device::{self, Device};
 use crate::driver::{CodeOf, Driver, StreamOf};
-use crate::memory::charge::{When, charged, credited_by, give_back, key_at, remember, reserve};
+use crate::memory::charge::{
+    When, charged, credited_by, give_back, key_at, remember, reserve_at_last,
+};
 use crate::memory::graph;
 use crate::turn;
 use reuse::{Block, Relying};
@@ -154,21 +156,24 @@ impl<D: Driver> Request<D> {
         let (device, bytes) = (self.device, self.most.bytes());
         let fits = || device.attachment.try_reserve(bytes).is_ok();
         let possible = device.quota_bytes().is_none_or(|quota| bytes <= quota);
-        if possible {
+        // Where no pool has memory there is nothing to get back, nor to take again.
+        if possible && settle::in_use() {
             reuse::watch();
-            if settle::shed::<D>(device) && fits() {
+            if settle::shed::<D>(device, bytes) && fits() {
                 return Ok(());
             }
-            if settle::any_unused::<D>(device) {
+            if settle::may_make_room::<D>(device, bytes) {
                 wait_for::<D, PER_THREAD>(self.stream);
-                if settle::shed::<D>(device) && fits() {
+                if settle::shed::<D>(device, bytes) && fits() {
                     return Ok(());
                 }
+                if settle::may_make_room::<D>(device, bytes) {
+                    wait_for_all::<D>();
+                    settle::shed::<D>(device, bytes);
+                }
             }
-            if settle::any_unused::<D>(device) {
-                wait_for_all::<D>();
-                settle::shed::<D>(device);
-            }
+        }
+        if possible && others_may_give_back(device) {
             for _ in 0..OTHERS_MAX {
                 if fits() {
                     return Ok(());
@@ -176,7 +181,7 @@ impl<D: Driver> Request<D> {
                 std::thread::yield_now();
             }
         }
-        reserve::<D>(device, bytes)
+        reserve_at_last::<D>(device, bytes)
     }
 
     /// The driver was called within what was begun with, and gave `result`.
@@ -185,11 +190,13 @@ impl<D: Driver> Request<D> {
             self.refused(worst);
             return Settled::default();
         }
-        let slack_bytes = if reuse::is_watched() {
-            0
-        } else {
-            self.device.slack_bytes()
-        };
+        let mut slack_bytes = self.device.slack_bytes();
+        if reuse::is_watched() {
+            let needs_block =
+                worst == Worst::NOTHING && self.device.ledger().free_bytes() < self.most.bytes();
+            reuse::made(slack_bytes > 0 && !needs_block);
+            slack_bytes = 0;
+        }
         if slack_bytes > 0 && self.pool.charge.defer(worst, slack_bytes) {
             note_use();
             return Settled::default();
@@ -246,6 +253,14 @@ impl<D: Driver> Request<D> {
         wait_for::<D, PER_THREAD>(self.stream);
         settle::settle_all::<D>();
     }
+}
+
+/// True unless all that the tenant is charged is this process's, and none of that is a call's that is under way.
+fn others_may_give_back(device: &Device) -> bool {
+    let ledger = device.ledger();
+    ledger.used_bytes() != ledger.slot_bytes()
+        || table::any_busy(device)
+        || device.activity.is_at_work()
 }
 
 /// Waits for what stands in `stream`, as the driver does on a full device.

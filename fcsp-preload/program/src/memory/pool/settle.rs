@@ -118,16 +118,21 @@ pub fn waited<D: Driver>(result: CodeOf<D>) -> CodeOf<D> {
     result
 }
 
-/// Makes the pools of `device` give up what they do not use; true if that was anything.
-pub fn shed<D: Driver>(device: &Device) -> bool {
+/// Makes the pools of `device` give up what they do not use; true if that was anything. Nothing is asked of the driver
+/// where `bytes` would not fit all the same.
+pub fn shed<D: Driver>(device: &Device, bytes: u64) -> bool {
     if !in_use() {
         return false;
     }
     let mut any = graphs::shed::<D>(device);
     for (_, pool) in table::of_device(device) {
-        let settled = settle::<D>(device, pool);
-        any |= settled.released_bytes > 0;
-        if settled.reserved_bytes == Some(0) {
+        any |= settle::<D>(device, pool).released_bytes > 0;
+    }
+    if !may_make_room::<D>(device, bytes) {
+        return any;
+    }
+    for (_, pool) in table::of_device(device) {
+        if pool.unused_bytes::<D>() == 0 {
             continue;
         }
         let trim = || {
@@ -142,10 +147,13 @@ pub fn shed<D: Driver>(device: &Device) -> bool {
     any
 }
 
-/// True if the pools of `device` have memory that nobody uses, or will not when what is queued has run.
-pub fn any_unused<D: Driver>(device: &Device) -> bool {
-    let unused = |pool: &Pool| Some(pool.used_bytes::<D>()? < pool.reserved_bytes::<D>()?);
-    table::of_device(device).any(|(_, pool)| unused(pool) == Some(true))
+/// True if the pools of `device` have memory that nobody uses, or will not when what is queued has run, and `bytes` may
+/// fit once they have given it back.
+pub fn may_make_room<D: Driver>(device: &Device, bytes: u64) -> bool {
+    let unused_bytes = table::of_device(device)
+        .map(|(_, pool)| pool.unused_bytes::<D>())
+        .fold(0, u64::saturating_add);
+    unused_bytes > 0 && device.ledger().free_bytes().saturating_add(unused_bytes) >= bytes
 }
 
 /// Bytes that go back to the device some time from now.

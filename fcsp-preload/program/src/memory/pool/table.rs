@@ -129,8 +129,17 @@ impl Pool {
     /// Bytes that are allocated from it: by the driver, less what it does not notice.
     pub fn used_bytes<D: Driver>(&self) -> Option<u64> {
         let bytes = D::pool_used(self.handle()?)?;
-        // Relaxed: it decides only whether to wait before a refusal.
+        // Relaxed: it decides only what to try before a refusal.
         Some(bytes.saturating_sub(self.freed_now_bytes.load(Ordering::Relaxed)))
+    }
+
+    /// Bytes it has and nobody uses, or will not when what is queued has run; 0 if the driver does not say.
+    pub fn unused_bytes<D: Driver>(&self) -> u64 {
+        let unused = || {
+            let used_bytes = self.used_bytes::<D>()?;
+            Some(self.reserved_bytes::<D>()?.saturating_sub(used_bytes))
+        };
+        unused().unwrap_or(0)
     }
 
     /// Nothing is allocated from it, whatever the driver says.
