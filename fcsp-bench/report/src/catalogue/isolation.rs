@@ -40,7 +40,7 @@ pub(super) const METRICS: &[Definition] = &[
             awake, and each way for 30 ms at most; the value is the geometric mean of the ways' medians. \
             Natively the limit is the device's memory.",
         plan: Plan {
-            blocks: 20,
+            blocks: 40,
             quick_blocks: 4,
             per_block: 4000,
             of: "refusals at most",

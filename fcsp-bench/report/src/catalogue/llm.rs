@@ -172,7 +172,7 @@ pub(super) const METRICS: &[Definition] = &[
             before that may have to wait. The value is the geometric mean of all times, each size alike: the \
             same allocation takes one time or several times as long, and a median would be the one or the other.",
         plan: Plan {
-            blocks: 8,
+            blocks: 16,
             quick_blocks: 3,
             per_block: 20,
             of: "allocations",
