@@ -37,6 +37,7 @@ pub mod cost;
 mod foresight;
 #[cfg(not(loom))]
 pub mod gang;
+#[cfg(not(loom))]
 mod handover;
 mod handshake;
 #[cfg(not(loom))]
