@@ -32,10 +32,7 @@ impl Arbiter {
         let measured = view
             .processes
             .iter()
-            .map(|it| {
-                let account = self.processes.get(&it.slot);
-                account.map_or(it.handover_ns, |account| account.handover_ns(it))
-            })
+            .map(|it| self.known_handover_ns(it))
             .filter(|ns| *ns != 0);
         let (sum_ns, count) = measured.fold((0, 0), |(sum, count), ns| (sum + ns, count + 1));
         self.handover_ns = u64::checked_div(sum_ns, count).unwrap_or(0);
@@ -127,6 +124,12 @@ impl Arbiter {
         }
     }
 
+    /// What a hand-over to that process costs; 0 if nothing is known of it.
+    pub(super) fn known_handover_ns(&self, process: &ProcessView) -> u64 {
+        let account = self.processes.get(&process.slot);
+        account.map_or(process.handover_ns, |it| it.handover_ns(process))
+    }
+
     /// Charges the holder for the time since the last step.
     pub(super) fn charge(&mut self, now: u64) {
         let lent_to_ns = self.lent_to_ns.take();
@@ -136,11 +139,9 @@ impl Arbiter {
         if let Some(account) = self.tenants.get_mut(&turn.tenant) {
             let before_ns = account.vtime_ns;
             account.charge(elapsed);
-            if account.priority == Priority::Low {
-                let most_ns = self.vtime_ns + LOW_WAITS_NS_MAX;
-                account.vtime_ns = account.vtime_ns.min(most_ns.max(before_ns));
-            }
-            if let Some(most_ns) = lent_to_ns {
+            let is_low = account.priority == Priority::Low;
+            let low_to_ns = is_low.then_some(self.vtime_ns + LOW_WAITS_NS_MAX);
+            for most_ns in [low_to_ns, lent_to_ns].into_iter().flatten() {
                 account.vtime_ns = account.vtime_ns.min(most_ns.max(before_ns));
             }
         }

@@ -94,8 +94,7 @@ impl Arbiter {
         plan.handed_over = self.last.is_none_or(|(_, tenant)| tenant != process.tenant);
         self.last = Some((process.slot, process.tenant));
         self.handovers = self.handovers.wrapping_add(u32::from(changes));
-        let account = self.processes.get(&process.slot);
-        let known_ns = account.map_or(process.handover_ns, |it| it.handover_ns(process));
+        let known_ns = self.known_handover_ns(process);
         let handover_ns = match known_ns {
             _ if !changes => 0,
             0 => self.handover_ns,
