@@ -109,9 +109,9 @@ fn is_unmeasured(process: &ProcessView) -> bool {
     reached(process.guessed.wrapping_add(1), process.opened)
 }
 
-/// Lets everything pending of a process run now and forgets it.
+/// Lets everything pending of a process run now and forgets it, also what this very step took back.
 pub(super) fn pass(process: &ProcessView, plan: &mut Plan) {
-    let from = process.granted.wrapping_add(1);
+    let from = plan.granted(process).wrapping_add(1);
     if reached(process.opened, from) {
         plan.grant.push(Grant {
             slot: process.slot,

@@ -174,3 +174,39 @@ proptest! {
         }
     }
 }
+
+/// Found by the test above: a trial of programs beside each other ends while one of them is alone. What the step takes back is
+/// what it lets pass, and had never run.
+#[test]
+fn what_is_taken_back_from_a_tenant_that_is_alone_then_runs() {
+    let limits = [(Mode::Balanced, 1); 3];
+    let mut world = World::new(&limits, &[0, 1, 2, 0, 1, 2]);
+    let submit = |process, predicted_us, percent| Event::Submit {
+        process,
+        predicted_us,
+        percent,
+    };
+    let ping_pong = |process, times| Event::PingPong {
+        process,
+        times,
+        kernel_us: 20,
+        think_us: 1,
+    };
+    let events = [
+        Event::EndOrBegin { process: 2 },
+        Event::Pass { us: 0 },
+        submit(3, 2, 50),
+        submit(4, 2, 50),
+        submit(3, 2, 50),
+        Event::EndOrBegin { process: 3 },
+        Event::EndOrBegin { process: 2 },
+        ping_pong(3, 10),
+        // Runs for nine seconds, as nobody knew.
+        submit(2, 91, 10_000_000),
+        ping_pong(2, 24),
+    ];
+    events.iter().for_each(|event| world.happen(event));
+    world.close_all();
+    world.pass(ms(20_000));
+    assert!(world.is_drained());
+}

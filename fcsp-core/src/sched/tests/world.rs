@@ -56,6 +56,14 @@ struct Segment {
     granted_ns: Option<u64>,
 }
 
+impl Segment {
+    /// When it begins, if it is granted, and the device is free for it from then on.
+    fn begins_ns(&self, free_ns: u64) -> Option<u64> {
+        let granted_ns = self.granted_ns?;
+        Some(granted_ns.max(self.view.opened_ns).max(free_ns))
+    }
+}
+
 pub struct Process {
     /// Without its segments.
     view: ProcessView,
@@ -396,10 +404,10 @@ impl Process {
     /// The device works until now.
     fn work(&mut self, now: u64) {
         for segment in &mut self.pending {
-            let Some(granted_ns) = segment.granted_ns.filter(|_| !segment.view.done) else {
+            let begins_ns = segment.begins_ns(self.free_ns);
+            let Some(begins_ns) = begins_ns.filter(|_| !segment.view.done) else {
                 continue;
             };
-            let begins_ns = granted_ns.max(segment.view.opened_ns).max(self.free_ns);
             let ends_ns = begins_ns + segment.actual_ns;
             if segment.view.state == SegmentState::Open || ends_ns > now {
                 break;
@@ -423,6 +431,16 @@ impl Process {
         }
         for revoked in plan.revoke.iter().filter(|it| it.slot == slot) {
             self.view.granted = revoked.number;
+            // What is over or has begun is not to be had back.
+            let free_ns = self.free_ns;
+            let mut unfinished = self.pending.iter_mut().filter(|it| !it.view.done);
+            let runs = |it: &&mut Segment| it.begins_ns(free_ns).is_some_and(|ns| ns <= now);
+            let first = unfinished.next().filter(|it| !runs(it));
+            for segment in first.into_iter().chain(unfinished) {
+                if !reached(revoked.number, segment.view.number) {
+                    segment.granted_ns = None;
+                }
+            }
         }
         for grant in plan.grant.iter().filter(|it| it.slot == slot) {
             if !reached(self.view.granted, grant.to) {
