@@ -20,6 +20,8 @@ const LENGTHS_FIRST: u64 = 3;
 const LENGTHS_MAX: u64 = 7;
 /// Hand-overs that tell what they cost, for each length learnt without one.
 const HANDOVERS_PER_LENGTH: u32 = 8;
+/// Pieces of work of whose lengths a mean is kept.
+const PIECES: u64 = 16;
 /// Of longer work a few percent are as much as a hand-over.
 const HANDOVER_TOLD_BY_NS_MAX: u64 = ms(2);
 /// More than twice what hand-overs to four queues took (H200: some 0.4 ms, docs/results/h200-2026-11-27-evening).
@@ -196,6 +198,8 @@ pub struct ProcessAccount {
     pub ratio_ppm: u64,
     /// Measurements that both come from, as far as they are counted.
     lengths: u64,
+    /// How long the pieces are that its work comes in, on the mean.
+    pub piece_ns: u64,
     /// What a hand-over to it costs, by looks; 0 before any. Where queues can be measured, they say better.
     seen_handover_ns: u64,
     /// How many more hand-overs may tell what one costs, before a length is learnt without one again.
@@ -255,6 +259,12 @@ impl ProcessAccount {
         let ratio_ppm = (actual_ns * 1_000_000 / predicted_ns).clamp(100_000, 10_000_000);
         self.ratio_ppm = (self.ratio_ppm * self.lengths + ratio_ppm) / (self.lengths + 1);
         self.lengths = (self.lengths + 1).min(LENGTHS_MAX);
+    }
+
+    /// Learns from a measured segment how long the pieces are that its work comes in.
+    pub fn learn_piece(&mut self, predicted_ns: u64) {
+        let piece_ns = self.corrected_ns(predicted_ns);
+        self.piece_ns = (self.piece_ns * (PIECES - 1) + piece_ns) / PIECES;
     }
 
     /// What a hand-over to that process costs; 0 if nothing is known.

@@ -25,7 +25,7 @@ impl Arbiter {
     pub(super) fn count_crowd(&mut self) {
         self.turn_ns_min = self.tuning.turn_ns_min;
         let working = self.tenants_at_work();
-        let (round_ns, cycle_ns) = (self.round_ns(), self.tuning.cycle_ns);
+        let (round_ns, cycle_ns) = (self.round_ns(), self.period_ns());
         self.is_crowd = !self.somebody_waits()
             && self.all_turns_ns(round_ns) > cycle_ns + cycle_ns / CROWDED_PART;
         if self.is_crowd {

@@ -30,6 +30,7 @@ use super::tuning::Tuning;
 mod ahead;
 mod beside;
 mod classes;
+mod coarse;
 mod contention;
 mod crowd;
 mod facts;
@@ -160,6 +161,8 @@ pub struct Arbiter {
     turn_ns_min: u64,
     /// So many work that not all have a turn in a period.
     is_crowd: bool,
+    /// What somebody runs comes in pieces too long for the turns of a period.
+    is_coarse: bool,
     /// When a period began, or would have.
     period_from_ns: i64,
     vtime_ns: u64,

@@ -75,6 +75,7 @@ impl Arbiter {
                         gapless = Some(segment).filter(|_| measured && !has_gaps);
                         if measured {
                             over_ns += segment.predicted_ns;
+                            account.learn_piece(segment.predicted_ns);
                             with_gaps |= has_gaps;
                         }
                     }

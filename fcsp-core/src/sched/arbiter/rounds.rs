@@ -34,7 +34,7 @@ impl Arbiter {
     /// The turn of a tenant with that share.
     pub(super) fn part_of_ns(&self, round_ns: u64, share_ppm: u32) -> u64 {
         (round_ns * u64::from(share_ppm) / u64::from(WHOLE_PPM))
-            .clamp(self.turn_ns_min, self.tuning.turn_ns_max)
+            .clamp(self.turn_ns_min, self.turn_ns_max())
     }
 
     /// One round of turns, without its hand-overs. Looks at everybody: once a step is enough.
@@ -49,7 +49,7 @@ impl Arbiter {
             let adapted_ns = self.adapted_round_ns();
             adapted_ns.unwrap_or(self.tuning.cycle_ns_waiting)
         } else {
-            self.tuning.cycle_ns
+            self.period_ns()
         };
         round_ns.saturating_sub(handovers_ns)
     }
@@ -108,7 +108,7 @@ impl Arbiter {
     /// Whether the turns of those at work add up to the period.
     pub(super) fn has_places(&self, round_ns: u64) -> bool {
         let all_ns = self.all_turns_ns(round_ns);
-        all_ns.abs_diff(self.tuning.cycle_ns) <= PERIOD_ERROR_NS
+        all_ns.abs_diff(self.period_ns()) <= PERIOD_ERROR_NS
     }
 
     /// A turn of everybody at work, with their hand-overs.
@@ -164,7 +164,7 @@ impl Arbiter {
             return 0;
         }
         let place_ns = self.period_from_ns + self.place_ns(round_ns, tenant) as i64;
-        let late_ns = signed_remainder(now as i64 - place_ns, self.tuning.cycle_ns as i64);
+        let late_ns = signed_remainder(now as i64 - place_ns, self.period_ns() as i64);
         let quarter_ns = turn_ns(tenant) as i64 / 4;
         late_ns.clamp(-quarter_ns, quarter_ns)
     }

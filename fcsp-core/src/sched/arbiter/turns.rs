@@ -83,6 +83,9 @@ impl Arbiter {
         {
             self.revoke(view, turn, plan);
         }
+        if !choice.as_ref().is_some_and(|choice| choice.keeps) {
+            self.measure_pieces();
+        }
         let Some(choice) = choice else {
             self.turn = None;
             return;

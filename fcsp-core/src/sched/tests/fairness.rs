@@ -139,13 +139,13 @@ fn three_of_unlike_ways_have_their_shares_in_every_second() {
         vec![us(100), us(250)],
     ];
     let programs = [0, 1, 2].map(|at| {
-        let kind = Kind::Saturate(lengths[at].clone());
+        let kind = Kind::Alike(lengths[at].clone());
         (balanced(percents[at]), kind)
     });
     let mut node = Node::new(&programs);
     node.programs[2].queues = 4;
     node.set_slow_to_begin_ns(2, us(300));
-    node.run(ms(1000));
+    node.run(ms(2000));
     for second in 0..6 {
         let done = node.run(ms(1000));
         let total = done.iter().sum::<u64>() as f64;
@@ -155,7 +155,7 @@ fn three_of_unlike_ways_have_their_shares_in_every_second() {
             let off = (part - f64::from(percent)).abs();
             assert!(off <= 1.0, "second {second}: {parts:.2?}");
         }
-        assert!(total >= 0.97 * ms(1000) as f64, "second {second}: {total}");
+        assert!(total >= 0.978 * ms(1000) as f64, "second {second}: {total}");
     }
 }
 

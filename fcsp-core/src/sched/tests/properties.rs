@@ -119,13 +119,14 @@ proptest! {
         saturate(&mut world, &programs, ms(1_000));
         // A turn is a part of the round, and may overrun it by one segment. Who overran waits until the
         // others have had as much for their shares, and then for the turn that runs and those before its own.
-        let tuning = Tuning::default();
+        // Periods of work in long pieces are twice as long.
+        let period_ns = 2 * Tuning::default().cycle_ns;
         let overrun_ns = us(8_000) * 125 / 100;
         let sum: u32 = limits.iter().map(|(_, percent)| percent).sum();
-        let round_ns = tuning.cycle_ns + (programs.len() as u64 + 1) * overrun_ns;
+        let round_ns = period_ns + (programs.len() as u64 + 1) * overrun_ns;
         for (process, state) in world.processes.iter().enumerate() {
             let percent = limits[process].1;
-            let caught_up_ns = tuning.cycle_ns + overrun_ns * u64::from(sum) / u64::from(percent);
+            let caught_up_ns = period_ns + overrun_ns * u64::from(sum) / u64::from(percent);
             prop_assert!(
                 state.waited_ns_max <= caught_up_ns + round_ns,
                 "process {process} of {percent} % waited {} us", state.waited_ns_max / 1000
