@@ -53,10 +53,13 @@ const RETRY_NS_MAX: u64 = ms(60_000);
 /// While programs run together, it is looked for so long whether somebody has less than this part of what
 /// turns gave it, thousandths.
 const CHECK_NS: u64 = ms(200);
+const CLEARLY_LESS_MILLI: u64 = 850;
 /// In between they pass untouched for so long, if all of them wait for what they submit: what others have in
 /// their queues would be out of reach.
-const FREE_NS: u64 = ms(1_000);
-const CLEARLY_LESS_MILLI: u64 = 850;
+const FREE_NS: u64 = ms(2_000);
+/// A glance is enough then if everybody has this part of what turns gave it: to be counted costs some of what is gained.
+const GLANCE_NS: u64 = ms(60);
+const CLEARLY_NOT_LESS_MILLI: u64 = 930;
 /// How long it takes the controller to find out by how much.
 const TRIM_NS: u64 = ms(400);
 /// Casts of which it is known that running together failed, at most.
@@ -333,6 +336,13 @@ impl Arbiter {
             Phase::Together if elapsed_ns >= TOGETHER_NS => {
                 self.together.enter(Phase::Watched, now);
             }
+            Phase::Together
+                if counted_ns >= GLANCE_NS
+                    && self.may_pass_untouched()
+                    && self.all_have(now, CLEARLY_NOT_LESS_MILLI) =>
+            {
+                self.check_later(now);
+            }
             Phase::Together if counted_ns >= CHECK_NS => {
                 // Who had little to do while turns were watched may have more now.
                 let in_turns = std::mem::take(&mut self.together.in_turns);
@@ -354,9 +364,14 @@ impl Arbiter {
         self.check_later(now);
     }
 
+    /// Whether those that run together need not be counted all the time.
+    fn may_pass_untouched(&self) -> bool {
+        self.all_wait() && self.together.trim.is_none()
+    }
+
     /// Everybody has as much as it should.
     fn check_later(&mut self, now: u64) {
-        if self.all_wait() && self.together.trim.is_none() {
+        if self.may_pass_untouched() {
             self.together.free_until_ns = now + FREE_NS;
             self.together.counted_from_ns = 0;
         } else {

@@ -12,7 +12,9 @@ use crate::node::Node;
 use crate::result::{Row, SuiteResult};
 use crate::suites::python;
 use crate::suites::torch_pair::group::{Group, Turn, play};
-use crate::suites::torch_pair::rounds::{Round, median_alone, median_both, of_alone};
+use crate::suites::torch_pair::rounds::{
+    Round, median_alone, median_both, of_alone, of_others_alone,
+};
 use crate::suites::torch_pair::{baselines, set_mode};
 use crate::tenant::Limits;
 
@@ -95,13 +97,17 @@ pub fn run(stage: &Stage, result: &mut SuiteResult) -> Result<()> {
         in_turns: None,
     };
     result.add_rows(judge::rows(&found, PYTORCH_BOUNDS));
-    for (what, rounds) in [
-        ("plain MPS", &raw),
-        ("MPS with FCSP, nothing limited", &fcsp),
-    ] {
+    for (what, rounds) in [("plain MPS", &raw), ("MPS with FCSP", &fcsp)] {
         result.row(Row::info(
-            format!("{TITLE}, {what}: alone, of native alone"),
+            format!("{TITLE}, {what}: alone with nothing limited, of native alone"),
             baselines(rounds, &native)?,
+        ));
+        let reached = of_others_alone(rounds, &native)?;
+        let [decode, train] = reached.sides.map(|it| it.median);
+        let (total, quartiles) = (reached.sum.median, reached.sum.quartiles());
+        result.row(Row::info(
+            format!("{TITLE}, {what}: each of native alone"),
+            format!("{decode:.3} and {train:.3}, total {total:.3} ({quartiles})"),
         ));
     }
     result.details.push(json!({

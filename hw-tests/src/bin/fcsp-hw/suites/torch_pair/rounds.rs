@@ -86,15 +86,21 @@ pub struct OfAlone {
 /// Each turn together over the mean of the last turn alone before it and the first after it: those of its own round
 /// and of the other round of the two.
 pub fn of_alone(rounds: &[Round]) -> Result<OfAlone> {
+    of_others_alone(rounds, rounds)
+}
+
+/// The same over what other processes of the same programs reach alone in the same rounds.
+pub fn of_others_alone(rounds: &[Round], others: &[Round]) -> Result<OfAlone> {
+    ensure!(rounds.len() == others.len(), "not the same rounds");
     ensure!(
         !rounds.is_empty() && rounds.len().is_multiple_of(2),
         "rounds come two by two, and there are {}",
         rounds.len()
     );
     let mut ratios = Vec::new();
-    for two in rounds.chunks(2) {
+    for (two, others) in rounds.chunks(2).zip(others.chunks(2)) {
         let alone = [0, 1].map(|side: usize| {
-            let around: Vec<f64> = two
+            let around: Vec<f64> = others
                 .iter()
                 .map(|it| it.alone[side].iterations_per_s)
                 .collect();
@@ -221,6 +227,19 @@ pub mod tests {
         assert!(of_alone(&[apart.clone(), apart]).is_err());
         let still = round([0.0, 10.0], [95.0, 6.0]);
         assert!(of_alone(&[still.clone(), still]).is_err());
+    }
+
+    #[test]
+    fn both_are_compared_with_others_alone() {
+        let native = [round([100.0, 10.0], [0.0; 2]), round([50.0, 5.0], [0.0; 2])];
+        let here = [
+            round([80.0, 8.0], [60.0, 6.0]),
+            round([80.0, 8.0], [30.0, 9.0]),
+        ];
+        let found = of_others_alone(&here, &native).expect("measured");
+        assert_eq!(found.rounds, [[0.8, 0.8], [0.4, 1.2]]);
+        assert!((found.sum.median - 1.6).abs() < 1e-9);
+        assert!(of_others_alone(&here, &native[..1]).is_err());
     }
 
     #[test]
