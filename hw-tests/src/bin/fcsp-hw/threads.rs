@@ -13,7 +13,7 @@ pub const OF_FCSP: [&str; 3] = ["fcsp-observer", "fcsp-usage", "fcsp-policy"];
 pub struct Thread {
     /// Its name.
     pub name: String,
-    /// Processor time, in nanoseconds; as fine as the kernel's clock ticks.
+    /// Processor time, in nanoseconds; no finer than the kernel's clock ticks where it keeps no statistics of its scheduler.
     pub cpu_ns: u64,
     /// How often it went to sleep by itself, and so was woken up.
     pub sleeps: u64,
@@ -44,9 +44,20 @@ fn read(task: &Path) -> Result<Option<Thread>> {
     // SAFETY: no memory is passed.
     let ticks_per_s = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
     ensure!(ticks_per_s > 0, "the kernel tells no length of its ticks");
-    parse(&stat, &status, ticks_per_s as u64)
-        .map(Some)
-        .with_context(|| format!("{} reads otherwise than proc(5) says", task.display()))
+    let thread = parse(&stat, &status, ticks_per_s as u64)
+        .with_context(|| format!("{} reads otherwise than proc(5) says", task.display()))?;
+    let exact_ns = file("schedstat").ok().and_then(|it| on_cpu_ns(&it));
+    Ok(Some(Thread {
+        cpu_ns: exact_ns.unwrap_or(thread.cpu_ns),
+        ..thread
+    }))
+}
+
+/// The kernel's `Documentation/scheduler/sched-stats.rst`: the first of three numbers is the time spent on a processor. All
+/// are 0 in kernels that do not count it.
+fn on_cpu_ns(schedstat: &str) -> Option<u64> {
+    let spent = schedstat.split_whitespace().next()?.parse().ok();
+    spent.filter(|ns| *ns != 0)
 }
 
 /// `proc_pid_stat(5)`: the name is in brackets and may hold any character; fields 14 and 15 are the
@@ -120,6 +131,13 @@ mod tests {
         assert_eq!(thread.cpu_ns, 420_000_000);
         assert_eq!(thread.sleeps, 42);
         assert_eq!(parse("17 (a) S 1", STATUS, 100), None);
+    }
+
+    #[test]
+    fn the_first_number_is_what_a_thread_had_of_a_processor() {
+        assert_eq!(on_cpu_ns("18763250 21130 215\n"), Some(18_763_250));
+        assert_eq!(on_cpu_ns("0 0 0\n"), None, "not counted");
+        assert_eq!(on_cpu_ns(""), None);
     }
 
     #[test]
