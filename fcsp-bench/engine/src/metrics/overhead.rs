@@ -163,6 +163,10 @@ fn contention(turn: &mut Turn<'_>) -> Result<Block, Failure> {
         bytes: 64 << 10,
     };
     let group = turn.group_of(&tenants)?;
+    // Each on a processor of its own: where they happen to be counts for more than whom they share with.
+    for place in 0..TOGETHER {
+        group.ask(place, &Task::Pin { place }, seconds)?;
+    }
     let crowd = group.run(&vec![load.clone(); TOGETHER], seconds)?;
     let (mut all, mut medians) = (Vec::new(), Vec::new());
     for answer in &crowd.answers {
@@ -210,7 +214,8 @@ const LIMITER_TURNS: u32 = 5;
 fn limiter(turn: &mut Turn<'_>) -> Result<Block, Failure> {
     let seconds = turn.seconds;
     let count = turn.count(400);
-    turn.group(&[LIMIT_PERCENT])?.ask(0, &Task::Pin, seconds)?;
+    turn.group(&[LIMIT_PERCENT])?
+        .ask(0, &Task::Pin { place: 0 }, seconds)?;
     let empty = (0.0, SPARSE_US, count);
     let [free, limited] = launches_ns(turn, empty)?;
     let mut block = Block::of(limited - free).comparing(limited / free);

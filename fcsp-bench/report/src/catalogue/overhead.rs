@@ -148,8 +148,8 @@ pub(super) const METRICS: &[Definition] = &[
         better: Better::Lower,
         measures: "What an allocation costs more while other processes of the tenant allocate, beyond what that costs \
             natively.",
-        how: "Four processes of one tenant, each with its own context, allocate and free 64 KiB from a memory \
-            pool of their own at once; then one of them alone. For four it is the mean of each one's median \
+        how: "Four processes of one tenant, each with its own context and on a processor of its own (the same for \
+            all systems), allocate and free 64 KiB from a memory pool of their own at once; then one of them alone. For four it is the mean of each one's median \
             pair. The value is the rise from one to four, less native's rise: what is left is the system's own \
             waiting.",
         plan: Plan {
