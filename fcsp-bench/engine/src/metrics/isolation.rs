@@ -38,7 +38,13 @@ pub(super) const MEASURES: &[Measure] = &[
     },
     Measure {
         who: changeable,
-        ..Measure::new("IS-004", [1.0, 0.9], Needs::Compute, Value::Own, response)
+        ..Measure::new(
+            "IS-004",
+            [1.0, 0.9],
+            Needs::Compute,
+            Value::OfSamples,
+            response,
+        )
     },
     Measure {
         starts: 3,

@@ -53,6 +53,8 @@ pub(crate) enum Needs {
 pub(crate) enum Value {
     /// As it is: the median of the blocks.
     Own,
+    /// The median of all blocks' samples: of few a block, the blocks' own would jump between steps.
+    OfSamples,
     /// As it is: the worst block counts, since one failure is one too many.
     Worst,
     /// Less native's.

@@ -86,9 +86,9 @@ pub(super) const METRICS: &[Definition] = &[
         better: Better::Lower,
         measures: "How soon a changed limit holds.",
         how: "Two tenants with 25 % and 75 % saturate, and exchange their limits while they run, there and \
-            back. The value is the median time from the change to the first moment (in steps of 10 ms) from \
-            which the next 100 ms, taken together, give both their new limit within 5 % of it. A system that \
-            cannot change a limit of a running program has not run this.",
+            back. The value is the median over all changes of the time from the change to the first moment (in \
+            steps of 10 ms) from which the next 100 ms, taken together, give both their new limit within 5 % of \
+            it. A system that cannot change a limit of a running program has not run this.",
         plan: Plan {
             blocks: 6,
             quick_blocks: 1,
