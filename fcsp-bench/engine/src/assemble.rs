@@ -147,7 +147,7 @@ mod tests {
         Measure {
             id: "OH-004",
             seconds: [0.1, 0.1],
-            starts: 0,
+            starts: [0; 2],
             lives: 0,
             who: |_| Ok(()),
             needs: Needs::Nothing,

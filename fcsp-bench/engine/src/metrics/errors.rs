@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub(super) const MEASURES: &[Measure] = &[
     Measure {
-        starts: 1,
+        starts: [1; 2],
         ..Measure::new(
             "ERR-001",
             [0.25, 0.25],
@@ -23,8 +23,8 @@ pub(super) const MEASURES: &[Measure] = &[
     },
     // The process after the fault is started by ERR-001.
     Measure {
-        starts: 2,
-        ..Measure::new("ERR-002", [0.3, 0.3], Needs::Nothing, Value::Own, recovery)
+        starts: [2; 2],
+        ..Measure::new("ERR-002", [0.1, 0.3], Needs::Nothing, Value::Own, recovery)
     },
     Measure::new("ERR-003", [0.18, 0.1], Needs::Nothing, Value::Worst, grace),
 ];

@@ -17,7 +17,7 @@ pub(super) const MEASURES: &[Measure] = &[
 ];
 
 const fn measure(id: &'static str, block: fn(&mut Turn<'_>) -> Result<Block, Failure>) -> Measure {
-    Measure::new(id, [0.07, 0.05], Needs::Memory, Value::Own, block)
+    Measure::new(id, [0.06, 0.05], Needs::Memory, Value::Own, block)
 }
 
 /// So many quarters of a tenant's memory, natively too. Three leave room for the context, so that all do the same; four are

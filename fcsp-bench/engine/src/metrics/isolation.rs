@@ -19,7 +19,7 @@ pub(super) const MEASURES: &[Measure] = &[
         who: limited,
         ..Measure::new(
             "IS-001",
-            [0.2, 0.1],
+            [0.06, 0.1],
             Needs::Memory,
             Value::Worst,
             limit_accuracy,
@@ -47,7 +47,7 @@ pub(super) const MEASURES: &[Measure] = &[
         )
     },
     Measure {
-        starts: 3,
+        starts: [3; 2],
         ..Measure::new(
             "IS-005",
             [1.0, 0.4],
@@ -73,7 +73,7 @@ pub(super) const MEASURES: &[Measure] = &[
     Measure::new("IS-008", [0.8, 0.14], Needs::Compute, Value::Own, fairness),
     Measure::new("IS-009", [2.25, 0.65], Needs::Compute, Value::Own, noise),
     Measure {
-        starts: 5,
+        starts: [5; 2],
         ..Measure::new("IS-010", [3.0, 1.5], Needs::Nothing, Value::Worst, faults)
     },
 ];

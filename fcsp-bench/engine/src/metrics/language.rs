@@ -10,7 +10,7 @@ use crate::turn::{Block, Turn};
 use fcsp_measure::stats::{cv, mean};
 
 pub(super) const MEASURES: &[Measure] = &[
-    measure("LLM-001", [0.02, 0.01], Needs::Nothing, attention),
+    measure("LLM-001", [0.005, 0.01], Needs::Nothing, attention),
     Measure {
         lives: 6,
         ..measure("LLM-002", [0.1, 0.03], Needs::Nothing, cache)
@@ -19,9 +19,9 @@ pub(super) const MEASURES: &[Measure] = &[
     measure("LLM-004", [0.26, 0.08], Needs::Nothing, tokens),
     Measure {
         lives: 8,
-        ..measure("LLM-005", [0.03, 0.02], Needs::Nothing, pool)
+        ..measure("LLM-005", [0.01, 0.02], Needs::Nothing, pool)
     },
-    measure("LLM-006", [0.03, 0.02], Needs::Nothing, streams),
+    measure("LLM-006", [0.02, 0.02], Needs::Nothing, streams),
     measure("LLM-007", [0.4, 0.2], Needs::Nothing, large),
     measure("LLM-008", [0.07, 0.05], Needs::Nothing, precision),
     measure("LLM-009", [0.5, 0.25], Needs::Compute, dynamic),

@@ -23,8 +23,8 @@ pub(crate) struct Measure {
     pub(crate) id: &'static str,
     /// How long a block of one system takes in a full run and in a quick one, start-up of processes not counted.
     pub(crate) seconds: [f64; 2],
-    /// How many processes a block starts one after the other.
-    pub(crate) starts: u32,
+    /// How many processes a block of a full run starts one after the other, and of a quick one.
+    pub(crate) starts: [u32; 2],
     /// Blocks of a full run that the processes it keeps live for, since where one lies in memory counts too; 0 for all.
     pub(crate) lives: u32,
     /// Which systems it is for; else why not.
@@ -88,7 +88,7 @@ impl Measure {
         Self {
             id,
             seconds,
-            starts: 0,
+            starts: [0; 2],
             lives: 0,
             who: everyone,
             needs,

@@ -12,15 +12,15 @@ use fcsp_measure::stats::mean;
 pub(super) const MEASURES: &[Measure] = &[
     Measure {
         lives: 3,
-        ..measure("OH-001", [0.03, 0.015], Value::Own, launch)
+        ..measure("OH-001", [0.01, 0.015], Value::Own, launch)
     },
     Measure {
         lives: 6,
-        ..measure("OH-002", [0.1, 0.03], Value::Own, allocation)
+        ..measure("OH-002", [0.075, 0.03], Value::Own, allocation)
     },
-    measure("OH-003", [0.1, 0.03], Value::Own, free),
+    measure("OH-003", [0.065, 0.03], Value::Own, free),
     Measure {
-        starts: 1,
+        starts: [1; 2],
         ..measure("OH-004", [0.05, 0.05], Value::LessNative, context)
     },
     Measure {
@@ -33,11 +33,11 @@ pub(super) const MEASURES: &[Measure] = &[
     },
     Measure {
         lives: 3,
-        ..measure("OH-007", [0.02, 0.015], Value::LessNative, tracking)
+        ..measure("OH-007", [0.005, 0.015], Value::LessNative, tracking)
     },
     Measure {
         lives: 4,
-        ..measure("OH-008", [0.18, 0.06], Value::LessNative, limiter)
+        ..measure("OH-008", [0.14, 0.06], Value::LessNative, limiter)
     },
     measure("OH-009", [0.4, 0.25], Value::LessNative, watching),
     Measure {
