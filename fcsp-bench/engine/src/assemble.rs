@@ -148,6 +148,7 @@ mod tests {
             id: "OH-004",
             seconds: [0.1, 0.1],
             starts: [0; 2],
+            learns: false,
             lives: 0,
             who: |_| Ok(()),
             needs: Needs::Nothing,

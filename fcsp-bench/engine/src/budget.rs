@@ -37,7 +37,7 @@ const PACE_HALF_PART: f64 = 0.05;
 struct Estimate {
     /// Of a block of every system.
     round_seconds: f64,
-    /// Once, for groups.
+    /// Once, for groups and for blocks that do not count.
     first_seconds: f64,
     starts: u32,
     least: u32,
@@ -53,7 +53,9 @@ impl Estimate {
             |measure| round_seconds(measure, blocks, planned.systems, beside, device, quick);
         Self {
             round_seconds: measure.map_or(0.0, round),
-            first_seconds: 0.0,
+            first_seconds: measure.map_or(0.0, |measure| {
+                f64::from(measure.uncounted(quick)) * round(measure)
+            }),
             starts: measure.map_or(0, |measure| measure.starts[usize::from(quick)]),
             least: least_blocks(definition, quick),
             planned: blocks,
@@ -170,6 +172,7 @@ fn estimates(planned: &[Planned], systems: usize, device: Device, quick: bool) -
         if !can_run(planned_one.definition, device.count) || planned_one.systems == 0 {
             estimates.push(Estimate {
                 round_seconds: 0.0,
+                first_seconds: 0.0,
                 ..Estimate::of(*planned_one, 0, device, quick)
             });
             continue;
@@ -186,10 +189,9 @@ fn estimates(planned: &[Planned], systems: usize, device: Device, quick: bool) -
             }
             there.push(set);
         }
-        estimates.push(Estimate {
-            first_seconds,
-            ..Estimate::of(*planned_one, count(&there), device, quick)
-        });
+        let mut estimate = Estimate::of(*planned_one, count(&there), device, quick);
+        estimate.first_seconds += first_seconds;
+        estimates.push(estimate);
     }
     estimates
 }
@@ -404,6 +406,23 @@ mod tests {
         let part = 2.0 * starts / f64::from(3 * renewed.lives);
         assert!((more(false) - part).abs() < 1e-9, "{} s", more(false));
         assert_eq!(more(true), 0.0, "in a quick run they live for all of it");
+    }
+
+    #[test]
+    fn a_block_that_does_not_count_takes_its_time() {
+        let device = device(0.0);
+        let of = |id: &str, quick| {
+            let definition = catalogue::find(id).expect("it is there");
+            let planned = Planned {
+                definition,
+                systems: 5,
+            };
+            Estimate::of(planned, 0, device, quick)
+        };
+        let learns = of("SCHED-001", false);
+        assert_eq!(learns.seconds(8), 9.0 * learns.round_seconds);
+        assert_eq!(of("SCHED-001", true).first_seconds, 0.0);
+        assert_eq!(of("SCHED-003", false).first_seconds, 0.0);
     }
 
     #[test]

@@ -63,13 +63,16 @@ pub(super) const MEASURES: &[Measure] = &[
         Value::Own,
         compute_isolation,
     ),
-    Measure::new(
-        "IS-007",
-        [0.75, 0.38],
-        Needs::Compute,
-        Value::Own,
-        consistency,
-    ),
+    Measure {
+        learns: true,
+        ..Measure::new(
+            "IS-007",
+            [0.75, 0.38],
+            Needs::Compute,
+            Value::Own,
+            consistency,
+        )
+    },
     Measure::new("IS-008", [0.8, 0.14], Needs::Compute, Value::Own, fairness),
     Measure::new("IS-009", [2.25, 0.65], Needs::Compute, Value::Own, noise),
     Measure {

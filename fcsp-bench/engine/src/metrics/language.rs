@@ -23,8 +23,11 @@ pub(super) const MEASURES: &[Measure] = &[
     },
     measure("LLM-006", [0.02, 0.02], Needs::Nothing, streams),
     measure("LLM-007", [0.4, 0.2], Needs::Nothing, large),
-    measure("LLM-008", [0.07, 0.05], Needs::Nothing, precision),
-    measure("LLM-009", [0.5, 0.25], Needs::Compute, dynamic),
+    measure("LLM-008", [0.035, 0.05], Needs::Nothing, precision),
+    Measure {
+        learns: true,
+        ..measure("LLM-009", [0.5, 0.25], Needs::Compute, dynamic)
+    },
     measure("LLM-010", [0.3, 0.1], Needs::Nothing, devices),
 ];
 

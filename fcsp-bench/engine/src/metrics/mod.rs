@@ -25,6 +25,9 @@ pub(crate) struct Measure {
     pub(crate) seconds: [f64; 2],
     /// How many processes a block of a full run starts one after the other, and of a quick one.
     pub(crate) starts: [u32; 2],
+    /// Whether a full run begins with a block of each system that does not count: what a system has yet to learn of the
+    /// load is no part of what it gives.
+    pub(crate) learns: bool,
     /// Blocks of a full run that the processes it keeps live for, since where one lies in memory counts too; 0 for all.
     pub(crate) lives: u32,
     /// Which systems it is for; else why not.
@@ -89,6 +92,7 @@ impl Measure {
             id,
             seconds,
             starts: [0; 2],
+            learns: false,
             lives: 0,
             who: everyone,
             needs,
@@ -100,6 +104,11 @@ impl Measure {
     /// How long a block takes.
     pub(crate) fn block_seconds(&self, quick: bool) -> f64 {
         self.seconds[usize::from(quick)]
+    }
+
+    /// How many blocks of each system come before the first that counts.
+    pub(crate) fn uncounted(&self, quick: bool) -> u32 {
+        u32::from(self.learns && !quick)
     }
 
     /// Whether that block begins with new processes in place of those that were kept.
@@ -168,6 +177,14 @@ mod tests {
         assert_eq!(renewed(3, false), [3, 6, 9]);
         assert_eq!(renewed(3, true), [0; 0], "a quick run has no time for it");
         assert_eq!(renewed(0, false), [0; 0], "they are for all blocks");
+    }
+
+    #[test]
+    fn a_full_run_begins_with_a_block_that_does_not_count_where_systems_learn() {
+        let learning = all().filter(|it| it.uncounted(false) == 1);
+        let ids: Vec<&str> = learning.map(|it| it.id).collect();
+        assert_eq!(ids, ["IS-007", "LLM-009", "SCHED-001"]);
+        assert!(all().all(|it| it.uncounted(true) == 0));
     }
 
     #[test]

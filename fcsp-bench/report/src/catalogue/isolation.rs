@@ -161,7 +161,8 @@ pub(super) const METRICS: &[Definition] = &[
         measures: "How even a tenant's pace is beside neighbours.",
         how: "A tenant with half of the device runs steps of some 1 ms beside two saturating neighbours with \
             a quarter each. The value is the coefficient of variation of its rate in windows of 100 ms over \
-            0.75 s; p99 of a step and the mean of the longest twentieth of steps stand beside it.",
+            0.75 s; p99 of a step and the mean of the longest twentieth of steps stand beside it. In a full run a \
+            span of each system comes first that does not count.",
         plan: Plan {
             blocks: 7,
             quick_blocks: 3,

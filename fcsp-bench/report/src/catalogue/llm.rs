@@ -218,7 +218,8 @@ pub(super) const METRICS: &[Definition] = &[
         better: Better::Lower,
         measures: "How even the latency of a step is while batch sizes change.",
         how: "A tenant with half of the device runs steps whose size (4, 8, 16 or 32 kernels of 25 us) changes \
-            from a seeded sequence, beside a neighbour that saturates, for 0.5 s. Where that gives fewer than 5 \
+            from a seeded sequence, beside a neighbour that saturates, for 0.5 s; in a full run a block of each \
+            system comes first that does not count. Where that gives fewer than 5 \
             steps of a size, as much time follows again, for 2 s in all at most; time does not count of which \
             the tenant waited more than half for a processor. The value is the coefficient of variation within \
             each size, averaged over sizes. What is compared is how long steps wait: their time less that of \

@@ -11,7 +11,8 @@ pub(super) const METRICS: &[Definition] = &[
         better: Better::Lower,
         measures: "How long the device does nothing when it goes from one tenant to another.",
         how: "Two tenants with equal limits run saturating kernels that note when they begin and end by the \
-            device's clock, of 200 us each. A quarter of 0.65 s passes before anything counts. The time while \
+            device's clock, of 200 us each. A quarter of 0.65 s passes before anything counts, and in a \
+            full run a whole block of each system. The time while \
             both have work, less that of all kernels with the gaps that follow each other within a tenant (the \
             mean of the middle half of those), over the number of times that the device went from one to the \
             other: so a tenant may be interrupted within a kernel, as it is natively by the driver's time \
