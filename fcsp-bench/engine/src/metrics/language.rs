@@ -13,10 +13,13 @@ pub(super) const MEASURES: &[Measure] = &[
     measure("LLM-001", [0.005, 0.01], Needs::Nothing, attention),
     Measure {
         lives: 6,
-        ..measure("LLM-002", [0.1, 0.03], Needs::Nothing, cache)
+        ..measure("LLM-002", [0.11, 0.03], Needs::Nothing, cache)
     },
-    measure("LLM-003", [0.03, 0.02], Needs::Nothing, batches),
-    measure("LLM-004", [0.26, 0.08], Needs::Nothing, tokens),
+    measure("LLM-003", [0.02, 0.02], Needs::Nothing, batches),
+    Measure {
+        lives: 3,
+        ..measure("LLM-004", [0.17, 0.08], Needs::Nothing, tokens)
+    },
     Measure {
         lives: 8,
         ..measure("LLM-005", [0.01, 0.02], Needs::Nothing, pool)
@@ -117,7 +120,7 @@ fn tokens(turn: &mut Turn<'_>) -> Result<Block, Failure> {
         tokens,
         graph,
     };
-    let tokens = turn.count(64);
+    let tokens = if turn.quick { 16 } else { 40 };
     let eager = turn.solo(decode(false, tokens))?;
     let graph = turn.solo(decode(true, tokens))?;
     let ms = |answer: &Answer, name: &str| -> Result<Vec<f64>, Failure> {

@@ -192,8 +192,18 @@ mod tests {
         let renewing: Vec<_> = all().filter(|it| it.lives > 0).collect();
         let ids: Vec<&str> = renewing.iter().map(|it| it.id).collect();
         let said = [
-            "OH-001", "OH-002", "OH-005", "OH-006", "OH-007", "OH-008", "OH-010", "LLM-002",
-            "LLM-005", "FRAG-002",
+            "OH-001",
+            "OH-002",
+            "OH-005",
+            "OH-006",
+            "OH-007",
+            "OH-008",
+            "OH-010",
+            "LLM-002",
+            "LLM-004",
+            "LLM-005",
+            "SCHED-002",
+            "FRAG-002",
         ];
         assert_eq!(ids, said);
         assert_eq!(renewing[0].lives, 3);

@@ -24,11 +24,11 @@ pub(super) const MEASURES: &[Measure] = &[
         ..measure("OH-004", [0.05, 0.05], Value::LessNative, context)
     },
     Measure {
-        lives: 4,
-        ..measure("OH-005", [0.02, 0.02], Value::LessNative, interception)
+        lives: 3,
+        ..measure("OH-005", [0.055, 0.02], Value::LessNative, interception)
     },
     Measure {
-        lives: 6,
+        lives: 5,
         ..measure("OH-006", [0.26, 0.25], Value::LessNative, contention)
     },
     Measure {

@@ -89,14 +89,14 @@ pub(super) const METRICS: &[Definition] = &[
         better: Better::Lower,
         measures: "The time from one token to the next.",
         how: "One process, alone, decodes as a model of real size does (300 kernels of 5 us a token): a \
-            prefill with the work of eight tokens, then 64 tokens, each ended by a copy to the host as \
+            prefill with the work of eight tokens, then 40 tokens, each ended by a copy to the host as \
             sampling needs it. The value is the median between tokens when kernels are launched one by one; \
             p99, the time to the first token, and the same with the step captured in a graph stand beside \
             it.",
         plan: Plan {
-            blocks: 6,
+            blocks: 9,
             quick_blocks: 3,
-            per_block: 64,
+            per_block: 40,
             of: "tokens",
         },
         differs: "The public suite runs two tiny kernels: 7 us for a \"token\".",

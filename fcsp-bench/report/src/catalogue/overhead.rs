@@ -15,7 +15,7 @@ pub(super) const METRICS: &[Definition] = &[
             is the value. Saturated: behind work that keeps the device busy, a hundred launches follow each \
             other without a wait; its percentiles stand beside it. Nothing is subtracted. Every three blocks the \
             process is a new one, since where it lies in memory counts too. So it is, every three to eight \
-            blocks, in OH-002, OH-005 to OH-008, OH-010, LLM-002, LLM-005 and FRAG-002.",
+            blocks, in OH-002, OH-005 to OH-008, OH-010, LLM-002, LLM-004, LLM-005, SCHED-002 and FRAG-002.",
         plan: Plan {
             blocks: 24,
             quick_blocks: 6,
@@ -124,7 +124,7 @@ pub(super) const METRICS: &[Definition] = &[
             native's; each function stands beside it. A function that a system does not intercept counts as \
             0.",
         plan: Plan {
-            blocks: 15,
+            blocks: 27,
             quick_blocks: 6,
             per_block: 200,
             of: "times 1,000 calls",
@@ -153,7 +153,7 @@ pub(super) const METRICS: &[Definition] = &[
             pair. The value is the rise from one to four, less native's rise: what is left is the system's own \
             waiting.",
         plan: Plan {
-            blocks: 12,
+            blocks: 10,
             quick_blocks: 3,
             per_block: 2,
             of: "spans of 130 ms",

@@ -44,7 +44,7 @@ pub(super) const METRICS: &[Definition] = &[
             watches that word. Timed from the return of the launch call, so that OH-001 and this do not count \
             the same time twice.",
         plan: Plan {
-            blocks: 15,
+            blocks: 18,
             quick_blocks: 6,
             per_block: 500,
             of: "launches",
