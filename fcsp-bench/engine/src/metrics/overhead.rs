@@ -39,7 +39,7 @@ pub(super) const MEASURES: &[Measure] = &[
         lives: 4,
         ..measure("OH-008", [0.14, 0.06], Value::LessNative, limiter)
     },
-    measure("OH-009", [0.4, 0.25], Value::LessNative, watching),
+    measure("OH-009", [0.25, 0.25], Value::LessNative, watching),
     Measure {
         lives: 6,
         ..measure("OH-010", [0.21, 0.16], Value::LackPercent, throughput)

@@ -41,7 +41,7 @@ pub(super) const METRICS: &[Definition] = &[
             another, as caches of sequences that end and grow do. The value is for plain allocations; a quarter \
             as many in stream order and by handles mapped into reserved addresses stand beside it.",
         plan: Plan {
-            blocks: 24,
+            blocks: 30,
             quick_blocks: 6,
             per_block: 3,
             of: "traces of up to 1,000 pairs",
@@ -120,7 +120,7 @@ pub(super) const METRICS: &[Definition] = &[
             It also checks that 256 MiB held from a pool make as much less free; where they do not, the \
             metric has failed.",
         plan: Plan {
-            blocks: 40,
+            blocks: 30,
             quick_blocks: 6,
             per_block: 3000,
             of: "pairs from the pool, and 100 plain ones",
@@ -196,7 +196,7 @@ pub(super) const METRICS: &[Definition] = &[
         how: "One process, alone, multiplies matrices of 2,048 in half precision on the tensor cores and in single \
             precision without them. The value is the rate of the first over the second; both stand beside it.",
         plan: Plan {
-            blocks: 36,
+            blocks: 24,
             quick_blocks: 6,
             per_block: 10,
             of: "products of each kind",
@@ -225,7 +225,7 @@ pub(super) const METRICS: &[Definition] = &[
             each size, averaged over sizes. What is compared is how long steps wait: their time less that of \
             their kernels, the mean of the longest twentieth.",
         plan: Plan {
-            blocks: 10,
+            blocks: 8,
             quick_blocks: 3,
             per_block: 1,
             of: "spans of 500 ms",

@@ -70,7 +70,7 @@ pub(super) const METRICS: &[Definition] = &[
             0.16 s before them do not count. The value is the median throughput of eight over eight times that \
             of one, in percent, and 100 at the most.",
         plan: Plan {
-            blocks: 8,
+            blocks: 7,
             quick_blocks: 3,
             per_block: 100,
             of: "rounds or so",
@@ -97,7 +97,7 @@ pub(super) const METRICS: &[Definition] = &[
             kernel's own 0.1 ms. The value is the median; p99, and the time on an idle device, stand beside it. \
             Systems without priorities give both equal ones. Natively: two processes.",
         plan: Plan {
-            blocks: 8,
+            blocks: 6,
             quick_blocks: 3,
             per_block: 75,
             of: "arrivals or so",
