@@ -86,7 +86,7 @@ fn metric(
     let values: Vec<f64> = blocks
         .iter()
         .filter_map(|(number, block)| match measure.value {
-            Value::Own | Value::Worst => Some(block.value),
+            Value::Own | Value::OfSamples | Value::Worst => Some(block.value),
             Value::LessNative => Some(block.value - native.get(number)?.0),
             Value::LackPercent => Some(100.0 * (1.0 - block.compared / native.get(number)?.1)),
         })
@@ -94,14 +94,15 @@ fn metric(
     if values.is_empty() {
         return None;
     }
-    let value = match measure.value {
-        Value::Worst => least(&values),
-        _ => median(&values),
-    };
     let mut samples: Vec<f64> = blocks
         .iter()
         .flat_map(|(_, block)| block.samples.iter().copied())
         .collect();
+    let value = match measure.value {
+        Value::Worst => least(&values),
+        Value::OfSamples if !samples.is_empty() => median(&samples),
+        _ => median(&values),
+    };
     if samples.is_empty() {
         samples = values;
     }
@@ -146,7 +147,8 @@ mod tests {
         Measure {
             id: "OH-004",
             seconds: [0.1, 0.1],
-            starts: 0,
+            starts: [0; 2],
+            learns: false,
             lives: 0,
             who: |_| Ok(()),
             needs: Needs::Nothing,
@@ -200,6 +202,25 @@ mod tests {
     fn a_difference_from_nothing_is_none() {
         let metrics = assembled(Value::LessNative, &[], &[1.0; 6]);
         assert!(matches!(&metrics[1].state, State::NotRun { reason } if reason.contains("native")));
+    }
+
+    #[test]
+    fn the_median_of_all_samples_has_no_steps_of_those_of_few() {
+        let definition = catalogue::find("IS-004").expect("it exists");
+        let block = |number, times: [f64; 2]| {
+            let middle = f64::midpoint(times[0], times[1]);
+            (number, Block::of(middle).with_samples(times.to_vec()))
+        };
+        let taken = Taken {
+            blocks: vec![
+                block(0, [0.0, 50.0]),
+                block(1, [0.0, 30.0]),
+                block(2, [0.0, 0.0]),
+            ],
+            ..Taken::default()
+        };
+        let metrics = assemble(definition, &measure(Value::OfSamples), vec![taken]);
+        assert_eq!(metrics[0].value, Some(0.0), "four of six");
     }
 
     #[test]

@@ -129,8 +129,11 @@ pub(crate) enum Task {
         /// Rounds a microsecond.
         iters_per_us: f64,
     },
-    /// Stay on one processor from now on: the last that it may use, which is the same for all.
-    Pin,
+    /// Stay on one processor from now on, which is the same for all that have this place.
+    Pin {
+        /// 0 for the last processor that it may use; each further place is another one before it.
+        place: usize,
+    },
     /// Time the launch call alone: `launch_us`. With `busy`, behind work that keeps the queue filled.
     Launch {
         /// Calls.

@@ -339,7 +339,9 @@ impl Run {
                 }),
             };
         }
-        'blocks: for block in 0..blocks {
+        let uncounted = measure.uncounted(quick);
+        'blocks: for round in 0..uncounted + blocks {
+            let (block, counts) = (round.saturating_sub(uncounted), round >= uncounted);
             let all_failed = taken.iter().all(|taken| taken.failure.is_some());
             if all_failed || !self.budget.has_time(&mut share, block) {
                 break;
@@ -389,7 +391,8 @@ impl Run {
                 taken[system].seconds += seconds;
                 let hung = matches!(result, Err(Failure::Hung(_)));
                 match result {
-                    Ok(result) => taken[system].blocks.push((block, result)),
+                    Ok(result) if counts => taken[system].blocks.push((block, result)),
+                    Ok(_) => {}
                     Err(Failure::Interrupted) => {
                         self.ended = Some(Ended::Interrupted);
                         break 'blocks;
@@ -409,7 +412,7 @@ impl Run {
                     }
                 }
             }
-            done = block + 1;
+            done = block + u32::from(counts);
         }
         self.budget.end(&share, done);
         let goes_on = taken.iter().any(|taken| taken.failure.is_none());

@@ -1,7 +1,8 @@
 //! Figures as people read them.
 
-use crate::catalogue::{Better, Definition};
-use crate::model::{Metric, Ratio, Report, State};
+use crate::catalogue::{self, Better, Definition};
+use crate::compare::AGREE_PERCENT;
+use crate::model::{Metric, Ratio, Report, State, SystemKind};
 
 /// A number with four significant digits, and thousands apart from 10,000 on.
 pub(crate) fn number(value: f64) -> String {
@@ -82,6 +83,54 @@ pub(crate) fn cut(report: &Report) -> Option<String> {
             names.join(", ")
         )
     })
+}
+
+/// Which metrics of which systems a second run may find elsewhere by more than [`AGREE_PERCENT`]; nothing where none is.
+pub(crate) fn unsteady(report: &Report) -> Option<String> {
+    let systems = report.systems.iter();
+    let systems: Vec<_> = systems.filter(|it| it.kind != SystemKind::Native).collect();
+    let mut names = Vec::new();
+    for definition in catalogue::all() {
+        let (mut moving, mut steady) = (Vec::new(), 0);
+        for system in &systems {
+            let metric = system.metrics.iter().find(|it| it.id == definition.id);
+            match metric.and_then(|it| may_move(definition, it)) {
+                Some(true) => moving.push(system.system_name.as_str()),
+                Some(false) => steady += 1,
+                None => {}
+            }
+        }
+        match (moving.is_empty(), steady) {
+            (true, _) => {}
+            (false, 0) => names.push(definition.id.to_owned()),
+            (false, _) => names.push(format!("{} ({})", definition.id, moving.join(", "))),
+        }
+    }
+    (!names.is_empty()).then(|| {
+        format!(
+            "A second run may differ by more than {AGREE_PERCENT} % in what is compared with native, or else in the value, \
+             by the intervals of this one: {}.",
+            names.join(", ")
+        )
+    })
+}
+
+/// Whether another run's median may be farther than [`AGREE_PERCENT`] from this one's: the difference of two scatters by the
+/// root of two of what either does, so the interval that holds it is as much wider. Nothing where there is no value, and for
+/// what is passed or failed.
+fn may_move(definition: &Definition, metric: &Metric) -> Option<bool> {
+    let value = metric.value?;
+    if definition.better == Better::Pass {
+        return None;
+    }
+    let (middle, interval) = match metric.ratio {
+        Some(ratio) => (ratio.value, Some(ratio)),
+        None => (value, Ratio::of_blocks(&metric.samples)),
+    };
+    Some(interval.is_none_or(|it| {
+        let far = (it.high - it.low) / 2.0 * std::f64::consts::SQRT_2;
+        it.confidence < 0.95 || far > AGREE_PERCENT / 100.0 * middle.abs()
+    }))
 }
 
 /// A score: `98.2`; a dash for none.
@@ -180,6 +229,65 @@ mod tests {
         }];
         let line = cut(&report).expect("something was cut");
         assert!(line.contains("IS-009 (7 of 30)"), "{line}");
+    }
+
+    #[test]
+    fn what_a_second_run_may_find_elsewhere_is_told_by_the_interval() {
+        let moves = |id, value, ratios: &[f64], samples: &[f64]| {
+            let definition = catalogue::find(id).expect("it exists");
+            let metric = Metric::measured(definition, value, samples);
+            may_move(definition, &metric.with_ratios(ratios.to_vec()))
+        };
+        // Half of the interval is 2 % and 2.5 %; times the root of two 2.8 % and 3.5 %.
+        assert_eq!(
+            moves("OH-001", 4.0, &[0.98, 1.0, 1.02].repeat(2), &[]),
+            Some(false)
+        );
+        assert_eq!(
+            moves("OH-001", 4.0, &[0.975, 1.0, 1.025].repeat(2), &[]),
+            Some(true)
+        );
+        assert_eq!(
+            moves("OH-001", 4.0, &[1.0; 2], &[]),
+            Some(true),
+            "no interval"
+        );
+        // Without a ratio, by the value.
+        assert_eq!(moves("IS-004", 0.0, &[], &[0.0; 12]), Some(false));
+        assert_eq!(
+            moves("IS-004", 0.0, &[], &[0.0, 0.0, 30.0].repeat(4)),
+            Some(true)
+        );
+        assert_eq!(
+            moves("IS-005", 1.0, &[], &[1.0]),
+            None,
+            "it passes or fails"
+        );
+    }
+
+    #[test]
+    fn what_may_move_is_named_with_the_systems_unless_it_is_all() {
+        let mut report = crate::fixture::report(1, false);
+        let steady = |id: &str, ratios: &[f64]| {
+            let definition = catalogue::find(id).expect("it exists");
+            Metric::measured(definition, 1.0, &[]).with_ratios(ratios.to_vec())
+        };
+        for system in &mut report.systems {
+            let strict = system.system_name == "fcsp-strict";
+            let far = [0.9, 1.0, 1.1].repeat(2);
+            let near = [1.0; 6];
+            system.metrics = vec![
+                steady("OH-001", if strict { &far } else { &near }),
+                steady("OH-002", &far),
+                steady("OH-003", &near),
+            ];
+        }
+        let line = unsteady(&report).expect("two may move");
+        assert!(line.ends_with(": OH-001 (fcsp-strict), OH-002."), "{line}");
+        for system in &mut report.systems {
+            system.metrics.truncate(0);
+        }
+        assert_eq!(unsteady(&report), None);
     }
 
     #[test]

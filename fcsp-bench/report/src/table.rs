@@ -363,7 +363,7 @@ fn reached(goal: &Goal, definition: &Definition, system: &System) -> Cell {
     }
 }
 
-/// What has no value and why, and which limits do not hold.
+/// What has no value and why, which limits do not hold, and what a second run may find elsewhere.
 fn missing(report: &Report, look: Look) -> String {
     let mut text = String::new();
     for system in &report.systems {
@@ -378,6 +378,9 @@ fn missing(report: &Report, look: Look) -> String {
     }
     if let Some(line) = figures::cut(report) {
         text.push_str(&wrapped(&line, Tone::Warning, look));
+    }
+    if let Some(line) = figures::unsteady(report) {
+        text.push_str(&wrapped(&line, Tone::Faint, look));
     }
     for group in crate::missing::groups(report) {
         let (word, reason) = figures::ending(group.state);

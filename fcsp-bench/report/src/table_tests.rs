@@ -139,3 +139,21 @@ fn a_ratio_of_too_few_blocks_is_marked() {
     assert!(text.contains("~: too few blocks"), "{text}");
     assert!(text.contains("(test fixture), CUDA 13.0"), "{text}");
 }
+
+#[test]
+fn what_a_second_run_may_find_elsewhere_is_named() {
+    let mut report = fixture::report(1, false);
+    let definition = catalogue::find("OH-001").expect("it exists");
+    for system in &mut report.systems {
+        let scattered = [0.8, 1.0, 1.2].repeat(4);
+        system.metrics = vec![Metric::measured(definition, 4.0, &[]).with_ratios(scattered)];
+    }
+    let named = "A second run may differ by more than 3 %";
+    assert!(render(&report, PLAIN).contains(named));
+    assert!(crate::html::render(&report).contains(named));
+    for system in &mut report.systems {
+        system.metrics = vec![Metric::measured(definition, 4.0, &[]).with_ratios(vec![1.0; 12])];
+    }
+    assert!(!render(&report, PLAIN).contains(named));
+    assert!(!crate::html::render(&report).contains(named));
+}

@@ -263,7 +263,7 @@ impl Lab {
         for member in &mut starting.members {
             member.ask(&pace, self.patience, self.stop)?;
             if wanted.is_none() {
-                member.ask(&Task::Pin, self.patience, self.stop)?;
+                member.ask(&Task::Pin { place: 0 }, self.patience, self.stop)?;
             }
         }
         let mut members = std::mem::take(&mut starting.members);

@@ -2,6 +2,7 @@
 
 use super::{Measure, Needs, Value};
 use crate::failure::Failure;
+use crate::figures::least;
 use crate::lab::{number, numbers};
 use crate::protocol::{Load, Task};
 use crate::system::Tenant;
@@ -12,10 +13,10 @@ use std::time::Duration;
 
 pub(super) const MEASURES: &[Measure] = &[
     Measure {
-        starts: 1,
+        starts: [FAULTS, 1],
         ..Measure::new(
             "ERR-001",
-            [0.25, 0.25],
+            [0.15 * FAULTS as f64, 0.25],
             Needs::Nothing,
             Value::Own,
             detection,
@@ -23,18 +24,35 @@ pub(super) const MEASURES: &[Measure] = &[
     },
     // The process after the fault is started by ERR-001.
     Measure {
-        starts: 2,
-        ..Measure::new("ERR-002", [0.3, 0.3], Needs::Nothing, Value::Own, recovery)
+        starts: [2; 2],
+        ..Measure::new("ERR-002", [0.1, 0.3], Needs::Nothing, Value::Own, recovery)
     },
     Measure::new("ERR-003", [0.18, 0.1], Needs::Nothing, Value::Worst, grace),
 ];
 
+/// Faults of a block. A driver takes one of two times that are far apart (100 ms in 36 of 60 faults and 150 ms in the others:
+/// H200, driver 580.159): the shortest of three is mostly the shorter one, to which a system adds what it adds.
+const FAULTS: u32 = 3;
+
 fn detection(turn: &mut Turn<'_>) -> Result<Block, Failure> {
-    let again = again(turn, End::Fault)?;
-    // ERR-002 is about what comes after the same fault.
+    let faults = if turn.quick { 1 } else { FAULTS };
+    let (mut detect_us, mut after_us) = (Vec::new(), Vec::new());
+    for _ in 0..faults {
+        let again = again(turn, End::Fault)?;
+        detect_us.push(again.detect_us);
+        after_us.push(again.us);
+    }
+    // ERR-002 is about what comes after the same faults.
     let key = (turn.index, End::Fault, turn.block);
-    turn.recoveries.insert(key, again.us);
-    Ok(Block::of(again.detect_us))
+    turn.recoveries.insert(key, mean(&after_us));
+    Ok(detected(detect_us))
+}
+
+fn detected(us: Vec<f64>) -> Block {
+    let all = mean(&us);
+    Block::of(least(&us))
+        .with("mean of all faults", all, "us")
+        .with_samples(us)
 }
 
 fn recovery(turn: &mut Turn<'_>) -> Result<Block, Failure> {
@@ -140,4 +158,17 @@ fn grace(turn: &mut Turn<'_>) -> Result<Block, Failure> {
         block = block.with(format!("not so: {name}"), 1.0, "");
     }
     Ok(block)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shortest_fault_of_a_block_counts_and_all_are_kept() {
+        let block = detected(vec![150.0, 100.0, 153.5]);
+        assert_eq!((block.value, block.compared), (100.0, 100.0));
+        assert_eq!(block.samples, [150.0, 100.0, 153.5]);
+        assert_eq!(block.details[0].1, 134.5);
+    }
 }

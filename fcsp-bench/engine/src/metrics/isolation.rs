@@ -19,7 +19,7 @@ pub(super) const MEASURES: &[Measure] = &[
         who: limited,
         ..Measure::new(
             "IS-001",
-            [0.2, 0.1],
+            [0.06, 0.1],
             Needs::Memory,
             Value::Worst,
             limit_accuracy,
@@ -38,10 +38,16 @@ pub(super) const MEASURES: &[Measure] = &[
     },
     Measure {
         who: changeable,
-        ..Measure::new("IS-004", [1.0, 0.9], Needs::Compute, Value::Own, response)
+        ..Measure::new(
+            "IS-004",
+            [1.0, 0.9],
+            Needs::Compute,
+            Value::OfSamples,
+            response,
+        )
     },
     Measure {
-        starts: 3,
+        starts: [3; 2],
         ..Measure::new(
             "IS-005",
             [1.0, 0.4],
@@ -57,17 +63,21 @@ pub(super) const MEASURES: &[Measure] = &[
         Value::Own,
         compute_isolation,
     ),
-    Measure::new(
-        "IS-007",
-        [0.75, 0.38],
-        Needs::Compute,
-        Value::Own,
-        consistency,
-    ),
-    Measure::new("IS-008", [0.8, 0.14], Needs::Compute, Value::Own, fairness),
-    Measure::new("IS-009", [2.25, 0.65], Needs::Compute, Value::Own, noise),
     Measure {
-        starts: 5,
+        learns: true,
+        ..Measure::new(
+            "IS-007",
+            [0.75, 0.38],
+            Needs::Compute,
+            Value::Own,
+            consistency,
+        )
+    },
+    Measure::new("IS-008", [0.65, 0.14], Needs::Compute, Value::Own, fairness),
+    // Of a span of 0.38 s as much is measured as of one of 0.45 s.
+    Measure::new("IS-009", [1.9, 0.65], Needs::Compute, Value::Own, noise),
+    Measure {
+        starts: [5; 2],
         ..Measure::new("IS-010", [3.0, 1.5], Needs::Nothing, Value::Worst, faults)
     },
 ];

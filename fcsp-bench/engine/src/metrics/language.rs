@@ -10,21 +10,27 @@ use crate::turn::{Block, Turn};
 use fcsp_measure::stats::{cv, mean};
 
 pub(super) const MEASURES: &[Measure] = &[
-    measure("LLM-001", [0.02, 0.01], Needs::Nothing, attention),
+    measure("LLM-001", [0.005, 0.01], Needs::Nothing, attention),
     Measure {
         lives: 6,
-        ..measure("LLM-002", [0.1, 0.03], Needs::Nothing, cache)
+        ..measure("LLM-002", [0.11, 0.03], Needs::Nothing, cache)
     },
-    measure("LLM-003", [0.03, 0.02], Needs::Nothing, batches),
-    measure("LLM-004", [0.26, 0.08], Needs::Nothing, tokens),
+    measure("LLM-003", [0.02, 0.02], Needs::Nothing, batches),
+    Measure {
+        lives: 3,
+        ..measure("LLM-004", [0.17, 0.08], Needs::Nothing, tokens)
+    },
     Measure {
         lives: 8,
-        ..measure("LLM-005", [0.03, 0.02], Needs::Nothing, pool)
+        ..measure("LLM-005", [0.01, 0.02], Needs::Nothing, pool)
     },
-    measure("LLM-006", [0.03, 0.02], Needs::Nothing, streams),
+    measure("LLM-006", [0.02, 0.02], Needs::Nothing, streams),
     measure("LLM-007", [0.4, 0.2], Needs::Nothing, large),
-    measure("LLM-008", [0.07, 0.05], Needs::Nothing, precision),
-    measure("LLM-009", [0.5, 0.25], Needs::Compute, dynamic),
+    measure("LLM-008", [0.035, 0.05], Needs::Nothing, precision),
+    Measure {
+        learns: true,
+        ..measure("LLM-009", [0.5, 0.25], Needs::Compute, dynamic)
+    },
     measure("LLM-010", [0.3, 0.1], Needs::Nothing, devices),
 ];
 
@@ -114,7 +120,7 @@ fn tokens(turn: &mut Turn<'_>) -> Result<Block, Failure> {
         tokens,
         graph,
     };
-    let tokens = turn.count(64);
+    let tokens = if turn.quick { 16 } else { 40 };
     let eager = turn.solo(decode(false, tokens))?;
     let graph = turn.solo(decode(true, tokens))?;
     let ms = |answer: &Answer, name: &str| -> Result<Vec<f64>, Failure> {

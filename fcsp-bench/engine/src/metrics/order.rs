@@ -70,10 +70,11 @@ const ORDER: &[(&str, &[Set])] = &[
     ("NCCL-003", &[ONE]),
     ("NCCL-004", &[ONE]),
     ("IS-001", &[ONE]),
+    // Before those that keep its process on one processor.
+    ("OH-009", &[ONE]),
     ("FRAG-001", &[ONE]),
     ("FRAG-002", &[ONE]),
     ("FRAG-003", &[ONE]),
-    ("OH-009", &[ONE]),
     ("ERR-001", &[ONE]),
     ("ERR-002", &[ONE]),
     ("IS-005", &[]),

@@ -11,8 +11,14 @@ use fcsp_measure::clock::now_ns;
 use fcsp_measure::stats::mean;
 
 pub(super) const MEASURES: &[Measure] = &[
-    measure("SCHED-001", [0.65, 0.25], Needs::Nothing, hand_over),
-    measure("SCHED-002", [0.02, 0.01], Needs::Nothing, begin),
+    Measure {
+        learns: true,
+        ..measure("SCHED-001", [0.65, 0.25], Needs::Nothing, hand_over)
+    },
+    Measure {
+        lives: 3,
+        ..measure("SCHED-002", [0.005, 0.01], Needs::Nothing, begin)
+    },
     measure("SCHED-003", [0.65, 0.2], Needs::Compute, streams),
     measure("SCHED-004", [0.75, 0.2], Needs::Nothing, arrival),
 ];

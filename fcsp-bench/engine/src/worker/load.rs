@@ -387,7 +387,7 @@ mod tests {
     fn threads_on_one_processor_wait_for_each_other() {
         const NS: u64 = 50_000_000;
         let busy = || {
-            crate::worker::pin::stay().expect("it may");
+            crate::worker::pin::stay(0).expect("it may");
             let before_ns = queued_ns();
             spin_ns(NS);
             queued_ns() - before_ns

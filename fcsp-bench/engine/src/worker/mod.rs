@@ -107,8 +107,8 @@ impl Worker {
                 gpu.iters_per_us = *iters_per_us;
                 Ok(Answer::default())
             }
-            Task::Pin => {
-                pin::stay().map_err(|error| {
+            Task::Pin { place } => {
+                pin::stay(*place).map_err(|error| {
                     Trouble::new(format!("cannot stay on one processor: {error}"))
                 })?;
                 Ok(Answer::default())

@@ -36,9 +36,9 @@ pub(super) const METRICS: &[Definition] = &[
         better: Better::Lower,
         measures: "How much slower allocations are in fragmented memory.",
         how: "The median allocation of 1 MiB between the blocks of FRAG-001 over the median of the same process \
-            before any were made.",
+            before any were made, on one processor.",
         plan: Plan {
-            blocks: 72,
+            blocks: 32,
             quick_blocks: 3,
             per_block: 480,
             of: "allocations",

@@ -40,7 +40,7 @@ pub(super) const METRICS: &[Definition] = &[
             awake, and each way for 30 ms at most; the value is the geometric mean of the ways' medians. \
             Natively the limit is the device's memory.",
         plan: Plan {
-            blocks: 40,
+            blocks: 20,
             quick_blocks: 4,
             per_block: 4000,
             of: "refusals at most",
@@ -86,9 +86,9 @@ pub(super) const METRICS: &[Definition] = &[
         better: Better::Lower,
         measures: "How soon a changed limit holds.",
         how: "Two tenants with 25 % and 75 % saturate, and exchange their limits while they run, there and \
-            back. The value is the median time from the change to the first moment (in steps of 10 ms) from \
-            which the next 100 ms, taken together, give both their new limit within 5 % of it. A system that \
-            cannot change a limit of a running program has not run this.",
+            back. The value is the median over all changes of the time from the change to the first moment (in \
+            steps of 10 ms) from which the next 100 ms, taken together, give both their new limit within 5 % of \
+            it. A system that cannot change a limit of a running program has not run this.",
         plan: Plan {
             blocks: 6,
             quick_blocks: 1,
@@ -161,9 +161,10 @@ pub(super) const METRICS: &[Definition] = &[
         measures: "How even a tenant's pace is beside neighbours.",
         how: "A tenant with half of the device runs steps of some 1 ms beside two saturating neighbours with \
             a quarter each. The value is the coefficient of variation of its rate in windows of 100 ms over \
-            0.75 s; p99 of a step and the mean of the longest twentieth of steps stand beside it.",
+            0.75 s; p99 of a step and the mean of the longest twentieth of steps stand beside it. In a full run a \
+            span of each system comes first that does not count.",
         plan: Plan {
-            blocks: 7,
+            blocks: 6,
             quick_blocks: 3,
             per_block: 1,
             of: "spans of 750 ms",
@@ -185,7 +186,7 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "ratio",
         better: Better::Higher,
         measures: "How nearly tenants get in proportion to their limits.",
-        how: "Processes with limits of 10, 20, 30 and 40 % saturate the device at the same time for 0.8 s. \
+        how: "Processes with limits of 10, 20, 30 and 40 % saturate the device at the same time for 0.65 s. \
             The value is Jain's index of throughput over limit: 1 where all got exactly their proportion, a \
             quarter where one got everything. Natively the same processes, which then get what the driver \
             gives.",
@@ -193,7 +194,7 @@ pub(super) const METRICS: &[Definition] = &[
             blocks: 6,
             quick_blocks: 3,
             per_block: 1,
-            of: "spans of 800 ms",
+            of: "spans of 650 ms",
         },
         differs: "The public suite runs streams of one process one after another, so that nobody competes: always \
             about 1.",
@@ -220,7 +221,7 @@ pub(super) const METRICS: &[Definition] = &[
             blocks: 6,
             quick_blocks: 3,
             per_block: 4,
-            of: "neighbours for 450 ms",
+            of: "neighbours for 380 ms",
         },
         differs: "The public suite has a load that does not saturate and calls all the loss noise, although half of \
             the device is the neighbour's by right.",

@@ -41,7 +41,7 @@ pub(super) const METRICS: &[Definition] = &[
             another, as caches of sequences that end and grow do. The value is for plain allocations; a quarter \
             as many in stream order and by handles mapped into reserved addresses stand beside it.",
         plan: Plan {
-            blocks: 24,
+            blocks: 30,
             quick_blocks: 6,
             per_block: 3,
             of: "traces of up to 1,000 pairs",
@@ -89,14 +89,14 @@ pub(super) const METRICS: &[Definition] = &[
         better: Better::Lower,
         measures: "The time from one token to the next.",
         how: "One process, alone, decodes as a model of real size does (300 kernels of 5 us a token): a \
-            prefill with the work of eight tokens, then 64 tokens, each ended by a copy to the host as \
+            prefill with the work of eight tokens, then 40 tokens, each ended by a copy to the host as \
             sampling needs it. The value is the median between tokens when kernels are launched one by one; \
             p99, the time to the first token, and the same with the step captured in a graph stand beside \
             it.",
         plan: Plan {
-            blocks: 6,
+            blocks: 9,
             quick_blocks: 3,
-            per_block: 64,
+            per_block: 40,
             of: "tokens",
         },
         differs: "The public suite runs two tiny kernels: 7 us for a \"token\".",
@@ -120,7 +120,7 @@ pub(super) const METRICS: &[Definition] = &[
             It also checks that 256 MiB held from a pool make as much less free; where they do not, the \
             metric has failed.",
         plan: Plan {
-            blocks: 40,
+            blocks: 30,
             quick_blocks: 6,
             per_block: 3000,
             of: "pairs from the pool, and 100 plain ones",
@@ -196,7 +196,7 @@ pub(super) const METRICS: &[Definition] = &[
         how: "One process, alone, multiplies matrices of 2,048 in half precision on the tensor cores and in single \
             precision without them. The value is the rate of the first over the second; both stand beside it.",
         plan: Plan {
-            blocks: 36,
+            blocks: 24,
             quick_blocks: 6,
             per_block: 10,
             of: "products of each kind",
@@ -218,13 +218,14 @@ pub(super) const METRICS: &[Definition] = &[
         better: Better::Lower,
         measures: "How even the latency of a step is while batch sizes change.",
         how: "A tenant with half of the device runs steps whose size (4, 8, 16 or 32 kernels of 25 us) changes \
-            from a seeded sequence, beside a neighbour that saturates, for 0.5 s. Where that gives fewer than 5 \
+            from a seeded sequence, beside a neighbour that saturates, for 0.5 s; in a full run a block of each \
+            system comes first that does not count. Where that gives fewer than 5 \
             steps of a size, as much time follows again, for 2 s in all at most; time does not count of which \
             the tenant waited more than half for a processor. The value is the coefficient of variation within \
             each size, averaged over sizes. What is compared is how long steps wait: their time less that of \
             their kernels, the mean of the longest twentieth.",
         plan: Plan {
-            blocks: 10,
+            blocks: 8,
             quick_blocks: 3,
             per_block: 1,
             of: "spans of 500 ms",

@@ -15,9 +15,9 @@ pub(super) const METRICS: &[Definition] = &[
             is the value. Saturated: behind work that keeps the device busy, a hundred launches follow each \
             other without a wait; its percentiles stand beside it. Nothing is subtracted. Every three blocks the \
             process is a new one, since where it lies in memory counts too. So it is, every three to eight \
-            blocks, in OH-002, OH-005 to OH-008, OH-010, LLM-002, LLM-005 and FRAG-002.",
+            blocks, in OH-002, OH-005 to OH-008, OH-010, LLM-002, LLM-004, LLM-005, SCHED-002 and FRAG-002.",
         plan: Plan {
-            blocks: 24,
+            blocks: 30,
             quick_blocks: 6,
             per_block: 1000,
             of: "launches",
@@ -44,7 +44,7 @@ pub(super) const METRICS: &[Definition] = &[
             freed. A size's figure is the mean of the middle half of its times, which stands beside the value: \
             the geometric mean of the sizes.",
         plan: Plan {
-            blocks: 24,
+            blocks: 30,
             quick_blocks: 6,
             per_block: 72,
             of: "allocations",
@@ -69,7 +69,7 @@ pub(super) const METRICS: &[Definition] = &[
         how: "The frees of OH-002, timed apart from the allocations, on an idle device so that nothing waits for a \
             kernel.",
         plan: Plan {
-            blocks: 12,
+            blocks: 18,
             quick_blocks: 6,
             per_block: 72,
             of: "frees",
@@ -95,7 +95,7 @@ pub(super) const METRICS: &[Definition] = &[
             system's time less native's; it can be below 0. One process of native's before all others does not \
             count. Both whole times stand beside it.",
         plan: Plan {
-            blocks: 16,
+            blocks: 20,
             quick_blocks: 3,
             per_block: 1,
             of: "processes",
@@ -124,7 +124,7 @@ pub(super) const METRICS: &[Definition] = &[
             native's; each function stands beside it. A function that a system does not intercept counts as \
             0.",
         plan: Plan {
-            blocks: 15,
+            blocks: 27,
             quick_blocks: 6,
             per_block: 200,
             of: "times 1,000 calls",
@@ -148,12 +148,12 @@ pub(super) const METRICS: &[Definition] = &[
         better: Better::Lower,
         measures: "What an allocation costs more while other processes of the tenant allocate, beyond what that costs \
             natively.",
-        how: "Four processes of one tenant, each with its own context, allocate and free 64 KiB from a memory \
-            pool of their own at once; then one of them alone. For four it is the mean of each one's median \
+        how: "Four processes of one tenant, each with its own context and on a processor of its own (the same for \
+            all systems), allocate and free 64 KiB from a memory pool of their own at once; then one of them alone. For four it is the mean of each one's median \
             pair. The value is the rise from one to four, less native's rise: what is left is the system's own \
             waiting.",
         plan: Plan {
-            blocks: 12,
+            blocks: 10,
             quick_blocks: 3,
             per_block: 2,
             of: "spans of 130 ms",
@@ -181,7 +181,7 @@ pub(super) const METRICS: &[Definition] = &[
             allocation of a driver, so that the account is the largest part of the difference. The value is the \
             median over blocks of the time of a pair less native's.",
         plan: Plan {
-            blocks: 30,
+            blocks: 36,
             quick_blocks: 6,
             per_block: 5000,
             of: "pairs of allocation and free",
@@ -232,14 +232,14 @@ pub(super) const METRICS: &[Definition] = &[
         better: Better::Lower,
         measures: "The processor time that the system's own watching takes, of one core.",
         how: "A process that launches steadily and waits for its results, then one that has a context and \
-            does nothing, are asked for their processor time (`getrusage`, all their threads) after 0.2 s, \
+            does nothing, are asked for their processor time (`getrusage`, all their threads) after 0.125 s, \
             less native's for the same work. The value is for the busy one, in percent of one core; the idle \
             one stands beside it. What a system's daemons take is not in it.",
         plan: Plan {
             blocks: 6,
             quick_blocks: 3,
             per_block: 2,
-            of: "spans of 200 ms",
+            of: "spans of 125 ms",
         },
         differs: "The public suite starts a thread of its own that polls NVML, and reports what that takes.",
         native: Some(Against {
@@ -262,7 +262,7 @@ pub(super) const METRICS: &[Definition] = &[
             as it can for 120 ms. The value is what its rate lacks of native's, in percent, block by block; \
             below 0 where it is faster.",
         plan: Plan {
-            blocks: 30,
+            blocks: 18,
             quick_blocks: 3,
             per_block: 1,
             of: "spans of 120 ms",

@@ -11,7 +11,8 @@ pub(super) const METRICS: &[Definition] = &[
         better: Better::Lower,
         measures: "How long the device does nothing when it goes from one tenant to another.",
         how: "Two tenants with equal limits run saturating kernels that note when they begin and end by the \
-            device's clock, of 200 us each. A quarter of 0.65 s passes before anything counts. The time while \
+            device's clock, of 200 us each. A quarter of 0.65 s passes before anything counts, and in a \
+            full run a whole block of each system. The time while \
             both have work, less that of all kernels with the gaps that follow each other within a tenant (the \
             mean of the middle half of those), over the number of times that the device went from one to the \
             other: so a tenant may be interrupted within a kernel, as it is natively by the driver's time \
@@ -43,7 +44,7 @@ pub(super) const METRICS: &[Definition] = &[
             watches that word. Timed from the return of the launch call, so that OH-001 and this do not count \
             the same time twice.",
         plan: Plan {
-            blocks: 15,
+            blocks: 18,
             quick_blocks: 6,
             per_block: 500,
             of: "launches",
@@ -69,7 +70,7 @@ pub(super) const METRICS: &[Definition] = &[
             0.16 s before them do not count. The value is the median throughput of eight over eight times that \
             of one, in percent, and 100 at the most.",
         plan: Plan {
-            blocks: 8,
+            blocks: 7,
             quick_blocks: 3,
             per_block: 100,
             of: "rounds or so",
@@ -96,7 +97,7 @@ pub(super) const METRICS: &[Definition] = &[
             kernel's own 0.1 ms. The value is the median; p99, and the time on an idle device, stand beside it. \
             Systems without priorities give both equal ones. Natively: two processes.",
         plan: Plan {
-            blocks: 8,
+            blocks: 6,
             quick_blocks: 3,
             per_block: 75,
             of: "arrivals or so",

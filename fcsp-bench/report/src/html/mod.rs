@@ -135,6 +135,9 @@ fn head(report: &Report) -> Markup {
                 @if let Some(cut) = figures::cut(report) {
                     p class="notice" { (cut) }
                 }
+                @if let Some(unsteady) = figures::unsteady(report) {
+                    p class="soft" { (unsteady) }
+                }
                 @if report.interrupted {
                     p class="notice" { strong { "Interrupted. " } "What had been measured by then is here; scores are of that alone." }
                 }
