@@ -1,6 +1,6 @@
 //! What the arbiter remembers of tenants and processes between steps.
 
-use super::clock::ms;
+use super::clock::{ms, us};
 use super::foresight::{Completion, Foresight, Progress, Usual};
 use super::handover;
 use super::margin::Margin;
@@ -31,6 +31,10 @@ const ERROR_PPM_MAX: u64 = 1_000_000;
 /// A program that submits at intervals has gone quiet after so many of them, and after no more than this.
 const QUIET_GAPS: u64 = 3;
 const QUIET_NS_MAX: u64 = ms(2);
+/// Thinking counts as no more than so many times the usual, unless that is less than this: who thinks longer from now on is
+/// known for it after some batches, and who paused for once goes on as before.
+const THINKING_MOST: u64 = 8;
+const THINKING_NS_TOLD: u64 = us(100);
 /// A mean error beyond which an expectation says little.
 const ERRATIC_PPM: u64 = 250_000;
 /// Longest batch: a program that works longer before it waits is not held up by waiting for its turn.
@@ -382,9 +386,13 @@ impl ProcessAccount {
         (QUIET_GAPS * self.gap_ns).min(QUIET_NS_MAX).max(least_ns)
     }
 
-    /// Learns how long the program thinks between batches.
+    /// Learns how long the program thinks between batches. That it paused once says nothing of its next ones.
     pub fn learn_thinking(&mut self, think_ns: u64) {
-        self.think_ns = blend(self.think_ns, think_ns).max(1);
+        let most_ns = match self.think_ns {
+            0 => u64::MAX,
+            usual_ns => (THINKING_MOST * usual_ns).max(THINKING_NS_TOLD),
+        };
+        self.think_ns = blend(self.think_ns, think_ns.min(most_ns)).max(1);
     }
 
     /// True for a program that waits for what it submits and whose processor is clearly the slower of
@@ -486,7 +494,6 @@ pub fn is_timed(process: &ProcessView, segment: &SegmentView) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sched::clock::us;
 
     /// `batches` of as many segments, the last of which ends in a wait.
     fn learn(account: &mut ProcessAccount, batches: u32, segments: u32, fill_ns: u64, ns: u64) {

@@ -598,3 +598,47 @@ fn a_step_with_long_gaps_is_not_cut_into_many() {
         "{slow:.3}, {saturating:.3}"
     );
 }
+
+/// All of them pause for a moment, as between two requests. What one that waits did before says how it goes on.
+#[test]
+fn a_program_that_waits_has_its_share_at_once_after_a_pause() {
+    let steps = Kind::Steps {
+        kernels: 10,
+        kernel_ns: us(100),
+        cpu_ns: us(4),
+        pause_ns: us(50),
+    };
+    let saturate = || Kind::Saturate(vec![us(250)]);
+    let mut node = Node::new(&[
+        (balanced(50), steps),
+        (balanced(25), saturate()),
+        (balanced(25), saturate()),
+    ]);
+    let mut now_ns = 0;
+    let mut run = |node: &mut Node, ns| {
+        now_ns += ns;
+        (node.run(ns), now_ns)
+    };
+    let (_, mut at_ns) = run(&mut node, ms(900));
+    for pause_ms in [150, 300, 3_000] {
+        node.programs.iter_mut().for_each(|it| it.until_ns = at_ns);
+        (_, at_ns) = run(&mut node, ms(pause_ms));
+        for (late, program) in node.programs.iter_mut().enumerate() {
+            program.until_ns = u64::MAX;
+            program.from_ns = at_ns + ms(2) * late as u64;
+        }
+        run(&mut node, ms(50));
+        let windows: Vec<f64> = (0..5)
+            .map(|_| run(&mut node, ms(100)).0[0] as f64 / ms(100) as f64)
+            .collect();
+        println!(
+            "simulated: 50 % after {pause_ms} ms without work, windows of 100 ms: {windows:.3?}"
+        );
+        let (low, high) = (
+            windows.iter().copied().fold(f64::INFINITY, f64::min),
+            windows.iter().copied().fold(0.0, f64::max),
+        );
+        assert!(low >= 0.43 && high <= 0.53, "{windows:.3?}");
+        (_, at_ns) = run(&mut node, ms(500));
+    }
+}
