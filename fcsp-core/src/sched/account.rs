@@ -118,6 +118,17 @@ impl TenantAccount {
         self.vtime_ns = self.vtime_ns.saturating_sub(self.virtual_ns(ns));
     }
 
+    /// Gives back what was charged in advance and not used.
+    pub fn take_back(&mut self, ns: u64) {
+        if self.filled_ns == 0 {
+            // An earlier arbiter charged it, for a share that this one does not know before its first step is over, and
+            // gave tokens that this one never had.
+            self.device_ns = self.device_ns.saturating_sub(ns);
+        } else {
+            self.refund(ns);
+        }
+    }
+
     /// Adds the tokens of the time since the last fill, at most `burst_ns` in all.
     pub fn fill(&mut self, now_ns: u64, burst_ns: u64) {
         let elapsed = now_ns.saturating_sub(self.filled_ns);
@@ -241,6 +252,18 @@ impl ProcessAccount {
             blocked_seen: view.blocked,
             ..Self::default()
         }
+    }
+
+    /// Charges device time.
+    pub fn charge(&mut self, ns: u64) {
+        self.device_ns += ns;
+        self.vtime_ns += ns;
+    }
+
+    /// Gives back what was charged in advance and not used.
+    pub fn take_back(&mut self, ns: u64) {
+        self.device_ns = self.device_ns.saturating_sub(ns);
+        self.vtime_ns = self.vtime_ns.saturating_sub(ns);
     }
 
     /// Expected device time of a prediction, as experience corrects it.
@@ -470,6 +493,11 @@ impl ProcessAccount {
     pub fn is_told_by_work(&self) -> bool {
         self.foresight.goes_by_work(self.fill_ns)
     }
+}
+
+/// Whether the length of each submission is what was expected of it, more or less.
+pub fn is_steady(process: &ProcessView) -> bool {
+    u64::from(process.spread_ppm) <= ERRATIC_PPM
 }
 
 /// By how much a segment is off because its submissions are: independent errors add up as their squares do.

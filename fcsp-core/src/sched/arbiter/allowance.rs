@@ -1,0 +1,106 @@
+//! Device time that a tenant under a ceiling may submit without forming segments, while it is the only one at work.
+//!
+//! A launch now and then would form a segment of its own each time: memory operations in its queue and a wake-up of the
+//! arbiter, for work that is within the ceiling anyway. So what the tenant has of tokens is given to its processes in
+//! advance, a little at a time, while nothing of it is pending. They take from it what they expect their submissions to
+//! take, one after another. What does not fit, or was never measured, forms a segment. That wakes the arbiter, which gives
+//! again when the segment is over.
+//!
+//! What is given is charged at once, and what was not used is given back at the next step: every step takes all back and
+//! decides anew. So what somebody else does, a changed limit or another arbiter ends an allowance in the step that sees it,
+//! before anybody is granted anything. What passed before that, [`ALLOWANCE_NS_MAX`] at most, may still run beside the
+//! next holder's turn. What is left to a process that dies counts as used: nobody can tell.
+//!
+//! Nothing has a timer: a process that is given an allowance and does nothing costs nothing.
+
+use super::{Arbiter, Sole};
+use crate::sched::account::is_steady;
+use crate::sched::clock::ms;
+use crate::sched::plan::{Allowance, Plan, ProcessView, View};
+
+/// Most that a tenant has at a time: who comes waits for no more than that beside a hand-over, half of what counts as long
+/// elsewhere (`guard`). Of kernels of 2 µs it is 500, of which one forms a segment then.
+pub(in crate::sched) const ALLOWANCE_NS_MAX: u64 = ms(1);
+
+impl Arbiter {
+    /// Gives back what was not used of all allowances, and charges what passed just as one was taken back.
+    pub(super) fn take_allowances_back(&mut self, now: u64, view: &View) {
+        for process in &view.processes {
+            let (Some(tenant), Some(account)) = (
+                self.tenants.get_mut(&process.tenant),
+                self.processes.get_mut(&process.slot),
+            ) else {
+                continue;
+            };
+            tenant.active_ns = tenant.active_ns.max(process.passed_until_ns.min(now));
+            let rest_ns = process.allowed_ns.saturating_sub(process.passed_ns);
+            tenant.take_back(rest_ns);
+            account.take_back(rest_ns);
+            let beyond_ns = process.passed_ns.saturating_sub(process.allowed_ns);
+            tenant.charge(beyond_ns);
+            account.charge(beyond_ns);
+        }
+    }
+
+    /// Gives a tenant under a ceiling that is the only one at work what it has of tokens, in equal parts to its processes, if
+    /// nothing of it is pending; and nothing to all others.
+    pub(super) fn give_allowances(&mut self, sole: Option<Sole>, view: &View, plan: &mut Plan) {
+        let limited = match sole {
+            Some(Sole::Limited(tenant)) if self.is_done(tenant, view, plan) => Some(tenant),
+            _ => None,
+        };
+        let of_it = view
+            .processes
+            .iter()
+            .filter(|it| limited == Some(it.tenant));
+        let count = of_it.filter(|it| self.may_pass(it)).count() as u64;
+        let part_ns = self.may_give_ns(limited) / count.max(1);
+        for process in &view.processes {
+            let gives = limited == Some(process.tenant) && self.may_pass(process);
+            let given_ns = if gives { part_ns } else { 0 };
+            if let Some(tenant) = self.tenants.get_mut(&process.tenant) {
+                tenant.charge(given_ns);
+            }
+            if let Some(account) = self.processes.get_mut(&process.slot) {
+                account.charge(given_ns);
+            }
+            let allowed_ns = process.passed_ns + given_ns;
+            if allowed_ns != process.allowed_ns {
+                plan.allow.push(Allowance {
+                    slot: process.slot,
+                    allowed_ns,
+                });
+            }
+        }
+    }
+
+    /// What a tenant can be given of its tokens.
+    fn may_give_ns(&self, tenant: Option<usize>) -> u64 {
+        let account = tenant.and_then(|tenant| self.tenants.get(&tenant));
+        let account = account.filter(|it| it.eligible());
+        account.map_or(0, |it| {
+            it.tokens_ns.clamp(0, ALLOWANCE_NS_MAX as i64) as u64
+        })
+    }
+
+    /// Whether nothing of a tenant is pending once the plan is carried out, so that what passes is not in a turn's time too.
+    fn is_done(&self, tenant: usize, view: &View, plan: &Plan) -> bool {
+        let mut processes = view.processes.iter().filter(|it| it.tenant == tenant);
+        let is_done = |it: &ProcessView| it.hides.is_none() && plan.retired(it) == it.opened;
+        !self.together.is_on() && self.turn.is_none() && processes.all(is_done)
+    }
+
+    /// Whether what a process submits may pass: other devices have no part in it, and how long it takes is known.
+    fn may_pass(&self, process: &ProcessView) -> bool {
+        let account = self.processes.get(&process.slot);
+        let spans = account.is_some_and(|it| it.spans);
+        let has_peers = process.has_peers_at_work || process.in_collective;
+        !spans && !has_peers && is_steady(process)
+    }
+}
+
+/// When a turn begins that is given at `now`: what passed before is paid for, and is in its way for as long as it runs.
+pub(super) fn begins_ns(now: u64, view: &View) -> u64 {
+    let passed = view.processes.iter().map(|it| it.passed_until_ns);
+    passed.max().unwrap_or(0).clamp(now, now + ALLOWANCE_NS_MAX)
+}
