@@ -26,19 +26,17 @@ impl Arbiter {
     /// Gives back what was not used of all allowances, and charges what passed just as one was taken back.
     pub(super) fn take_allowances_back(&mut self, now: u64, view: &View) {
         for process in &view.processes {
-            let (Some(tenant), Some(account)) = (
-                self.tenants.get_mut(&process.tenant),
-                self.processes.get_mut(&process.slot),
-            ) else {
-                continue;
-            };
-            tenant.active_ns = tenant.active_ns.max(process.passed_until_ns.min(now));
             let rest_ns = process.allowed_ns.saturating_sub(process.passed_ns);
-            tenant.take_back(rest_ns);
-            account.take_back(rest_ns);
             let beyond_ns = process.passed_ns.saturating_sub(process.allowed_ns);
-            tenant.charge(beyond_ns);
-            account.charge(beyond_ns);
+            if let Some(tenant) = self.tenants.get_mut(&process.tenant) {
+                tenant.active_ns = tenant.active_ns.max(process.passed_until_ns.min(now));
+                tenant.take_back(rest_ns);
+                tenant.charge(beyond_ns);
+            }
+            if let Some(account) = self.processes.get_mut(&process.slot) {
+                account.take_back(rest_ns);
+                account.charge(beyond_ns);
+            }
         }
     }
 

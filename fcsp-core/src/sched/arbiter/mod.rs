@@ -244,10 +244,10 @@ impl Arbiter {
     /// block. `now_ns` must not fall.
     pub fn step(&mut self, now_ns: u64, view: &View) -> Plan {
         let mut plan = Plan::default();
-        self.note_lead(view);
-        self.meet(now_ns, view);
         // Every step decides anew about allowances: so whatever has changed, nobody keeps one by chance.
         self.take_allowances_back(now_ns, view);
+        self.note_lead(view);
+        self.meet(now_ns, view);
         self.count_crowd();
         self.charge(now_ns);
         self.retire(now_ns, view, &mut plan);

@@ -133,6 +133,30 @@ fn who_uses_less_than_its_ceiling_is_not_held_back() {
     assert!(limited >= free - free / 50, "{limited} of {free}");
 }
 
+/// What stands before a segment in the device's time passed, and is paid for.
+#[test]
+fn what_passes_is_paid_for_once() {
+    for (kernels, kernel_ns) in [(2, us(900)), (3, us(300)), (9, us(100))] {
+        let kind = Kind::Steps {
+            kernels,
+            kernel_ns,
+            cpu_ns: 0,
+            pause_ns: ms(12),
+        };
+        let mut node = node(kind, Kind::Idle);
+        let before_ns = node.charged_ns(0) - left_ns(&node, 0);
+        let passed_ns = node.allowance(0).1;
+        let done = node.run(ms(2_000))[0] as f64;
+        let charged_ns = node.charged_ns(0) - left_ns(&node, 0) - before_ns;
+        let passed_ns = node.allowance(0).1 - passed_ns;
+        let paid = charged_ns as f64 / done;
+        let passed = passed_ns as f64 / done;
+        println!("simulated: {kernels} of {kernel_ns} ns: {passed:.3} passed, {paid:.3} charged");
+        assert!(passed >= 0.08, "{passed:.3}");
+        assert!((0.99..=1.03).contains(&paid), "{paid:.3}");
+    }
+}
+
 #[test]
 fn who_comes_has_its_turn_at_once_and_the_first_keeps_its_share() {
     for (kernel_ns, every_ns) in [(us(2), us(95)), (us(400), us(2_000)), (us(100), us(5))] {
@@ -171,9 +195,11 @@ fn who_comes_has_its_turn_at_once_and_the_first_keeps_its_share() {
             }
             assert_eq!(left_ns(&node, 0), 0, "while somebody else works");
             node.programs[1].until_ns = 0;
+            let before_ns = node.allowance(0).1;
             node.run(ms(500));
             let is_within = every_ns > kernel_ns;
-            assert!(!is_within || left_ns(&node, 0) > 0, "it is alone again");
+            let passed = node.allowance(0).1 != before_ns;
+            assert!(passed || !is_within, "it is alone again");
         }
     }
 }
