@@ -162,7 +162,6 @@ pub fn apply(region: &RegionLayout, plan: &Plan, now_ns: u64) {
         let gate = &region.slots[allowance.slot].slot.gate;
         gate.allowed_ns
             .store(allowance.allowed_ns, Ordering::Relaxed);
-        failpoint!("sched.apply.allowed");
     }
     for reference in &plan.expire {
         let segment =

@@ -25,7 +25,8 @@ pub(in crate::sched) const ALLOWANCE_NS_MAX: u64 = ms(1);
 impl Arbiter {
     /// Gives back what was not used of all allowances, and charges what passed just as one was taken back.
     pub(super) fn take_allowances_back(&mut self, now: u64, view: &View) {
-        for process in &view.processes {
+        let had_any = |it: &&ProcessView| it.allowed_ns != 0 || it.passed_ns != 0;
+        for process in view.processes.iter().filter(had_any) {
             let rest_ns = process.allowed_ns.saturating_sub(process.passed_ns);
             let beyond_ns = process.passed_ns.saturating_sub(process.allowed_ns);
             if let Some(tenant) = self.tenants.get_mut(&process.tenant) {
@@ -56,18 +57,21 @@ impl Arbiter {
         for process in &view.processes {
             let gives = limited == Some(process.tenant) && self.may_pass(process);
             let given_ns = if gives { part_ns } else { 0 };
-            if let Some(tenant) = self.tenants.get_mut(&process.tenant) {
-                tenant.charge(given_ns);
-            }
-            if let Some(account) = self.processes.get_mut(&process.slot) {
-                account.charge(given_ns);
-            }
             let allowed_ns = process.passed_ns + given_ns;
             if allowed_ns != process.allowed_ns {
                 plan.allow.push(Allowance {
                     slot: process.slot,
                     allowed_ns,
                 });
+            }
+            if given_ns == 0 {
+                continue;
+            }
+            if let Some(tenant) = self.tenants.get_mut(&process.tenant) {
+                tenant.charge(given_ns);
+            }
+            if let Some(account) = self.processes.get_mut(&process.slot) {
+                account.charge(given_ns);
             }
         }
     }

@@ -347,7 +347,6 @@ impl Producer {
         state.passed += 1;
         state.classes_ns[class.place()] += cost_ns;
         state.queries = 0;
-        failpoint!("sched.enter.passed");
         Some(Joined(None))
     }
 
