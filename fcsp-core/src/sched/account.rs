@@ -118,14 +118,16 @@ impl TenantAccount {
         self.vtime_ns = self.vtime_ns.saturating_sub(self.virtual_ns(ns));
     }
 
-    /// Gives back what was charged in advance and not used.
-    pub fn take_back(&mut self, ns: u64) {
+    /// Of an allowance that is taken back: gives back what was charged in advance and not used, and charges what was used
+    /// beyond it.
+    pub fn settle_allowance(&mut self, unused_ns: u64, beyond_ns: u64) {
         if self.filled_ns == 0 {
-            // An earlier arbiter charged it, for a share that this one does not know before its first step is over, and
-            // gave tokens that this one never had.
-            self.device_ns = self.device_ns.saturating_sub(ns);
+            // An earlier arbiter gave it, for a share that this one does not know before its first step is over, and of
+            // tokens that this one never had.
+            self.device_ns = self.device_ns.saturating_sub(unused_ns) + beyond_ns;
         } else {
-            self.refund(ns);
+            self.refund(unused_ns);
+            self.charge(beyond_ns);
         }
     }
 
@@ -260,10 +262,11 @@ impl ProcessAccount {
         self.vtime_ns += ns;
     }
 
-    /// Gives back what was charged in advance and not used.
-    pub fn take_back(&mut self, ns: u64) {
-        self.device_ns = self.device_ns.saturating_sub(ns);
-        self.vtime_ns = self.vtime_ns.saturating_sub(ns);
+    /// As [`TenantAccount::settle_allowance`].
+    pub fn settle_allowance(&mut self, unused_ns: u64, beyond_ns: u64) {
+        self.device_ns = self.device_ns.saturating_sub(unused_ns);
+        self.vtime_ns = self.vtime_ns.saturating_sub(unused_ns);
+        self.charge(beyond_ns);
     }
 
     /// Expected device time of a prediction, as experience corrects it.

@@ -27,16 +27,14 @@ impl Arbiter {
     pub(super) fn take_allowances_back(&mut self, now: u64, view: &View) {
         let had_any = |it: &&ProcessView| it.allowed_ns != 0 || it.passed_ns != 0;
         for process in view.processes.iter().filter(had_any) {
-            let rest_ns = process.allowed_ns.saturating_sub(process.passed_ns);
+            let unused_ns = process.allowed_ns.saturating_sub(process.passed_ns);
             let beyond_ns = process.passed_ns.saturating_sub(process.allowed_ns);
             if let Some(tenant) = self.tenants.get_mut(&process.tenant) {
                 tenant.active_ns = tenant.active_ns.max(process.passed_until_ns.min(now));
-                tenant.take_back(rest_ns);
-                tenant.charge(beyond_ns);
+                tenant.settle_allowance(unused_ns, beyond_ns);
             }
             if let Some(account) = self.processes.get_mut(&process.slot) {
-                account.take_back(rest_ns);
-                account.charge(beyond_ns);
+                account.settle_allowance(unused_ns, beyond_ns);
             }
         }
     }
@@ -105,4 +103,86 @@ impl Arbiter {
 pub(super) fn begins_ns(now: u64, view: &View) -> u64 {
     let passed = view.processes.iter().map(|it| it.passed_until_ns);
     passed.max().unwrap_or(0).clamp(now, now + ALLOWANCE_NS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Mode;
+    use crate::sched::clock::us;
+    use crate::sched::plan::TenantView;
+    use crate::sched::shares::Promise;
+    use crate::sched::tuning::Tuning;
+
+    /// A strict tenant of 25 % with a process that passed so much of what it was allowed, a moment ago.
+    fn view(now: u64, allowed_ns: u64, passed_ns: u64) -> View {
+        let promise = Promise {
+            mode: Mode::Strict,
+            entitlement_ppm: 250_000,
+            ..Promise::default()
+        };
+        let process = ProcessView {
+            generation: 1,
+            gated: true,
+            allowed_ns,
+            passed_ns,
+            passed_until_ns: now,
+            ..ProcessView::default()
+        };
+        View {
+            tenants: vec![TenantView { index: 0, promise }],
+            processes: vec![process],
+            ..View::default()
+        }
+    }
+
+    /// What the arbiter charged in all but what is left of the allowance, and what is left.
+    fn charged_ns(arbiter: &Arbiter, plan: &Plan, view: &View) -> (u64, u64) {
+        let process = &view.processes[0];
+        let allow = plan.allow.first().map(|it| it.allowed_ns);
+        let left_ns = allow.unwrap_or(process.allowed_ns) - process.passed_ns;
+        let tenant = arbiter.tenant(0).expect("it is known");
+        assert_eq!(tenant.1, arbiter.process_device_ns(0));
+        (tenant.1 - left_ns, left_ns)
+    }
+
+    #[test]
+    fn what_passes_is_charged_once_also_beyond_what_was_taken_back() {
+        let mut arbiter = Arbiter::new(Tuning::default());
+        let mut first = view(ms(1), 0, 0);
+        // It was untouched till now.
+        first.processes[0].gated = false;
+        let plan = arbiter.step(ms(1), &first);
+        assert_eq!(charged_ns(&arbiter, &plan, &first), (0, ALLOWANCE_NS_MAX));
+        // Within it, and all of it.
+        for passed_ns in [us(300), ms(1)] {
+            let view = view(ms(2), ALLOWANCE_NS_MAX, passed_ns);
+            let mut arbiter = Arbiter::new(Tuning::default());
+            arbiter.step(ms(1), &first);
+            let plan = arbiter.step(ms(2), &view);
+            let vtime_ns = arbiter.tenant(0).expect("it is known").0;
+            let (used_ns, left_ns) = charged_ns(&arbiter, &plan, &view);
+            assert_eq!((used_ns, left_ns), (passed_ns, ALLOWANCE_NS_MAX));
+            assert_eq!(vtime_ns, (used_ns + left_ns) * 4);
+        }
+        // It was taken back just as something passed; nobody had charged that.
+        let beyond = view(ms(2), ALLOWANCE_NS_MAX, ALLOWANCE_NS_MAX + us(30));
+        let plan = arbiter.step(ms(2), &beyond);
+        let (used_ns, _) = charged_ns(&arbiter, &plan, &beyond);
+        assert_eq!(used_ns, ALLOWANCE_NS_MAX + us(30));
+    }
+
+    #[test]
+    fn a_new_arbiter_makes_nobody_pay_by_a_share_that_it_does_not_know() {
+        for (allowed_ns, passed_ns) in [(ms(1), us(300)), (us(300), us(330))] {
+            let mut arbiter = Arbiter::new(Tuning::default());
+            arbiter.restore(0, ms(100), ms(25));
+            let view = view(ms(1), allowed_ns, passed_ns);
+            let plan = arbiter.step(ms(1), &view);
+            let given_ns = plan.allow[0].allowed_ns - passed_ns;
+            let (vtime_ns, device_ns, _) = arbiter.tenant(0).expect("it is known");
+            assert_eq!(device_ns, ms(25) + passed_ns - allowed_ns + given_ns);
+            assert_eq!(vtime_ns, ms(100) + 4 * given_ns);
+        }
+    }
 }

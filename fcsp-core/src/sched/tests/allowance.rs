@@ -207,7 +207,8 @@ fn who_comes_has_its_turn_at_once_and_the_first_keeps_its_share() {
 #[test]
 fn whatever_changes_takes_the_allowance_back() {
     let mut node = node(sparse(us(2), us(95)), Kind::Idle);
-    let changes: [(&str, fn(&mut Node)); 3] = [
+    type Change = (&'static str, fn(&mut Node));
+    let changes: [Change; 3] = [
         ("its limit is lifted", |node| {
             node.set_mode(0, Mode::Balanced)
         }),
