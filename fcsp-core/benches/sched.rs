@@ -99,6 +99,15 @@ fn producer(c: &mut Criterion) {
             producer.sync(&Nothing);
         });
     });
+    slot.gate.allowed_ns.store(u64::MAX / 2, Ordering::Relaxed);
+    c.bench_function("enter + leave within the allowance", |b| {
+        b.iter(|| {
+            submit(producer, slot, 1);
+            // As if what passed was over.
+            slot.gate.passed_until_ns.store(0, Ordering::Relaxed);
+        });
+    });
+    slot.gate.allowed_ns.store(0, Ordering::Relaxed);
     for others in [1, 3] {
         let stop = &AtomicBool::new(false);
         std::thread::scope(|scope| {

@@ -23,7 +23,7 @@ pub const PAGE_BYTES: usize = 4096;
 /// `"FCSPRGN\0"` read as a little-endian word.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"FCSPRGN\0");
 /// Raised whenever the meaning of a field changes; a region of another version is refused.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 /// Tenants one device can have at a time.
 pub const TENANTS_MAX: usize = 128;
 /// Processes one device can have at a time. The ledger's tag holds a slot in 10 bits.
@@ -271,7 +271,7 @@ pub struct RobustWord {
     pub next: AtomicU64,
 }
 
-/// The word that decides whether a submission passes at once.
+/// What decides whether a submission passes at once.
 #[repr(C)]
 #[derive(Debug)]
 pub struct SlotGate {
@@ -282,6 +282,14 @@ pub struct SlotGate {
     pub gated: AtomicU32,
     /// Predicted device time a segment may hold, microseconds; written by the arbiter.
     pub segment_us: AtomicU32,
+    /// Device time that the process may submit without forming segments, in all since it attached, nanoseconds; written by
+    /// the arbiter, which has charged exactly that. What `passed_ns` leaves of it is the process's allowance now.
+    pub allowed_ns: AtomicU64,
+    /// Expected device time of what it submitted within its allowance, in all since it attached, nanoseconds. Never falls.
+    /// Written by the process. Beyond `allowed_ns` once what was passing when an allowance was taken back.
+    pub passed_ns: AtomicU64,
+    /// When the newest of that is expected to be over, nanoseconds of `CLOCK_MONOTONIC`; 0 before any. Written by the process.
+    pub passed_until_ns: AtomicU64,
 }
 
 /// Submissions form segments.
@@ -522,6 +530,9 @@ pub const fn layout_hash() -> u64 {
         offset_of!(Slot, partition_percent),
         offset_of!(Slot, robust),
         offset_of!(Slot, gate),
+        offset_of!(SlotGate, allowed_ns),
+        offset_of!(SlotGate, passed_ns),
+        offset_of!(SlotGate, passed_until_ns),
         offset_of!(Slot, queue),
         offset_of!(SlotQueue, guessed),
         offset_of!(SlotQueue, spread_ppm),

@@ -122,6 +122,19 @@ impl TenantAccount {
         self.vtime_ns = self.vtime_ns.saturating_sub(self.virtual_ns(ns));
     }
 
+    /// Of an allowance that is taken back: gives back what was charged in advance and not used, and charges what was used
+    /// beyond it.
+    pub fn settle_allowance(&mut self, unused_ns: u64, beyond_ns: u64) {
+        if self.filled_ns == 0 {
+            // An earlier arbiter gave it, for a share that this one does not know before its first step is over, and of
+            // tokens that this one never had.
+            self.device_ns = self.device_ns.saturating_sub(unused_ns) + beyond_ns;
+        } else {
+            self.refund(unused_ns);
+            self.charge(beyond_ns);
+        }
+    }
+
     /// Adds the tokens of the time since the last fill, at most `burst_ns` in all.
     pub fn fill(&mut self, now_ns: u64, burst_ns: u64) {
         let elapsed = now_ns.saturating_sub(self.filled_ns);
@@ -245,6 +258,19 @@ impl ProcessAccount {
             blocked_seen: view.blocked,
             ..Self::default()
         }
+    }
+
+    /// Charges device time.
+    pub fn charge(&mut self, ns: u64) {
+        self.device_ns += ns;
+        self.vtime_ns += ns;
+    }
+
+    /// As [`TenantAccount::settle_allowance`].
+    pub fn settle_allowance(&mut self, unused_ns: u64, beyond_ns: u64) {
+        self.device_ns = self.device_ns.saturating_sub(unused_ns);
+        self.vtime_ns = self.vtime_ns.saturating_sub(unused_ns);
+        self.charge(beyond_ns);
     }
 
     /// Expected device time of a prediction, as experience corrects it.
@@ -478,6 +504,11 @@ impl ProcessAccount {
     pub fn is_told_by_work(&self) -> bool {
         self.foresight.goes_by_work(self.fill_ns)
     }
+}
+
+/// Whether the length of each submission is what was expected of it, more or less.
+pub fn is_steady(process: &ProcessView) -> bool {
+    u64::from(process.spread_ppm) <= ERRATIC_PPM
 }
 
 /// By how much a segment is off because its submissions are: independent errors add up as their squares do.

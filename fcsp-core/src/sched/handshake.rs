@@ -1,6 +1,6 @@
 //! The small protocols between programs and the arbiter, each in one place so that the models in
 //! `loom_handshake` explore the very code that ships: the doorbell, waiting for room or a grant,
-//! opening and ending a segment, electing the arbiter.
+//! opening and ending a segment, passing within an allowance, electing the arbiter.
 //!
 //! Nothing here decides anything; [`super::producer`], [`super::observer`] and [`super::view`] do.
 
@@ -120,6 +120,23 @@ pub fn end_segment(segment: &Segment, state: SegmentState) -> bool {
             Ordering::Relaxed,
         )
         .is_ok()
+}
+
+/// Takes `cost_ns` from an allowance; false, and nothing is done, if not so much is left. Only whoever holds the producer's
+/// lock calls it.
+///
+/// Each word has one writer and tells a sum since the process attached, so nothing has to be exchanged: the arbiter charges
+/// `allowed_ns`, gives by raising it, and takes back by lowering it to the `passed_ns` that it read. What passed in that
+/// instant stands in `passed_ns` beyond it, and is charged by the next step.
+#[inline(always)]
+pub fn take_allowance(allowed_ns: &AtomicU64, passed_ns: &AtomicU64, cost_ns: u64) -> bool {
+    // Relaxed: nothing else hangs on either.
+    let passes_ns = passed_ns.load(Ordering::Relaxed) + cost_ns;
+    let is_allowed = passes_ns <= allowed_ns.load(Ordering::Relaxed);
+    if is_allowed {
+        passed_ns.store(passes_ns, Ordering::Relaxed);
+    }
+    is_allowed
 }
 
 /// Reads the segment with that number, which must be published; `done` are its process's words.

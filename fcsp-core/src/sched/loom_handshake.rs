@@ -3,7 +3,7 @@
 
 use super::handshake::{
     claim, end_segment, join_segment, open_segment, owner_of, read_segment, resign, ring, ring_if,
-    sleep_unless_rung, sleep_while, wake_sleepers,
+    sleep_unless_rung, sleep_while, take_allowance, wake_sleepers,
 };
 use super::segment::{SegmentState, reached};
 use crate::failpoint::model::killed_at;
@@ -253,6 +253,60 @@ fn loom_exactly_one_side_ends_a_segment() {
         };
         assert_eq!(state, expected);
     });
+}
+
+#[derive(Default)]
+struct Allowance {
+    allowed_ns: AtomicU64,
+    passed_ns: AtomicU64,
+    /// What the arbiter has charged.
+    charged_ns: AtomicU64,
+    /// The most that was ever allowed.
+    most_ns: AtomicU64,
+}
+
+impl Allowance {
+    /// A step of the arbiter: takes all back, and gives so much.
+    fn step(&self, gives_ns: u64) {
+        let allowed_ns = self.allowed_ns.load(Ordering::Relaxed);
+        let passed_ns = self.passed_ns.load(Ordering::Relaxed);
+        let charged_ns = self.charged_ns.load(Ordering::Relaxed);
+        let charged_ns = charged_ns + gives_ns - allowed_ns.saturating_sub(passed_ns)
+            + passed_ns.saturating_sub(allowed_ns);
+        self.charged_ns.store(charged_ns, Ordering::Relaxed);
+        let gives_to_ns = passed_ns + gives_ns;
+        self.allowed_ns.store(gives_to_ns, Ordering::Relaxed);
+        self.most_ns.store(
+            gives_to_ns.max(self.most_ns.load(Ordering::Relaxed)),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// The program, which submits so often what takes 2 ns each time; what passed of that.
+    fn submit(&self, times: u64) -> u64 {
+        let passes = |_: &u64| take_allowance(&self.allowed_ns, &self.passed_ns, 2);
+        2 * (0..times).filter(passes).count() as u64
+    }
+}
+
+#[test]
+fn loom_what_passes_is_charged_once_however_allowances_come_and_go() {
+    for steps in [[0, 0], [3, 0], [5, 2]] {
+        explore(move || {
+            let allowance = Arc::new(Allowance::default());
+            allowance.step(5);
+            let program = spawn(&allowance, |allowance| allowance.submit(3));
+            for gives_ns in steps {
+                allowance.step(gives_ns);
+            }
+            let passed_ns = program.join().expect("a thread");
+            let most_ns = allowance.most_ns.load(Ordering::Relaxed);
+            assert!(passed_ns <= most_ns, "{passed_ns} of {most_ns} ns");
+            allowance.step(0);
+            assert_eq!(allowance.passed_ns.load(Ordering::Relaxed), passed_ns);
+            assert_eq!(allowance.charged_ns.load(Ordering::Relaxed), passed_ns);
+        });
+    }
 }
 
 #[derive(Default)]

@@ -18,7 +18,8 @@
 //! writes) is not shown to the arbiter before the device has come to it ([`producer::Producer::stall`]).
 //!
 //! While nobody else is active and no ceiling applies, a submission reads one word
-//! ([`crate::region::layout::SlotGate::gated`]) and goes on; none of this runs.
+//! ([`crate::region::layout::SlotGate::gated`]) and goes on; none of this runs. Under a ceiling, one that finds the device
+//! idle passes within an allowance ([`crate::region::layout::SlotGate::allowed_ns`]).
 //!
 //! What this module does not do: call a vendor (the [`crate::backend::StreamGate`] it is given
 //! does), decide limits ([`crate::policy`] does), or account memory ([`crate::ledger`] does).

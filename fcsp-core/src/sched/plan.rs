@@ -62,6 +62,12 @@ pub struct ProcessView {
     pub retired: u32,
     /// Whether its submissions form segments now.
     pub gated: bool,
+    /// Device time that it may submit without forming segments, since it attached.
+    pub allowed_ns: u64,
+    /// Expected device time of what it submitted so, since it attached.
+    pub passed_ns: u64,
+    /// When the newest of that is expected to be over; 0 before any.
+    pub passed_until_ns: u64,
     /// Segments it had to close because a thread was about to wait, so far.
     pub synced: u32,
     /// Times a thread of it had to wait for room, so far.
@@ -131,6 +137,8 @@ pub struct Plan {
     pub revoke: Vec<SegmentRef>,
     /// Gates to set.
     pub gate: Vec<Gate>,
+    /// Allowances to give or to take back.
+    pub allow: Vec<Allowance>,
     /// When to step again if nothing rings before; `None` is not before the doorbell.
     pub wake_ns: Option<u64>,
     /// The turn passed to another tenant.
@@ -179,6 +187,15 @@ pub struct Gate {
     pub gating: Gating,
     /// Predicted device time a segment may hold, microseconds.
     pub segment_us: u32,
+}
+
+/// Device time that a process may submit without forming segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// The process.
+    pub slot: usize,
+    /// In all since it attached, nanoseconds.
+    pub allowed_ns: u64,
 }
 
 /// What a process does with its submissions.

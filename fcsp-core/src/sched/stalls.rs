@@ -28,6 +28,11 @@ impl Stalls {
         }
     }
 
+    /// Whether no queue does.
+    pub fn is_empty(&self) -> bool {
+        self.queues.iter().all(Option::is_none)
+    }
+
     /// Whether it does.
     #[inline]
     pub fn contains(&self, queue: QueueId) -> bool {

@@ -124,6 +124,9 @@ fn read_process(found: SlotRef<'_>, now_ns: u64, mut segments: Vec<SegmentView>)
         granted: page.grant.load(Ordering::Relaxed),
         retired,
         gated: slot.gate.gated.load(Ordering::Relaxed) != 0,
+        allowed_ns: slot.gate.allowed_ns.load(Ordering::Relaxed),
+        passed_ns: slot.gate.passed_ns.load(Ordering::Relaxed),
+        passed_until_ns: slot.gate.passed_until_ns.load(Ordering::Relaxed),
         synced: slot.queue.synced.load(Ordering::Relaxed),
         blocked: slot.queue.blocked.load(Ordering::Relaxed),
         looked_ns: slot.queue.looked_ns.load(Ordering::Relaxed),
@@ -153,6 +156,13 @@ pub fn in_collective(page: &GatePage) -> bool {
 /// Carries a plan out. Grants are written last, each behind what it publishes.
 pub fn apply(region: &RegionLayout, plan: &Plan, now_ns: u64) {
     failpoint!("sched.apply.begun");
+    // First of all: what was taken back from one is not used beside what another is granted, but for what is passing at
+    // this instant.
+    for allowance in &plan.allow {
+        let gate = &region.slots[allowance.slot].slot.gate;
+        gate.allowed_ns
+            .store(allowance.allowed_ns, Ordering::Relaxed);
+    }
     for reference in &plan.expire {
         let segment =
             &region.slots[reference.slot].page.segments[reference.number as usize % SEGMENTS];

@@ -28,6 +28,7 @@ use super::shares::Share;
 use super::tuning::Tuning;
 
 mod ahead;
+mod allowance;
 mod beside;
 mod classes;
 mod coarse;
@@ -50,6 +51,8 @@ mod turns;
 mod urgent;
 mod wake;
 
+#[cfg(test)]
+pub(super) use allowance::ALLOWANCE_NS_MAX;
 pub(super) use told::TurnTold;
 
 /// The turn in progress.
@@ -143,6 +146,15 @@ struct Span {
     has_gaps: bool,
 }
 
+/// The tenant that is the only one at work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sole {
+    /// It may have the whole device.
+    Unlimited(usize),
+    /// Its ceiling is below that.
+    Limited(usize),
+}
+
 /// The arbiter's memory between steps. What must survive its owner is written to the region by
 /// [`super::view`]; the rest is learnt again.
 #[derive(Debug, Default)]
@@ -232,36 +244,48 @@ impl Arbiter {
     /// block. `now_ns` must not fall.
     pub fn step(&mut self, now_ns: u64, view: &View) -> Plan {
         let mut plan = Plan::default();
+        // Every step decides anew about allowances: so whatever has changed, nobody keeps one by chance.
+        self.take_allowances_back(now_ns, view);
         self.note_lead(view);
         self.meet(now_ns, view);
         self.count_crowd();
         self.charge(now_ns);
         self.retire(now_ns, view, &mut plan);
         self.mix(now_ns, view);
-        let alone = self.share(now_ns, view);
-        let together = self.runs_together(now_ns, view, &mut plan);
+        let sole = self.share(now_ns, view);
+        self.decide(now_ns, sole, view, &mut plan);
+        self.give_allowances(sole, view, &mut plan);
+        plan
+    }
+
+    /// Whose submissions form segments, whose turn it is, and when to look again.
+    fn decide(&mut self, now_ns: u64, sole: Option<Sole>, view: &View, plan: &mut Plan) {
+        let alone = match sole {
+            Some(Sole::Unlimited(tenant)) => Some(tenant),
+            _ => None,
+        };
+        let together = self.runs_together(now_ns, view, plan);
         let (guarded, alone) = match alone {
             Some(tenant) if self.is_to_be_guarded(now_ns, tenant, view) => (alone, None),
             _ => (None, alone),
         };
-        self.set_gates(now_ns, view, alone, guarded, &mut plan);
+        self.set_gates(now_ns, view, alone, guarded, plan);
         if together {
-            self.run_together(now_ns, view, &mut plan);
+            self.run_together(now_ns, view, plan);
             plan.wake_ns = Some(self.together.look_at(now_ns, view));
-            return plan;
+            return;
         }
-        self.guard(now_ns, guarded, view, &mut plan);
+        self.guard(now_ns, guarded, view, plan);
         if guarded.is_some() {
-            return plan;
+            return;
         }
-        self.forget_strays(view, &mut plan);
+        self.forget_strays(view, plan);
         if let Some(tenant) = alone {
-            self.let_pass(now_ns, tenant, view, &mut plan);
+            self.let_pass(now_ns, tenant, view, plan);
         }
-        self.go_on(now_ns, view, alone, &mut plan);
+        self.go_on(now_ns, view, alone, plan);
         self.note_lent();
-        self.adapt(now_ns, view, &plan);
-        plan.wake_ns = self.wake(now_ns, view, &plan);
-        plan
+        self.adapt(now_ns, view, plan);
+        plan.wake_ns = self.wake(now_ns, view, plan);
     }
 }

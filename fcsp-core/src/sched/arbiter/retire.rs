@@ -245,7 +245,7 @@ impl Turn {
     /// was there, and beyond `timed_ns`, what was retired now.
     fn settle(&mut self, now: u64, timed_ns: Option<u64>, unused_ns: u64, late_ns: u64) -> u64 {
         let elapsed_ns = now.saturating_sub(self.settled_to_ns);
-        self.settled_to_ns = now;
+        self.settled_to_ns = self.settled_to_ns.max(now);
         let waited_ns = match timed_ns {
             _ if self.is_contended => 0,
             Some(timed_ns) => elapsed_ns.saturating_sub(timed_ns),

@@ -1,7 +1,7 @@
 //! Who is there, what each has used, and what each may have.
 
-use super::Arbiter;
 use super::gang::spans;
+use super::{Arbiter, Sole};
 use crate::backend::SharingMode;
 use crate::policy::{Mode, Priority};
 use crate::sched::account::{ProcessAccount, Seen, TenantAccount};
@@ -146,8 +146,7 @@ impl Arbiter {
             }
         }
         if let Some(process) = self.processes.get_mut(&turn.slot) {
-            process.device_ns += elapsed;
-            process.vtime_ns += elapsed;
+            process.charge(elapsed);
         }
     }
 
@@ -162,9 +161,9 @@ impl Arbiter {
         self.lent_to_ns = least_ns.filter(|_| is_lent).map(|ns| ns + self.round_ns());
     }
 
-    /// Brings shares up to date. Returns the tenant that is alone, if one is, nothing limits it, and
-    /// nobody may come whom it would have to make way for at once.
-    pub(super) fn share(&mut self, now: u64, view: &View) -> Option<usize> {
+    /// Brings shares up to date. Returns the tenant that is the only one at work, if one is, and nobody may come whom it
+    /// would have to make way for at once.
+    pub(super) fn share(&mut self, now: u64, view: &View) -> Option<Sole> {
         let idle_ns = self.tuning.idle_ns;
         let active = |a: &TenantAccount| a.active_ns != 0 && now - a.active_ns.min(now) < idle_ns;
         let promises: Vec<_> = view
@@ -205,7 +204,11 @@ impl Arbiter {
         let one = enforced.next()?;
         let whole = self.tenants.get(&one)?.share.ceiling_ppm >= WHOLE_PPM;
         let makes_way = !self.is_high(one) && self.is_high_there();
-        (enforced.next().is_none() && whole && !makes_way).then_some(one)
+        let sole = match whole {
+            true => Sole::Unlimited(one),
+            false => Sole::Limited(one),
+        };
+        (enforced.next().is_none() && !makes_way).then_some(sole)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::ahead::take_back;
 use super::gates::pass;
-use super::{Arbiter, Foreseen, Span, Turn};
+use super::{Arbiter, Foreseen, Span, Turn, allowance};
 use crate::policy::Mode;
 use crate::sched::account::{ProcessAccount, TenantAccount};
 use crate::sched::plan::{Grant, Plan, ProcessView, SegmentView, View};
@@ -120,12 +120,16 @@ impl Arbiter {
             .map_or(left_ns, |until| until.saturating_sub(now));
         let room_ns = until_ns.saturating_sub(handover_ns);
         let to = self.grant_up_to(process, from, room_ns);
-        let turn = Turn::of(process, now);
+        // What stands before it is paid for, and tells nothing of a length or a hand-over.
+        let begins_ns = allowance::begins_ns(now, view);
+        let is_first = begins_ns == now;
+        let turn = Turn::of(process, begins_ns);
         self.turn = Some(Turn {
             started_ns,
             span: Span {
                 handover_ns,
                 tells_handover: changes && process.handover_ns == 0,
+                has_gaps: !is_first,
                 ..turn.span
             },
             first_segment: changes,
@@ -143,7 +147,7 @@ impl Arbiter {
             slot: process.slot,
             from,
             to,
-            first_of_turn: changes,
+            first_of_turn: changes && is_first,
         });
     }
 

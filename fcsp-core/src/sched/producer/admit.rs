@@ -28,6 +28,9 @@ const LOOK_AHEAD: Duration = Duration::from_micros(500);
 /// What a submission of unknown cost counts at most, but an eighth of a segment at least and half of one
 /// at most: a program may have [`AHEAD`] segments of such before the first is learnt.
 const PRIOR_NS_MAX: u64 = us(500);
+/// After so much that passed within allowances a submission is measured: once in an allowance, or in two where several
+/// processes share one.
+const MEASURED_AFTER_NS: u64 = us(500);
 /// One segment in this many is measured to learn what a hand-over costs. Prime to the number of
 /// segments in a turn, so that the first of a turn, the one that tells, is among them.
 const SEGMENT_SAMPLE_EVERY: u32 = 5;
@@ -52,11 +55,18 @@ impl Producer {
             return joined.ticket(queue);
         }
         let mut guard = self.with_room(Changing(guard), gate, queue, cost.ns, full_ns);
+        if cost.samples >= FIRST_SAMPLES
+            && self.is_drained(&mut guard)
+            && let Some(joined) = self.pass(&mut guard, cost.ns, class)
+        {
+            return joined.ticket(queue);
+        }
         // Only now: waiting for room is no part of filling a segment.
         let now = guard.clock.now_ns();
         failpoint!("sched.enter.locked");
         let state = &mut *guard;
         let fresh = state.open.is_none();
+        state.is_drained = false;
         self.note_arrivals(gate, state, queue);
         let open = state.open.get_or_insert_with(|| self.open(now));
         let lane = state.lanes.take(queue, open.number, open.lanes, self.page);
@@ -122,10 +132,18 @@ impl Producer {
             self.announce(number);
         }
         Ticket {
-            number,
+            number: Some(number),
             queue,
             sample,
         }
+    }
+
+    /// Whether nothing is pending, and nothing is to be looked at before the next submission.
+    fn is_drained(&self, state: &mut State) -> bool {
+        // Acquire pairs with the arbiter's Release of `retired`: an allowance that it gave with that is seen.
+        let retired = self.slot.compute.retired.load(Ordering::Acquire);
+        state.is_drained = retired == self.slot.queue.opened.load(Ordering::Relaxed);
+        state.judge_clear()
     }
 
     /// Begins to measure a submission, and the segment `number` if this is its first, as far as they
@@ -146,9 +164,14 @@ impl Producer {
             let subject = Subject::Segment(number);
             open.sample = state.sampler.begin(gate, queue, subject, number);
         }
-        if key == CostKey::UNMEASURED || !state.turns.wants(samples) {
+        // What passes is not measured: the next one that does not is.
+        let passed_ns = self.slot.gate.passed_ns.load(Ordering::Relaxed);
+        let lately_ns = passed_ns.wrapping_sub(state.measured_at_ns);
+        let is_due = lately_ns >= MEASURED_AFTER_NS;
+        if key == CostKey::UNMEASURED || !(state.turns.wants(samples) || is_due) {
             return None;
         }
+        state.measured_at_ns = passed_ns;
         let subject = Subject::Submission(key);
         state.sampler.begin(gate, queue, subject, number)
     }

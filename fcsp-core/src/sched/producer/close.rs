@@ -23,6 +23,7 @@ impl Producer {
     #[cold]
     #[inline(never)]
     pub(super) fn settle(&self, gate: &dyn StreamGate, ticket: Ticket, launched: bool) {
+        let Some(entered) = ticket.number else { return };
         let mut guard = self.state.lock(ThreadId::current());
         let usual = Joined(ticket.number);
         if ticket.sample.is_none() && Self::part_from_open(&mut guard, &usual) {
@@ -32,17 +33,13 @@ impl Producer {
         let state = &mut *state;
         if let Some(id) = ticket.sample {
             if launched {
-                let granted = self.is_granted(ticket.number);
+                let granted = self.is_granted(entered);
                 state.sampler.end(gate, ticket.queue, id, granted);
             } else {
                 state.sampler.drop(id);
             }
         }
-        if let Some(open) = state
-            .open
-            .as_mut()
-            .filter(|open| open.number == ticket.number)
-        {
+        if let Some(open) = state.open.as_mut().filter(|open| open.number == entered) {
             open.entered -= 1;
             if open.entered == 0 && open.end.is_some() {
                 self.close(gate, state);
@@ -89,10 +86,7 @@ impl Producer {
                 open.closed_as = SegmentState::Unmarked;
             }
         }
-        for (place, ns) in self.slot.classes_ns.iter().zip(state.classes_ns) {
-            // Relaxed: a number alone, which only whoever holds the lock writes.
-            place.store(ns, Ordering::Relaxed);
-        }
+        self.publish_sums(state);
         let end = open.end.unwrap_or(End::Waiting);
         state.ended_full = end == End::Full;
         self.publish_closed(&open, end);
@@ -102,6 +96,19 @@ impl Producer {
             End::Waiting => self.ring_if_among_oldest(open.number, WAITING_BEHIND),
             End::Full | End::Expired => {}
         }
+    }
+
+    /// Tells what was submitted so far.
+    pub(super) fn publish_sums(&self, state: &mut State) {
+        for (place, ns) in self.slot.classes_ns.iter().zip(state.classes_ns) {
+            // Relaxed: a number alone, which only whoever holds the lock writes.
+            place.store(ns, Ordering::Relaxed);
+        }
+        let passed = std::mem::take(&mut state.passed);
+        self.slot
+            .queue
+            .launches
+            .fetch_add(u64::from(passed), Ordering::Relaxed);
     }
 
     /// True if even the segment after `number` is granted: the arbiter need not be woken for this one.

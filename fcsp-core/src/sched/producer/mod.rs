@@ -74,9 +74,17 @@ struct State {
     clock: Ticks,
     queries: u32,
     turns: Turns,
-    /// Expected device time of what was submitted, by class; the slot has it since the last segment's end.
+    /// Nothing is pending, and nothing is to be looked at before the next submission: it may pass within the allowance.
+    is_clear: bool,
+    /// Nothing was pending when that was last looked at, and nothing was submitted since but what passed.
+    is_drained: bool,
+    /// Submissions that passed; the slot counts them from the next wait or the next segment's end on.
+    passed: u32,
+    /// Expected device time of what was submitted, by class; the slot has it since then as well.
     classes_ns: [u64; CLASSES],
     sampler: Sampler,
+    /// What had passed when one of those after it was last measured.
+    measured_at_ns: u64,
     /// Collectives so far.
     collectives: u32,
     /// Queue of the newest segment that the device must come to before it is shown.
@@ -115,6 +123,12 @@ impl State {
         let is_free = self.awaited.is_none_or(|awaited| awaited == queue);
         (is_free && !self.stalls.contains(queue)).then_some(queue)
     }
+
+    /// Whether the next submission may pass, as far as is known without a look at the region.
+    fn judge_clear(&self) -> bool {
+        let is_idle = self.is_drained && self.open.is_none();
+        is_idle && self.watches.is_empty() && self.stalls.is_empty()
+    }
 }
 
 /// The state of a producer while it is changed. What is usual is judged anew when that is over.
@@ -137,6 +151,7 @@ impl DerefMut for Changing<'_> {
 impl Drop for Changing<'_> {
     fn drop(&mut self) {
         self.0.usual = self.0.judge();
+        self.0.is_clear = self.0.judge_clear();
     }
 }
 
@@ -155,14 +170,16 @@ enum End {
 #[must_use = "a submission that entered must leave"]
 pub struct Ticket {
     queue: QueueId,
-    number: u32,
+    /// Its segment; `None` if it passes within the allowance.
+    number: Option<u32>,
     sample: Option<SampleId>,
 }
 
-/// A usual submission on its way, in the segment with that number. Give it to [`Producer::part`].
+/// A usual submission on its way, in the segment with that number, or in none if it passes within the allowance. Give it to
+/// [`Producer::part`].
 #[derive(Debug)]
 #[must_use = "a submission that entered must leave"]
-pub struct Joined(u32);
+pub struct Joined(Option<u32>);
 
 impl Joined {
     /// As any other submission to `queue`, for [`Producer::leave`].
@@ -231,7 +248,8 @@ impl Producer {
     /// Admits one submission of kind `key` to `queue`: puts the gate into the queue if the segment
     /// is new to it. `class` is what its time counts as. `prior_ns` says what it may cost if nothing was learnt. Blocks while the process
     /// is [`AHEAD`] segments ahead, and until the grant where the vendor cannot make the queue wait;
-    /// otherwise takes some tens of nanoseconds, and about 2 µs once per segment.
+    /// otherwise takes some tens of nanoseconds, and about 2 µs once per segment. Within the process's allowance
+    /// ([`crate::region::layout::SlotGate::allowed_ns`]) it does not block, and opens no segment.
     #[inline]
     pub fn enter(
         &self,
@@ -257,7 +275,7 @@ impl Producer {
     }
 
     /// [`Producer::enter`] for the usual submission, in a few instructions: of known cost, by the lock's favourite, and
-    /// after another to the same queue. `None`, and nothing is done, for all others.
+    /// after another to the same queue, or within the allowance. `None`, and nothing is done, for all others.
     ///
     /// No closures on this way, and nothing but a number to keep: what closures capture goes through memory, and what is
     /// larger comes back in pieces that a processor must wait for.
@@ -265,12 +283,19 @@ impl Producer {
     pub fn join(&self, queue: QueueId, key: CostKey, class: Class) -> Option<Joined> {
         let cost_ns = self.costs.known_ns(key, FIRST_SAMPLES)?;
         let mut state = self.state.favoured(ThreadId::current())?;
-        self.join_open(&mut state, queue, cost_ns, class)
+        if state.is_clear {
+            self.pass(&mut state, cost_ns, class)
+        } else {
+            self.join_open(&mut state, queue, cost_ns, class)
+        }
     }
 
     /// [`Producer::leave`] for the usual submission. False, and nothing is done, if more than that is to be done.
     #[inline(always)]
     pub fn part(&self, joined: &Joined) -> bool {
+        if joined.0.is_none() {
+            return true;
+        }
         match self.state.favoured(ThreadId::current()) {
             Some(mut state) => Self::part_from_open(&mut state, joined),
             None => false,
@@ -303,7 +328,26 @@ impl Producer {
         state.queries = 0;
         handshake::join_segment(segment, predicted_ns, state.clock.now_ns(), open.launches);
         failpoint!("sched.enter.joined");
-        Some(Joined(open.number))
+        Some(Joined(Some(open.number)))
+    }
+
+    /// Lets a submission of that cost pass within the allowance, if what passed before it is expected to be over: then its
+    /// queue is empty, or as good as that, and what forms a segment next stands behind one submission at most.
+    #[inline(always)]
+    fn pass(&self, state: &mut State, cost_ns: u64, class: Class) -> Option<Joined> {
+        let gate = &self.slot.gate;
+        let now = state.clock.now_ns();
+        // Relaxed: only whoever holds the lock writes it.
+        if now < gate.passed_until_ns.load(Ordering::Relaxed)
+            || !handshake::take_allowance(&gate.allowed_ns, &gate.passed_ns, cost_ns)
+        {
+            return None;
+        }
+        gate.passed_until_ns.store(now + cost_ns, Ordering::Relaxed);
+        state.passed += 1;
+        state.classes_ns[class.place()] += cost_ns;
+        state.queries = 0;
+        Some(Joined(None))
     }
 
     #[inline(always)]
@@ -312,7 +356,7 @@ impl Producer {
             return false;
         }
         match &mut state.open {
-            Some(open) if open.number == joined.0 => {
+            Some(open) if Some(open.number) == joined.0 => {
                 open.entered -= 1;
                 true
             }
@@ -415,6 +459,7 @@ impl Producer {
         arrival.collective_done.store(0, Ordering::Relaxed);
         *state = State {
             classes_ns: state.classes_ns,
+            passed: state.passed,
             ..State::default()
         };
         self.ring();

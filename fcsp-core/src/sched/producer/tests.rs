@@ -85,9 +85,11 @@ impl Node {
         let ticket = self
             .producer
             .enter(&self.device, QueueId(queue), key, Class::Other, us(20));
-        let under_way = self.device.of(ticket.number);
-        under_way.fetch_add(1, Ordering::SeqCst);
-        under_way.fetch_sub(1, Ordering::SeqCst);
+        if let Some(number) = ticket.number {
+            let under_way = self.device.of(number);
+            under_way.fetch_add(1, Ordering::SeqCst);
+            under_way.fetch_sub(1, Ordering::SeqCst);
+        }
         self.producer.leave(&self.device, ticket, true);
         // The arbiter is as quick as the device.
         let opened = self.slot.queue.opened.load(Ordering::Relaxed);
@@ -124,6 +126,164 @@ fn a_segment_tells_exactly_what_joined_it() {
         assert_eq!(predicted_ns, u64::from(launches) * KERNEL_NS);
     }
     node.check(1_099);
+}
+
+impl Node {
+    /// A node with a kernel whose cost is known, and nothing pending.
+    fn learnt() -> Self {
+        let node = Self::new();
+        for _ in 0..1_000 {
+            node.submit(1);
+        }
+        node.producer.sync(&node.device);
+        assert_eq!(node.segments_of(1), 1, "without an allowance");
+        node
+    }
+
+    /// Gives so much more, as the arbiter does.
+    fn allow(&self, ns: u64) {
+        let passed_ns = self.slot.gate.passed_ns.load(Ordering::Relaxed);
+        let allowed_ns = &self.slot.gate.allowed_ns;
+        allowed_ns.store(passed_ns + ns, Ordering::Relaxed);
+    }
+
+    /// Segments that so many launches open which each come when the device is done with the last one.
+    fn segments_of(&self, launches: u64) -> u32 {
+        let opened = || self.slot.queue.opened.load(Ordering::Relaxed);
+        let before = opened();
+        for _ in 0..launches {
+            self.submit(1);
+            self.producer.sync(&self.device);
+            self.pause();
+        }
+        opened().wrapping_sub(before)
+    }
+
+    /// Until what passed is over.
+    fn pause(&self) {
+        let until_ns = self.slot.gate.passed_until_ns.load(Ordering::Relaxed);
+        while now_ns() <= until_ns + us(10) {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+#[test]
+fn what_is_within_the_allowance_opens_no_segment_and_what_is_beyond_it_does() {
+    // By the lock's favourite, and by a thread that is none.
+    for is_favoured in [true, false] {
+        let node = Node::learnt();
+        if !is_favoured {
+            std::thread::scope(|scope| _ = scope.spawn(|| node.submit(1)));
+            node.producer.sync(&node.device);
+        }
+        let launches = || node.slot.queue.launches.load(Ordering::Relaxed);
+        let before = launches();
+        node.allow(20 * KERNEL_NS);
+        assert_eq!(node.segments_of(20), 0);
+        let passed_ns = node.slot.gate.passed_ns.load(Ordering::Relaxed);
+        assert_eq!(passed_ns, 20 * KERNEL_NS);
+        assert_eq!(node.segments_of(3), 3);
+        node.allow(KERNEL_NS - 1);
+        assert_eq!(node.segments_of(1), 1, "a part of it is not enough");
+        node.allow(KERNEL_NS);
+        assert_eq!(node.segments_of(2), 1);
+        assert_eq!(launches() - before, 26, "all of them count");
+        // What was taken back is not there.
+        node.allow(KERNEL_NS);
+        node.allow(0);
+        assert_eq!(node.segments_of(2), 2);
+    }
+}
+
+#[test]
+fn what_was_never_measured_opens_a_segment_whatever_is_allowed() {
+    let node = Node::new();
+    node.allow(us(1_000));
+    assert_eq!(node.segments_of(u64::from(FIRST_SAMPLES)), FIRST_SAMPLES);
+    assert_eq!(node.segments_of(10), 0, "now it is known");
+    node.producer.relearn(CostKey::new(&[7]));
+    assert_eq!(node.segments_of(1), 1);
+}
+
+#[test]
+fn what_comes_while_something_is_pending_opens_a_segment() {
+    let node = Node::learnt();
+    let opened = || node.slot.queue.opened.load(Ordering::Relaxed);
+    node.allow(us(1_000));
+    // Behind what passed a moment ago. That the device is still at it is what is expected, not what is so.
+    let until_ns = now_ns() + us(1_000_000);
+    let passed_until_ns = &node.slot.gate.passed_until_ns;
+    passed_until_ns.store(until_ns, Ordering::Relaxed);
+    let before = opened();
+    node.submit(1);
+    assert_eq!(opened(), before.wrapping_add(1));
+    // Into that one, though nothing that passed is there any more.
+    passed_until_ns.store(0, Ordering::Relaxed);
+    node.submit(1);
+    node.producer.sync(&node.device);
+    assert_eq!(opened(), before.wrapping_add(1));
+    // Behind a segment that is not over.
+    let retired = &node.slot.compute.retired;
+    retired.store(before, Ordering::Release);
+    node.submit(1);
+    assert_eq!(opened(), before.wrapping_add(2));
+    node.producer.sync(&node.device);
+    // Behind what only others can end, in whichever queue.
+    node.producer.stall(&node.device, QueueId(2));
+    node.submit(1);
+    assert_eq!(opened(), before.wrapping_add(3));
+    node.producer.sync(&node.device);
+    node.submit(2);
+    node.producer.sync(&node.device);
+    assert_eq!(opened(), before.wrapping_add(4));
+    assert_eq!(node.segments_of(10), 0, "nothing is pending now");
+}
+
+#[test]
+fn what_passes_is_measured_now_and_then() {
+    let node = Node::learnt();
+    let samples = || node.producer.costs.expect(CostKey::new(&[7]), 0).samples;
+    let before = samples();
+    for _ in 0..10 {
+        node.allow(us(1_000));
+        // What is beyond it is the only one that is measured.
+        assert_eq!(node.segments_of(101), 1);
+    }
+    node.producer.sync(&node.device);
+    assert!(samples() - before >= 9, "{} of 1010", samples() - before);
+}
+
+/// Threads that pass at once take no more than what was given, and each of them what it counts.
+#[test]
+fn threads_that_pass_at_once_take_what_they_count() {
+    let node = &Node::learnt();
+    node.allow(u64::MAX / 2);
+    let before_ns = node.slot.gate.passed_ns.load(Ordering::Relaxed);
+    let passed: Vec<u64> = std::thread::scope(|scope| {
+        let count = || {
+            (0..2_000)
+                .filter(|_| {
+                    node.slot.gate.passed_until_ns.store(0, Ordering::Relaxed);
+                    let ticket = node.producer.enter(
+                        &node.device,
+                        QueueId(1),
+                        CostKey::new(&[7]),
+                        Class::Other,
+                        us(20),
+                    );
+                    let passes = ticket.number.is_none();
+                    node.producer.leave(&node.device, ticket, true);
+                    passes
+                })
+                .count() as u64
+        };
+        let threads = [(); 3].map(|()| scope.spawn(count));
+        threads.map(|it| it.join().expect("no panic")).to_vec()
+    });
+    let passed_ns = node.slot.gate.passed_ns.load(Ordering::Relaxed) - before_ns;
+    assert!(passed.iter().sum::<u64>() > 0);
+    assert_eq!(passed_ns, passed.iter().sum::<u64>() * KERNEL_NS);
 }
 
 #[test]

@@ -18,6 +18,9 @@ impl Producer {
         // Relaxed: hints.
         let newest = self.slot.queue.opened.load(Ordering::Relaxed);
         self.slot.queue.waits_at.store(newest, Ordering::Relaxed);
+        if state.passed > 0 {
+            self.publish_sums(&mut state);
+        }
         self.learn(gate, &mut state);
     }
 

@@ -3,6 +3,7 @@
 //! vendor's timing.
 
 mod adaptive;
+mod allowance;
 mod changes;
 mod classes;
 mod collectives;

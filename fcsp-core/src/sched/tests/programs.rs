@@ -390,6 +390,31 @@ impl Node {
         opened != slot.compute.retired.load(Ordering::Relaxed)
     }
 
+    /// Segments that a program opened so far.
+    pub fn segments(&self, program: usize) -> u32 {
+        let slot = &self.region.slots[program].slot;
+        slot.queue.opened.load(Ordering::Relaxed)
+    }
+
+    /// What a program may submit without forming segments, and what it did, in all so far.
+    pub fn allowance(&self, program: usize) -> (u64, u64) {
+        let gate = &self.region.slots[program].slot.gate;
+        let words = [&gate.allowed_ns, &gate.passed_ns].map(|it| it.load(Ordering::Relaxed));
+        (words[0], words[1])
+    }
+
+    /// The arbiter ends, and another takes over what it wrote down.
+    pub fn elect(&mut self) {
+        self.arbiter = Arbiter::new(Tuning::default());
+        view::restore(self.region, &mut self.arbiter);
+        self.step_at_ns = self.now_ns;
+    }
+
+    /// Wakes the arbiter.
+    pub fn ring(&self) {
+        super::super::producer::ring(&self.region.header);
+    }
+
     /// Whether the device is in a collective of a program.
     pub fn is_in_collective(&self, program: usize) -> bool {
         view::in_collective(&self.region.slots[program].page)

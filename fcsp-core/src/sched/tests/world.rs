@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use crate::policy::Mode;
 use crate::sched::SegmentState;
-use crate::sched::arbiter::Arbiter;
+use crate::sched::arbiter::{ALLOWANCE_NS_MAX, Arbiter};
 use crate::sched::class::CLASSES;
 use crate::sched::clock::{ms, us};
 use crate::sched::plan::{Plan, ProcessView, SegmentView, TenantView, View};
@@ -69,7 +69,9 @@ pub struct Process {
     view: ProcessView,
     pending: VecDeque<Segment>,
     lives: bool,
-    /// When the device is done with what it was granted.
+    /// The arbiter has not seen it yet.
+    is_new: bool,
+    /// When the device is done with what it was granted, or what passed.
     free_ns: u64,
     waiting_since_ns: Option<u64>,
     /// Longest time that work of it waited for a grant.
@@ -87,6 +89,8 @@ pub struct World {
     rung: bool,
     /// Slot and generation of the last holder.
     held: Option<(usize, u32)>,
+    /// The arbiter is new.
+    is_elected: bool,
 }
 
 impl World {
@@ -113,6 +117,7 @@ impl World {
             wake_ns: None,
             rung: true,
             held: None,
+            is_elected: false,
         }
     }
 
@@ -129,7 +134,9 @@ impl World {
                 let process = &mut self.processes[process % count];
                 let predicted_ns = us(predicted_us);
                 let actual_ns = predicted_ns * percent / 100;
-                self.rung |= process.submit(self.now_ns, predicted_ns, actual_ns);
+                if !process.pass(self.now_ns, predicted_ns, actual_ns) {
+                    self.rung |= process.submit(self.now_ns, predicted_ns, actual_ns);
+                }
             }
             Event::Close { process, waits } => {
                 self.rung |= self.processes[process % count].close(waits);
@@ -153,6 +160,7 @@ impl World {
                     }
                 }
                 (self.arbiter, self.held, self.rung) = (arbiter, None, true);
+                self.is_elected = true;
             }
             Event::EndOrBegin { process } => {
                 let process = &mut self.processes[process % count];
@@ -180,6 +188,10 @@ impl World {
 
     /// A kernel and its result, which comes within 100 ms or is not waited for any more.
     fn ping(&mut self, process: usize, ns: u64) {
+        if self.processes[process].pass(self.now_ns, ns, ns) {
+            self.pass(ns);
+            return;
+        }
         self.rung |= self.processes[process].submit(self.now_ns, ns, ns);
         self.pass(us(1));
         self.rung |= self.processes[process].close(true);
@@ -218,11 +230,15 @@ impl World {
         };
         let before = self.charged_ns();
         let plan = self.arbiter.step(now, &view);
-        self.check_charges(&before);
+        self.check_charges(&before, &plan);
+        self.is_elected = false;
         self.processes
             .iter_mut()
             .filter(|process| process.lives)
-            .for_each(|process| process.carry_out(now, &plan));
+            .for_each(|process| {
+                process.is_new = false;
+                process.carry_out(now, &plan);
+            });
         self.check(&plan);
         let generation = |slot: usize| self.processes[slot].view.generation;
         self.held = self.arbiter.holder().map(|slot| (slot, generation(slot)));
@@ -236,26 +252,58 @@ impl World {
             .collect()
     }
 
-    /// Whoever had the turn is charged for exactly the time since the last step, nobody else for
-    /// anything, and no charge is taken back.
-    fn check_charges(&self, before: &[u64]) {
+    /// Whoever had the turn is charged for exactly the time since the last step, but for what passed before it and was paid
+    /// for. Of allowances exactly what there is in all is charged. Nobody is charged for anything else, and no other
+    /// charge is taken back.
+    fn check_charges(&self, before: &[u64], plan: &Plan) {
+        let passed = self.processes.iter().map(|it| it.view.passed_until_ns);
+        let passed_until_ns = passed.max().unwrap_or(0);
         for (slot, (after, before)) in self.charged_ns().iter().zip(before).enumerate() {
             let process = &self.processes[slot];
             let is_holder = process.lives && self.held == Some((slot, process.view.generation));
-            let known_before = if *after >= *before { *before } else { 0 };
-            let expected = if is_holder {
-                self.now_ns - self.stepped_ns
-            } else {
-                0
+            let turn_ns = match is_holder {
+                true => self.now_ns - self.stepped_ns,
+                false => 0,
             };
-            // A process that ended and its successor begin at nothing.
-            if *after != 0 {
-                assert_eq!(after - known_before, expected, "charged to process {slot}");
+            let paid_ns = passed_until_ns.saturating_sub(self.stepped_ns);
+            let least_ns = turn_ns.saturating_sub(paid_ns);
+            let allow = plan.allow.iter().find(|it| it.slot == slot);
+            let allowed_ns = allow.map_or(process.view.allowed_ns, |it| it.allowed_ns);
+            let given_ns = allowed_ns as i64 - process.view.allowed_ns as i64;
+            // A process that ended, one that took its place, and all of a new arbiter begin at nothing.
+            if process.lives && !process.is_new && !self.is_elected {
+                let charged_ns = *after as i64 - *before as i64 - given_ns;
+                let expected = least_ns as i64..=turn_ns as i64;
+                assert!(
+                    expected.contains(&charged_ns),
+                    "{charged_ns} charged to process {slot} and not {expected:?}"
+                );
             }
         }
     }
 
+    /// Allowances are of a tenant that is the only one at work and of which nothing is pending, and no more than they may be.
+    fn check_allowances(&self) {
+        let living = || self.processes.iter().filter(|process| process.lives);
+        let left_ns = |it: &Process| it.view.allowed_ns.saturating_sub(it.view.passed_ns);
+        let all_ns: u64 = living().map(left_ns).sum();
+        assert!(all_ns <= ALLOWANCE_NS_MAX, "{all_ns} ns may pass");
+        for process in living().filter(|it| left_ns(it) > 0) {
+            let tenant = process.view.tenant;
+            assert_eq!(self.tenants[tenant].promise.mode, Mode::Strict);
+            let is_enforced = |it: &&Process| {
+                self.tenants[it.view.tenant].promise.mode != Mode::None && it.read().has_work()
+            };
+            let at_work: Vec<_> = living()
+                .filter(is_enforced)
+                .map(|it| it.view.slot)
+                .collect();
+            assert!(at_work.is_empty(), "{at_work:?} work beside {tenant}");
+        }
+    }
+
     fn check(&self, plan: &Plan) {
+        self.check_allowances();
         for grant in &plan.grant {
             let view = &self.processes[grant.slot].view;
             let most = if reached(view.opened, view.retired) {
@@ -313,6 +361,9 @@ impl Process {
                 granted: FIRST,
                 retired: FIRST,
                 gated: true,
+                allowed_ns: 0,
+                passed_ns: 0,
+                passed_until_ns: 0,
                 synced: 0,
                 blocked: 0,
                 looked_ns: 0,
@@ -332,6 +383,7 @@ impl Process {
             },
             pending: VecDeque::new(),
             lives: true,
+            is_new: true,
             free_ns: 0,
             waiting_since_ns: None,
             waited_ns_max: 0,
@@ -348,6 +400,22 @@ impl Process {
 
     fn has_room(&self) -> bool {
         self.view.opened.wrapping_sub(self.view.retired) < AHEAD
+    }
+
+    /// True if the submission passes within the allowance.
+    fn pass(&mut self, now: u64, predicted_ns: u64, actual_ns: u64) -> bool {
+        let view = &mut self.view;
+        let passes = self.lives
+            && view.gated
+            && view.opened == view.retired
+            && now >= view.passed_until_ns
+            && view.passed_ns + predicted_ns <= view.allowed_ns;
+        if passes {
+            view.passed_ns += predicted_ns;
+            view.passed_until_ns = now + predicted_ns;
+            self.free_ns = self.free_ns.max(now) + actual_ns;
+        }
+        passes
     }
 
     /// True if the doorbell is rung.
@@ -424,6 +492,9 @@ impl Process {
             let segment = self.pending.iter_mut().find(is).expect("it is pending");
             assert_eq!(segment.view.state, SegmentState::Open, "{expired:?}");
             segment.view.state = SegmentState::Expired;
+        }
+        for allowance in plan.allow.iter().filter(|it| it.slot == slot) {
+            self.view.allowed_ns = allowance.allowed_ns;
         }
         for gate in plan.gate.iter().filter(|it| it.slot == slot) {
             assert!((50..=100_000).contains(&gate.segment_us), "{gate:?}");
