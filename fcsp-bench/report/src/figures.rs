@@ -4,9 +4,16 @@ use crate::catalogue::{self, Better, Definition};
 use crate::compare::AGREE_PERCENT;
 use crate::model::{Metric, Ratio, Report, State, SystemKind};
 
+/// What is less than this is left of the difference of two numbers that are alike: of some 100,000, the largest that are
+/// measured, it is the last digit but a few.
+const NOTHING: f64 = 1e-10;
+
 /// A number with four significant digits, and thousands apart from 10,000 on.
 pub(crate) fn number(value: f64) -> String {
-    if value == 0.0 || !value.is_finite() {
+    if value.abs() < NOTHING {
+        return "0".into();
+    }
+    if !value.is_finite() {
         return format!("{value}");
     }
     let digits = value.abs().log10().floor() as i32;
@@ -193,7 +200,7 @@ mod tests {
     #[test]
     fn numbers_have_four_digits() {
         let seen = [
-            0.0, 0.99931, 1.5, 28.314, 2503.4, 105_612.7, -12_345.0, 0.00012, 1e-9,
+            0.0, 0.99931, 1.5, 28.314, 2503.4, 105_612.7, -12_345.0, 0.00012, 1e-9, 2.3e-13, -0.0,
         ]
         .map(number);
         let wanted = [
@@ -206,6 +213,8 @@ mod tests {
             "-12,345",
             "0.0001200",
             "1.0e-9",
+            "0",
+            "0",
         ];
         assert_eq!(seen, wanted);
     }
