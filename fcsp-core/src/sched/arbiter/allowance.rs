@@ -175,6 +175,15 @@ mod tests {
     }
 
     #[test]
+    fn the_first_that_passes_as_all_is_taken_back_is_charged() {
+        let mut arbiter = Arbiter::new(Tuning::default());
+        arbiter.step(ms(1), &view(ms(1), 0, 0));
+        let view = view(ms(2), 0, us(30));
+        let plan = arbiter.step(ms(2), &view);
+        assert_eq!(charged_ns(&arbiter, &plan, &view).0, us(30));
+    }
+
+    #[test]
     fn a_new_arbiter_makes_nobody_pay_by_a_share_that_it_does_not_know() {
         for (allowed_ns, passed_ns) in [(ms(1), us(300)), (us(300), us(330))] {
             let mut arbiter = Arbiter::new(Tuning::default());
