@@ -141,6 +141,8 @@ pub enum Outcome {
     Overhead {
         /// One entry per call measured.
         calls: Vec<CallCost>,
+        /// Whether launches lead elsewhere than to the driver's own function; nothing if that was not looked up.
+        launches_elsewhere: Option<bool>,
     },
     /// Held a context and did nothing.
     Idle,
@@ -297,6 +299,7 @@ mod tests {
                     per_call: latency.expect("three values"),
                     batch_mean_ns: 1.5,
                 }],
+                launches_elsewhere: Some(true),
             },
             Outcome::Idle,
         ] {

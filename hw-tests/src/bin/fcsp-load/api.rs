@@ -20,12 +20,19 @@ pub enum Resolve {
 }
 
 /// A function of the driver, or the knowledge that this driver lacks it.
+#[derive(Clone, Copy)]
 pub struct Entry<T> {
     name: &'static str,
     function: Option<T>,
 }
 
 impl<T: Copy> Entry<T> {
+    /// A function that was found.
+    pub fn new(name: &'static str, function: T) -> Self {
+        let function = Some(function);
+        Self { name, function }
+    }
+
     /// The function; an error that names it if the driver has none.
     pub fn get(&self) -> Result<T> {
         self.function

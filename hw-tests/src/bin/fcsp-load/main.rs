@@ -14,6 +14,7 @@ mod memory;
 mod memory_kinds;
 mod modes;
 mod nvml;
+mod past;
 mod reading;
 mod scale;
 mod session;

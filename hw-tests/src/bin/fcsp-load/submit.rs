@@ -5,12 +5,12 @@ use anyhow::Result;
 use clap::ValueEnum;
 use cuda_sys::{
     CUgraph, CUgraphExec, CUgraphExecUpdateResultInfo, CUlaunchAttribute, CUlaunchConfig, CUstream,
-    CUstreamCaptureMode,
+    CUstreamCaptureMode, fn_types,
 };
 use std::cell::Cell;
 use std::ffi::c_void;
 
-use crate::api::call;
+use crate::api::{Entry, call};
 use crate::families::{Family, launch_old};
 use crate::gpu::{BLOCK_THREADS, Gpu};
 use crate::stream;
@@ -88,6 +88,7 @@ pub struct Submitter<'a> {
     blocks: u32,
     api: LaunchApi,
     family: Family,
+    launch: Entry<fn_types::cuLaunchKernel>,
 }
 
 impl<'a> Submitter<'a> {
@@ -98,6 +99,7 @@ impl<'a> Submitter<'a> {
             blocks,
             api: LaunchApi::Launch,
             family: Family::Plain,
+            launch: gpu.api.launch_kernel,
         }
     }
 
@@ -108,7 +110,21 @@ impl<'a> Submitter<'a> {
             blocks,
             api,
             family: Family::of(gpu, api)?,
+            launch: gpu.api.launch_kernel,
         })
+    }
+
+    /// Launches by this function in place of the one that was found as programs find it.
+    pub fn through(self, launch: Entry<fn_types::cuLaunchKernel>) -> Self {
+        Self { launch, ..self }
+    }
+
+    /// Whether the other launches by another function.
+    pub fn differs_from(&self, other: &Self) -> Result<bool> {
+        Ok(!std::ptr::fn_addr_eq(
+            self.launch.get()?,
+            other.launch.get()?,
+        ))
     }
 
     /// Launches one kernel, or moves memory. With graphs an ordinary launch, for capture.
@@ -148,8 +164,8 @@ impl<'a> Submitter<'a> {
                 // current context; the driver copies the parameters before it returns.
                 unsafe {
                     call!(
-                        api,
-                        launch_kernel(
+                        self,
+                        launch(
                             kernel,
                             self.blocks,
                             1,

@@ -13,6 +13,7 @@ mod leftovers;
 mod limits;
 mod noisy;
 mod overhead;
+mod past;
 mod peers;
 mod programs;
 mod python;
@@ -105,6 +106,12 @@ pub const ALL: &[Suite] = &[
         shares::streams,
     )
     .and_hip(),
+    Suite::whole(
+        "mixtures",
+        "which of the programs of `streams` does a total lack?",
+        shares::mixtures,
+    )
+    .on_request(),
     Suite::whole(
         "graphs",
         "also when the work comes as graphs?",

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 
-use super::{attach, contended};
+use super::{attach, contended, past};
 use crate::bench::Bench;
 use crate::cast::Cast;
 use crate::programs::Program;
@@ -40,6 +40,7 @@ pub(super) struct Added {
 /// Calls of a program that is alone, launches beside another, and making a context.
 pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     result.attempt("alone", |result| alone(bench, result));
+    result.attempt("launch, past FCSP", |result| past::run(bench, result));
     result.attempt("launch, contended", |result| contended::run(bench, result));
     result.attempt("attach", |result| attach::run(bench, result));
     Ok(())
@@ -95,7 +96,7 @@ pub(super) fn row(call: &str, added: &Added, bar: Bar) -> Result<Row> {
     let middle = |values: &[f64]| median(values).context("no pair was measured");
     let pairs = &added.added_p50_ns;
     let name = format!(
-        "{call}, added to p50 (native {:.0} ns; pairs from {:+.0} to {:+.0} ns; to the mean {:+.1} ns)",
+        "{call}, added to p50 (native {:.0} ns; starts from {:+.0} to {:+.0} ns; to the mean {:+.1} ns)",
         middle(&added.native_p50_ns)?,
         pairs.iter().copied().fold(f64::INFINITY, f64::min),
         pairs.iter().copied().fold(f64::NEG_INFINITY, f64::max),
@@ -151,7 +152,7 @@ pub(super) fn take_turns(
     Ok(turns)
 }
 
-fn compare(native: &TurnCost, shared: &TurnCost) -> Turn {
+pub(super) fn compare(native: &TurnCost, shared: &TurnCost) -> Turn {
     Turn {
         native_p50_ns: native.p50_ns as f64,
         added_p50_ns: shared.p50_ns as f64 - native.p50_ns as f64,
@@ -168,7 +169,7 @@ fn refusals(bench: &Bench) -> Result<Vec<f64>> {
             let command = bench.command(&OVERHEAD, 1.0, &extra);
             let tenant = Tenant::new("a", Sharing::Fcsp(limits()), command);
             let reports = bench.together(&[tenant], 1.0)?;
-            let Outcome::Overhead { calls } = reports[0].outcome()? else {
+            let Outcome::Overhead { calls, .. } = reports[0].outcome()? else {
                 bail!("the program reported something else than its overhead");
             };
             let refusal = calls.first().context("refusals were measured")?;
@@ -177,7 +178,7 @@ fn refusals(bench: &Bench) -> Result<Vec<f64>> {
         .collect()
 }
 
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     Limits {
         sm_pct: Some(50.0),
         ..Limits::quota(QUOTA_BYTES)

@@ -59,6 +59,26 @@ pub fn streams(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     Ok(())
 }
 
+/// The programs that are mixed above, two of them and three of one: which of them is it that a total lacks?
+pub fn mixtures(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
+    let (thread, mixed, multi) = (&SATURATE_PER_THREAD, &SATURATE_MIXED, &SATURATE_MULTI);
+    let all: [Mix; 7] = [
+        &[(50, thread), (50, mixed)],
+        &[(50, mixed), (50, multi)],
+        &[(50, thread), (50, multi)],
+        &[(25, thread), (35, thread), (40, thread)],
+        &[(25, mixed), (35, mixed), (40, mixed)],
+        &[(25, multi), (35, multi), (40, multi)],
+        &[(25, thread), (35, mixed), (40, multi)],
+    ];
+    for mix in all {
+        result.attempt(&title(mix), |result| {
+            measure_for(FAMILY_SECONDS, bench, mix, result).map(|_| ())
+        });
+    }
+    Ok(())
+}
+
 /// Every other way to submit work, with a quarter beside kernels with the rest.
 fn families(bench: &Bench, result: &mut SuiteResult) {
     let calls: &[&Program] = match bench.site.vendor {

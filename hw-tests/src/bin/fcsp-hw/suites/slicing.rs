@@ -5,36 +5,46 @@ use serde_json::json;
 
 use crate::analysis::Shared;
 use crate::bench::Bench;
-use crate::programs::{PINGPONG, Program, SATURATE};
+use crate::programs::{
+    PINGPONG, Program, SATURATE, SATURATE_MIXED, SATURATE_MULTI, SATURATE_PER_THREAD,
+};
 use crate::result::{Row, SuiteResult};
 
-/// Two and three saturating processes, and one that waits for each kernel beside one that does not.
+/// Two and three saturating processes, three that submit in different ways, and one that waits for each kernel beside one that does not.
 pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
-    saturating(bench, 2, result)?;
+    saturating(bench, "2 saturating processes", &[&SATURATE; 2], result)?;
     if !bench.quick {
-        saturating(bench, 3, result)?;
+        saturating(bench, "3 saturating processes", &[&SATURATE; 3], result)?;
+        let mixed = [&SATURATE_PER_THREAD, &SATURATE_MIXED, &SATURATE_MULTI];
+        saturating(bench, "3 mixed processes", &mixed, result)?;
     }
     pingpong(bench, result)?;
     Ok(())
 }
 
-fn saturating(bench: &Bench, count: usize, result: &mut SuiteResult) -> Result<()> {
+fn saturating(
+    bench: &Bench,
+    title: &str,
+    programs: &[&Program],
+    result: &mut SuiteResult,
+) -> Result<()> {
     let seconds = bench.either(5.05, 3.05);
-    let alone = bench.alone(&SATURATE)?;
+    let alone = programs.iter().map(|program| bench.alone(program));
+    let alone = alone.collect::<Result<Vec<_>>>()?;
     let tenants: Vec<_> = ('a'..)
-        .take(count)
-        .map(|name| bench.native(&name.to_string(), &SATURATE, seconds))
+        .zip(programs)
+        .map(|(name, program)| bench.native(&name.to_string(), program, seconds))
         .collect();
     let reports = bench.together(&tenants, seconds)?;
-    let even = vec![100.0 / count as f64; count];
-    let shared = Shared::of(&reports, &even, &vec![alone; count])?;
+    let even = vec![100.0 / programs.len() as f64; programs.len()];
+    let shared = Shared::of(&reports, &even, &alone)?;
     result.row(Row::info(
-        format!("{count} saturating processes, driver's slicing: shares, total of one alone"),
+        format!("{title}, driver's slicing: shares, total of one alone"),
         format!("{}, {:.3}", shared.shares_text(), shared.total),
     ));
     result
         .details
-        .push(json!({ "run": format!("{count} native"), "shared": shared }));
+        .push(json!({ "run": format!("{title}, native"), "shared": shared }));
     Ok(())
 }
 

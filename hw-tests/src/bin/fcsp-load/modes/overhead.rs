@@ -17,6 +17,7 @@ use std::io::BufRead;
 use crate::api::{DefaultStream, call, check};
 use crate::cli::{Common, parse_bytes};
 use crate::gpu::Gpu;
+use crate::past;
 use crate::session::Session;
 use crate::stream;
 use crate::submit::{Submitter, Work};
@@ -26,6 +27,8 @@ use crate::submit::{Submitter, Work};
 pub enum What {
     /// `cuLaunchKernel` of a kernel that ends at once
     Launch,
+    /// The same, of the driver itself: past whatever is preloaded
+    LaunchPast,
     /// `cuMemAlloc` and `cuMemFree` of 1 MiB, together
     Alloc,
     /// `cuMemAllocAsync` and `cuMemFreeAsync` of 1 MiB, together
@@ -44,6 +47,7 @@ impl What {
     fn name(self) -> &'static str {
         match self {
             What::Launch => "launch",
+            What::LaunchPast => "launch-past",
             What::Alloc => "alloc",
             What::AllocAsync => "alloc-async",
             What::AllocAsyncOnly => "alloc-async-only",
@@ -94,6 +98,11 @@ pub struct Options {
     cpu: Option<usize>,
 }
 
+/// Work of a kernel that ends at once.
+const NOTHING: Work = Work {
+    iters: 0,
+    nominal_ns: 0,
+};
 const BYTES: usize = 1 << 20;
 
 /// Runs the mode.
@@ -103,6 +112,11 @@ pub fn run(options: &Options) -> Result<()> {
     let bench = Bench {
         gpu: &gpu,
         stream: stream::create(&gpu)?,
+        launches: Submitter::new(&gpu, 1),
+        launches_past: match options.what.contains(&What::LaunchPast) {
+            true => Some(Submitter::new(&gpu, 1).through(past::launch_kernel()?)),
+            false => None,
+        },
         refuse_bytes: options.refuse_bytes as usize,
     };
     // Warms caches, clocks and pools, and starts whatever threads the driver starts on first use,
@@ -132,7 +146,14 @@ pub fn run(options: &Options) -> Result<()> {
         .zip(&mut measured)
         .map(|(what, measured)| measured.total(*what))
         .collect::<Result<_>>()?;
-    session.finish(0, Outcome::Overhead { calls }, || gpu.synchronize())
+    let past = bench.launches_past.as_ref();
+    let outcome = Outcome::Overhead {
+        calls,
+        launches_elsewhere: past
+            .map(|past| past.differs_from(&bench.launches))
+            .transpose()?,
+    };
+    session.finish(0, outcome, || gpu.synchronize())
 }
 
 /// Whether there is another line on stdin.
@@ -200,6 +221,8 @@ impl Measured {
 struct Bench<'a> {
     gpu: &'a Gpu,
     stream: CUstream,
+    launches: Submitter<'a>,
+    launches_past: Option<Submitter<'a>>,
     refuse_bytes: usize,
 }
 
@@ -219,7 +242,7 @@ impl Bench<'_> {
         }
         // Nothing of this batch may still run in another program's turn.
         match what {
-            What::Launch | What::AllocAsync | What::AllocAsyncOnly => {
+            What::Launch | What::LaunchPast | What::AllocAsync | What::AllocAsyncOnly => {
                 stream::synchronize(self.gpu, self.stream)?
             }
             _ => {}
@@ -238,13 +261,12 @@ impl Bench<'_> {
                 unsafe { call!(api, mem_alloc_async(&mut pointer, BYTES, self.stream)) }?;
                 return Ok(Some(pointer));
             }
-            What::Launch => Submitter::new(self.gpu, 1).kernel(
-                self.stream,
-                Work {
-                    iters: 0,
-                    nominal_ns: 0,
-                },
-            ),
+            What::Launch => self.launches.kernel(self.stream, NOTHING),
+            What::LaunchPast => {
+                let past = self.launches_past.as_ref();
+                past.context("nothing was looked up")?
+                    .kernel(self.stream, NOTHING)
+            }
             What::Alloc => {
                 // SAFETY: a live out-parameter, a current context.
                 unsafe { call!(api, mem_alloc(&mut pointer, BYTES)) }?;
