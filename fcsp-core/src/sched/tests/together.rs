@@ -319,7 +319,7 @@ fn programs_that_fill_a_device_take_turns() {
 fn a_process_that_takes_the_slot_of_another_is_not_taken_for_it() {
     let mut tried = 0;
     // By how much turns are worse than time slices at any of these differs from round to round.
-    for late_us in [1_300, 1_400, 1_500] {
+    for late_us in (1_000..2_000).step_by(100) {
         let mut node = Node::new(&[DECODE_SLOWLY, DECODE_SLOWLY].map(|kind| (balanced(50), kind)));
         node.wake_latency_ns = us(late_us);
         node.programs[1].uneven = Some(1);
