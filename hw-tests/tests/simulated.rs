@@ -286,6 +286,30 @@ fn limits_change_under_running_programs_and_programs_that_end_leave_nothing() {
     });
 }
 
+/// What is measured past FCSP is not what is measured through it, and without FCSP both are one.
+#[test]
+fn launches_past_the_library_lead_to_the_driver_itself() {
+    let _alone = alone();
+    let preload = install().join("lib/libfcsp-cuda.so");
+    for (library, elsewhere) in [(Some(preload), true), (None, false)] {
+        let meeting = tempfile::tempdir().expect("a temporary directory");
+        let mut load = Command::new(install().join("bin/fcsp-load"));
+        load.args(["overhead", "--what", "launch-past,launch"]);
+        load.args(["--samples", "100", "--sample-ms", "0"]);
+        load.env("LD_LIBRARY_PATH", install().join("lib/sim"));
+        load.env("FCSP_RUN_DIR", meeting.path());
+        load.envs(library.map(|library| ("LD_PRELOAD", library)));
+        let output = load.output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        let lines = output.stdout.split(|byte| *byte == b'\n');
+        let mut records = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+        let summary = records.find(|it| it["record"] == "summary");
+        let outcome = summary.expect("a summary")["outcome"].take();
+        assert_eq!(outcome["launches_elsewhere"], elsewhere, "{outcome}");
+    }
+}
+
 /// How much each gets is a matter of the machine's time; that it runs, under MPS, is not.
 #[test]
 fn a_pair_runs_under_mps_with_fcsp_and_without() {
