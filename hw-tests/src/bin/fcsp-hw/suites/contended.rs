@@ -8,26 +8,15 @@ use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::time::Duration;
 
-use super::overhead::{Added, last_cpu, row, take_turns};
+use super::overhead::{Added, OVERHEAD, last_cpu, row, take_turns};
 use crate::bench::Bench;
 use crate::cast::Cast;
 use crate::node::Node;
-use crate::programs::{Program, SATURATE};
+use crate::programs::SATURATE;
 use crate::result::{Bar, Row, SuiteResult};
 use crate::runner::FOR_EVER_S;
 use crate::tenant::{Limits, Sharing, Tenant};
 
-const LAUNCHES: Program = Program {
-    name: "launches",
-    args: &[
-        "overhead",
-        "--sample-ms",
-        "0",
-        "--what",
-        "launch",
-        "--turns",
-    ],
-};
 const PAIRS: usize = 6;
 const PAIRS_QUICK: usize = 2;
 const ADDED_NS_MAX: f64 = 100.0;
@@ -38,7 +27,8 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     let mut handoffs = Vec::new();
     for pair in 0..bench.either(PAIRS, PAIRS_QUICK) {
         let cpu = last_cpu().to_string();
-        let command = bench.bare_command(&LAUNCHES, FOR_EVER_S, &["--cpu", &cpu]);
+        let extra = ["--what", "launch", "--turns", "--cpu", &cpu];
+        let command = bench.bare_command(&OVERHEAD, FOR_EVER_S, &extra);
         let neighbour = bench.bare_command(&SATURATE, FOR_EVER_S, &["--sample-ms", "0"]);
         let half = || Sharing::Fcsp(Limits::share(50));
         let tenants = [

@@ -6,7 +6,7 @@
 //! where a process happens to lie in memory counts too.
 
 use anyhow::{Context, Result, bail};
-use fcsp_hw_tests::record::{Outcome, TurnCost};
+use fcsp_hw_tests::record::{CallCost, Outcome, TurnCost};
 use fcsp_hw_tests::stats::median;
 use serde::Serialize;
 use serde_json::json;
@@ -19,7 +19,7 @@ use crate::programs::Program;
 use crate::result::{Bar, Row, SuiteResult};
 use crate::tenant::{Limits, Sharing, Tenant};
 
-const OVERHEAD: Program = Program {
+pub(super) const OVERHEAD: Program = Program {
     name: "overhead",
     args: &["overhead", "--sample-ms", "0"],
 };
@@ -166,16 +166,33 @@ fn refusals(bench: &Bench) -> Result<Vec<f64>> {
     let extra = ["--what", "refuse", "--refuse-bytes", &beyond];
     (0..3)
         .map(|_| {
-            let command = bench.command(&OVERHEAD, 1.0, &extra);
-            let tenant = Tenant::new("a", Sharing::Fcsp(limits()), command);
-            let reports = bench.together(&[tenant], 1.0)?;
-            let Outcome::Overhead { calls, .. } = reports[0].outcome()? else {
-                bail!("the program reported something else than its overhead");
-            };
-            let refusal = calls.first().context("refusals were measured")?;
+            let costs = costs(bench, Sharing::Fcsp(limits()), &extra)?;
+            let refusal = costs.calls.first().context("refusals were measured")?;
             Ok(refusal.per_call.p50_ns as f64)
         })
         .collect()
+}
+
+/// What one process found by itself.
+pub(super) struct Costs {
+    pub calls: Vec<CallCost>,
+    pub launches_elsewhere: Option<bool>,
+}
+
+/// Runs one process that is alone.
+pub(super) fn costs(bench: &Bench, sharing: Sharing, extra: &[&str]) -> Result<Costs> {
+    let command = bench.command(&OVERHEAD, 1.0, extra);
+    let reports = bench.together(&[Tenant::new("a", sharing, command)], 1.0)?;
+    match reports[0].outcome()?.clone() {
+        Outcome::Overhead {
+            calls,
+            launches_elsewhere,
+        } => Ok(Costs {
+            calls,
+            launches_elsewhere,
+        }),
+        _ => bail!("the program reported something else than its overhead"),
+    }
 }
 
 pub(super) fn limits() -> Limits {

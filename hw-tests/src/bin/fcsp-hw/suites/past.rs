@@ -4,26 +4,15 @@
 //! Two processes differ in where they lie in memory, and with that by more than what a hook costs. Here both ways share
 //! all of that, and the caches too. The same in processes without FCSP tells what the measurement itself adds.
 
-use anyhow::{Context, Result, bail, ensure};
-use fcsp_hw_tests::record::{CallCost, Outcome, TurnCost};
+use anyhow::{Context, Result, ensure};
+use fcsp_hw_tests::record::TurnCost;
 use serde_json::json;
 
-use super::overhead::{Added, compare, last_cpu, limits, row};
+use super::overhead::{Added, Turn, compare, costs, last_cpu, limits, row};
 use crate::bench::Bench;
-use crate::programs::Program;
 use crate::result::{Bar, SuiteResult};
-use crate::tenant::{Sharing, Tenant};
+use crate::tenant::Sharing;
 
-const LAUNCHES: Program = Program {
-    name: "launches",
-    args: &[
-        "overhead",
-        "--sample-ms",
-        "0",
-        "--what",
-        "launch-past,launch",
-    ],
-};
 const STARTS: usize = 12;
 const STARTS_QUICK: usize = 4;
 const ADDED_NS_MAX: f64 = 20.0;
@@ -45,34 +34,24 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     Ok(())
 }
 
-fn of_process(bench: &Bench, sharing: Sharing) -> Result<super::overhead::Turn> {
-    let cpu = last_cpu().to_string();
-    let command = bench.command(&LAUNCHES, 1.0, &["--cpu", &cpu]);
+fn of_process(bench: &Bench, sharing: Sharing) -> Result<Turn> {
     let is_limited = matches!(sharing, Sharing::Fcsp(_));
-    let reports = bench.together(&[Tenant::new("a", sharing, command)], 1.0)?;
-    let Outcome::Overhead {
-        calls,
-        launches_elsewhere,
-    } = reports[0].outcome()?
-    else {
-        bail!("the program reported something else than its overhead");
-    };
+    let cpu = last_cpu().to_string();
+    let extra = ["--what", "launch-past,launch", "--cpu", &cpu];
+    let costs = costs(bench, sharing, &extra)?;
+    let elsewhere = costs.launches_elsewhere;
     ensure!(
-        *launches_elsewhere == Some(is_limited),
-        "launches lead to the driver at once with FCSP, or elsewhere without: {launches_elsewhere:?}"
+        elsewhere == Some(is_limited),
+        "launches lead to the driver at once with FCSP, or elsewhere without: {elsewhere:?}"
     );
-    let cost = |name: &str| -> Result<TurnCost> {
-        let call = calls.iter().find(|it| it.call == name);
-        call.map(of_call)
-            .with_context(|| format!("{name} was not measured"))
+    let of = |name: &str| -> Result<TurnCost> {
+        let call = costs.calls.iter().find(|it| it.call == name);
+        let call = call.with_context(|| format!("{name} was not measured"))?;
+        Ok(TurnCost {
+            call: call.call.clone(),
+            p50_ns: call.per_call.p50_ns,
+            mean_ns: call.batch_mean_ns,
+        })
     };
-    Ok(compare(&cost("launch-past")?, &cost("launch")?))
-}
-
-fn of_call(call: &CallCost) -> TurnCost {
-    TurnCost {
-        call: call.call.clone(),
-        p50_ns: call.per_call.p50_ns,
-        mean_ns: call.batch_mean_ns,
-    }
+    Ok(compare(&of("launch-past")?, &of("launch")?))
 }

@@ -14,7 +14,7 @@ use crate::result::{Bar, Row, SuiteResult};
 use crate::site::Vendor;
 use crate::tenant::{Limits, Tenant};
 
-/// Length of a short run.
+/// Length of a short run, in seconds.
 const FAMILY_SECONDS: f64 = 4.05;
 
 /// One run: a tenant each, with its entitlement in percent.
@@ -29,7 +29,7 @@ pub fn uniform(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
     ];
     for mix in mixes {
         result.attempt(&title(mix), |result| {
-            let shared = measure(bench, mix, result)?;
+            let shared = measure(long(bench), bench, mix, result)?;
             let worst = shared.cv_100ms.iter().copied().fold(0.0, f64::max);
             result.row(Row::number(
                 format!("{}: largest CV of 100 ms windows", title(mix)),
@@ -54,7 +54,8 @@ pub fn streams(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
         ],
         &[(10, &SATURATE_COOPERATIVE), (90, &SATURATE_PER_THREAD)],
     ];
-    run(bench, &all[bench.either(0, 1)..bench.either(3, 2)], result);
+    let some = &all[bench.either(0, 1)..bench.either(3, 2)];
+    run(long(bench), bench, some, result);
     families(bench, result);
     Ok(())
 }
@@ -71,11 +72,7 @@ pub fn mixtures(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
         &[(25, multi), (35, multi), (40, multi)],
         &[(25, thread), (35, mixed), (40, multi)],
     ];
-    for mix in all {
-        result.attempt(&title(mix), |result| {
-            measure_for(FAMILY_SECONDS, bench, mix, result).map(|_| ())
-        });
-    }
+    run(FAMILY_SECONDS, bench, &all, result);
     Ok(())
 }
 
@@ -100,9 +97,7 @@ fn families(bench: &Bench, result: &mut SuiteResult) {
     };
     for family in calls.iter().chain(memory).take(bench.either(usize::MAX, 0)) {
         let mix: Mix = &[(25, family), (75, &SATURATE)];
-        result.attempt(&title(mix), |result| {
-            measure_for(FAMILY_SECONDS, bench, mix, result).map(|_| ())
-        });
+        run(FAMILY_SECONDS, bench, &[mix], result);
     }
 }
 
@@ -113,23 +108,24 @@ pub fn graphs(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
         &[(25, &SATURATE_MULTI), (75, &SATURATE_GRAPH_DEFAULT)],
         &[(10, &SATURATE_GRAPH), (90, &SATURATE_GRAPH_DEFAULT)],
     ];
-    run(bench, &all[..bench.either(3, 1)], result);
+    run(long(bench), bench, &all[..bench.either(3, 1)], result);
     Ok(())
 }
 
-fn run(bench: &Bench, mixes: &[Mix], result: &mut SuiteResult) {
+fn run(seconds: f64, bench: &Bench, mixes: &[Mix], result: &mut SuiteResult) {
     for mix in mixes {
         result.attempt(&title(mix), |result| {
-            measure(bench, mix, result).map(|_| ())
+            measure(seconds, bench, mix, result).map(|_| ())
         });
     }
 }
 
-fn measure(bench: &Bench, mix: Mix, result: &mut SuiteResult) -> Result<Shared> {
-    measure_for(bench.either(8.05, FAMILY_SECONDS), bench, mix, result)
+/// Length of a run that is not short, in seconds; in a quick run all are.
+fn long(bench: &Bench) -> f64 {
+    bench.either(8.05, FAMILY_SECONDS)
 }
 
-fn measure_for(seconds: f64, bench: &Bench, mix: Mix, result: &mut SuiteResult) -> Result<Shared> {
+fn measure(seconds: f64, bench: &Bench, mix: Mix, result: &mut SuiteResult) -> Result<Shared> {
     let alone = alone_rates(bench, mix)?;
     let tenants: Vec<Tenant> = mix
         .iter()
