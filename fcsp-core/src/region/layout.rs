@@ -23,7 +23,7 @@ pub const PAGE_BYTES: usize = 4096;
 /// `"FCSPRGN\0"` read as a little-endian word.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"FCSPRGN\0");
 /// Raised whenever the meaning of a field changes; a region of another version is refused.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 /// Tenants one device can have at a time.
 pub const TENANTS_MAX: usize = 128;
 /// Processes one device can have at a time. The ledger's tag holds a slot in 10 bits.
@@ -282,6 +282,11 @@ pub struct SlotGate {
     pub gated: AtomicU32,
     /// Predicted device time a segment may hold, microseconds; written by the arbiter.
     pub segment_us: AtomicU32,
+    /// Predicted device time of a turn of the process, microseconds, while its turns have places in a period: near where
+    /// they end segments are shorter. 0 while they have none. Written by the arbiter.
+    pub turn_us: AtomicU32,
+    /// First segment of its newest turn; written by the arbiter.
+    pub turn_from: AtomicU32,
     /// Device time that the process may submit without forming segments, in all since it attached, nanoseconds; written by
     /// the arbiter, which has charged exactly that. What `passed_ns` leaves of it is the process's allowance now.
     pub allowed_ns: AtomicU64,

@@ -187,6 +187,8 @@ pub struct Gate {
     pub gating: Gating,
     /// Predicted device time a segment may hold, microseconds.
     pub segment_us: u32,
+    /// Predicted device time of its turns while they have places in a period, microseconds; 0 while they have none.
+    pub turn_us: u32,
 }
 
 /// Device time that a process may submit without forming segments.

@@ -11,7 +11,7 @@ use super::shares::Promise;
 use crate::backend::SharingMode;
 use crate::failpoint::failpoint;
 use crate::policy::{LowPriority, Mode, Priority, Weight};
-use crate::region::layout::{GatePage, RegionLayout, SEGMENTS};
+use crate::region::layout::{GatePage, RegionLayout, SEGMENTS, SlotPages};
 use crate::region::scan::{SlotRef, live_slots, live_tenants};
 use crate::region::sharing::{self, Because};
 use crate::sync::Ordering;
@@ -175,6 +175,7 @@ pub fn apply(region: &RegionLayout, plan: &Plan, now_ns: u64) {
         slot.gate
             .segment_us
             .store(gate.segment_us, Ordering::Relaxed);
+        slot.gate.turn_us.store(gate.turn_us, Ordering::Relaxed);
         let gated = gate.gating.number();
         if slot.gate.gated.load(Ordering::Relaxed) != gated {
             slot.gate.gated.store(gated, Ordering::Release);
@@ -189,7 +190,11 @@ pub fn apply(region: &RegionLayout, plan: &Plan, now_ns: u64) {
         failpoint!("sched.apply.revoked");
     }
     for grant in &plan.grant {
-        let page = &region.slots[grant.slot].page;
+        let SlotPages { slot, page } = &region.slots[grant.slot];
+        if grant.first_of_turn {
+            // Relaxed: a hint.
+            slot.gate.turn_from.store(grant.from, Ordering::Relaxed);
+        }
         let count = grant.to.wrapping_sub(grant.from).min(SEGMENTS as u32 - 1);
         for i in 0..=count {
             let number = grant.from.wrapping_add(i);

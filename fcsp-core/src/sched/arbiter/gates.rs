@@ -32,6 +32,7 @@ impl Arbiter {
         let resting = active_that(ProcessAccount::rests);
         // Looked at once: each of these looks at everybody.
         let (high_at_work, high_there) = (self.is_high_at_work(now), self.is_high_there());
+        let has_places = self.keeps_time() && self.has_places(round_ns);
         for process in &view.processes {
             let makes_way = !self.is_high(process.tenant);
             let mode = view.mode(process.tenant);
@@ -50,7 +51,9 @@ impl Arbiter {
             };
             let beside = |tenants: &[usize]| tenants.iter().any(|it| *it != process.tenant);
             let account = self.processes.get(&process.slot);
-            let mut length = self.part_ns(round_ns, process.tenant);
+            let turn_ns = self.part_ns(round_ns, process.tenant);
+            let mut length = turn_ns;
+            let mut ends_by_segment = false;
             if gating == Gating::WithinReach {
                 length = length.min(guard::SEGMENT_NS);
             } else if makes_way && high_at_work
@@ -71,13 +74,18 @@ impl Arbiter {
                 let part_ns = length / SEGMENTS_PER_TURN;
                 let (least, most) = (self.tuning.segment_ns_min, self.tuning.segment_ns_max);
                 length = length.min(part_ns.clamp(least, most));
+                ends_by_segment = true;
             }
             let ratio_ppm = account.map_or(1_000_000, |a| a.ratio_ppm);
-            let segment_us = (length * 1_000 / ratio_ppm).clamp(50, 100_000) as u32;
+            let predicted_us = |ns: u64| (ns * 1_000 / ratio_ppm).clamp(50, 100_000) as u32;
             plan.gate.push(Gate {
                 slot: process.slot,
                 gating,
-                segment_us,
+                segment_us: predicted_us(length),
+                turn_us: match has_places && ends_by_segment {
+                    true => predicted_us(turn_ns),
+                    false => 0,
+                },
             });
         }
     }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::ends::Ends;
 use super::{AHEAD, Changing, End, Open, Producer, State, Ticket};
 use crate::backend::{QueueId, StreamGate};
 use crate::failpoint::failpoint;
@@ -68,7 +69,10 @@ impl Producer {
         let fresh = state.open.is_none();
         state.is_drained = false;
         self.note_arrivals(gate, state, queue);
-        let open = state.open.get_or_insert_with(|| self.open(now));
+        let open = match &mut state.open {
+            Some(open) => open,
+            none => none.insert(self.open(now, &mut state.ends)),
+        };
         let lane = state.lanes.take(queue, open.number, open.lanes, self.page);
         open.newest_lane = lane.map(|lane| lane as u8).or(open.newest_lane);
         let first_of_lane = lane.filter(|lane| open.lanes & (1 << lane) == 0);
@@ -109,7 +113,7 @@ impl Producer {
         let segment = self.segment(open.number);
         handshake::join_segment(segment, open.predicted_ns, now, open.launches);
         failpoint!("sched.enter.joined");
-        if open.predicted_ns >= full_ns && open.end.is_none() {
+        if open.predicted_ns >= full_ns.min(open.most_ns) && open.end.is_none() {
             open.end = Some(End::Full);
         }
         let number = open.number;
@@ -212,6 +216,7 @@ impl Producer {
         if state == SegmentState::Expired as u32 {
             return Some(End::Expired);
         }
+        let full_ns = full_ns.min(open.most_ns);
         // Nearer to the segment's length without this submission than with it.
         let with_ns = open.predicted_ns + cost_ns;
         let overshoots =
@@ -381,7 +386,7 @@ impl Producer {
         in_front.min(own) <= before
     }
 
-    pub(super) fn open(&self, now: u64) -> Open {
+    pub(super) fn open(&self, now: u64, ends: &mut Ends) -> Open {
         let number = self
             .slot
             .queue
@@ -390,6 +395,7 @@ impl Producer {
             .wrapping_add(1);
         handshake::open_segment(self.segment(number), &self.slot.queue.opened, number, now);
         Open {
+            most_ns: self.most_ns(ends, number),
             number,
             lanes: 0,
             predicted_ns: 0,

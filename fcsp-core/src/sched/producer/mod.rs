@@ -17,10 +17,12 @@
 
 mod admit;
 mod close;
+mod ends;
 #[cfg(test)]
 mod tests;
 mod waits;
 
+use self::ends::Ends;
 use std::ops::{Deref, DerefMut};
 
 use super::biased::{Biased, Guard};
@@ -92,12 +94,15 @@ struct State {
     stalls: Stalls,
     watches: Watches,
     lanes: Lanes,
+    ends: Ends,
 }
 
 #[derive(Debug)]
 struct Open {
     lanes: u64,
     predicted_ns: u64,
+    /// How long it may be where it is in its turn.
+    most_ns: u64,
     number: u32,
     launches: u32,
     /// Threads between `enter` and `leave`.
@@ -318,7 +323,7 @@ impl Producer {
         let predicted_ns = open.predicted_ns + cost_ns;
         // Acquire: as in `ends_before`.
         let expired = segment.state.load(Ordering::Acquire) == SegmentState::Expired as u32;
-        if expired || predicted_ns >= self.full_ns() || !state.turns.pass() {
+        if expired || predicted_ns >= self.full_ns().min(open.most_ns) || !state.turns.pass() {
             return None;
         }
         open.launches += 1;

@@ -485,3 +485,34 @@ fn what_the_device_waits_for_is_no_part_of_what_a_submission_takes() {
         0
     );
 }
+
+#[test]
+fn the_ends_of_turns_are_counted_from_the_newest_one() {
+    let node = Node::learnt();
+    let opened = || node.slot.queue.opened.load(Ordering::Relaxed);
+    let lengths_us = |count: u32| -> Vec<u64> {
+        let first = opened().wrapping_add(1);
+        while opened() != first.wrapping_add(count) {
+            node.submit(1);
+        }
+        node.producer.sync(&node.device);
+        let segments = (0..count).map(|it| node.producer.segment(first.wrapping_add(it)));
+        segments
+            .map(|it| it.predicted_ns.load(Ordering::Relaxed) / us(1))
+            .collect()
+    };
+    let begin_turn = || {
+        let next = opened().wrapping_add(1);
+        node.slot.gate.turn_from.store(next, Ordering::Relaxed);
+    };
+    assert_eq!(lengths_us(3), [1_000; 3], "turns have no places");
+    node.slot.gate.turn_us.store(3_000, Ordering::Relaxed);
+    begin_turn();
+    let turn = [250, 250, 1_000, 1_000, 250, 250];
+    assert_eq!(lengths_us(12), [turn, turn].concat());
+    // The next one begins, before or after this one had its time.
+    begin_turn();
+    assert_eq!(lengths_us(4), turn[..4]);
+    node.slot.gate.turn_us.store(0, Ordering::Relaxed);
+    assert_eq!(lengths_us(3), [1_000; 3]);
+}

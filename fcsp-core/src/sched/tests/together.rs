@@ -48,7 +48,7 @@ fn shares_are_not_measured_by_turns_that_a_busy_host_spoilt() {
     let programs = [(balanced(25), saturate()), (balanced(75), saturate())];
     let mut node = Node::concurrent(100, &programs);
     let usual_ns = node.wake_latency_ns;
-    node.wake_latency_ns = ms(16);
+    node.wake_latency_ns = ms(18);
     let watched = node.run(ms(450));
     println!("simulated: turns that are handed over late, {watched:?} of 450 ms");
     assert!(watched.iter().sum::<u64>() < ms(330), "they look bad");
