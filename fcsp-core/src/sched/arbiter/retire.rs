@@ -14,6 +14,9 @@ use crate::sched::tuning::Tuning;
 const EXACT_NS: u64 = us(60);
 /// What takes more than so many times as long as the hand-over before it tells its length.
 const ALONE: u64 = 32;
+/// The beginning of a turn tells nothing of lengths if it takes less than so many times as long as the hand-over before it: some
+/// take a quarter longer or less than usual, which would be more than a thirtieth of it.
+const BESIDE_HANDOVER: u64 = 8;
 
 impl Arbiter {
     /// Retires what has finished, gives up on what does not finish, and ends open segments whose
@@ -299,7 +302,11 @@ impl Turn {
             let actual_ns = most_ns.saturating_sub(late_ns);
             let tells_handover = span.tells_handover
                 && account.learn_handover(span.predicted_ns, whole_ns - late_ns);
-            if !tells_handover {
+            // What the hand-over before it took is not known so exactly, and in a long turn what comes behind it tells more.
+            let least_ns = BESIDE_HANDOVER * span.handover_ns;
+            let tells_length =
+                is_drained || span.predicted_ns >= least_ns || self.budget_ns < least_ns;
+            if !tells_handover && tells_length {
                 account.learn_length(span.predicted_ns, actual_ns, whole_ns);
             }
             if !span.tells_handover && span.predicted_ns > ALONE * span.handover_ns {
