@@ -21,8 +21,8 @@ const KP_MILLI: i64 = 800;
 const KI_MILLI: i64 = 200;
 /// What those that are not held back should have, of what turns gave them, thousandths: as much, and a little for noise.
 const GOAL_MILLI: i64 = 1_005;
-/// What is kept of the gain at first, thousandths.
-const KEPT_MILLI_FIRST: i64 = 500;
+/// What is kept of the gain at first, thousandths: little, so that nobody lacks its own until the controller has found what may be.
+const KEPT_MILLI_FIRST: i64 = 200;
 /// Most that a bucket holds: two looks.
 const BURST_NS: i64 = us(2_000) as i64;
 /// Segments granted at once: one that runs, and one so that nobody's reaction time lies between.

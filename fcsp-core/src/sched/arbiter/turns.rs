@@ -75,6 +75,13 @@ impl Arbiter {
         both.is_some_and(|(account, segment)| account.erratic(process, segment))
     }
 
+    /// Whether what a turn of that process has room for is granted at once, as a rule. What is granted later stood still until
+    /// somebody saw that the rest was over.
+    fn is_planned_whole(&self, slot: usize) -> bool {
+        let account = self.processes.get(&slot);
+        !self.is_crowd && account.is_some_and(ProcessAccount::never_waits)
+    }
+
     /// Goes on with the holder while its turn lasts, else gives a turn to whoever is furthest behind.
     fn next_turn(&mut self, now: u64, view: &View, plan: &mut Plan) {
         let choice = self.choose(now, view, plan);
@@ -123,13 +130,14 @@ impl Arbiter {
         // What stands before it is paid for, and tells nothing of a length or a hand-over.
         let begins_ns = allowance::begins_ns(now, view);
         let is_first = begins_ns == now;
+        let waited = choice.keeps && self.is_planned_whole(process.slot);
         let turn = Turn::of(process, begins_ns);
         self.turn = Some(Turn {
             started_ns,
             span: Span {
                 handover_ns,
                 tells_handover: changes && process.handover_ns == 0,
-                has_gaps: !is_first,
+                has_gaps: !is_first || waited,
                 ..turn.span
             },
             first_segment: changes,
@@ -306,7 +314,13 @@ impl Arbiter {
             if others_wait && self.is_step_over(now, turn, process, last) {
                 return None;
             }
-            let fits = left_ns >= self.expected_ns(process.slot, segment) / 2 && left_ns > 0;
+            // The device stands until it begins.
+            let expected_ns = self.expected_ns(process.slot, segment);
+            let least_ns = match others_wait && self.is_planned_whole(process.slot) {
+                true => expected_ns.max(self.tuning.turn_ns_min),
+                false => expected_ns / 2,
+            };
+            let fits = left_ns >= least_ns && left_ns > 0;
             (fits || self.is_in_collective(now, turn, process)).then_some(process)
         });
         let first = found

@@ -14,6 +14,7 @@ mod looks;
 mod priorities;
 mod programs;
 mod properties;
+mod rest;
 mod scenarios;
 mod together;
 mod world;
