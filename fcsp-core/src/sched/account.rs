@@ -449,6 +449,11 @@ impl ProcessAccount {
         self.sync_milli < 100 && !self.threads_wait
     }
 
+    /// The same of one that waited once of late: few and long segments make one wait a large part of them.
+    pub fn seldom_waits(&self) -> bool {
+        self.sync_milli < 250 && !self.threads_wait
+    }
+
     /// What the program itself takes for `batches`: to think, and to submit.
     pub fn own_ns(&self, batches: u64) -> u64 {
         batches * (self.think_ns + self.fill_ns)
@@ -554,6 +559,27 @@ mod tests {
             assert!(account.learn_handover(ms(1), ms(5)));
         }
         assert!(account.handover_ns(&process) <= HANDOVER_NS_MAX);
+    }
+
+    #[test]
+    fn one_wait_in_a_while_is_seldom_and_several_are_not() {
+        let mut account = ProcessAccount::default();
+        let segment = |account: &mut ProcessAccount, waits: u32| {
+            let (synced, blocked) = (account.synced_seen, account.blocked_seen);
+            account.learn_habit(us(10), ms(5), synced + waits, blocked + 1 - waits);
+        };
+        for _ in 0..20 {
+            segment(&mut account, 1);
+            assert!(account.seldom_waits() && !account.never_waits());
+            for _ in 0..8 {
+                segment(&mut account, 0);
+            }
+            assert!(account.never_waits());
+        }
+        for _ in 0..3 {
+            segment(&mut account, 1);
+        }
+        assert!(!account.seldom_waits());
     }
 
     #[test]

@@ -66,9 +66,11 @@ impl Arbiter {
                 || beside(&resting) && !account.is_some_and(ProcessAccount::rests)
             {
                 length = length.min(self.tuning.segment_ns_makes_way);
-            } else if account
-                .is_some_and(|it| it.never_waits() || it.threads_wait && is_unmeasured(process))
-            {
+            } else if account.is_some_and(|it| {
+                it.never_waits()
+                    || self.is_coarse && it.seldom_waits()
+                    || it.threads_wait && is_unmeasured(process)
+            }) {
                 // A turn can end at any of them. Programs that wait end theirs themselves. And what is measured is
                 // learnt when its segment is over.
                 let part_ns = length / SEGMENTS_PER_TURN;
