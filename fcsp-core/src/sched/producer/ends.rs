@@ -2,15 +2,18 @@
 //!
 //! A turn ends with a segment, the one that ends next to its time, and the next tenant's begins there. So what a tenant has in
 //! a short window is off by what its segments and the others' are long where turns end. Segments are shorter there than
-//! elsewhere: what lies between two of them costs the device some microseconds.
+//! elsewhere: what lies between two of them costs the device some microseconds, for every queue that they use. So programs on several
+//! queues have none that are shorter.
 
 use super::Producer;
 use crate::region::layout::SEGMENTS;
+use crate::sched::clock::us;
 use crate::sched::segment::reached;
 use crate::sync::Ordering;
 
-/// Segments there are as long as this part of others,
+/// Segments there are as long as this part of others, and no shorter than that,
 const PART: u64 = 4;
+const SHORT_NS_MIN: u64 = us(125);
 /// if they are closer to the end of a turn than this part of one.
 const NEAR_PART: u64 = 2;
 
@@ -31,7 +34,8 @@ impl Producer {
         // Relaxed: hints.
         let turn_ns = u64::from(self.slot.gate.turn_us.load(Ordering::Relaxed)) * 1000;
         let from = self.slot.gate.turn_from.load(Ordering::Relaxed);
-        if turn_ns == 0 {
+        let before = self.segment(number.wrapping_sub(1));
+        if turn_ns == 0 || before.lanes.load(Ordering::Relaxed).count_ones() > 1 {
             return u64::MAX;
         }
         let expected_ns = |number| self.segment(number).predicted_ns.load(Ordering::Relaxed);
@@ -52,7 +56,7 @@ impl Producer {
 /// How long a segment may be that begins when `since_ns` of a turn are over.
 fn most_ns_there(since_ns: u64, turn_ns: u64, full_ns: u64) -> u64 {
     let near_ns = full_ns / NEAR_PART;
-    let short_ns = full_ns / PART;
+    let short_ns = (full_ns / PART).max(SHORT_NS_MIN);
     let left_ns = turn_ns - since_ns;
     if since_ns < near_ns || left_ns < near_ns + short_ns {
         short_ns
@@ -64,7 +68,6 @@ fn most_ns_there(since_ns: u64, turn_ns: u64, full_ns: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sched::clock::us;
 
     /// What segments that are as long as they may be end at, in microseconds, in so many turns.
     fn ends_us(turn_us: u64, full_us: u64, turns: u64) -> Vec<u64> {

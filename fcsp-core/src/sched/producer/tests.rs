@@ -490,10 +490,13 @@ fn what_the_device_waits_for_is_no_part_of_what_a_submission_takes() {
 fn the_ends_of_turns_are_counted_from_the_newest_one() {
     let node = Node::learnt();
     let opened = || node.slot.queue.opened.load(Ordering::Relaxed);
-    let lengths_us = |count: u32| -> Vec<u64> {
+    let lengths_on = |queues: &[u64], count: u32| -> Vec<u64> {
         let first = opened().wrapping_add(1);
-        while opened() != first.wrapping_add(count) {
-            node.submit(1);
+        for queue in queues.iter().cycle() {
+            if opened() == first.wrapping_add(count) {
+                break;
+            }
+            node.submit(*queue);
         }
         node.producer.sync(&node.device);
         let segments = (0..count).map(|it| node.producer.segment(first.wrapping_add(it)));
@@ -501,6 +504,7 @@ fn the_ends_of_turns_are_counted_from_the_newest_one() {
             .map(|it| it.predicted_ns.load(Ordering::Relaxed) / us(1))
             .collect()
     };
+    let lengths_us = |count| lengths_on(&[1], count);
     let begin_turn = || {
         let next = opened().wrapping_add(1);
         node.slot.gate.turn_from.store(next, Ordering::Relaxed);
@@ -513,6 +517,9 @@ fn the_ends_of_turns_are_counted_from_the_newest_one() {
     // The next one begins, before or after this one had its time.
     begin_turn();
     assert_eq!(lengths_us(4), turn[..4]);
+    // On several queues segments would cost the device more; how many they are is known from the first of them on.
+    let on_two = lengths_on(&[1, 2], 12);
+    assert_eq!(on_two[1..], [1_000; 11], "{on_two:?}");
     node.slot.gate.turn_us.store(0, Ordering::Relaxed);
     assert_eq!(lengths_us(3), [1_000; 3]);
 }
