@@ -11,8 +11,9 @@ use crate::sched::clock::us;
 use crate::sched::segment::reached;
 use crate::sync::Ordering;
 
-/// Segments there are as long as this part of others, and no shorter than that,
+/// Segments there are as long as this part of others (what other parts gave: `docs/results/simulated/2026-11-28-windows`),
 const PART: u64 = 4;
+/// and no shorter than that, of which 6 µs between two are a twentieth,
 const SHORT_NS_MIN: u64 = us(125);
 /// if they are closer to the end of a turn than this part of one.
 const NEAR_PART: u64 = 2;
@@ -101,5 +102,12 @@ mod tests {
             let most = ends.windows(2).map(|it| it[1] - it[0]).max();
             assert!(most.is_some_and(|it| (1..=500).contains(&it)), "{ends:?}");
         }
+    }
+
+    #[test]
+    fn segments_that_are_short_anyway_are_not_divided_to_nothing() {
+        let ends = ends_us(500, 250, 8);
+        let least = ends.windows(2).map(|it| it[1] - it[0]).min();
+        assert_eq!(least, Some(SHORT_NS_MIN / us(1)), "{ends:?}");
     }
 }

@@ -63,6 +63,14 @@ fn step(arbiter: &mut Arbiter, view: &mut View, now: u64) {
     }
 }
 
+/// The device is done with the first one's segments up to that one.
+fn finish(view: &mut View, last: u32) {
+    let segments = view.processes[0].segments.iter_mut();
+    for segment in segments.filter(|it| it.number <= last) {
+        segment.done = true;
+    }
+}
+
 /// What the newest segment of the first one is expected to take.
 fn expected_ns(arbiter: &Arbiter, view: &View) -> u64 {
     let last = view.processes[0].segments.last();
@@ -77,13 +85,7 @@ fn over_before(left_ns: u64) -> (Option<usize>, u32) {
         (arbiter.holder(), view.processes[0].granted),
         (Some(0), LONG)
     );
-    for segment in view.processes[0]
-        .segments
-        .iter_mut()
-        .filter(|it| it.number <= LONG)
-    {
-        segment.done = true;
-    }
+    finish(&mut view, LONG);
     step(&mut arbiter, &mut view, ms(2) + TURN_NS - left_ns);
     assert_eq!(view.processes[0].retired, LONG);
     (arbiter.holder(), view.processes[0].granted)
@@ -115,21 +117,13 @@ fn a_long_rest_is_had() {
 fn what_was_granted_late_tells_no_length() {
     let (mut arbiter, mut view) = (Arbiter::new(Tuning::default()), node());
     step(&mut arbiter, &mut view, ms(2));
-    for segment in view.processes[0]
-        .segments
-        .iter_mut()
-        .filter(|it| it.number <= LONG)
-    {
-        segment.done = true;
-    }
+    finish(&mut view, LONG);
     let late = ms(2) + TURN_NS - us(1_010);
     step(&mut arbiter, &mut view, late);
     let before_ns = expected_ns(&arbiter, &view);
     // It is seen to run, and to be over a moment later, after a fifth more than its length.
     step(&mut arbiter, &mut view, late + us(1_180));
-    for segment in view.processes[0].segments.iter_mut().take(4) {
-        segment.done = true;
-    }
+    finish(&mut view, LONG + 4);
     step(&mut arbiter, &mut view, late + us(1_200));
     assert_eq!(view.processes[0].retired, LONG + 4);
     let after_ns = expected_ns(&arbiter, &view);
@@ -148,7 +142,7 @@ fn the_short_beginning_of_a_long_turn_tells_no_length() {
     step(&mut arbiter, &mut view, ms(2));
     let before_ns = expected_ns(&arbiter, &view);
     step(&mut arbiter, &mut view, ms(2) + us(420));
-    view.processes[0].segments[0].done = true;
+    finish(&mut view, 1);
     step(&mut arbiter, &mut view, ms(2) + us(440));
     assert_eq!(view.processes[0].retired, 1);
     assert_eq!(expected_ns(&arbiter, &view), before_ns);
