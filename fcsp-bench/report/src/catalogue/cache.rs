@@ -20,7 +20,7 @@ pub(super) const METRICS: &[Definition] = &[
             does not come to read its set once, in four tries that take longer and longer, the metric failed; so in \
             CACHE-002 and CACHE-004.",
         plan: Plan {
-            blocks: 6,
+            blocks: 12,
             quick_blocks: 3,
             per_block: 500,
             of: "kernels or so",

@@ -167,14 +167,14 @@ pub(super) const METRICS: &[Definition] = &[
         unit: "ms",
         better: Better::Lower,
         measures: "The time of an allocation of 1 GiB and more.",
-        how: "One process, alone, allocates 1, 2, 4 and 8 GiB, as far as its limit allows, and frees each at \
+        how: "One process, alone, allocates 1, 2, 4 and 8 GiB, as far as its limit allows, once each, and frees it at \
             once; then it waits 4 ms for each GiB, since a driver clears later what was freed, and an allocation \
-            before that may have to wait. The value is the geometric mean of all times, each size alike: the \
-            same allocation takes one time or several times as long, and a median would be the one or the other.",
+            before that may have to wait. A block's value is the geometric mean of the sizes' times. Blocks are that \
+            short, and many, since the same allocation takes one time for seconds and then, in all systems, another.",
         plan: Plan {
-            blocks: 16,
-            quick_blocks: 3,
-            per_block: 20,
+            blocks: 64,
+            quick_blocks: 6,
+            per_block: 4,
             of: "allocations",
         },
         differs: "As the public suite does it, with sizes apart.",
@@ -225,7 +225,7 @@ pub(super) const METRICS: &[Definition] = &[
             each size, averaged over sizes. What is compared is how long steps wait: their time less that of \
             their kernels, the mean of the longest twentieth.",
         plan: Plan {
-            blocks: 8,
+            blocks: 12,
             quick_blocks: 3,
             per_block: 1,
             of: "spans of 500 ms",

@@ -70,7 +70,7 @@ pub(super) const METRICS: &[Definition] = &[
             0.16 s before them do not count. The value is the median throughput of eight over eight times that \
             of one, in percent, and 100 at the most.",
         plan: Plan {
-            blocks: 7,
+            blocks: 12,
             quick_blocks: 3,
             per_block: 100,
             of: "rounds or so",
