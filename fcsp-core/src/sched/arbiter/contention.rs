@@ -24,7 +24,10 @@ const BATCH_NS_MIN: u64 = us(500);
 const HANDOVERS_IN_ROUND: u64 = 10;
 
 /// A change by less than this part is none: what hand-overs cost is measured again and again, and the shortest rounds go by that.
-const CHANGES_PART: u64 = 4;
+/// A larger part would leave rounds of another length, for no reason but which came first.
+const CHANGES_PART: u64 = 8;
+/// So many windows is what hand-overs cost averaged over, for the same reason.
+const HANDOVER_WINDOWS: u64 = 4;
 
 /// What was measured since the last change.
 #[derive(Debug, Default)]
@@ -33,6 +36,28 @@ pub(super) struct Contention {
     round_ns: u64,
     since_ns: u64,
     longest_milli: u64,
+    /// What a hand-over cost, on average of the last windows; 0 before the first.
+    handover_ns: u64,
+}
+
+impl Contention {
+    /// The next window begins, with rounds of `round_ns`.
+    fn begin(&mut self, now: u64, round_ns: u64, handover_ns: u64) {
+        *self = Self {
+            round_ns,
+            since_ns: now,
+            longest_milli: 0,
+            handover_ns,
+        };
+    }
+
+    /// What a hand-over costs that cost `now_ns` in the last window.
+    fn mean_handover_ns(&self, now_ns: u64) -> u64 {
+        match self.handover_ns {
+            0 => now_ns,
+            before_ns => (before_ns * (HANDOVER_WINDOWS - 1) + now_ns) / HANDOVER_WINDOWS,
+        }
+    }
 }
 
 impl Arbiter {
@@ -60,15 +85,14 @@ impl Arbiter {
             round_ns,
             since_ns,
             longest_milli,
+            ..
         } = self.contention;
         if round_ns == 0 {
-            self.contention = Contention {
-                round_ns: self.tuning.cycle_ns_waiting,
-                since_ns: now,
-                longest_milli: 0,
-            };
+            let round_ns = self.tuning.cycle_ns_waiting;
+            self.contention.begin(now, round_ns, 0);
         } else if now.saturating_sub(since_ns) >= WINDOW_NS {
-            let handovers_ns = self.tenants_at_work() * self.handover_ns;
+            let handover_ns = self.contention.mean_handover_ns(self.handover_ns);
+            let handovers_ns = self.tenants_at_work() * handover_ns;
             let least_ns = (HANDOVERS_IN_ROUND * handovers_ns).max(2 * self.tuning.turn_ns_min);
             let asked_ns = match longest_milli {
                 LONG_MILLI.. => round_ns / 2,
@@ -77,11 +101,8 @@ impl Arbiter {
             };
             let asked_ns = asked_ns.max(least_ns).min(self.tuning.cycle_ns);
             let is_another = asked_ns.abs_diff(round_ns) >= round_ns / CHANGES_PART;
-            self.contention = Contention {
-                round_ns: if is_another { asked_ns } else { round_ns },
-                since_ns: now,
-                longest_milli: 0,
-            };
+            let round_ns = if is_another { asked_ns } else { round_ns };
+            self.contention.begin(now, round_ns, handover_ns);
         }
     }
 
