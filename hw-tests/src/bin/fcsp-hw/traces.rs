@@ -17,8 +17,8 @@ use crate::site::Site;
 
 /// From the common start: programs have found their pace by then.
 const AFTER_S: f64 = 1.0;
-/// For how long.
-const SECONDS: f64 = 1.5;
+/// For how long: what happens in one second of many is seen.
+const SECONDS: f64 = 8.0;
 /// Until `fcsp trace` has written the last it saw, once it was told to end.
 const END_WITHIN: Duration = Duration::from_secs(2);
 /// Names of tenants in the name of a file, at most.
