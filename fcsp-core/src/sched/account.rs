@@ -215,8 +215,10 @@ pub struct ProcessAccount {
     pub ratio_ppm: u64,
     /// Measurements that both come from, as far as they are counted.
     lengths: u64,
-    /// How long the pieces are that its work comes in, on the mean.
-    pub piece_ns: u64,
+    /// How long the pieces are that its work comes in, as expected, on the mean.
+    expected_piece_ns: u64,
+    /// By how much its turns run over, on the mean: for no longer than what ran then did.
+    overrun_ns: u64,
     /// What a hand-over to it costs, by looks; 0 before any. Where queues can be measured, they say better.
     seen_handover_ns: u64,
     /// How many more hand-overs may tell what one costs, before a length is learnt without one again.
@@ -294,7 +296,18 @@ impl ProcessAccount {
     /// Learns from a measured segment how long the pieces are that its work comes in.
     pub fn learn_piece(&mut self, predicted_ns: u64) {
         let piece_ns = self.corrected_ns(predicted_ns);
-        self.piece_ns = (self.piece_ns * (PIECES - 1) + piece_ns) / PIECES;
+        self.expected_piece_ns = mean_of_pieces(self.expected_piece_ns, piece_ns);
+    }
+
+    /// Learns by how much a turn ran over.
+    pub fn learn_overrun(&mut self, overrun_ns: u64) {
+        self.overrun_ns = mean_of_pieces(self.overrun_ns, overrun_ns);
+    }
+
+    /// How long the pieces are that its work comes in. Where nobody can tell before how long one takes, the turns tell: one ends
+    /// halfway through a piece on the mean.
+    pub fn piece_ns(&self) -> u64 {
+        self.expected_piece_ns.max(2 * self.overrun_ns)
     }
 
     /// What a hand-over to that process costs; 0 if nothing is known.
@@ -360,12 +373,17 @@ impl ProcessAccount {
             || spread_ppm(process, segment) > ERRATIC_PPM
     }
 
-    /// Learns how a closed segment came to be; `synced` and `blocked` are the counters of its slot. True if
-    /// it ended a batch.
-    pub fn learn_habit(&mut self, fill_ns: u64, device_ns: u64, synced: u32, blocked: u32) -> bool {
-        let throttled = blocked != self.blocked_seen;
-        let ended = synced != self.synced_seen && !throttled;
-        (self.synced_seen, self.blocked_seen) = (synced, blocked);
+    /// Learns how a closed segment came to be. True if it ended a batch.
+    pub fn learn_habit(&mut self, fill_ns: u64, device_ns: u64, waits: Waits) -> bool {
+        let throttled = waits.blocked != self.blocked_seen;
+        // A thread may wait for an event long before the newest of its work, which is known only when it goes on. Where
+        // another one began to wait since, the first was for a result.
+        let is_told = waits.is_for_it || waits.synced.wrapping_sub(self.synced_seen) > 1;
+        let ended = waits.synced != self.synced_seen && is_told && !throttled;
+        if is_told || throttled {
+            self.synced_seen = waits.synced;
+        }
+        self.blocked_seen = waits.blocked;
         let mut before = self.batch;
         self.batch.add(fill_ns, device_ns);
         let is_long = self.batch.is_long;
@@ -517,6 +535,32 @@ pub fn is_steady(process: &ProcessView) -> bool {
 }
 
 /// By how much a segment is off because its submissions are: independent errors add up as their squares do.
+fn mean_of_pieces(mean_ns: u64, piece_ns: u64) -> u64 {
+    (mean_ns * (PIECES - 1) + piece_ns) / PIECES
+}
+
+/// How often the threads of a program waited, when a segment of it was over.
+#[derive(Clone, Copy, Debug)]
+pub struct Waits {
+    /// The counter of its slot: for the device.
+    pub synced: u32,
+    /// The same: for room, or for an event behind which there was more.
+    pub blocked: u32,
+    /// Nothing newer was there when a thread began to wait last: what that waits for is over.
+    pub is_for_it: bool,
+}
+
+impl Waits {
+    /// As of now, for that segment.
+    pub fn of(process: &ProcessView, segment: &SegmentView) -> Self {
+        Self {
+            synced: process.synced,
+            blocked: process.blocked,
+            is_for_it: reached(segment.number, process.waits_at),
+        }
+    }
+}
+
 fn spread_ppm(process: &ProcessView, segment: &SegmentView) -> u64 {
     u64::from(process.spread_ppm / segment.launches.max(1).isqrt())
 }
@@ -531,12 +575,46 @@ pub fn is_timed(process: &ProcessView, segment: &SegmentView) -> bool {
 mod tests {
     use super::*;
 
+    /// For the newest segment.
+    fn waits(synced: u32, blocked: u32) -> Waits {
+        Waits {
+            synced,
+            blocked,
+            is_for_it: true,
+        }
+    }
+
+    #[test]
+    fn a_wait_for_something_older_is_none_for_a_result() {
+        let mut account = ProcessAccount::default();
+        for turn in 1..=20 {
+            // The thread waits while the first of several is over, and goes on later.
+            for blocked in [turn - 1, turn - 1, turn, turn] {
+                let seen = Waits {
+                    is_for_it: false,
+                    ..waits(turn, blocked)
+                };
+                assert!(!account.learn_habit(us(10), ms(1), seen), "{account:?}");
+            }
+        }
+        assert!(account.never_waits());
+        // Two threads, of which one has begun to wait again before the other's result is there.
+        for turn in 20..60 {
+            let seen = Waits {
+                is_for_it: false,
+                ..waits(2 * turn + 2, 20)
+            };
+            account.learn_habit(us(10), us(100), seen);
+        }
+        assert!(account.waits(), "{account:?}");
+    }
+
     /// `batches` of as many segments, the last of which ends in a wait.
     fn learn(account: &mut ProcessAccount, batches: u32, segments: u32, fill_ns: u64, ns: u64) {
         for batch in 1..=batches {
             for segment in 1..=segments {
                 let synced = account.synced_seen + u32::from(segment == segments);
-                let ended = account.learn_habit(fill_ns, ns, synced, 0);
+                let ended = account.learn_habit(fill_ns, ns, waits(synced, 0));
                 assert!(!ended || segment == segments, "batch {batch}");
             }
         }
@@ -564,9 +642,9 @@ mod tests {
     #[test]
     fn one_wait_in_a_while_is_seldom_and_several_are_not() {
         let mut account = ProcessAccount::default();
-        let segment = |account: &mut ProcessAccount, waits: u32| {
+        let segment = |account: &mut ProcessAccount, count: u32| {
             let (synced, blocked) = (account.synced_seen, account.blocked_seen);
-            account.learn_habit(us(10), ms(5), synced + waits, blocked + 1 - waits);
+            account.learn_habit(us(10), ms(5), waits(synced + count, blocked + 1 - count));
         };
         for _ in 0..20 {
             segment(&mut account, 1);

@@ -27,8 +27,14 @@ impl Arbiter {
         self.tuning.turn_ns_max << u32::from(self.is_coarse)
     }
 
-    /// Finds out how long the pieces are of which turns are made.
+    /// A turn is over: finds out how long the pieces are of which turns are made.
     pub(super) fn measure_pieces(&mut self) {
+        if let Some(turn) = &self.turn
+            && let Some(account) = self.processes.get_mut(&turn.slot)
+            && let Some(overrun_ns) = turn.overrun_ns
+        {
+            account.learn_overrun(overrun_ns);
+        }
         let part = match self.is_coarse {
             true => PIECE_PART_STILL,
             false => PIECE_PART,
@@ -38,7 +44,7 @@ impl Arbiter {
             tenant.is_some_and(|tenant| {
                 let share_ppm = u64::from(tenant.share.share_ppm);
                 let turn_ns = self.tuning.cycle_ns * share_ppm / u64::from(WHOLE_PPM);
-                it.piece_ns > (turn_ns / part).max(PIECE_NS_MIN * PIECE_PART / part)
+                it.piece_ns() > (turn_ns / part).max(PIECE_NS_MIN * PIECE_PART / part)
             })
         };
         self.is_coarse = self.keeps_time() && self.processes.values().any(is_long);

@@ -10,6 +10,7 @@ use super::ahead::take_back;
 use super::{Arbiter, Turn};
 use crate::backend::SharingMode;
 use crate::policy::Mode;
+use crate::sched::account::Waits;
 use crate::sched::clock::{ms, us};
 use crate::sched::plan::{Plan, ProcessView, View};
 use crate::sched::segment::reached;
@@ -71,8 +72,12 @@ impl Arbiter {
             waits = waits.saturating_sub(1);
             let device_ns = account.corrected_ns(segment.predicted_ns);
             let fill_ns = segment.submitted_ns.saturating_sub(segment.opened_ns);
-            let synced = process.synced.wrapping_sub(waits);
-            account.learn_habit(fill_ns, device_ns, synced, process.blocked);
+            let seen = Waits {
+                synced: process.synced.wrapping_sub(waits),
+                is_for_it: true,
+                ..Waits::of(process, segment)
+            };
+            account.learn_habit(fill_ns, device_ns, seen);
         }
     }
 

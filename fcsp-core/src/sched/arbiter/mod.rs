@@ -81,6 +81,8 @@ struct Turn {
     handover_ns: u64,
     /// What was expected of its first segment, if that filled still.
     foreseen: Option<Foreseen>,
+    /// How far it had run over when what was over last was not over yet, if nobody could tell before how long that takes.
+    overrun_ns: Option<u64>,
     /// It was granted more than fits, since nobody could tell how much that is.
     is_generous: bool,
     /// It has another length now than when it was granted what it has.
@@ -111,6 +113,7 @@ impl Turn {
             budget_ns: 0,
             handover_ns: 0,
             foreseen: None,
+            overrun_ns: None,
             is_generous: false,
             is_replanned: false,
             hold_until_ns: 0,

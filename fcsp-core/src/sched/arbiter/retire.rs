@@ -3,7 +3,7 @@
 use super::ahead::take_back;
 use super::judge::{Case, Verdict};
 use super::{Arbiter, Span, Turn};
-use crate::sched::account::{ProcessAccount, is_timed};
+use crate::sched::account::{ProcessAccount, Waits, is_timed};
 use crate::sched::clock::us;
 use crate::sched::margin::Came;
 use crate::sched::plan::{Plan, ProcessView, Retire, SegmentRef, SegmentView, View};
@@ -38,6 +38,7 @@ impl Arbiter {
             turn.note_looks(now, process);
         }
         let (unused_ns, late_ns) = turn.unused_ns(now, process);
+        let overrun_ns = turn.overrun_ns();
         let mut given_up = false;
         // What is over now takes so long by the device's own clock; nothing if that is not known of all of it.
         let (mut work_ns, mut timed_ns) = (0, Some(0));
@@ -119,6 +120,12 @@ impl Arbiter {
         }
         let mut idle_ns = 0;
         if plan.retire.len() > before {
+            // What was never measured says nothing of what comes.
+            turn.overrun_ns = process
+                .granted_segments()
+                .nth(plan.retire.len() - before - 1)
+                .filter(|it| !reached(process.guessed, it.number) && account.erratic(process, it))
+                .map(|_| overrun_ns);
             let is_drained = plan.retired(process) == process.granted;
             // Nothing was left to run from then on: that nobody saw it is not to be paid for.
             let unseen_ns = match timed_ns {
@@ -181,6 +188,12 @@ impl Turn {
         if account.interactive() && self.is_over(now) {
             account.margin.learn_too_early(account.device_ns_mean);
         }
+    }
+
+    /// How far the turn had run over at the last look, with what runs: that the host sees its end late is no part of it.
+    fn overrun_ns(&self) -> u64 {
+        let from_ns = self.over_ns().max(self.segment_started_ns);
+        self.looked_ns.saturating_sub(from_ns)
     }
 
     /// What the hand-over adds to the oldest unfinished segment.
@@ -333,7 +346,7 @@ impl Tuning {
         let device_ns = account.corrected_ns(segment.predicted_ns);
         let fill_ns = segment.submitted_ns.saturating_sub(segment.opened_ns);
         account.learn_gap(fill_ns, segment.launches);
-        if !account.learn_habit(fill_ns, device_ns, process.synced, process.blocked) {
+        if !account.learn_habit(fill_ns, device_ns, Waits::of(process, segment)) {
             return;
         }
         let foreseen = turn.foreseen.filter(|it| it.number == segment.number);

@@ -15,9 +15,6 @@ impl Producer {
     pub fn sync(&self, gate: &dyn StreamGate) {
         let mut state = self.lock();
         self.wait(gate, &mut state);
-        // Relaxed: hints.
-        let newest = self.slot.queue.opened.load(Ordering::Relaxed);
-        self.slot.queue.waits_at.store(newest, Ordering::Relaxed);
         if state.passed > 0 {
             self.publish_sums(&mut state);
         }
@@ -68,6 +65,9 @@ impl Producer {
 
     /// Ends the open segment for a thread that waits. Where the last one ended by itself just before, it waits for that.
     fn wait(&self, gate: &dyn StreamGate, state: &mut State) {
+        // Relaxed: hints. Before the wait is counted, so that whoever sees that knows what it can be for.
+        let newest = self.slot.queue.opened.load(Ordering::Relaxed);
+        self.slot.queue.waits_at.store(newest, Ordering::Relaxed);
         let ended_full = std::mem::take(&mut state.ended_full);
         if state.open.is_some() {
             self.end(gate, state, End::Waiting);

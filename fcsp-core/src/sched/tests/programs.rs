@@ -117,6 +117,8 @@ pub struct Node {
     spins: bool,
     rung: u32,
     pub steps: u64,
+    /// How often the device was handed over.
+    pub handoffs: u64,
     lead: Lead,
     /// Tenants that have work on devices that follow this one.
     pub peers_at_work: Vec<usize>,
@@ -234,6 +236,7 @@ impl Node {
             spins: false,
             rung: RINGS.with(Cell::get),
             steps: 0,
+            handoffs: 0,
             lead: Lead::Nobody,
             peers_at_work: Vec::new(),
             peers_in_collective: Vec::new(),
@@ -481,6 +484,7 @@ impl Node {
         let latency_ns = self.latency_ns(self.wake_latency_ns / 2);
         self.step_at_ns = wake_ns.map_or(u64::MAX, |wake| wake + latency_ns);
         self.steps += 1;
+        self.handoffs += u64::from(plan.handed_over);
     }
 }
 

@@ -66,6 +66,28 @@ fn shares_25_75_with_kernels_that_nobody_can_tell_apart() {
     assert_shares(&mut node, &[25, 75], 1.0, 0.95);
 }
 
+/// Of such a function one call in ten takes five milliseconds: what is expected of a call, on the mean, is short for a turn, and
+/// what a turn ends with is not.
+#[test]
+fn turns_are_longer_where_they_end_with_long_pieces_that_nobody_can_tell() {
+    let handoffs = |kind: Kind| {
+        let programs = [kind, Kind::Saturate(vec![us(250)])].map(|kind| (balanced(50), kind));
+        let mut node = Node::new(&programs);
+        node.run(ms(2_000));
+        let before = node.handoffs;
+        let done = node.run(ms(2_000));
+        let count = node.handoffs - before;
+        println!("simulated: {count} hand-overs, {done:?}");
+        count
+    };
+    let short = handoffs(Kind::Saturate(vec![us(590)]));
+    assert!((150..=170).contains(&short), "{short}");
+    let mut lengths = vec![us(100); 10];
+    lengths[9] = ms(5);
+    let long = handoffs(Kind::Alike(lengths));
+    assert!((75..=90).contains(&long), "{long}");
+}
+
 #[test]
 fn what_was_never_measured_overdraws_no_turn_by_much() {
     let programs = [us(5000), us(250)].map(|ns| (balanced(50), Kind::Saturate(vec![ns])));

@@ -39,7 +39,7 @@ const TRIM_MILLI: u64 = 1_150;
 const BUSY_MILLI: u64 = 850;
 /// A program that waits for its results and spends this part of the time with what it does itself has nothing to gain,
 /// thousandths.
-const AT_PACE_MILLI: u64 = 900;
+const AT_PACE_MILLI: u64 = 940;
 /// Part of its share that a tenant whose work always waits gets done in turns where nothing disturbs them, thousandths: the rest
 /// are hand-overs.
 const TURNS_MILLI: u64 = 950;
