@@ -39,7 +39,7 @@ const TRIM_MILLI: u64 = 1_150;
 const BUSY_MILLI: u64 = 850;
 /// A program that waits for its results and spends this part of the time with what it does itself has nothing to gain,
 /// thousandths.
-const AT_PACE_MILLI: u64 = 940;
+const AT_PACE_MILLI: u64 = 900;
 /// Part of its share that a tenant whose work always waits gets done in turns where nothing disturbs them, thousandths: the rest
 /// are hand-overs.
 const TURNS_MILLI: u64 = 950;
@@ -49,7 +49,9 @@ impl Arbiter {
     pub(super) fn is_to_be_tried(&self, now: u64, view: &View) -> bool {
         let in_turns = || self.together.in_turns.values();
         let is_left = in_turns().sum::<u64>() / 1_000_000 < BUSY_MILLI;
-        let slices_help = || is_left && self.somebody_is_slowed(now);
+        // Slices take from a program that feels delays what somebody who always has work takes, and that is never done.
+        let fills = |(_, it): (_, &ProcessAccount)| it.never_waits();
+        let slices_help = || is_left && !self.of_cast().any(fills) && self.somebody_is_slowed(now);
         in_turns().all(|work| *work > 0)
             && (view.sharing == SharingMode::Concurrent || slices_help())
     }
