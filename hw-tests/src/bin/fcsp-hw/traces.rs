@@ -250,7 +250,8 @@ mod tests {
     #[test]
     fn a_short_run_is_recorded_whole() {
         assert_eq!(part(Some(1.55)), (0.0, 1.55));
-        assert_eq!(part(Some(8.5)), (AFTER_S, SECONDS));
+        assert_eq!(part(Some(8.5)), (0.0, 8.5));
+        assert_eq!(part(Some(9.5)), (AFTER_S, SECONDS));
         assert_eq!(part(None), (AFTER_S, SECONDS));
     }
 
