@@ -77,6 +77,28 @@ fn a_round_stays_as_it_is_where_waits_are_borne() {
     assert!(changes <= 2, "changed {changes} times");
 }
 
+/// Where hand-overs are dear, rounds are as long as those ask for, and not by up to a quarter longer for where they came from.
+#[test]
+fn the_shortest_rounds_go_by_what_hand_overs_cost() {
+    let programs = [PING_PONG, Kind::Saturate(vec![us(250)])];
+    let rounds_ns = [180, 190, 200, 210, 220, 230].map(|switch_us| {
+        let mut node = Node::new(
+            &programs
+                .clone()
+                .map(|kind| (Limits::of(Mode::Adaptive, 50), kind)),
+        );
+        node.set_switch_ns(us(switch_us));
+        node.run(ms(4_000));
+        let round_ns = node.round_ns().expect("somebody is adaptive");
+        println!("simulated: switches of {switch_us} us, rounds of {round_ns} ns");
+        round_ns
+    });
+    for pair in rounds_ns.windows(2) {
+        let (shorter, longer) = (pair[0].min(pair[1]), pair[0].max(pair[1]));
+        assert!(longer - shorter <= longer / 8, "{rounds_ns:?}");
+    }
+}
+
 #[test]
 fn it_is_balanced_again_with_the_mode() {
     let programs = [PING_PONG, Kind::Saturate(vec![us(250)])];
