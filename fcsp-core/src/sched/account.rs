@@ -467,6 +467,11 @@ impl ProcessAccount {
         self.sync_milli < 100 && !self.threads_wait
     }
 
+    /// The same, if it worked at all: of one that only has the device open nobody has seen that it waits.
+    pub fn always_has_work(&self) -> bool {
+        self.never_waits() && self.device_ns_mean > 0
+    }
+
     /// The same of one that waited once of late: few and long segments make one wait a large part of them.
     pub fn seldom_waits(&self) -> bool {
         self.sync_milli < 250 && !self.threads_wait
@@ -679,8 +684,10 @@ mod tests {
     #[test]
     fn a_program_that_works_long_before_it_waits_is_held_up_by_its_share() {
         let mut account = ProcessAccount::default();
+        assert!(!account.always_has_work(), "it has done nothing");
         learn(&mut account, 30, 60, us(400), us(250));
         assert!(account.never_waits() && !account.interactive());
+        assert!(account.always_has_work());
         let off_ns = account.device_ns_mean.abs_diff(us(250));
         assert!(off_ns < us(1), "{account:?}");
     }

@@ -49,9 +49,9 @@ impl Arbiter {
     pub(super) fn is_to_be_tried(&self, now: u64, view: &View) -> bool {
         let in_turns = || self.together.in_turns.values();
         let is_left = in_turns().sum::<u64>() / 1_000_000 < BUSY_MILLI;
-        // Slices take from a program that feels delays what somebody who always has work takes, and that is never done.
-        let fills = |(_, it): (_, &ProcessAccount)| it.never_waits();
-        let slices_help = || is_left && !self.of_cast().any(fills) && self.somebody_is_slowed(now);
+        // Beside somebody who always has work, who feels delays has no more in slices than its part of every one of them.
+        let is_filled = || self.of_cast().any(|(_, it)| it.always_has_work());
+        let slices_help = || is_left && !is_filled() && self.somebody_is_slowed(now);
         in_turns().all(|work| *work > 0)
             && (view.sharing == SharingMode::Concurrent || slices_help())
     }
