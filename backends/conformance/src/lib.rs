@@ -15,6 +15,7 @@ pub mod cuda;
 mod device;
 pub mod gate;
 pub mod hip;
+mod pace;
 mod report;
 pub mod simulated;
 pub mod ze;

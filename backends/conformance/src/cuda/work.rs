@@ -1,6 +1,7 @@
 //! Work that takes a known time: [`Work`].
 
 use super::api::{Cuda, call};
+use crate::pace;
 use cuda_sys::{CUfunction, CUstream};
 use std::ffi::CStr;
 use std::time::{Duration, Instant};
@@ -18,10 +19,6 @@ const PTX: &CStr = match CStr::from_bytes_with_nul(
 };
 /// One warp: what counts is how long it takes, not how much of the device.
 const THREADS: u32 = 32;
-/// A run this long is long against the cost of launching and waiting.
-const RUN: Duration = Duration::from_millis(10);
-/// Runs of that length. The clocks of an idle device take some tens of milliseconds to rise.
-const RUNS: usize = 10;
 
 /// The kernel on one device, and how long its rounds take there.
 pub struct Work<'a> {
@@ -49,16 +46,7 @@ impl<'a> Work<'a> {
             kernel,
             rounds_per_ns: 0.0,
         };
-        let mut rounds = 1 << 10;
-        while work.time(stream, rounds)? < RUN && rounds < u32::MAX / 2 {
-            rounds *= 2;
-        }
-        // The fastest: whatever disturbs a run makes it longer, and then too little would be asked for.
-        let mut fastest = Duration::MAX;
-        for _ in 0..RUNS {
-            fastest = fastest.min(work.time(stream, rounds)?);
-        }
-        work.rounds_per_ns = f64::from(rounds) / fastest.as_nanos().max(1) as f64;
+        work.rounds_per_ns = pace::rounds_per_ns(|rounds| work.time(stream, rounds))?;
         Ok(work)
     }
 

@@ -3,6 +3,7 @@
 //! The kernel is that of the load program (`hw-tests/ze/work.cl`). How fast it counts is measured first.
 
 use super::api::{LevelZero, call};
+use crate::pace;
 use fcsp_backend_intel::queue::Queue;
 use level_zero_sys::{
     ze_command_list_desc_t, ze_command_list_handle_t, ze_command_queue_desc_t,
@@ -16,19 +17,13 @@ use std::time::Instant;
 
 /// `hw-tests/ze/work.spv.h`, which is C.
 const SOURCE: &str = include_str!("../../../../hw-tests/ze/work.spv.h");
-/// Rounds of the first measurement; twice as many until it takes [`LONG_NS`].
-const ROUNDS_FIRST: u32 = 1 << 10;
-/// Measurements, of which the shortest counts.
-const REPETITIONS: u32 = 5;
-/// A length beside which what a launch takes is little.
-const LONG_NS: u64 = 5_000_000;
 
 /// The kernel, and how fast it is.
 pub struct Work {
     kernel: ze_kernel_handle_t,
     context: ze_context_handle_t,
     device: ze_device_handle_t,
-    rounds_per_us: f64,
+    rounds_per_ns: f64,
 }
 
 /// The bytes of a C array.
@@ -81,9 +76,9 @@ pub fn work(
         kernel,
         context,
         device,
-        rounds_per_us: 0.0,
+        rounds_per_ns: 0.0,
     };
-    work.rounds_per_us = work.measure(ze)?;
+    work.rounds_per_ns = work.measure(ze)?;
     Ok(work)
 }
 
@@ -102,21 +97,11 @@ impl Work {
                 zeCommandListCreateImmediate(self.context, self.device, &desc, &mut list)
             )
         }?;
-        let took_ns = |rounds| {
+        pace::rounds_per_ns(|rounds| {
             let began = Instant::now();
             self.append(ze, list, rounds)?;
-            Ok::<_, String>(began.elapsed().as_nanos() as u64)
-        };
-        let mut rounds = ROUNDS_FIRST;
-        while took_ns(rounds)? < LONG_NS && rounds < 1 << 30 {
-            rounds *= 2;
-        }
-        // What a busy machine adds is no part of it.
-        let mut least_ns = u64::MAX;
-        for _ in 0..REPETITIONS {
-            least_ns = least_ns.min(took_ns(rounds)?);
-        }
-        Ok(f64::from(rounds) / least_ns as f64 * 1000.0)
+            Ok(began.elapsed())
+        })
     }
 
     fn append(
@@ -151,7 +136,7 @@ impl Work {
         ns: u64,
     ) -> Result<(), String> {
         // A little more than asked for: what is measured is that it took no less.
-        let rounds = (ns as f64 / 1000.0 * self.rounds_per_us * 1.02) as u32;
+        let rounds = (ns as f64 * self.rounds_per_ns * 1.02) as u32;
         if is_immediate {
             return self.append(ze, queue.cast(), rounds);
         }
