@@ -10,9 +10,17 @@ use crate::sync::{AtomicU64, Ordering};
 
 const ENTRIES: usize = 4096;
 const PROBES: usize = 8;
-/// Bits of an entry's second word that hold the cost; the rest counts samples.
-const COST_BITS: u32 = 44;
+/// Bits of an entry's second word that hold the cost: up to 137 s.
+const COST_BITS: u32 = 37;
 const COST_MASK: u64 = (1 << COST_BITS) - 1;
+/// Bits up to the samples, which the rest counts. Between the cost and them stands for how many measurements none is forgiven.
+const SAMPLES_FROM: u32 = 44;
+/// What takes more than so many times as long as expected was held up, by the driver or by what else the device does,
+const HELD_UP: u64 = 4;
+/// if that happens to no more than one measurement in so many: that one is forgiven.
+const FORGIVEN_EVERY: u64 = 64;
+/// Measurements after the first of which a plain mean is made.
+const FIRST: u64 = 3;
 /// Least cost of any submission: what the device's front end needs to start a kernel
 /// (1.5–2 µs between short kernels measured on an H200, driver 580.159, Nov 2026).
 pub const COST_NS_MIN: u64 = 1_500;
@@ -108,7 +116,7 @@ impl CostTable {
             Some(entry) => {
                 // Relaxed: cost and count travel in one word; nothing else hangs on it.
                 let value = entry.value.load(Ordering::Relaxed);
-                let samples = (value >> COST_BITS) as u32;
+                let samples = (value >> SAMPLES_FROM) as u32;
                 let ns = match value & COST_MASK {
                     0 => prior_ns,
                     learnt => learnt,
@@ -130,31 +138,41 @@ impl CostTable {
         // Relaxed: as in `expect`.
         let value = entry.value.load(Ordering::Relaxed);
         let known = entry.key.load(Ordering::Relaxed) == key.0
-            && value >= u64::from(samples.max(1)) << COST_BITS;
+            && value >= u64::from(samples.max(1)) << SAMPLES_FROM;
         known.then_some(value & COST_MASK)
     }
 
     /// Takes a measurement of `key` into account: the mean of the first four, without those that took
     /// twice as long as a later one, then a moving average with weight 1/8. A measurement under [`COST_NS_MIN`] counts as that.
-    pub fn learn(&self, key: CostKey, measured_ns: u64) {
+    /// False if it was held up, and does not count.
+    pub fn learn(&self, key: CostKey, measured_ns: u64) -> bool {
         let measured = measured_ns.clamp(COST_NS_MIN, COST_MASK);
         let entry = self.find_or_take(key);
         let value = entry.value.load(Ordering::Relaxed);
-        let samples = value >> COST_BITS;
+        let samples = value >> SAMPLES_FROM;
+        let unforgiving = (value & !(u64::MAX << SAMPLES_FROM)) >> COST_BITS;
         let old = value & COST_MASK;
+        let held_up = samples > FIRST && unforgiving == 0 && measured > HELD_UP * old;
         let new = match samples {
+            _ if held_up => old,
             0 => measured,
             // What comes first may have been held up by the vendor, which loads code and uploads graphs
             // as they are first launched.
-            1..=3 if measured < old / 2 => measured,
-            1..=3 => (old * samples + measured) / (samples + 1),
+            1..=FIRST if measured < old / 2 => measured,
+            1..=FIRST => (old * samples + measured) / (samples + 1),
             _ => (old * 7 + measured) / 8,
         };
-        let samples = (samples + 1).min((1 << (64 - COST_BITS)) - 1);
+        let unforgiving = match held_up {
+            true => FORGIVEN_EVERY,
+            false => unforgiving.saturating_sub(1),
+        };
+        let samples = (samples + 1).min((1 << (64 - SAMPLES_FROM)) - 1);
         // Relaxed: two threads that learn at once lose one measurement, which is harmless.
-        entry
-            .value
-            .store(samples << COST_BITS | new, Ordering::Relaxed);
+        entry.value.store(
+            samples << SAMPLES_FROM | unforgiving << COST_BITS | new,
+            Ordering::Relaxed,
+        );
+        !held_up
     }
 
     /// What was learnt of `key` is only a guess from now on: the next measurement takes its place.
@@ -254,17 +272,43 @@ mod tests {
     fn a_changed_cost_is_followed() {
         let table = CostTable::default();
         let key = CostKey::new(&[9]);
-        (0..10).for_each(|_| table.learn(key, 100_000));
-        (0..40).for_each(|_| table.learn(key, 300_000));
+        (0..10).for_each(|_| assert!(table.learn(key, 100_000)));
+        (0..40).for_each(|_| assert!(table.learn(key, 300_000)));
         let ns = table.expect(key, 0).ns;
         assert!((295_000..=300_000).contains(&ns), "{ns}");
+    }
+
+    #[test]
+    fn what_was_held_up_once_in_a_while_does_not_count() {
+        let table = CostTable::default();
+        let key = CostKey::new(&[10]);
+        (0..10).for_each(|_| assert!(table.learn(key, 100_000)));
+        for _ in 0..3 {
+            assert!(!table.learn(key, 12_100_000));
+            assert_eq!(table.expect(key, 0).ns, 100_000);
+            (0..FORGIVEN_EVERY).for_each(|_| assert!(table.learn(key, 100_000)));
+        }
+        let samples = 10 + 3 * (1 + FORGIVEN_EVERY as u32);
+        assert_eq!(table.known_ns(key, samples), Some(100_000));
+        assert_eq!(table.known_ns(key, samples + 1), None);
+    }
+
+    #[test]
+    fn what_takes_longer_from_now_on_was_not_held_up() {
+        let table = CostTable::default();
+        let key = CostKey::new(&[10]);
+        (0..10).for_each(|_| assert!(table.learn(key, 100_000)));
+        assert!(!table.learn(key, 5_000_000));
+        (0..40).for_each(|_| assert!(table.learn(key, 5_000_000)));
+        let ns = table.expect(key, 0).ns;
+        assert!((4_900_000..=5_000_000).contains(&ns), "{ns}");
     }
 
     #[test]
     fn what_is_to_be_learnt_anew_keeps_its_cost_until_it_is() {
         let table = CostTable::default();
         let key = CostKey::new(&[11]);
-        (0..10).for_each(|_| table.learn(key, 100_000));
+        (0..10).for_each(|_| assert!(table.learn(key, 100_000)));
         table.relearn(key);
         let cost = |ns, samples| Cost { ns, samples };
         assert_eq!(table.expect(key, 7), cost(100_000, 0));

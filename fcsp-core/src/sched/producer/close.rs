@@ -169,8 +169,7 @@ impl Producer {
             samples,
         } = self.costs.expect(key, most_ns);
         let ns = expected.clamp(least_ns, most_ns);
-        self.costs.learn(key, ns);
-        if samples < FIRST_SAMPLES {
+        if !self.costs.learn(key, ns) || samples < FIRST_SAMPLES {
             return;
         }
         let off_ppm = expected.abs_diff(ns) * 1_000_000 / expected.max(1);

@@ -222,6 +222,6 @@ fn who_took_no_turns_is_owed_none() {
     println!("simulated: {beside_newcomer:?}, then {beside_all:?} ns in windows of 100 ms");
     // What the first submitted while nothing held it back runs first of all.
     for done in [beside_newcomer, beside_all] {
-        assert!(done.iter().all(|ns| *ns >= ms(3)), "{done:?}");
+        assert!(done.iter().all(|ns| *ns >= ms(2)), "{done:?}");
     }
 }

@@ -171,6 +171,11 @@ impl Device {
         self.switch_ns = Some(ns);
     }
 
+    /// Nothing goes on for `ns`, as while the driver makes a context for somebody.
+    pub fn stand(&mut self, ns: u64) {
+        self.free_at_ns = self.free_at_ns.max(now_ns()) + ns;
+    }
+
     /// By how many percent a kernel takes longer beside others from now on.
     pub fn set_slower(&mut self, percent: u64) {
         if let Some((slower_percent, _)) = &mut self.beside {

@@ -16,5 +16,6 @@ mod programs;
 mod properties;
 mod rest;
 mod scenarios;
+mod stands;
 mod together;
 mod world;

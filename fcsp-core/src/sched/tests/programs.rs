@@ -298,6 +298,11 @@ impl Node {
         self.device.set_switch_ns(ns);
     }
 
+    /// The device stands for `ns`, as while the driver makes a context for somebody.
+    pub fn stand(&mut self, ns: u64) {
+        self.device.stand(ns);
+    }
+
     /// By how much a hand-over to a program takes longer than to others.
     pub fn set_slow_to_begin_ns(&self, program: usize, ns: u64) {
         self.programs[program].queue.slow_to_begin_ns.set(ns);
