@@ -1,6 +1,7 @@
 //! What the arbiter remembers of tenants and processes between steps.
 
 use super::clock::{ms, us};
+use super::cost::{FORGIVEN_EVERY, HELD_UP};
 use super::foresight::{Completion, Foresight, Progress, Usual};
 use super::handover;
 use super::margin::Margin;
@@ -215,6 +216,8 @@ pub struct ProcessAccount {
     pub ratio_ppm: u64,
     /// Measurements that both come from, as far as they are counted.
     lengths: u64,
+    /// For how many more none is forgiven that was held up.
+    unforgiving: u64,
     /// How long the pieces are that its work comes in, as expected, on the mean.
     expected_piece_ns: u64,
     /// By how much its turns run over, on the mean: for no longer than what ran then did.
@@ -287,6 +290,12 @@ impl ProcessAccount {
             return;
         }
         let expected = self.corrected_ns(predicted_ns);
+        let held_up = actual_ns > HELD_UP * expected;
+        if held_up && self.lengths == LENGTHS_MAX && self.unforgiving == 0 {
+            self.unforgiving = FORGIVEN_EVERY;
+            return;
+        }
+        self.unforgiving = self.unforgiving.saturating_sub(1);
         self.learn_error(expected.abs_diff(actual_ns), whole_ns);
         let ratio_ppm = (actual_ns * 1_000_000 / predicted_ns).clamp(100_000, 10_000_000);
         self.ratio_ppm = (self.ratio_ppm * self.lengths + ratio_ppm) / (self.lengths + 1);
@@ -539,7 +548,6 @@ pub fn is_steady(process: &ProcessView) -> bool {
     u64::from(process.spread_ppm) <= ERRATIC_PPM
 }
 
-/// By how much a segment is off because its submissions are: independent errors add up as their squares do.
 fn mean_of_pieces(mean_ns: u64, piece_ns: u64) -> u64 {
     (mean_ns * (PIECES - 1) + piece_ns) / PIECES
 }
@@ -566,6 +574,7 @@ impl Waits {
     }
 }
 
+/// By how much a segment is off because its submissions are: independent errors add up as their squares do.
 fn spread_ppm(process: &ProcessView, segment: &SegmentView) -> u64 {
     u64::from(process.spread_ppm / segment.launches.max(1).isqrt())
 }
@@ -612,6 +621,26 @@ mod tests {
             account.learn_habit(us(10), us(100), seen);
         }
         assert!(account.waits(), "{account:?}");
+    }
+
+    #[test]
+    fn a_length_that_was_held_up_once_in_a_while_does_not_count() {
+        let mut account = ProcessAccount::new(&ProcessView::default(), 0);
+        let mut learn = |actual_ns| {
+            account.learn_length(ms(1), actual_ns, actual_ns);
+            account.corrected_ns(ms(1))
+        };
+        for _ in 0..2 {
+            for _ in 0..=FORGIVEN_EVERY {
+                assert_eq!(learn(ms(1)), ms(1));
+            }
+            assert_eq!(learn(ms(13)), ms(1));
+        }
+        // What takes longer from then on does.
+        for _ in 0..40 {
+            learn(ms(5));
+        }
+        assert!(learn(ms(5)) > us(4_900));
     }
 
     /// `batches` of as many segments, the last of which ends in a wait.

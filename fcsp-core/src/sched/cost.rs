@@ -16,9 +16,9 @@ const COST_MASK: u64 = (1 << COST_BITS) - 1;
 /// Bits up to the samples, which the rest counts. Between the cost and them stands for how many measurements none is forgiven.
 const SAMPLES_FROM: u32 = 44;
 /// What takes more than so many times as long as expected was held up, by the driver or by what else the device does,
-const HELD_UP: u64 = 4;
+pub const HELD_UP: u64 = 4;
 /// if that happens to no more than one measurement in so many: that one is forgiven.
-const FORGIVEN_EVERY: u64 = 64;
+pub const FORGIVEN_EVERY: u64 = 64;
 /// Measurements after the first of which a plain mean is made.
 const FIRST: u64 = 3;
 /// Least cost of any submission: what the device's front end needs to start a kernel

@@ -2,7 +2,7 @@
 //!
 //! There are no places in a period then. Everybody has a turn in each round all the same, in the order of the last
 //! one; what a turn ran over or short is made up for in the tenant's next, which a tenant misses only if it is ahead
-//! by a whole one. Among 64 tenants on an H200 (driver 580.159, Nov 2026) a hand-over took 0.33 ms, twice as long as
+//! by a whole one and its pieces are as long as its turns. Among 64 tenants on an H200 (driver 580.159, Nov 2026) a hand-over took 0.33 ms, twice as long as
 //! between two, and turns of 0.5 ms left 0.61 of the device.
 
 use super::Arbiter;

@@ -43,6 +43,7 @@ mod look;
 mod replan;
 mod retire;
 mod rounds;
+mod stood;
 mod tenants;
 mod together;
 mod told;

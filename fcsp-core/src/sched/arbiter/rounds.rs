@@ -7,20 +7,16 @@
 //! the tenant's next.
 
 use super::Arbiter;
+use super::stood::SHORT_PART;
 use super::turns::Candidate;
 use crate::policy::Priority;
 use crate::sched::account::{ProcessAccount, TenantAccount};
-use crate::sched::clock::{ms, us};
+use crate::sched::clock::us;
 use crate::sched::shares::WHOLE_PPM;
 
 /// Turns that add up to another length than the period, because some are as short or as long as a turn
 /// may be, have no places in it.
 const PERIOD_ERROR_NS: u64 = us(100);
-/// Longest time for which a device stands, twice what an H200 does (driver 580.159, Nov 2026) while the driver makes a context
-/// for somebody. Who is ahead by more misses rounds.
-const STANDS_NS_MAX: u64 = ms(25);
-/// A turn can be shorter by so much where pieces are no longer than this part of it.
-const SHORT_PART: u64 = 4;
 
 impl Arbiter {
     pub(super) fn turn_ns(&self, tenant: usize) -> u64 {
@@ -103,36 +99,13 @@ impl Arbiter {
         };
         let round_ns = self.round_ns();
         if self.is_crowd {
-            return self.sort_by_rest(round_ns, least, ready);
+            self.sort_by_rest(round_ns, least, ready);
+            return self.put_rested_first(least, ready);
         }
         // A turn adds a round's length to its tenant's virtual time.
         let due = ready.partition_point(|(vtime, ..)| *vtime <= least + round_ns / 2);
         ready[..due].sort_by_key(|(_, own, process)| (process.tenant, *own, process.slot));
         self.put_rested_first(least, ready);
-    }
-
-    /// Who had its turn before everybody else had theirs, and is ahead all the same, because the device stood in its turn, has a
-    /// short one now, and not none. `ready` begins with who is furthest behind, whose virtual time is `least`.
-    fn put_rested_first(&self, least: u64, ready: &mut [Candidate<'_>]) {
-        let began_ns = |(.., process): &Candidate<'_>| self.tenants[&process.tenant].turn_ns;
-        let rested = (0..ready.len()).min_by_key(|at| began_ns(&ready[*at]));
-        let Some(at) = rested.filter(|at| began_ns(&ready[*at]) != 0) else {
-            return;
-        };
-        let (vtime, _, process) = ready[at];
-        let share = u64::from(self.tenants[&process.tenant].share.share_ppm);
-        let ahead_ns = (vtime - least) * share / u64::from(WHOLE_PPM);
-        if ahead_ns <= STANDS_NS_MAX && self.can_be_short(process.tenant) {
-            ready[..=at].rotate_right(1);
-        }
-    }
-
-    /// Whether a turn of `tenant` can be as short as [`SHORT_PART`] says.
-    fn can_be_short(&self, tenant: usize) -> bool {
-        let short_ns = self.turn_ns(tenant) / SHORT_PART;
-        let mut its = self.processes.values().filter(|it| it.tenant == tenant);
-        // Of work that never came to an end no piece was measured.
-        !self.is_coarse && its.all(|it| (1..=short_ns).contains(&it.piece_ns()))
     }
 
     /// Whether the turns of those at work add up to the period.
