@@ -2,10 +2,11 @@
 //!
 //! Twice, as for a program that is alone: a native and a preloaded process take turns as in [`super::overhead`], and one
 //! process launches through FCSP and past it by turns as in [`super::past`], beside one and the same neighbour, which is a
-//! tenant. Each turn launches a hundred kernels that end at once and then waits, which is far less than its share, so that
-//! nobody is held back.
+//! tenant. A process without FCSP that does the same beside it tells what that measurement itself adds. Each turn launches
+//! a hundred kernels that end at once and then waits, a few times, which is far less than its share, so that nobody is held back.
 
 use anyhow::{Context, Result, bail};
+use fcsp_hw_tests::record::TurnCost;
 use serde_json::json;
 use std::time::Duration;
 
@@ -30,18 +31,36 @@ struct Launches {
     what: &'static str,
     /// Without FCSP where it is called native.
     programs: &'static [&'static str],
+    bar: Bar,
+}
+
+impl Launches {
+    /// Whether a tenant launches, with which the neighbour takes turns.
+    fn are_gated(&self) -> bool {
+        self.programs.contains(&"a")
+    }
 }
 
 const BY_TWO: Launches = Launches {
     name: "launch beside a saturating tenant",
     what: "launch",
     programs: &["native", "a"],
+    bar: Bar::AtMost(ADDED_NS_MAX),
 };
 const BY_ONE: Launches = Launches {
     name: "launch beside a saturating tenant, within one process",
-    what: "launch-past,launch",
+    what: PAST_AND_THROUGH,
     programs: &["a"],
+    bar: Bar::AtMost(ADDED_NS_MAX),
 };
+const CONTROL: Launches = Launches {
+    name: "launch beside a saturating tenant, within one process without FCSP",
+    what: PAST_AND_THROUGH,
+    programs: &["native"],
+    bar: Bar::None,
+};
+/// Each is as often behind the other as in front of it, and as early: whatever comes first after a wait takes longer.
+const PAST_AND_THROUGH: &str = "launch-past,launch,launch,launch-past";
 
 /// Several starts of each, each with a neighbour of its own.
 pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
@@ -49,9 +68,12 @@ pub fn run(bench: &Bench, result: &mut SuiteResult) -> Result<()> {
         let mut turns = take_turns(cast, pair, count(bench))?;
         turns.remove("launch").context("launches were not measured")
     })?;
-    measure(bench, result, &BY_ONE, |cast, _| {
-        (0..count(bench)).map(|_| past_and_through(cast)).collect()
-    })
+    for launches in [&BY_ONE, &CONTROL] {
+        measure(bench, result, launches, |cast, _| {
+            (0..count(bench)).map(|_| past_and_through(cast)).collect()
+        })?;
+    }
+    Ok(())
 }
 
 /// Turns of each start.
@@ -70,6 +92,7 @@ fn measure(
         name,
         what,
         programs,
+        bar,
     } = *launches;
     let half = || Sharing::Fcsp(Limits::share(50));
     let mut added = Added::default();
@@ -102,13 +125,15 @@ fn measure(
         added.extend(&its_turns);
     }
     let least = handoffs.iter().copied().min().context("no pair was run")?;
-    result.row(row(name, &added, Bar::AtMost(ADDED_NS_MAX))?);
-    // Else nobody was gated, and the figure above is that of a program alone.
-    result.row(Row::fact(
-        format!("{name}: turns were handed over meanwhile"),
-        format!("{least} at least"),
-        least >= count(bench) as u64,
-    ));
+    result.row(row(name, &added, bar)?);
+    if launches.are_gated() {
+        // Else nobody was gated, and the figure above is that of a program alone.
+        result.row(Row::fact(
+            format!("{name}: turns were handed over meanwhile"),
+            format!("{least} at least"),
+            least >= count(bench) as u64,
+        ));
+    }
     result
         .details
         .push(json!({ "run": name, "pairs": added, "handoffs": handoffs }));
@@ -118,12 +143,22 @@ fn measure(
 /// A turn of the first member, which launches past FCSP and through it. That the one leads elsewhere than the other is seen
 /// in [`super::past`], which runs first.
 fn past_and_through(cast: &mut Cast) -> Result<Turn> {
-    match cast.turn(0)?.as_slice() {
-        [past, through] if past.call == "launch-past" && through.call == "launch" => {
-            Ok(compare(past, through))
-        }
-        calls => bail!(
-            "a turn measured something else than launches past FCSP and through it: {calls:?}"
-        ),
+    let calls = cast.turn(0)?;
+    let names: Vec<&str> = calls.iter().map(|it| it.call.as_str()).collect();
+    if names.join(",") != PAST_AND_THROUGH {
+        bail!("a turn measured something else than {PAST_AND_THROUGH}: {names:?}");
+    }
+    Ok(compare(
+        &both(&calls[0], &calls[3]),
+        &both(&calls[1], &calls[2]),
+    ))
+}
+
+/// Two batches of the same calls.
+fn both(one: &TurnCost, other: &TurnCost) -> TurnCost {
+    TurnCost {
+        call: one.call.clone(),
+        p50_ns: u64::midpoint(one.p50_ns, other.p50_ns),
+        mean_ns: f64::midpoint(one.mean_ns, other.mean_ns),
     }
 }
