@@ -51,7 +51,7 @@ impl Arbiter {
             }
             if let Some(account) = self.processes.get(&process.slot) {
                 work_ns += self.together.work_ns(process.slot, account, segment);
-                device_ns += account.corrected_ns(segment.predicted_ns);
+                device_ns += account.lengths.corrected_ns(segment.predicted_ns);
                 let began_ns = segment.opened_ns.max(account.counted_ns);
                 most_ns.get_or_insert(now.saturating_sub(began_ns));
             }

@@ -33,7 +33,7 @@ impl Arbiter {
             && let Some(account) = self.processes.get_mut(&turn.slot)
             && let Some(overrun_ns) = turn.overrun_ns
         {
-            account.learn_overrun(overrun_ns);
+            account.lengths.learn_overrun(overrun_ns);
         }
         let part = match self.is_coarse {
             true => PIECE_PART_STILL,
@@ -44,7 +44,7 @@ impl Arbiter {
             tenant.is_some_and(|tenant| {
                 let share_ppm = u64::from(tenant.share.share_ppm);
                 let turn_ns = self.tuning.cycle_ns * share_ppm / u64::from(WHOLE_PPM);
-                it.piece_ns() > (turn_ns / part).max(PIECE_NS_MIN * PIECE_PART / part)
+                it.lengths.piece_ns() > (turn_ns / part).max(PIECE_NS_MIN * PIECE_PART / part)
             })
         };
         self.is_coarse = self.keeps_time() && self.processes.values().any(is_long);

@@ -78,7 +78,7 @@ impl Arbiter {
                 length = length.min(part_ns.clamp(least, most));
                 ends_by_segment = true;
             }
-            let ratio_ppm = account.map_or(1_000_000, |a| a.ratio_ppm);
+            let ratio_ppm = account.map_or(1_000_000, |a| a.lengths.ratio_ppm);
             let predicted_us = |ns: u64| (ns * 1_000 / ratio_ppm).clamp(50, 100_000) as u32;
             plan.gate.push(Gate {
                 slot: process.slot,

@@ -70,7 +70,7 @@ impl Arbiter {
         let mut waits = account.unseen_waits(process);
         for segment in process.granted_segments().take_while(|it| it.done) {
             waits = waits.saturating_sub(1);
-            let device_ns = account.corrected_ns(segment.predicted_ns);
+            let device_ns = account.lengths.corrected_ns(segment.predicted_ns);
             let fill_ns = segment.submitted_ns.saturating_sub(segment.opened_ns);
             let seen = Waits {
                 synced: process.synced.wrapping_sub(waits),

@@ -36,8 +36,8 @@ pub(super) struct Case<'a> {
 impl Case<'_> {
     /// What is to become of it.
     pub fn judge(&self) -> Verdict {
-        let expected =
-            self.account.corrected_ns(self.segment.predicted_ns) + self.turn.handover_left_ns();
+        let expected = self.account.lengths.corrected_ns(self.segment.predicted_ns)
+            + self.turn.handover_left_ns();
         let running = self.now.saturating_sub(self.turn.segment_started_ns);
         if self.segment.finished() || self.is_over_by_time(running, expected) {
             return Verdict::Finished;

@@ -102,23 +102,26 @@ impl Running<'_> {
         begins
             && self.segment.is_spread
             && self.process.handover_ns == 0
-            && self.account.lacks_length()
+            && self.account.lengths.lacks_length()
     }
 
     fn is_erratic(&self) -> bool {
-        self.account.erratic(self.process, self.segment)
+        self.account.lengths.erratic(self.process, self.segment)
     }
 
     /// By how much an end that is expected in `left_ns` may be off. The nearer it is, the smaller what may
     /// come between.
     fn error_ns(&self, left_ns: u64) -> u64 {
-        let error_ns = self.account.error_ns(left_ns, self.process, self.segment);
+        let error_ns = self
+            .account
+            .lengths
+            .error_ns(left_ns, self.process, self.segment);
         (ERRORS * error_ns).min(left_ns / 4 * 3)
     }
 
     /// When the oldest segment ends by what is expected of it.
     fn segment_ends_ns(&self) -> u64 {
-        let length_ns = self.account.corrected_ns(self.segment.predicted_ns);
+        let length_ns = self.account.lengths.corrected_ns(self.segment.predicted_ns);
         self.turn.segment_started_ns + length_ns + self.turn.handover_left_ns()
     }
 
@@ -141,7 +144,7 @@ impl Running<'_> {
         let complete = behind.take_while(|it| it.state == SegmentState::Closed);
         let behind_ns = complete.map(|it| it.predicted_ns).sum::<u64>();
         let pending_ns = self.segment.predicted_ns + behind_ns;
-        let left_ns = account.corrected_ns(pending_ns) + turn.handover_left_ns();
+        let left_ns = account.lengths.corrected_ns(pending_ns) + turn.handover_left_ns();
         // As far as the oldest of it was seen to begin; those behind it have not begun yet.
         let opened = self.segment.opened_ns.min(self.now);
         let earliest = turn.segment_waited_ns.max(opened) + left_ns;
@@ -149,11 +152,13 @@ impl Running<'_> {
         let seen = if turn.span.has_gaps {
             earliest.midpoint(latest)
         } else {
-            let span_ns = account.corrected_ns(turn.span.predicted_ns + pending_ns);
+            let span_ns = account
+                .lengths
+                .corrected_ns(turn.span.predicted_ns + pending_ns);
             let end = turn.span.since_ns + turn.span.handover_ns + span_ns;
             end.clamp(earliest, latest)
         };
-        seen.max(self.now + account.corrected_ns(behind_ns))
+        seen.max(self.now + account.lengths.corrected_ns(behind_ns))
     }
 }
 

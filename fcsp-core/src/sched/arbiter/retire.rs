@@ -79,7 +79,7 @@ impl Arbiter {
                         gapless = Some(segment).filter(|_| measured && !has_gaps);
                         if measured {
                             over_ns += segment.predicted_ns;
-                            account.learn_piece(segment.predicted_ns);
+                            account.lengths.learn_piece(segment.predicted_ns);
                             with_gaps |= has_gaps;
                         }
                     }
@@ -124,7 +124,9 @@ impl Arbiter {
             turn.overrun_ns = process
                 .granted_segments()
                 .nth(plan.retire.len() - before - 1)
-                .filter(|it| !reached(process.guessed, it.number) && account.erratic(process, it))
+                .filter(|it| {
+                    !reached(process.guessed, it.number) && account.lengths.erratic(process, it)
+                })
                 .map(|_| overrun_ns);
             let is_drained = plan.retired(process) == process.granted;
             // Nothing was left to run from then on: that nobody saw it is not to be paid for.
@@ -135,11 +137,13 @@ impl Arbiter {
             idle_ns = turn.settle(now, timed_ns, unused_ns, unseen_ns + late_ns);
             turn.is_contended = others_wait;
             if with_gaps {
-                account.learn_bound(over_ns, now.saturating_sub(began_ns));
+                account
+                    .lengths
+                    .learn_bound(over_ns, now.saturating_sub(began_ns));
             }
             // Of several queues nobody can measure on the device which was the last.
             let mut over = process.granted_segments();
-            let tells = |it: &SegmentView| it.is_spread && !account.erratic(process, it);
+            let tells = |it: &SegmentView| it.is_spread && !account.lengths.erratic(process, it);
             turn.span.tells_handover &= over.next().is_some_and(tells);
             turn.learn_length(now, is_drained, account);
         }
@@ -184,7 +188,7 @@ impl Turn {
     fn end_filling(&self, now: u64, account: &mut ProcessAccount, segment: &SegmentView) {
         let fill_ns = segment.submitted_ns.saturating_sub(segment.opened_ns);
         account.learn_gap(fill_ns, segment.launches);
-        account.carry_over(fill_ns, account.corrected_ns(segment.predicted_ns));
+        account.carry_over(fill_ns, account.lengths.corrected_ns(segment.predicted_ns));
         if account.interactive() && self.is_over(now) {
             account.margin.learn_too_early(account.device_ns_mean);
         }
@@ -217,7 +221,7 @@ impl Turn {
         if segment.submitted_ns <= self.segment_waited_ns {
             return false;
         }
-        let before_ns = account.corrected_ns(self.span.predicted_ns) / 8 * 7;
+        let before_ns = account.lengths.corrected_ns(self.span.predicted_ns) / 8 * 7;
         if segment.submitted_ns <= self.span.since_ns + before_ns {
             return false;
         }
@@ -277,6 +281,7 @@ impl Turn {
             return latest + self.handover_left_ns();
         }
         let before_ns = account
+            .lengths
             .corrected_ns(self.span.predicted_ns)
             .max(self.span.predicted_ns);
         let begins_ns = self.span.since_ns + self.span.handover_ns + before_ns;
@@ -305,8 +310,8 @@ impl Turn {
         let within_ns = now.saturating_sub(self.looked_ns);
         if !self.looked_just_before(now) {
             if is_drained && tells {
-                account.learn_bound(span.predicted_ns, most_ns);
-                account.learn_doubt(within_ns, whole_ns);
+                account.lengths.learn_bound(span.predicted_ns, most_ns);
+                account.lengths.learn_doubt(within_ns, whole_ns);
             }
             return;
         }
@@ -314,16 +319,20 @@ impl Turn {
             let late_ns = within_ns / 2;
             let actual_ns = most_ns.saturating_sub(late_ns);
             let tells_handover = span.tells_handover
-                && account.learn_handover(span.predicted_ns, whole_ns - late_ns);
+                && account
+                    .lengths
+                    .learn_handover(span.predicted_ns, whole_ns - late_ns);
             // What the hand-over before it took is not known so exactly, and in a long turn what comes behind it tells more.
             let least_ns = BESIDE_HANDOVER * span.handover_ns;
             let tells_length =
                 is_drained || span.predicted_ns >= least_ns || self.budget_ns < least_ns;
             if !tells_handover && tells_length {
-                account.learn_length(span.predicted_ns, actual_ns, whole_ns);
+                account
+                    .lengths
+                    .learn_length(span.predicted_ns, actual_ns, whole_ns);
             }
             if !span.tells_handover && span.predicted_ns > ALONE * span.handover_ns {
-                account.note_length_alone();
+                account.lengths.note_length_alone();
             }
         }
         self.span = Span {
@@ -343,7 +352,7 @@ impl Tuning {
         process: &ProcessView,
         segment: &SegmentView,
     ) {
-        let device_ns = account.corrected_ns(segment.predicted_ns);
+        let device_ns = account.lengths.corrected_ns(segment.predicted_ns);
         let fill_ns = segment.submitted_ns.saturating_sub(segment.opened_ns);
         account.learn_gap(fill_ns, segment.launches);
         if !account.learn_habit(fill_ns, device_ns, Waits::of(process, segment)) {
@@ -393,6 +402,7 @@ fn is_watched(process: &ProcessView, retired: usize) -> bool {
 /// device's clock measured counts, whatever was learnt from looks: who pays less than that for its turns has too many.
 fn ended_ns(begins_ns: u64, account: &ProcessAccount, segment: &SegmentView) -> u64 {
     let takes_ns = account
+        .lengths
         .corrected_ns(segment.predicted_ns)
         .max(segment.predicted_ns);
     let last_ns = takes_ns / u64::from(segment.launches.max(1));

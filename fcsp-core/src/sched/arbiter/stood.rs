@@ -42,6 +42,6 @@ impl Arbiter {
         };
         let mut its = self.processes.values().filter(|it| it.tenant == tenant);
         // Of work that never came to an end no piece was measured.
-        !self.is_coarse && its.all(|it| (1..=short_ns).contains(&it.piece_ns()))
+        !self.is_coarse && its.all(|it| (1..=short_ns).contains(&it.lengths.piece_ns()))
     }
 }

@@ -127,7 +127,7 @@ impl Arbiter {
     /// What a hand-over to that process costs; 0 if nothing is known of it.
     pub(super) fn known_handover_ns(&self, process: &ProcessView) -> u64 {
         let account = self.processes.get(&process.slot);
-        account.map_or(process.handover_ns, |it| it.handover_ns(process))
+        account.map_or(process.handover_ns, |it| it.lengths.handover_ns(process))
     }
 
     /// Charges the holder for the time since the last step.

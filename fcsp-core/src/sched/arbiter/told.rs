@@ -47,7 +47,7 @@ impl Arbiter {
             handover_ns: turn.handover_ns,
             handover_left_ns: turn.handover_left_ns(),
             segment_started_ns: turn.segment_started_ns,
-            ratio_ppm: account.map_or(1_000_000, |it| it.ratio_ppm),
+            ratio_ppm: account.map_or(1_000_000, |it| it.lengths.ratio_ppm),
         })
     }
 

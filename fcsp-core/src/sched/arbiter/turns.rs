@@ -72,7 +72,7 @@ impl Arbiter {
         let segment = process.segment(number);
         let account = self.processes.get(&process.slot);
         let both = account.zip(segment);
-        both.is_some_and(|(account, segment)| account.erratic(process, segment))
+        both.is_some_and(|(account, segment)| account.lengths.erratic(process, segment))
     }
 
     /// Whether what a turn of that process has room for is granted at once, as a rule. What is granted later stood still until
@@ -224,7 +224,7 @@ impl Arbiter {
     pub(in crate::sched) fn expected_ns(&self, slot: usize, segment: &SegmentView) -> u64 {
         let account = self.processes.get(&slot);
         account.map_or(segment.predicted_ns, |a| {
-            a.corrected_ns(segment.predicted_ns)
+            a.lengths.corrected_ns(segment.predicted_ns)
         })
     }
 

@@ -92,7 +92,7 @@ impl Arbiter {
     pub(super) fn measure_from_now(&mut self) {
         let measures = self
             .of_cast()
-            .map(|(slot, it)| (*slot, (it.generation, it.ratio_ppm)));
+            .map(|(slot, it)| (*slot, (it.generation, it.lengths.ratio_ppm)));
         self.together.measures = measures.collect();
     }
 

@@ -176,7 +176,7 @@ impl Together {
     ) -> u64 {
         let known = self.measures.get(&slot);
         let known = known.filter(|(generation, _)| *generation == account.generation);
-        let ratio_ppm = known.map_or(account.ratio_ppm, |(_, ratio_ppm)| *ratio_ppm);
+        let ratio_ppm = known.map_or(account.lengths.ratio_ppm, |(_, ratio_ppm)| *ratio_ppm);
         segment.predicted_ns * ratio_ppm / u64::from(WHOLE_PPM)
     }
 

@@ -1,34 +1,22 @@
 //! What the arbiter remembers of tenants and processes between steps.
 
+mod lengths;
+mod tenant;
+
+pub use lengths::{Lengths, is_steady, is_timed};
+pub use tenant::{Seen, TenantAccount};
+
 use super::clock::{ms, us};
-use super::cost::{FORGIVEN_EVERY, HELD_UP};
 use super::foresight::{Completion, Foresight, Progress, Usual};
-use super::handover;
 use super::margin::Margin;
 use super::plan::{ProcessView, SegmentView};
 use super::segment::reached;
-use super::shares::{Promise, Share, WHOLE_PPM};
-use crate::policy::Priority;
 
 /// Moving average with weight 1/8.
 fn blend(old: u64, new: u64) -> u64 {
     if old == 0 { new } else { (old * 7 + new) / 8 }
 }
 
-/// What is expected of a new program counts as so many measurements of its lengths: the first may be far
-/// off. And so many count later.
-const LENGTHS_FIRST: u64 = 3;
-const LENGTHS_MAX: u64 = 7;
-/// Hand-overs that tell what they cost, for each length learnt without one.
-const HANDOVERS_PER_LENGTH: u32 = 8;
-/// Pieces of work of whose lengths a mean is kept.
-const PIECES: u64 = 16;
-/// Of longer work a few percent are as much as a hand-over.
-const HANDOVER_TOLD_BY_NS_MAX: u64 = ms(2);
-/// More than twice what hand-overs to four queues took (H200: some 0.4 ms, docs/results/h200-2026-11-27-evening).
-const HANDOVER_NS_MAX: u64 = ms(1);
-/// Most that an error counts.
-const ERROR_PPM_MAX: u64 = 1_000_000;
 /// A program that submits at intervals has gone quiet after so many of them, and after no more than this.
 const QUIET_GAPS: u64 = 3;
 const QUIET_NS_MAX: u64 = ms(2);
@@ -36,137 +24,8 @@ const QUIET_NS_MAX: u64 = ms(2);
 /// known for it after some batches, and who paused for once goes on as before.
 const THINKING_MOST: u64 = 8;
 const THINKING_NS_TOLD: u64 = us(100);
-/// A mean error beyond which an expectation says little.
-const ERRATIC_PPM: u64 = 250_000;
 /// Longest batch: a program that works longer before it waits is not held up by waiting for its turn.
 const BATCH_NS_MAX: u64 = ms(10);
-/// Share at which a paused tenant is charged for what ran on.
-const PAUSED_PPM: u32 = WHOLE_PPM / 100;
-
-/// What its processes do at a step.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Seen {
-    /// There is one.
-    pub is_there: bool,
-    /// One has work.
-    pub works: bool,
-    /// One has more work waiting than what it is just submitting.
-    pub backlogged: bool,
-}
-
-/// Device time of one tenant.
-#[derive(Clone, Debug, Default)]
-pub struct TenantAccount {
-    /// Device time divided by share; the least is next.
-    pub vtime_ns: u64,
-    /// Device time charged.
-    pub device_ns: u64,
-    /// What its finished segments were expected to take.
-    pub work_ns: u64,
-    /// For how long it had more work waiting than what it was just submitting.
-    pub backlog_ns: u64,
-    /// Whether it had at the last step.
-    pub backlogged: bool,
-    /// When that was.
-    pub stepped_ns: u64,
-    /// Tokens left under the ceiling, nanoseconds of device time.
-    pub tokens_ns: i64,
-    /// When tokens were last added.
-    pub filled_ns: u64,
-    /// When its last turn began.
-    pub turn_ns: u64,
-    /// When it last had work.
-    pub active_ns: u64,
-    /// What its processes did at the last step.
-    pub seen: Seen,
-    /// Had work at the last step.
-    pub had_work: bool,
-    /// What it was promised, as far as it is known.
-    pub promise: Option<Promise>,
-    /// What it may have now.
-    pub share: Share,
-    /// Who goes before it.
-    pub priority: Priority,
-}
-
-impl TenantAccount {
-    /// Charges device time.
-    pub fn charge(&mut self, ns: u64) {
-        self.device_ns += ns;
-        self.tokens_ns -= ns as i64;
-        self.vtime_ns += self.virtual_ns(ns);
-    }
-
-    /// Counts the time since the last step as one in which the tenant had more work waiting, if it had then.
-    pub fn note_backlog(&mut self, now_ns: u64, backlogged: bool) {
-        if self.backlogged {
-            self.backlog_ns += now_ns.saturating_sub(self.stepped_ns);
-        }
-        (self.stepped_ns, self.backlogged) = (now_ns, backlogged);
-    }
-
-    /// Device time as virtual time.
-    pub fn virtual_ns(&self, ns: u64) -> u64 {
-        // What still ran when it was paused is not to be paid for for ever.
-        let share = match self.share {
-            Share { paused: true, .. } => PAUSED_PPM,
-            Share { share_ppm, .. } => share_ppm.max(1),
-        };
-        (u128::from(ns) * u128::from(WHOLE_PPM) / u128::from(share)) as u64
-    }
-
-    /// Gives back device time charged too much.
-    pub fn refund(&mut self, ns: u64) {
-        let ns = ns.min(self.device_ns);
-        self.device_ns -= ns;
-        self.tokens_ns += ns as i64;
-        self.vtime_ns = self.vtime_ns.saturating_sub(self.virtual_ns(ns));
-    }
-
-    /// Of an allowance that is taken back: gives back what was charged in advance and not used, and charges what was used
-    /// beyond it.
-    pub fn settle_allowance(&mut self, unused_ns: u64, beyond_ns: u64) {
-        if self.filled_ns == 0 {
-            // An earlier arbiter gave it, for a share that this one does not know before its first step is over, and of
-            // tokens that this one never had.
-            self.device_ns = self.device_ns.saturating_sub(unused_ns) + beyond_ns;
-        } else {
-            self.refund(unused_ns);
-            self.charge(beyond_ns);
-        }
-    }
-
-    /// Adds the tokens of the time since the last fill, at most `burst_ns` in all.
-    pub fn fill(&mut self, now_ns: u64, burst_ns: u64) {
-        let elapsed = now_ns.saturating_sub(self.filled_ns);
-        let add = if self.filled_ns == 0 {
-            burst_ns
-        } else {
-            (u128::from(elapsed) * u128::from(self.share.ceiling_ppm) / u128::from(WHOLE_PPM))
-                as u64
-        };
-        self.tokens_ns = (self.tokens_ns.saturating_add(add as i64)).min(burst_ns as i64);
-        self.filled_ns = now_ns;
-    }
-
-    /// True unless the ceiling or its priority holds the tenant back.
-    pub fn eligible(&self) -> bool {
-        !self.share.paused && self.within_ceiling()
-    }
-
-    fn within_ceiling(&self) -> bool {
-        self.share.ceiling_ppm >= WHOLE_PPM || self.tokens_ns > 0
-    }
-
-    /// When the ceiling will let it run again.
-    pub fn eligible_at_ns(&self, now_ns: u64) -> u64 {
-        if self.within_ceiling() {
-            return now_ns;
-        }
-        let missing = (1 - self.tokens_ns) as u128 * u128::from(WHOLE_PPM);
-        now_ns + (missing / u128::from(self.share.ceiling_ppm.max(1))) as u64
-    }
-}
 
 /// What a program submits between two waits: whatever ends its segments, that is what it does.
 #[derive(Clone, Copy, Debug, Default)]
@@ -212,22 +71,8 @@ pub struct ProcessAccount {
     pub think_ns: u64,
     /// Time between two submissions while a segment fills.
     gap_ns: u64,
-    /// Actual over predicted device time, in millionths.
-    pub ratio_ppm: u64,
-    /// Measurements that both come from, as far as they are counted.
-    lengths: u64,
-    /// For how many more none is forgiven that was held up.
-    unforgiving: u64,
-    /// How long the pieces are that its work comes in, as expected, on the mean.
-    expected_piece_ns: u64,
-    /// By how much its turns run over, on the mean: for no longer than what ran then did.
-    overrun_ns: u64,
-    /// What a hand-over to it costs, by looks; 0 before any. Where queues can be measured, they say better.
-    seen_handover_ns: u64,
-    /// How many more hand-overs may tell what one costs, before a length is learnt without one again.
-    handovers_to_tell: u32,
-    /// Mean absolute error of the prediction, in millionths of what was predicted.
-    error_ppm: u64,
+    /// How long its work takes, beside what was predicted.
+    pub lengths: Lengths,
     /// Part of its segments that ended in a wait, thousandths.
     pub sync_milli: u64,
     /// How much earlier than just in time its filling segments are granted.
@@ -256,8 +101,7 @@ impl ProcessAccount {
         Self {
             generation: view.generation,
             tenant: view.tenant,
-            ratio_ppm: 1_000_000,
-            lengths: LENGTHS_FIRST,
+            lengths: Lengths::new(),
             margin: Margin::new(margin_ns),
             synced_seen: view.synced,
             blocked_seen: view.blocked,
@@ -276,110 +120,6 @@ impl ProcessAccount {
         self.device_ns = self.device_ns.saturating_sub(unused_ns);
         self.vtime_ns = self.vtime_ns.saturating_sub(unused_ns);
         self.charge(beyond_ns);
-    }
-
-    /// Expected device time of a prediction, as experience corrects it.
-    pub fn corrected_ns(&self, predicted_ns: u64) -> u64 {
-        predicted_ns * self.ratio_ppm / 1_000_000
-    }
-
-    /// Learns from work whose time on the device has no gaps of the program's making, since it was
-    /// complete at the beginning. The measurement is part of one of `whole_ns`.
-    pub fn learn_length(&mut self, predicted_ns: u64, actual_ns: u64, whole_ns: u64) {
-        if predicted_ns == 0 {
-            return;
-        }
-        let expected = self.corrected_ns(predicted_ns);
-        let held_up = actual_ns > HELD_UP * expected;
-        if held_up && self.lengths == LENGTHS_MAX && self.unforgiving == 0 {
-            self.unforgiving = FORGIVEN_EVERY;
-            return;
-        }
-        self.unforgiving = self.unforgiving.saturating_sub(1);
-        self.learn_error(expected.abs_diff(actual_ns), whole_ns);
-        let ratio_ppm = (actual_ns * 1_000_000 / predicted_ns).clamp(100_000, 10_000_000);
-        self.ratio_ppm = (self.ratio_ppm * self.lengths + ratio_ppm) / (self.lengths + 1);
-        self.lengths = (self.lengths + 1).min(LENGTHS_MAX);
-    }
-
-    /// Learns from a measured segment how long the pieces are that its work comes in.
-    pub fn learn_piece(&mut self, predicted_ns: u64) {
-        let piece_ns = self.corrected_ns(predicted_ns);
-        self.expected_piece_ns = mean_of_pieces(self.expected_piece_ns, piece_ns);
-    }
-
-    /// Learns by how much a turn ran over.
-    pub fn learn_overrun(&mut self, overrun_ns: u64) {
-        self.overrun_ns = mean_of_pieces(self.overrun_ns, overrun_ns);
-    }
-
-    /// How long the pieces are that its work comes in. Where nobody can tell before how long one takes, the turns tell: one ends
-    /// halfway through a piece on the mean.
-    pub fn piece_ns(&self) -> u64 {
-        self.expected_piece_ns.max(2 * self.overrun_ns)
-    }
-
-    /// What a hand-over to that process costs; 0 if nothing is known.
-    pub fn handover_ns(&self, process: &ProcessView) -> u64 {
-        match process.handover_ns {
-            0 => self.seen_handover_ns,
-            measured => measured,
-        }
-    }
-
-    /// Whether hand-overs tell nothing more before a length is learnt without one.
-    pub fn lacks_length(&self) -> bool {
-        self.handovers_to_tell == 0
-    }
-
-    /// The length that was learnt last was of work without a hand-over.
-    pub fn note_length_alone(&mut self) {
-        self.handovers_to_tell = HANDOVERS_PER_LENGTH;
-    }
-
-    /// Learns from the first work of a turn, which took `whole_ns` from its grant: what is beyond its length is the hand-over.
-    /// False where nothing else tells the length, or that is so long that its error would be taken for one.
-    pub fn learn_handover(&mut self, predicted_ns: u64, whole_ns: u64) -> bool {
-        let length_ns = self.corrected_ns(predicted_ns);
-        if self.handovers_to_tell == 0 || length_ns > HANDOVER_TOLD_BY_NS_MAX {
-            return false;
-        }
-        self.handovers_to_tell -= 1;
-        let seen_ns = whole_ns.saturating_sub(length_ns).min(HANDOVER_NS_MAX);
-        self.seen_handover_ns = handover::learn(self.seen_handover_ns, seen_ns);
-        true
-    }
-
-    /// Learns from a segment whose time on the device may have gaps, that it takes no longer than that.
-    pub fn learn_bound(&mut self, predicted_ns: u64, most_ns: u64) {
-        if self.corrected_ns(predicted_ns) > most_ns {
-            self.learn_length(predicted_ns, most_ns, most_ns);
-        }
-    }
-
-    /// Learns from an end after `whole_ns` that came at some time in the last `within_ns`: the next one is
-    /// looked for earlier.
-    pub fn learn_doubt(&mut self, within_ns: u64, whole_ns: u64) {
-        self.learn_error(within_ns, whole_ns);
-    }
-
-    fn learn_error(&mut self, error_ns: u64, whole_ns: u64) {
-        let error_ppm = (error_ns * 1_000_000 / whole_ns.max(1)).clamp(1, ERROR_PPM_MAX);
-        self.error_ppm = (self.error_ppm * self.lengths + error_ppm) / (self.lengths + 1);
-    }
-
-    /// By how much work of `expected_ns`, of which `segment` is the last, is usually off that.
-    pub fn error_ns(&self, expected_ns: u64, process: &ProcessView, segment: &SegmentView) -> u64 {
-        let one_ns = self.corrected_ns(segment.predicted_ns).min(expected_ns);
-        let all_ns = expected_ns * self.error_ppm / 1_000_000;
-        all_ns.max(one_ns * spread_ppm(process, segment) / 1_000_000)
-    }
-
-    /// True where nobody can tell how long a segment of the program will take.
-    pub fn erratic(&self, process: &ProcessView, segment: &SegmentView) -> bool {
-        reached(process.guessed, segment.number)
-            || self.error_ppm > ERRATIC_PPM
-            || spread_ppm(process, segment) > ERRATIC_PPM
     }
 
     /// Learns how a closed segment came to be. True if it ended a batch.
@@ -532,7 +272,7 @@ impl ProcessAccount {
             opened_ns: segment.opened_ns,
             submitted_ns: segment.submitted_ns.max(segment.opened_ns),
             filled_before_ns: self.batch.fill_ns,
-            device_ns: self.batch.device_ns + self.corrected_ns(segment.predicted_ns),
+            device_ns: self.batch.device_ns + self.lengths.corrected_ns(segment.predicted_ns),
         };
         Completion::expected(usual, so_far)
     }
@@ -541,15 +281,6 @@ impl ProcessAccount {
     pub fn is_told_by_work(&self) -> bool {
         self.foresight.goes_by_work(self.fill_ns)
     }
-}
-
-/// Whether the length of each submission is what was expected of it, more or less.
-pub fn is_steady(process: &ProcessView) -> bool {
-    u64::from(process.spread_ppm) <= ERRATIC_PPM
-}
-
-fn mean_of_pieces(mean_ns: u64, piece_ns: u64) -> u64 {
-    (mean_ns * (PIECES - 1) + piece_ns) / PIECES
 }
 
 /// How often the threads of a program waited, when a segment of it was over.
@@ -572,17 +303,6 @@ impl Waits {
             is_for_it: reached(segment.number, process.waits_at),
         }
     }
-}
-
-/// By how much a segment is off because its submissions are: independent errors add up as their squares do.
-fn spread_ppm(process: &ProcessView, segment: &SegmentView) -> u64 {
-    u64::from(process.spread_ppm / segment.launches.max(1).isqrt())
-}
-
-/// Whether a segment's predicted length is what its submissions take by the device's own clock: each was measured, and
-/// they are alike.
-pub fn is_timed(process: &ProcessView, segment: &SegmentView) -> bool {
-    !reached(process.guessed, segment.number) && spread_ppm(process, segment) <= ERRATIC_PPM
 }
 
 #[cfg(test)]
@@ -623,26 +343,6 @@ mod tests {
         assert!(account.waits(), "{account:?}");
     }
 
-    #[test]
-    fn a_length_that_was_held_up_once_in_a_while_does_not_count() {
-        let mut account = ProcessAccount::new(&ProcessView::default(), 0);
-        let mut learn = |actual_ns| {
-            account.learn_length(ms(1), actual_ns, actual_ns);
-            account.corrected_ns(ms(1))
-        };
-        for _ in 0..2 {
-            for _ in 0..=FORGIVEN_EVERY {
-                assert_eq!(learn(ms(1)), ms(1));
-            }
-            assert_eq!(learn(ms(13)), ms(1));
-        }
-        // What takes longer from then on does.
-        for _ in 0..40 {
-            learn(ms(5));
-        }
-        assert!(learn(ms(5)) > us(4_900));
-    }
-
     /// `batches` of as many segments, the last of which ends in a wait.
     fn learn(account: &mut ProcessAccount, batches: u32, segments: u32, fill_ns: u64, ns: u64) {
         for batch in 1..=batches {
@@ -652,25 +352,6 @@ mod tests {
                 assert!(!ended || segment == segments, "batch {batch}");
             }
         }
-    }
-
-    #[test]
-    fn what_is_wrong_with_a_length_is_not_taken_for_a_hand_over() {
-        let process = ProcessView::default();
-        let mut account = ProcessAccount::new(&process, 0);
-        assert!(!account.learn_handover(ms(1), ms(2)), "no length is known");
-        account.note_length_alone();
-        assert!(!account.learn_handover(ms(5), ms(7)), "too long to tell");
-        for _ in 0..HANDOVERS_PER_LENGTH {
-            assert!(account.learn_handover(ms(1), us(1300)));
-        }
-        assert!(!account.learn_handover(ms(1), us(1300)), "no length since");
-        assert!((us(200)..=us(310)).contains(&account.handover_ns(&process)));
-        for _ in 0..100 {
-            account.note_length_alone();
-            assert!(account.learn_handover(ms(1), ms(5)));
-        }
-        assert!(account.handover_ns(&process) <= HANDOVER_NS_MAX);
     }
 
     #[test]
