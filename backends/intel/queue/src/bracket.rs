@@ -14,7 +14,7 @@ use core::ptr;
 use fcsp_core::backend::Marker;
 use level_zero_sys::{ze_command_list_handle_t, ze_event_handle_t, ze_result_t};
 
-use crate::driver::Functions;
+use crate::functions::Functions;
 use crate::markers::{self, Made};
 
 /// Markers that can be parked: of a submission, and of the segment that it begins.

@@ -20,6 +20,7 @@
 
 pub mod bracket;
 mod driver;
+mod functions;
 mod markers;
 mod parts;
 mod slips;
@@ -30,8 +31,9 @@ mod words;
 
 use fcsp_gate::Gate;
 
-pub use driver::{Driver, Functions, Queue, Streams};
+pub use driver::Streams;
 pub use fcsp_gate::{Handles, Pages, Surroundings};
+pub use functions::{Driver, Functions, Queue};
 pub use markers::forget as forget_markers;
 pub use slips::forget as forget_slips;
 pub use target::{Clock, Target};

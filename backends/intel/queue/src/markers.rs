@@ -19,7 +19,7 @@ use level_zero_sys::{
 };
 
 use crate::bracket;
-use crate::driver::{Functions, Queue};
+use crate::functions::{Functions, Queue};
 use crate::parts::{Parts, succeeded};
 use crate::target::Target;
 

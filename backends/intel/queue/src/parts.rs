@@ -8,7 +8,7 @@ use level_zero_sys::{
     ze_result_t, ze_structure_type_t,
 };
 
-use crate::driver::Functions;
+use crate::functions::Functions;
 use crate::target::Target;
 
 /// `None` for any code but success.

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use fcsp_gate::Handle;
 use level_zero_sys::{ze_command_list_handle_t, ze_command_queue_handle_t, ze_context_handle_t};
 
-use crate::driver::{Functions, Queue};
+use crate::functions::{Functions, Queue};
 use crate::markers::append_barrier;
 use crate::parts::{Parts, succeeded};
 use crate::target::Target;

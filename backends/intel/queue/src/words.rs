@@ -18,7 +18,7 @@ use level_zero_sys::{
     ze_driver_handle_t, ze_result_t, ze_structure_type_t,
 };
 
-use crate::driver::Functions;
+use crate::functions::Functions;
 use crate::parts::succeeded;
 use crate::target::Target;
 
