@@ -27,22 +27,7 @@ pub fn driver(library: &Library) -> Driver {
             }
         };
     }
-    driver! {
-        zeEventPoolCreate,
-        zeEventPoolDestroy,
-        zeEventCreate,
-        zeEventDestroy,
-        zeEventHostReset,
-        zeEventQueryStatus,
-        zeEventQueryKernelTimestamp,
-        zeCommandListCreate,
-        zeCommandListCreateImmediate,
-        zeCommandListDestroy,
-        zeCommandListReset,
-        zeCommandListClose,
-        zeCommandListAppendBarrier,
-        zeCommandQueueExecuteCommandLists,
-    }
+    fcsp_intel_queue::each_function!(driver)
 }
 
 #[cfg(test)]

@@ -10,7 +10,30 @@ use crate::words::Words;
 /// A command queue or an immediate list, by its handle.
 pub type Queue = *mut c_void;
 
-/// One line for each function.
+/// Calls the macro `then` with the names of all functions that a gate calls.
+#[macro_export]
+macro_rules! each_function {
+    ($then:ident) => {
+        $then! {
+            zeEventPoolCreate,
+            zeEventPoolDestroy,
+            zeEventCreate,
+            zeEventDestroy,
+            zeEventHostReset,
+            zeEventQueryStatus,
+            zeEventQueryKernelTimestamp,
+            zeCommandListCreate,
+            zeCommandListCreateImmediate,
+            zeCommandListDestroy,
+            zeCommandListReset,
+            zeCommandListClose,
+            zeCommandListAppendBarrier,
+            zeCommandQueueExecuteCommandLists,
+        }
+    };
+}
+
+/// Where they come from, with a line for each of them.
 macro_rules! functions {
     ($($name:ident,)*) => {
         /// Pointers to the driver's own functions, found once by whoever makes a gate. What the driver lacks is `None`, and
@@ -68,19 +91,4 @@ macro_rules! functions {
     };
 }
 
-functions! {
-    zeEventPoolCreate,
-    zeEventPoolDestroy,
-    zeEventCreate,
-    zeEventDestroy,
-    zeEventHostReset,
-    zeEventQueryStatus,
-    zeEventQueryKernelTimestamp,
-    zeCommandListCreate,
-    zeCommandListCreateImmediate,
-    zeCommandListDestroy,
-    zeCommandListReset,
-    zeCommandListClose,
-    zeCommandListAppendBarrier,
-    zeCommandQueueExecuteCommandLists,
-}
+each_function!(functions);

@@ -39,19 +39,4 @@ macro_rules! functions {
     };
 }
 
-functions! {
-    zeEventPoolCreate,
-    zeEventPoolDestroy,
-    zeEventCreate,
-    zeEventDestroy,
-    zeEventHostReset,
-    zeEventQueryStatus,
-    zeEventQueryKernelTimestamp,
-    zeCommandListCreate,
-    zeCommandListCreateImmediate,
-    zeCommandListDestroy,
-    zeCommandListReset,
-    zeCommandListClose,
-    zeCommandListAppendBarrier,
-    zeCommandQueueExecuteCommandLists,
-}
+fcsp_intel_queue::each_function!(functions);
