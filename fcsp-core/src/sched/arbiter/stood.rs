@@ -6,8 +6,9 @@
 
 use super::Arbiter;
 use super::turns::Candidate;
+use crate::sched::account::ProcessAccount;
 use crate::sched::clock::ms;
-use crate::sched::shares::WHOLE_PPM;
+use crate::sched::plan::ProcessView;
 
 /// Longest time for which a device stands, twice what an H200 does (driver 580.159, Nov 2026) while the driver makes a context
 /// for somebody. Who is ahead by more misses rounds.
@@ -25,23 +26,24 @@ impl Arbiter {
             return;
         };
         let (vtime, _, process) = ready[at];
-        let share = u64::from(self.tenants[&process.tenant].share.share_ppm);
-        let ahead_ns = (vtime - least) * share / u64::from(WHOLE_PPM);
-        if ahead_ns <= STANDS_NS_MAX && self.can_be_short(process.tenant) {
+        let most_ns = least + self.tenants[&process.tenant].virtual_ns(STANDS_NS_MAX);
+        if vtime <= most_ns && self.can_be_short(process) {
             ready[..=at].rotate_right(1);
         }
     }
 
-    /// Whether a turn of `tenant` can be much shorter than usual.
-    fn can_be_short(&self, tenant: usize) -> bool {
+    /// Whether a turn that `process` begins can be much shorter than usual.
+    fn can_be_short(&self, process: &ProcessView) -> bool {
         // A crowd's turns are a few pieces at most.
-        let turn_ns = self.turn_ns(tenant);
+        let turn_ns = self.turn_ns(process.tenant);
         let short_ns = match self.is_crowd {
             true => turn_ns - turn_ns / SHORT_PART,
             false => turn_ns / SHORT_PART,
         };
-        let mut its = self.processes.values().filter(|it| it.tenant == tenant);
-        // Of work that never came to an end no piece was measured.
-        !self.is_coarse && its.all(|it| (1..=short_ns).contains(&it.lengths.piece_ns()))
+        // Of work that never came to an end no piece was measured. Others of its tenant may have none.
+        let is_measured = self.processes[&process.slot].lengths.piece_ns() > 0;
+        let of_tenant = |it: &&ProcessAccount| it.tenant == process.tenant;
+        let mut its = self.processes.values().filter(of_tenant);
+        !self.is_coarse && is_measured && its.all(|it| it.lengths.piece_ns() <= short_ns)
     }
 }

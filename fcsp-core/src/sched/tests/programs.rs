@@ -313,6 +313,12 @@ impl Node {
         slot.partition_percent.store(percent, Ordering::Relaxed);
     }
 
+    /// A program belongs to that tenant from now on, beside the program of that number.
+    pub fn join_tenant(&self, program: usize, tenant: usize) {
+        let slot = &self.region.slots[program].slot;
+        slot.tenant.store(tenant as u32, Ordering::Relaxed);
+    }
+
     /// Threads wait for grants in place of queues.
     pub fn let_threads_wait(&self) {
         for program in &self.programs {

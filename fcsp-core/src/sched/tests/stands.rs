@@ -78,6 +78,26 @@ fn nobody_misses_a_round_because_the_device_stood() {
     }
 }
 
+/// Each of them has another process beside it that only has the device open, as a launcher or a monitor does.
+#[test]
+fn a_process_that_does_nothing_costs_its_tenant_no_round() {
+    let program = |percent, kind| (balanced(percent), kind);
+    let saturating = [33, 33, 34].map(|it| program(it, Kind::Saturate(vec![us(250)])));
+    let idle = [1, 1, 1].map(|it| program(it, Kind::Idle));
+    let mut node = Node::new(&[saturating, idle].concat());
+    for tenant in 0..3 {
+        node.join_tenant(3 + tenant, tenant);
+    }
+    node.run(ms(1_000));
+    let rests_ns = longest_of(&mut node, 40, |_| {});
+    println!("simulated: beside idle processes: nothing for {rests_ns:?} ns");
+    let mut working = rests_ns.iter().take(3);
+    assert!(
+        working.all(|ns| *ns <= PERIOD_NS + STANDS_NS),
+        "{rests_ns:?}"
+    );
+}
+
 #[test]
 fn those_that_stay_go_on_while_another_comes_and_goes() {
     let mut node = saturating(&[33, 33, 34]);
