@@ -11,14 +11,15 @@ use crate::turn::{about_to_wait, for_each_gated, waited, waited_for_event};
 use crate::{capture, device, usage_rhythm};
 
 /// True if nobody but pools is concerned by a wait, or by a question that stands for one: nobody is gated, and
-/// nobody wants to know that the program is at work.
-#[inline]
+/// nobody wants to know that the program is at work. As for a launch, a process of several devices looks for each of them
+/// behind the wrapper.
+#[inline(always)]
 pub fn unnoticed() -> bool {
-    device::all_pass() && !usage_rhythm::is_listening()
+    device::passes() && !usage_rhythm::is_listening()
 }
 
 /// True if a wait concerns neither the scheduler nor the account of any pool.
-#[inline]
+#[inline(always)]
 pub fn nothing_to_do() -> bool {
     unnoticed() && !settle::in_use()
 }
