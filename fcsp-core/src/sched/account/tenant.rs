@@ -1,10 +1,16 @@
 //! What is remembered of a tenant: [`TenantAccount`].
 
 use crate::policy::Priority;
+use crate::sched::clock::ms;
 use crate::sched::shares::{Promise, Share, WHOLE_PPM};
 
 /// Share at which a paused tenant is charged for what ran on.
 const PAUSED_PPM: u32 = WHOLE_PPM / 100;
+
+/// Without work for so long a tenant did not think, but paused.
+const PAUSE_NS: u64 = ms(5);
+/// What is left of what a tenant may be behind once it paused and nobody of it waits for results.
+const PAUSED_PART: u64 = 8;
 
 /// What its processes do at a step.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,6 +21,8 @@ pub struct Seen {
     pub works: bool,
     /// One has more work waiting than what it is just submitting.
     pub backlogged: bool,
+    /// One waits for its results.
+    pub waits: bool,
 }
 
 /// Device time of one tenant.
@@ -40,6 +48,8 @@ pub struct TenantAccount {
     pub turn_ns: u64,
     /// When it last had work.
     pub active_ns: u64,
+    /// It had none for a while before that.
+    pub rested: bool,
     /// What its processes did at the last step.
     pub seen: Seen,
     /// Had work at the last step.
@@ -58,6 +68,23 @@ impl TenantAccount {
         self.device_ns += ns;
         self.tokens_ns -= ns as i64;
         self.vtime_ns += self.virtual_ns(ns);
+    }
+
+    /// It has work.
+    pub fn note_active(&mut self, now_ns: u64) {
+        self.rested |= !self.had_work && now_ns.saturating_sub(self.active_ns) > PAUSE_NS;
+        self.active_ns = now_ns;
+    }
+
+    /// It has work again: by how much it may be behind the others, if that is `turn_ns` as a rule. Who asks for little is behind
+    /// those who take all they get, and so is answered at once. Who takes all it gets would have that much more than its share
+    /// until it has caught up, at the cost of tenants that never kept it from anything.
+    pub fn credit_ns(&self, turn_ns: u64) -> u64 {
+        let is_answered = self.seen.waits || self.priority == Priority::High;
+        match self.rested && !is_answered {
+            true => turn_ns / PAUSED_PART,
+            false => turn_ns,
+        }
     }
 
     /// Counts the time since the last step as one in which the tenant had more work waiting, if it had then.

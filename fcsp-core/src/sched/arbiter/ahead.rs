@@ -49,11 +49,18 @@ impl Arbiter {
     }
 
     /// A program that waits for each result gets its next segments granted before it opens them, for
-    /// as long as its turn lasts: then nobody's reaction time lies between its batches. If somebody else waits, those that it
-    /// has not opened by then are taken back, whether or not it was ever seen without any.
-    pub(super) fn run_ahead(&self, now: u64, view: &View, process: &ProcessView, plan: &mut Plan) {
-        let Some(turn) = &self.turn else { return };
-        let Some(account) = self.processes.get(&process.slot) else {
+    /// as long as its turn lasts: then nobody's reaction time lies between its batches. If somebody else waits, what does not
+    /// fit into the turn any more is taken back: what it has not opened by then, whether or not it was ever seen without any,
+    /// and what it has, if it did not wait this time.
+    pub(super) fn run_ahead(
+        &mut self,
+        now: u64,
+        view: &View,
+        process: &ProcessView,
+        plan: &mut Plan,
+    ) {
+        let (Some(turn), Some(account)) = (&mut self.turn, self.processes.get(&process.slot))
+        else {
             return;
         };
         let time_left = turn.over_ns().saturating_sub(now);
@@ -62,13 +69,24 @@ impl Arbiter {
             .get(&turn.tenant)
             .is_some_and(TenantAccount::eligible);
         let repeats = account.waits() && account.quick(self.tuning.think_ns_max) && !account.spans;
-        if !repeats {
-            return;
-        }
-        if eligible && time_left >= account.device_ns_mean + account.think_ns {
+        if repeats && eligible && time_left >= account.device_ns_mean + account.think_ns {
+            turn.ran_ahead = true;
             grant_ahead(process, plan);
-        } else if others_wait(view, process) {
-            take_back(process, process.opened, plan);
+        } else if (repeats || turn.ran_ahead) && others_wait(view, process) {
+            let running = plan.retired(process).wrapping_add(1);
+            take_back(process, self.last_of_turn(process, running), plan);
+        }
+    }
+
+    /// Last segment that the holder has opened and that fits into its turn; at least the one that runs.
+    pub(super) fn last_of_turn(&self, process: &ProcessView, running: u32) -> u32 {
+        match &self.turn {
+            Some(turn) if reached(process.opened, running) => {
+                let began_ns = turn.segment_started_ns + turn.handover_left_ns();
+                let left_ns = turn.over_ns().saturating_sub(began_ns);
+                self.last_within(process, running, left_ns)
+            }
+            _ => process.opened,
         }
     }
 

@@ -88,6 +88,8 @@ struct Turn {
     is_generous: bool,
     /// It has another length now than when it was granted what it has.
     is_replanned: bool,
+    /// It was granted segments before they were opened.
+    ran_ahead: bool,
     /// While drained: keep the turn until then.
     hold_until_ns: u64,
 }
@@ -117,6 +119,7 @@ impl Turn {
             overrun_ns: None,
             is_generous: false,
             is_replanned: false,
+            ran_ahead: false,
             hold_until_ns: 0,
         }
     }

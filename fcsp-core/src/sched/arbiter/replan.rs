@@ -69,8 +69,6 @@ impl Arbiter {
         if !std::mem::take(&mut turn.is_replanned) {
             return;
         }
-        let began_ns = turn.segment_started_ns + turn.handover_left_ns();
-        let left_ns = turn.over_ns().saturating_sub(began_ns);
-        take_back(process, self.last_within(process, running, left_ns), plan);
+        take_back(process, self.last_of_turn(process, running), plan);
     }
 }

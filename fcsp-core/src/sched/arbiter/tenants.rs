@@ -68,7 +68,7 @@ impl Arbiter {
                 || process.has_peers_at_work
                 || !process.gated
             {
-                account.active_ns = now;
+                account.note_active(now);
             }
         }
         // One pass over the processes for all tenants, which may be as many.
@@ -76,25 +76,29 @@ impl Arbiter {
             account.seen = Seen::default();
         }
         for process in &view.processes {
+            let waits = self.processes.get(&process.slot);
+            let waits = waits.is_some_and(|it| it.waits() || it.interactive());
             if let Some(account) = self.tenants.get_mut(&process.tenant) {
+                account.seen.waits |= waits;
                 account.seen.is_there = true;
                 account.seen.works |= process.has_work();
                 account.seen.backlogged |= process.segments.len() >= BACKLOG;
             }
         }
-        // A tenant that slept gains no credit beyond a turn.
         for tenant in &view.tenants {
-            let credit_ns = self.tuning.turn_ns_max;
-            let least = self.vtime_ns.saturating_sub(credit_ns);
             if let Some(account) = self.tenants.get_mut(&tenant.index) {
                 let Seen {
                     is_there,
                     works,
                     backlogged,
+                    ..
                 } = account.seen;
                 if works && !account.had_work {
-                    account.vtime_ns = account.vtime_ns.max(least);
+                    let credit_ns = account.credit_ns(self.tuning.turn_ns_max);
+                    let least_ns = self.vtime_ns.saturating_sub(credit_ns);
+                    account.vtime_ns = account.vtime_ns.max(least_ns);
                 }
+                account.rested = false;
                 account.had_work = works;
                 if !is_there {
                     // It does not pause: all its processes are gone, and what was theirs is the others' at once.

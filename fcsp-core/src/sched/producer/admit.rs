@@ -36,6 +36,10 @@ const MEASURED_AFTER_NS: u64 = us(500);
 /// segments in a turn, so that the first of a turn, the one that tells, is among them.
 const SEGMENT_SAMPLE_EVERY: u32 = 5;
 
+/// Longest segment of work that goes on beyond one that was full: there is more of it than was known when it was decided how
+/// long one may be, and a turn should end next to its time.
+const GOES_ON_NS_MAX: u64 = us(1_000);
+
 impl Producer {
     /// Admits a submission of whatever kind.
     #[cold]
@@ -71,22 +75,29 @@ impl Producer {
         self.note_arrivals(gate, state, queue);
         let open = match &mut state.open {
             Some(open) => open,
-            none => none.insert(self.open(now, &mut state.ends)),
+            none => none.insert(self.open(now, state.ended_full, &mut state.ends)),
         };
         let lane = state.lanes.take(queue, open.number, open.lanes, self.page);
         open.newest_lane = lane.map(|lane| lane as u8).or(open.newest_lane);
         let first_of_lane = lane.filter(|lane| open.lanes & (1 << lane) == 0);
+        let number = open.number;
         // Acquire pairs with the arbiter's Release: granted before we came, no gate needed, unless that may be
         // taken back.
         let granted = || {
-            reached(self.page.grant.load(Ordering::Acquire), open.number)
+            reached(self.page.grant.load(Ordering::Acquire), number)
                 && !matches!(
                     self.slot.gate.gated.load(Ordering::Relaxed),
                     GATED_WITHIN_REACH | GATED_ON_TRIAL
                 )
         };
+        // It is not any more once all before it in its queue is over: then it begins at once. Acquire as everywhere.
+        let begins = |lane: usize| {
+            let done = self.page.done[lane].load(Ordering::Acquire);
+            reached(done, number.wrapping_sub(1))
+        };
         if let Some(lane) = first_of_lane {
-            if !open.thread_waits && !granted() {
+            let goes = open.thread_waits || granted() && begins(lane);
+            if !goes {
                 open.thread_waits = !gate.wait(queue, &self.page.grant, open.number);
                 // Relaxed: a hint.
                 self.slot
@@ -116,7 +127,6 @@ impl Producer {
         if open.predicted_ns >= full_ns.min(open.most_ns) && open.end.is_none() {
             open.end = Some(End::Full);
         }
-        let number = open.number;
         let thread_waits = open.thread_waits && !granted();
         if thread_waits {
             drop(guard);
@@ -386,7 +396,8 @@ impl Producer {
         in_front.min(own) <= before
     }
 
-    pub(super) fn open(&self, now: u64, ends: &mut Ends) -> Open {
+    /// Begins a segment; `goes_on` if the last one was full, and no thread has waited since.
+    pub(super) fn open(&self, now: u64, goes_on: bool, ends: &mut Ends) -> Open {
         let number = self
             .slot
             .queue
@@ -395,7 +406,10 @@ impl Producer {
             .wrapping_add(1);
         handshake::open_segment(self.segment(number), &self.slot.queue.opened, number, now);
         Open {
-            most_ns: self.most_ns(ends, number),
+            most_ns: match goes_on && self.full_ns() >= 2 * GOES_ON_NS_MAX {
+                true => GOES_ON_NS_MAX,
+                false => self.most_ns(ends, number),
+            },
             number,
             lanes: 0,
             predicted_ns: 0,

@@ -55,6 +55,12 @@ impl Queue {
         self.ops.borrow().len()
     }
 
+    /// Kernels that are not done.
+    pub fn kernels(&self) -> u64 {
+        let ops = self.ops.borrow();
+        ops.iter().filter(|op| matches!(op, Op::Kernel(_))).count() as u64
+    }
+
     /// Its process is gone, and with it what has not begun.
     pub fn clear(&self) {
         self.ops.borrow_mut().clear();

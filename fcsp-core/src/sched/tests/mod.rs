@@ -7,6 +7,7 @@ mod allowance;
 mod changes;
 mod classes;
 mod collectives;
+mod credit;
 mod crowd;
 mod device;
 mod fairness;

@@ -35,6 +35,13 @@ pub enum Kind {
     Saturate(Vec<u64>),
     /// The same, of one function: only its arguments tell how long it takes.
     Alike(Vec<u64>),
+    /// Launches kernels of `kernel_ns`, one each `launch_ns`, and waits whenever more than `most` are not done, until one
+    /// of the quarters of that which it marks is over.
+    Ahead {
+        kernel_ns: u64,
+        launch_ns: u64,
+        most: u64,
+    },
     /// `kernels` of `kernel_ns` with `cpu_ns` between, then waits; then thinks for `pause_ns`.
     Steps {
         kernels: u32,
@@ -80,6 +87,8 @@ pub struct Program {
     /// Collectives so far.
     pub meetings: u32,
     waiting: bool,
+    /// Kernels that have to be done before it goes on.
+    waits_for: u64,
     step_began_ns: u64,
     pub latencies_ns: Vec<u64>,
     pub from_ns: u64,
@@ -174,6 +183,7 @@ impl Program {
             in_step: 0,
             meetings: 0,
             waiting: false,
+            waits_for: 0,
             step_began_ns: now_ns,
             latencies_ns: Vec::new(),
             from_ns: 0,
@@ -424,6 +434,12 @@ impl Node {
         self.step_at_ns = self.now_ns;
     }
 
+    /// A program does something else from now on.
+    pub fn go_on_as(&mut self, program: usize, kind: Kind) {
+        let program = &mut self.programs[program];
+        (program.kind, program.waits_for, program.waiting) = (kind, program.launched, false);
+    }
+
     /// Wakes the arbiter.
     pub fn ring(&self) {
         super::super::producer::ring(&self.region.header);
@@ -560,6 +576,37 @@ impl Program {
                     }
                     self.launch(lengths[at], key);
                     self.cpu_free_ns = self.cpu_free_ns.max(now - TICK_NS) + LAUNCH_NS;
+                }
+                Kind::Ahead {
+                    kernel_ns,
+                    launch_ns,
+                    most,
+                } => {
+                    let done = self.launched - self.queue.kernels();
+                    if self.waiting && done < self.waits_for {
+                        self.cpu_free_ns = now + TICK_NS;
+                        return;
+                    }
+                    if self.waiting && self.producer.gated() {
+                        self.producer.waited_for_event(&self.queue);
+                    }
+                    if !self.waiting && self.launched - self.waits_for > most {
+                        self.waits_for += most / 4;
+                        if done < self.waits_for {
+                            if self.producer.gated() {
+                                self.producer.sync(&self.queue);
+                            }
+                            self.waiting = true;
+                            continue;
+                        }
+                    }
+                    self.waiting = false;
+                    if !self.has_room(region, me, kernel_ns) {
+                        self.cpu_free_ns = now + TICK_NS;
+                        return;
+                    }
+                    self.launch(kernel_ns, kernel_ns);
+                    self.cpu_free_ns = self.cpu_free_ns.max(now - TICK_NS) + launch_ns;
                 }
                 Kind::Bursts {
                     kernels,

@@ -240,6 +240,37 @@ fn a_program_that_begins_to_wait_is_known_for_one() {
     assert!(of_alone.iter().all(|&it| it >= 0.97), "{of_alone:.3?}");
 }
 
+/// One that keeps itself a few hundred launches ahead waits for what it launched long before, and not for its results. So turns are
+/// as long as beside one that never waits.
+#[test]
+fn a_storm_that_keeps_itself_back_costs_no_more_hand_overs() {
+    for (kernel_ns, launch_ns) in [
+        (us(1), us(2)),
+        (us(1), us(5)),
+        (us(2), us(3)),
+        (us(10), us(3)),
+    ] {
+        let storm = Kind::Ahead {
+            kernel_ns,
+            launch_ns,
+            most: 512,
+        };
+        let mut node = Node::new(&[
+            (balanced(50), Kind::Saturate(vec![us(500)])),
+            (balanced(50), storm),
+        ]);
+        node.run(ms(500));
+        let before = node.handoffs;
+        let done = node.run(ms(1000));
+        let handoffs = node.handoffs - before;
+        println!(
+            "simulated: beside kernels of {kernel_ns} ns, one each {launch_ns} ns: {done:?}, {handoffs} hand-overs"
+        );
+        assert!(handoffs <= 90, "{handoffs}");
+        assert!(done[0] >= ms(485), "{done:?}");
+    }
+}
+
 /// What two programs with equal shares do of what they do alone, on a host of which no step takes the same time, and for
 /// which part of the time the first one held the device.
 fn of_alone_on_an_uneven_host(programs: &[Kind; 2]) -> ([f64; 2], f64) {
