@@ -90,10 +90,11 @@ impl Producer {
                     GATED_WITHIN_REACH | GATED_ON_TRIAL
                 )
         };
-        // It is not any more once all before it in its queue is over: then it begins at once. Acquire as everywhere.
+        // It is not any more once all before it in its queue is over: then it begins at once. Acquire as everywhere. Where no
+        // queue can wait, nothing that was granted can be taken back.
         let begins = |lane: usize| {
             let done = self.page.done[lane].load(Ordering::Acquire);
-            reached(done, number.wrapping_sub(1))
+            reached(done, number.wrapping_sub(1)) || self.threads_wait()
         };
         if let Some(lane) = first_of_lane {
             let goes = open.thread_waits || granted() && begins(lane);
@@ -396,6 +397,12 @@ impl Producer {
         in_front.min(own) <= before
     }
 
+    /// Whether threads wait for grants, since no queue can: one more segment is one more wait.
+    fn threads_wait(&self) -> bool {
+        // Relaxed: a hint.
+        self.slot.queue.threads_wait.load(Ordering::Relaxed) != 0
+    }
+
     /// Begins a segment; `goes_on` if the last one was full, and no thread has waited since.
     pub(super) fn open(&self, now: u64, goes_on: bool, ends: &mut Ends) -> Open {
         let number = self
@@ -406,7 +413,7 @@ impl Producer {
             .wrapping_add(1);
         handshake::open_segment(self.segment(number), &self.slot.queue.opened, number, now);
         Open {
-            most_ns: match goes_on && self.full_ns() >= 2 * GOES_ON_NS_MAX {
+            most_ns: match goes_on && self.full_ns() >= 2 * GOES_ON_NS_MAX && !self.threads_wait() {
                 true => GOES_ON_NS_MAX,
                 false => self.most_ns(ends, number),
             },
