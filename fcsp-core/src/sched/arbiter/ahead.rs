@@ -74,7 +74,12 @@ impl Arbiter {
             grant_ahead(process, plan);
         } else if (repeats || turn.ran_ahead) && others_wait(view, process) {
             let running = plan.retired(process).wrapping_add(1);
-            take_back(process, self.last_of_turn(process, running), plan);
+            // What threads were let go with is in its queue, and no wait before it.
+            let last = match account.threads_wait {
+                true => process.opened,
+                false => self.last_of_turn(process, running),
+            };
+            take_back(process, last, plan);
         }
     }
 
